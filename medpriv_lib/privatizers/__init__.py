@@ -1,0 +1,1 @@
+"""Methods that turn a cohort into a release, one file each, all on one protocol."""
