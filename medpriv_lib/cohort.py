@@ -31,7 +31,7 @@ def to_uint8(tensor: Float[Tensor, "n 1 h w"]) -> UInt8[np.ndarray, "n h w"]:
 class Cohort:
     """Images of patients with a yes/no label each; what a method is given.
 
-    `images` uint8 (N, H, W) grey levels; `patient` int64 (N,), an index into `patient_names`; `eye` (N,) "L", "R" or "";
+    `images` uint8 (N, H, W) grey levels; `patient` int64 (N,), an index into `patient_names`; `eye` (N,) "L", "R", "";
     `diseased` bool (N,); `split` (N,) of "train", "val", "test"; `patient_names` (P,) neutral or original names;
     `evidence` bool (N, H, W) or None, the pixels that show the disease where that is known (synthetic images);
     `twin` uint8 (N, H, W) or None, the same eye and capture without the disease (equals the image where it is healthy).
@@ -118,13 +118,14 @@ class Cohort:
     def load(cls, path: str | os.PathLike) -> "Cohort":
         """Read a cohort written by `save`.
 
-        Raises `FileNotFoundError` where there is no file, `ValueError` for a file that is no cohort, is damaged or is of
-        another version.
+        Raises `FileNotFoundError` where there is no file, `ValueError` for a file that is no cohort, is damaged or
+        is of another version.
         """
         arrays = _read_npz(path, "cohort", "`medpriv prepare`")
         if "evidence" in arrays:
             shape = arrays["images"].shape
-            arrays["evidence"] = np.unpackbits(arrays["evidence"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+            bits = np.unpackbits(arrays["evidence"], count=int(np.prod(shape)))
+            arrays["evidence"] = bits.reshape(shape).astype(bool)
         if "twin" in arrays:
             twin = arrays["images"].copy()
             twin[arrays.pop("twin_rows")] = arrays["twin"]
