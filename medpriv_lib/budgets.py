@@ -1,0 +1,26 @@
+"""How long things may take: every number of epochs, rounds and draws, in one place.
+
+`PAPER` is the comparison at the paper's scale (minutes on a GPU, about 2.5 h on 2 CPU cores); `SMALL` the same pipeline
+on a small cohort of one's own in some ten minutes on 2 cores; `READING` what a chapter can afford live; `TOY` is for
+tests, where only the machinery matters.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`epochs` at most for a recogniser (early stopping ends sooner), `rounds` of the GAN (one step of the discriminator
+    and two of the generator each), images in a `batch` of the GAN, random `draws` of the replacement identities."""
+
+    epochs: int
+    rounds: int
+    batch: int
+    draws: int
+
+
+PAPER = Budget(epochs=60, rounds=6000, batch=64, draws=10)
+SMALL = Budget(epochs=40, rounds=300, batch=64, draws=10)
+READING = Budget(epochs=6, rounds=20, batch=32, draws=3)
+TOY = Budget(epochs=1, rounds=2, batch=8, draws=2)
+SCALES = {"paper": PAPER, "small": SMALL, "reading": READING, "toy": TOY}
