@@ -1,0 +1,48 @@
+"""The recogniser: a small convolutional network that names the patient, or says whether the eye is diseased."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+KERNELS = (5, 5, 3, 3)
+FILTERS = 32
+EMBEDDING = 32
+
+
+class Recogniser(nn.Module):
+    """The evaluation network of Chen, Konrad and Ishwar (2018), as Montenegro et al. (2021) use it.
+
+    Four blocks of [convolution with 32 filters (kernels 5, 5, 3, 3) -> batch norm -> ReLU -> max-pool 2], then a dense
+    layer of 32 with ReLU, dropout .5 and a linear layer to `classes` logits. The widths are the paper's. Its order was
+    convolution -> LeakyReLU -> batch norm -> max-pool; here batch norm follows the convolution directly, so that it
+    merges into the convolution's weights, and the activation is a plain ReLU, so that every layer's input is positive:
+    both are what the z+ rule of relevance propagation (Montavon et al. 2017) asks for.
+
+    `classes` is the number of logits; `size` the height and width of the images in pixels, a multiple of 16.
+    Raises `ValueError` for another size and for fewer than two classes.
+    """
+
+    def __init__(self, classes: int, size: int = 64) -> None:
+        """Make the network with random weights from torch's global generator."""
+        super().__init__()
+        if size < 16 or size % 16:
+            raise ValueError(f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with --size 64")
+        if classes < 2:
+            raise ValueError(f"a recogniser tells at least two classes apart, not {classes}")
+        self.classes, self.size = classes, size
+        widths = (1,) + (FILTERS,) * len(KERNELS)
+        self.blocks = nn.Sequential(*(
+            nn.Sequential(nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(after),
+                          nn.ReLU(), nn.MaxPool2d(2))
+            for before, after, kernel in zip(widths, widths[1:], KERNELS, strict=False)
+        ))
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(FILTERS * (size // 16) ** 2, EMBEDDING), nn.ReLU())
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(EMBEDDING, classes)
+
+    def embed(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 32"]:
+        """Return the activations (>= 0) of the dense layer, before dropout, for images in [-1, 1]."""
+        return self.dense(self.blocks(x))
+
+    def forward(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n classes"]:
+        """Return the logits of the classes for images in [-1, 1]."""
+        return self.head(self.dropout(self.embed(x)))
