@@ -93,21 +93,17 @@ def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: i
 
 
 @torch.no_grad()
-def logits(network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 512) -> Float[Tensor, "n classes"]:
+def logits(network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 64) -> Float[Tensor, "n classes"]:
     """Return the logits (float32, on the CPU) of uint8 images; evaluation mode, never under autocast."""
     if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (network.size, network.size):
         raise ValueError(f"this recogniser reads uint8 images (N, {network.size}, {network.size}), "
                          f"not {images.dtype} {images.shape}; prepare them with --size {network.size}")
     device = next(network.parameters()).device
-    training = network.training
-    network.eval()
-    try:
-        with torch.autocast(device.type, enabled=False):
-            parts = [network(to_tensor(images[i:i + batch], device).contiguous(memory_format=torch.channels_last))
-                     .float().cpu() for i in range(0, len(images), batch)]
-    finally:
-        network.train(training)
-    return torch.cat(parts) if parts else torch.zeros(0, network.classes)
+    judge = network.merged()
+    with torch.autocast(device.type, enabled=False):
+        parts = [judge(to_tensor(images[i:i + batch], device).contiguous(memory_format=torch.channels_last))
+                 for i in range(0, len(images), batch)]  # small batches stay in the processor's cache
+    return torch.cat(parts).cpu() if parts else torch.zeros(0, network.classes)
 
 
 class _Run:
