@@ -1,0 +1,56 @@
+# make book, make test: all that a reader needs. Both make their own virtual environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# without CI=true the browser tests skip where there is no Chromium
+WORKERS ?= 2
+
+.PHONY: book test bench weights lint lock clean pages
+.DELETE_ON_ERROR:
+
+book: pages
+	@echo "The book is built. Open this page in a browser:"
+	@echo "  file://$(CURDIR)/_build/html/index.html"
+
+$(READY): requirements.txt requirements-lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"This project needs Python 3.11, 3.12 or 3.13, and {sys.executable} is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@
+
+# Every page is executed anew: a cache keyed on the cells alone would show the results of an older library.
+pages: $(READY)
+	@rm -rf _build/html _build/.doctrees _build/jupyter_execute
+	$(BIN)/jupyter-book build . -W -n --keep-going
+
+test: $(READY)
+	$(MAKE) lint
+	$(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
+	$(MAKE) pages
+	$(BIN)/python -m pytest tests/book
+	$(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+# The weights that ship, trained from scratch; hours on two cores, minutes on a GPU.
+weights: $(READY)
+	$(BIN)/python data_scripts/train_weights.py
+
+lock: $(READY)
+	@{ sed -n '/^#/p' requirements-lock.txt; \
+	   $(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(nvidia-|cuda-|triton==)'; } > requirements-lock.new
+	@mv requirements-lock.new requirements-lock.txt
+
+clean:
+	rm -rf $(VENV) _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+# Follows every external link; needs the network, runs weekly.
+.PHONY: links
+links: $(READY)
+	$(BIN)/jupyter-book build . --builder linkcheck

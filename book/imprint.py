@@ -1,0 +1,74 @@
+"""What every page says about its own making, and what it must not load: a small Sphinx extension of this book."""
+
+import hashlib
+import html
+import importlib.metadata
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def commit() -> str:
+    """Return the short commit this book is built from, "+" added where files differ from it, "unknown" outside git."""
+    try:
+        return subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=ROOT, text=True,
+                              capture_output=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def library_hash() -> str:
+    """Return 12 hexadecimal digits that change with any line of the library."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "medpriv_lib").rglob("*.py")):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def data_hash() -> str:
+    """Return the hash of the cohort that the chapters compute on."""
+    from medpriv_lib.data.default import default_cohort
+
+    try:  # until the cohort ships
+        return default_cohort().hash()
+    except FileNotFoundError:
+        return "none"
+
+
+def facts() -> str:
+    """Return the footer's line as HTML: where each number on the page comes from."""
+    version = importlib.metadata.version
+    parts = {
+        "commit": commit(), "library": library_hash(), "data": data_hash(), "Python": platform.python_version(),
+        "torch": version("torch"), "numpy": version("numpy"), "OpenCV": version("opencv-python-headless"),
+        "built": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+    items = " · ".join(f"<span>{html.escape(k)}&nbsp;<code>{html.escape(v)}</code></span>" for k, v in parts.items())
+    return (f'<p class="imprint">{items}</p><p class="imprint">Code under the MIT licence, text and figures under '
+            "CC&nbsp;BY&nbsp;4.0. The images are synthetic: no patient is shown.</p>")
+
+
+def add_facts(app, config) -> None:
+    """Put the line into the theme's footer."""
+    config.html_theme_options["extra_footer"] = facts()
+
+
+def drop_thebe(app, pagename, templatename, context, doctree) -> None:
+    """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other servers for code."""
+    for key in ("script_files", "css_files"):
+        context[key] = [file for file in context.get(key, []) if not _is_thebe(file)]
+
+
+def _is_thebe(file) -> bool:
+    body = (getattr(file, "attributes", None) or {}).get("body") or ""
+    return "thebe" in str(getattr(file, "filename", file)).lower() or "thebe" in body.lower()
+
+
+def setup(app) -> dict:
+    """Connect both to Sphinx."""
+    app.connect("config-inited", add_facts, priority=400)
+    app.connect("html-page-context", drop_thebe, priority=999)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
