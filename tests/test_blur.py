@@ -1,0 +1,105 @@
+"""Blur: the right filter, the right border, and nothing but odd kernels."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.privatizers.blur import Blur, blurred, sigma_of
+from medpriv_lib.privatizers.protocol import Privatizer
+
+KERNELS = (3, 9, 15, 21)
+
+
+def make(n=5, size=64, seed=0):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (n, size, size), dtype=np.uint8)
+    images[0] = cv2.GaussianBlur(images[0], (15, 15), 4)  # one smooth image, one flat, one step
+    images[1] = 77
+    images[2, :, size // 2 :], images[2, :, : size // 2] = 255, 0
+    return Cohort(images=images, patient=np.arange(n), eye=np.full(n, "L"), diseased=np.arange(n) % 2 == 0,
+                  split=np.full(n, "test"), patient_names=np.arange(n).astype(str))
+
+
+def slow_blur(image, kernel):
+    """The definition: a normalised Gaussian window over an image mirrored without its edge pixel, in float64."""
+    half, sigma = kernel // 2, 0.3 * ((kernel - 1) / 2 - 1) + 0.8
+    line = np.exp(-((np.arange(kernel) - half) ** 2) / (2 * sigma**2))
+    window = np.outer(line, line) / line.sum() ** 2
+    padded = np.pad(image.astype(float), half, mode="reflect")
+    out = np.empty(image.shape)
+    for y, x in np.ndindex(image.shape):
+        out[y, x] = (padded[y : y + kernel, x : x + kernel] * window).sum()
+    return out
+
+
+def test_sigma_follows_the_stated_rule():
+    assert [round(sigma_of(kernel), 9) for kernel in KERNELS] == [0.8, 1.7, 2.6, 3.5]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_agrees_with_torchvision_within_one_grey_level(kernel):
+    cohort = make()
+    images = torch.from_numpy(cohort.images).unsqueeze(1)
+    theirs = gaussian_blur(images.float(), [kernel, kernel], [sigma_of(kernel)] * 2).squeeze(1).numpy()
+    ours = Blur(kernel).privatize(cohort, torch.Generator()).images
+    assert np.abs(ours - theirs).max() <= 1
+    assert np.abs(ours.astype(int) - gaussian_blur(images, [kernel, kernel], [sigma_of(kernel)] * 2)
+                  .squeeze(1).numpy()).max() <= 1
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_agrees_with_the_definition_within_one_grey_level(kernel):
+    cohort = make(3, size=24)
+    ours = Blur(kernel).privatize(cohort).images
+    for image, result in zip(cohort.images, ours, strict=True):
+        assert np.abs(result - slow_blur(image, kernel)).max() <= 1
+
+
+def test_another_sigma_or_border_would_be_noticed():
+    # the bounds above are worth something only if OpenCV's own sigma for small kernels, or another border, breaks them
+    image = make().images[3]
+    by_table = cv2.GaussianBlur(image, (3, 3), 0)
+    by_border = cv2.GaussianBlur(image, (15, 15), sigma_of(15), borderType=cv2.BORDER_REPLICATE)
+    assert np.abs(by_table.astype(int) - blurred(image[None], 3)[0]).max() > 1
+    assert np.abs(by_border.astype(int) - blurred(image[None], 15)[0]).max() > 1
+
+
+def test_release_names_no_contributors_and_keeps_the_order():
+    cohort = make()
+    before = cohort.images.copy()
+    release = Blur(9).fit(cohort).privatize(cohort, torch.Generator())
+    assert release.contributors.shape == (5, 0)
+    np.testing.assert_array_equal(release.source, np.arange(5))
+    assert release.method == "blur"
+    assert release.parameters["kernel"] == 9
+    assert release.parameters["sigma"] == pytest.approx(1.7)
+    np.testing.assert_array_equal(cohort.images, before)
+    assert isinstance(Blur(9), Privatizer)
+
+
+def test_stronger_kernels_leave_less_detail_and_kernel_1_changes_nothing():
+    cohort = make()
+    results = [Blur(kernel).privatize(cohort).images[3].astype(float) for kernel in (1, *KERNELS)]
+    detail = [np.abs(np.diff(result)).mean() for result in results]
+    assert detail == sorted(detail, reverse=True)
+    assert len(set(detail)) == 5
+    np.testing.assert_array_equal(Blur(1).privatize(cohort).images, cohort.images)
+
+
+def test_a_flat_image_stays_flat_and_a_slice_of_a_larger_array_works():
+    cohort = make()
+    assert (Blur(21).privatize(cohort).images[1] == 77).all()
+    wide = np.repeat(cohort.images, 2, axis=2)[:, :, ::2]  # not contiguous
+    sliced = dataclasses.replace(cohort, images=wide)
+    np.testing.assert_array_equal(Blur(9).privatize(sliced).images, Blur(9).privatize(cohort).images)
+
+
+@pytest.mark.parametrize("kernel", [0, -3, 2, 8, 3.0, "9", None])
+def test_even_kernel_is_refused(kernel):
+    with pytest.raises(ValueError, match="odd whole number"):
+        Blur(kernel)
