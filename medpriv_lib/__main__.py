@@ -1,0 +1,7 @@
+"""`python -m medpriv_lib` is the `medpriv` command."""
+
+import sys
+
+from medpriv_lib.cli import main
+
+sys.exit(main())

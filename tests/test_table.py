@@ -1,0 +1,111 @@
+"""The table: the paper's rows first, percent with two decimals, and a comparison that notices differences."""
+
+import json
+
+import pytest
+
+from medpriv_lib.evaluation.table import (
+    COLUMNS,
+    PAPER_RATES,
+    arrange,
+    differences,
+    paper_table,
+    read_table,
+    render,
+    write_table,
+)
+
+
+def row(experiment, name, **values):
+    base = dict.fromkeys(COLUMNS) | {"labels": "", "note": "", "n": 359, "draws": 10, "test_patients": 115,
+                                     "majority_rate": 76.32, "chance_identity": 0.87}
+    return base | {"experiment": experiment, "set": name} | values
+
+
+@pytest.fixture
+def rows():
+    known = [row(r["experiment"], r["set"], **{rate: r[rate] for rate in PAPER_RATES}) for r in paper_table()]
+    return arrange([row("control", "mean image of the label", identity_accuracy=0.0, glaucoma_accuracy=100.0),
+                    *reversed(known)])
+
+
+def test_the_paper_table_is_the_paper_s():
+    table = paper_table()
+    assert len(table) == 14
+    assert table[0]["identity_accuracy"] == 90.0
+    assert table[0]["replacement_identity_accuracy"] is None
+    assert table[1] == {"experiment": "pprl-vgan", "set": "random identities", "identity_accuracy": 0.5,
+                        "replacement_identity_accuracy": 74.68, "glaucoma_accuracy": 79.18, "glaucoma_f1": 62.22}
+    # every percentage of single releases is a multiple of 1/340, as FACTS of the paper's protocol have it
+    for line in table:
+        if line["experiment"] in ("blur", "k-same-select", "baseline"):
+            hits = line["identity_accuracy"] * 3.4
+            assert abs(hits - round(hits)) < 0.02
+
+
+def test_the_paper_s_rows_come_first_in_its_order(rows):
+    assert [(r["experiment"], r["set"]) for r in rows[:14]] == [(r["experiment"], r["set"]) for r in paper_table()]
+    assert rows[14]["experiment"] == "control"
+    assert list(COLUMNS)[:6] == list(paper_table()[0])
+
+
+def test_a_missing_row_is_kept_empty_and_says_so():
+    rows = arrange([])
+    assert len(rows) == 14
+    assert all(r["note"] == "not run" and r["glaucoma_accuracy"] is None for r in rows)
+
+
+def test_two_rows_of_one_name_are_an_error():
+    with pytest.raises(ValueError, match="two rows are called blur / kernel 3"):
+        arrange([row("blur", "kernel 3"), row("blur", "kernel 3")])
+
+
+def test_written_and_read_back(rows, tmp_path):
+    write_table(rows, tmp_path, {"data_hash": "abc", "config": {"seed": 0}})
+    assert differences(rows, read_table(tmp_path / "table.csv")) == []
+    first = (tmp_path / "table.csv").read_text().splitlines()[1]
+    assert first.startswith("baseline,original test set,90.00,,93.24,87.83,")
+    stored = json.loads((tmp_path / "table.json").read_text())
+    assert stored["provenance"]["data_hash"] == "abc"
+    assert stored["rows"][1]["replacement_identity_accuracy"] == 74.68
+
+
+@pytest.mark.parametrize(("change", "word"), [
+    ({"glaucoma_f1": 62.25}, "glaucoma_f1"), ({"n": 340}, "n:"), ({"replacement_identity_accuracy": None}, "None now")])
+def test_differences_are_noticed(rows, change, word):
+    changed = [dict(r) for r in rows]
+    changed[1] |= change
+    found = differences(changed, rows)
+    assert len(found) == 1
+    assert word in found[0]
+
+
+def test_rounding_is_no_difference(rows):
+    changed = [dict(r) for r in rows]
+    changed[1]["glaucoma_f1"] += 0.004
+    assert differences(changed, rows) == []
+
+
+def test_a_reordered_table_is_different(rows):
+    assert differences(rows[::-1], rows) == ["the rows or their order differ"]
+
+
+def test_the_terminal_shows_ours_beside_theirs_within_120_columns(rows):
+    rows[1] = rows[1] | {"identity_accuracy": 1.23}
+    text = render(rows)
+    line = next(line for line in text.splitlines() if line.strip().startswith("random identities"))
+    assert line.split()[2:4] == ["1.23", "0.50"]
+    assert max(map(len, text.splitlines())) <= 120
+    assert "359 test images of 115 patients" in text
+    assert "76.32" in text
+
+
+def test_the_terminal_says_why_a_row_is_empty(rows):
+    rows[13] = row("k-same-select", "12 identities", n=None, note="empty: only 9 patients have a diseased image")
+    assert "only 9 patients" in render(rows)
+
+
+def test_a_cell_that_is_no_number_is_named(tmp_path):
+    (tmp_path / "table.csv").write_text("experiment,set,identity_accuracy\nblur,kernel 3,many\n")
+    with pytest.raises(ValueError, match=r"table.csv, line 2: .*many"):
+        read_table(tmp_path / "table.csv")
