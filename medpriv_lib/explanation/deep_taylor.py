@@ -1,5 +1,7 @@
 """Deep Taylor decomposition (Montavon et al. 2017): which pixels a recogniser's decision rests on."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ def deep_taylor(
     target: int | Int64[Tensor, " n"] | None = None,
     *,
     box: tuple[float, float] | None = (-1.0, 1.0),
+    start: Literal["logit", "one"] = "logit",
     batch: int = 128,
 ) -> Float[Tensor, "n c h w"]:
     """Return the relevance of every pixel for a class's logit.
@@ -29,8 +32,9 @@ def deep_taylor(
     R_i = sum_j ((x_i - low) w+_ij + (x_i - high) w-_ij) R_j / (the same, summed over i); max-pooling gives everything
     to the winner, average pooling divides in proportion. Biases get none, so that the map sums to the logit wherever
     every active neuron has a positive input. Maps are >= 0. `x` float in `box` = (low, high); `box=None` uses z+ in
-    the first layer too, for inputs >= 0. Any network of `unfold.SUPPORTED` layers; it is not changed. Images do not
-    influence each other.
+    the first layer too, for inputs >= 0. `start="one"` distributes 1 in place of the logit, whatever its sign: the
+    same map up to its scale, for comparing maps. Any network of `unfold.SUPPORTED` layers; it is not changed. Images
+    do not influence each other.
 
     Sources: Montavon et al. 2017 (Pattern Recognition 65, 211-222); rules as hooks of zennit (Anders
     et al. 2021). Raises `ValueError` for a starting logit <= 0 (there is no evidence to distribute; choose rows with
@@ -39,13 +43,13 @@ def deep_taylor(
     _check(network, x, box)
     if len(x) == 0:
         return torch.empty_like(x)
-    classes = None if target is None else _classes(target, len(x))
+    classes = None if target is None else class_of_each(target, len(x))
     chain = unfold(network, x[:2])
     _hook(chain, box)
     maps = []
     for first in range(0, len(x), batch):
         rows = slice(first, first + batch)
-        maps.append(_propagate(chain, x[rows], None if classes is None else classes[rows], first))
+        maps.append(_propagate(chain, x[rows], None if classes is None else classes[rows], first, start))
     return torch.cat(maps)
 
 
@@ -60,7 +64,7 @@ def explainable(
     network.train(training)
     if len(x) == 0:
         return torch.zeros(0, dtype=torch.bool)
-    classes = out.argmax(1) if target is None else _classes(target, len(x)).to(out.device)
+    classes = out.argmax(1) if target is None else class_of_each(target, len(x)).to(out.device)
     return out.gather(1, classes[:, None])[:, 0] > 0
 
 
@@ -120,19 +124,19 @@ def _hook(chain: nn.Sequential, box: tuple[float, float] | None) -> None:
             # A ReLU's gradient is 0 or 1: relevance of an inactive neuron is 0 already, so nothing needs a rule here.
 
 
-def _propagate(chain: nn.Sequential, x: Tensor, classes: Tensor | None, offset: int) -> Tensor:
+def _propagate(chain: nn.Sequential, x: Tensor, classes: Tensor | None, offset: int, start: str) -> Tensor:
     x = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         logits = chain(x)
         classes = logits.argmax(1) if classes is None else classes.to(logits.device)
         if int(classes.max()) >= logits.shape[1] or int(classes.min()) < 0:
             raise ValueError(f"class {int(classes.max())} of a network with {logits.shape[1]} classes")
-        start = logits.detach().gather(1, classes[:, None])
-        if bool((start <= 0).any()):
-            rows = (torch.nonzero(start[:, 0] <= 0)[:, 0] + offset).tolist()
+        given = logits.detach().gather(1, classes[:, None]) if start == "logit" else torch.ones_like(logits[:, :1])
+        if bool((given <= 0).any()):
+            rows = (torch.nonzero(given[:, 0] <= 0)[:, 0] + offset).tolist()
             raise ValueError(f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to explain: "
                              "there is no relevance to distribute; leave such images out with `explainable`")
-        seed = torch.zeros_like(logits).scatter(1, classes[:, None], start)
+        seed = torch.zeros_like(logits).scatter(1, classes[:, None], given)
         return torch.autograd.grad(logits, x, seed)[0].detach()
 
 
@@ -148,7 +152,8 @@ def _check(network: nn.Module, x: Tensor, box: tuple[float, float] | None) -> No
         raise ValueError(f"pixel values must lie in [{low}, {high}] and be numbers; use `to_tensor` on grey levels")
 
 
-def _classes(target: int | Tensor, n: int) -> Tensor:
+def class_of_each(target: int | Tensor, n: int) -> Int64[Tensor, " n"]:
+    """Return one class per image from one class for all, or check that there is one for each."""
     classes = torch.as_tensor(target, dtype=torch.int64)
     if classes.ndim == 0:
         return classes.expand(n)

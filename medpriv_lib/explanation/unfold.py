@@ -45,8 +45,8 @@ def unfold(network: nn.Module, probe: Tensor) -> nn.Sequential:
         except RuntimeError:
             agree = False
     if not agree:
-        raise ValueError(f"{type(network).__name__} is not a plain chain of layers (a skip connection, or a function "
-                         "such as torch.relu in place of nn.ReLU?); relevance can only be passed back through layers")
+        raise ValueError(f"{type(network).__name__} is not a plain chain of layers (a skip connection, or a "
+                         "function such as torch.relu in place of nn.ReLU?); relevance is passed back through layers")
     _check_positive(chain)
     return chain
 
@@ -61,8 +61,9 @@ def _merge(layers: list[nn.Module]) -> list[nn.Module]:
             continue
         if isinstance(layer, NORMS):
             if not chain or not isinstance(chain[-1], LINEAR):
+                before = type(chain[-1]).__name__ if chain else "the input"
                 raise ValueError(f"{type(layer).__name__} must directly follow a convolution or linear layer to be "
-                                 "merged into it; here it follows " + (type(chain[-1]).__name__ if chain else "the input"))
+                                 f"merged into it; here it follows {before}")
             _fold_norm(chain[-1], layer)
             continue
         if isinstance(layer, nn.Linear) and chain and not isinstance(chain[-1], (nn.Linear, nn.ReLU, nn.Flatten)):
@@ -92,8 +93,8 @@ def _check_positive(chain: nn.Sequential) -> None:
     for layer in chain:
         if isinstance(layer, LINEAR):
             if seen_linear and not positive:
-                raise ValueError(f"{type(layer).__name__} follows a linear layer without a ReLU between them: its input "
-                                 "may be negative, and z+ is derived for inputs >= 0; use a network with nn.ReLU")
+                raise ValueError(f"{type(layer).__name__} follows a linear layer without a ReLU between them: its "
+                                 "input may be negative, and z+ is derived for inputs >= 0; use a network with nn.ReLU")
             seen_linear, positive = True, False
         elif isinstance(layer, nn.ReLU):
             positive = True
