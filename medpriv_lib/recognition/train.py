@@ -58,14 +58,15 @@ DEFAULTS = {
 
 
 def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: int, epochs: int | None = None,
-                   device: str | torch.device | None = None, progress: Progress | None = None,
+                   device: str | torch.device | None = None, progress: Progress | bool = True,
                    settings: Settings | None = None, resume: str | os.PathLike | None = None,
                    checkpoint_seconds: float = 30.0) -> tuple[Recogniser, dict]:
     """Train a recogniser of the patient ("identity") or of the disease; return it, ready to judge, with its curve.
 
     The state with the lowest validation loss is kept; without `val` all epochs run and the last state is kept.
     The curve holds one list per quantity (`train_loss`, `val_loss`, `val_accuracy`), one entry per epoch, and `best`,
-    the epoch kept. `progress(epoch, epochs, row)` is called after each epoch with the epoch's quantities.
+    the epoch kept. `progress` True shows a bar on a terminal, False none; a function is called as
+    `progress(epoch, epochs, row)` after each epoch with the epoch's quantities.
     With `resume`, a folder, the state is written there every `checkpoint_seconds` and at the end; a killed training
     that is started again with the same arguments ends at the same weights, bit for bit on the same machine and threads.
     Raises `ValueError` where the images are not square multiples of 16, where the disease has one label only, and where
@@ -171,7 +172,7 @@ class _Run:
         self.best_loss, self.curve = state["best_loss"], state["curve"]
 
 
-def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progress: Progress | None,
+def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progress: Progress | bool,
             checkpoint: Path | None, checkpoint_seconds: float) -> None:
     """Run the epochs that are left."""
     settings, device = run.settings, run.labels.device
@@ -179,7 +180,7 @@ def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progre
     held_out = None if val is None else (to_tensor(val.images, device), _labels(val, target).to(device))
     written = time.monotonic()
     bar = tqdm(total=settings.epochs, initial=run.epoch, desc=f"{target} recogniser", unit="epoch", delay=5,
-               leave=False, disable=not sys.stderr.isatty())
+               leave=False, disable=progress is not True or not sys.stderr.isatty())
     with bar:
         while not run.finished:
             row = {"train_loss": _epoch(run, images)}
@@ -195,7 +196,7 @@ def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progre
                 run.save(checkpoint)
                 written = time.monotonic()
             bar.update()
-            if progress is not None:
+            if callable(progress):
                 progress(run.epoch, settings.epochs, row)
 
 
