@@ -1,0 +1,135 @@
+"""The networks of PPRL-VGAN: encoder, decoder, discriminator (Chen, Konrad, Ishwar 2018, section 3; Figure 1 of Montenegro).
+
+Two faults of the code that Chen et al. published are not repeated here. It put a sigmoid on the log-variance, so that
+sigma >= 1 and the posterior could never be narrower than the prior; here the log-variance is unbounded. And it sampled
+with exp(s^2 / 2) where s was the log-variance; the standard deviation is exp(s / 2).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of the networks. Defaults: Chen et al., for 64x64 images, with the 5x5 kernels of their first variant.
+
+    `size` is the height and width of an image, a multiple of 16; `upsampling` is how the decoder doubles its grid:
+    "transposed" (the paper's), "resize-conv" or "pixel-shuffle", which leave less of a checkerboard.
+    """
+
+    patients: int
+    size: int = 64
+    tasks: int = 2
+    latent: int = 128
+    kernel: int = 5
+    encoder: tuple[int, ...] = (32, 64, 128, 256)
+    decoder: tuple[int, ...] = (128, 256, 128, 128)
+    discriminator: tuple[int, ...] = (32, 64, 128, 256)
+    upsampling: str = "transposed"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that the four halvings cannot reach."""
+        if self.size < 16 or self.size % 16:
+            raise ValueError(f"PPRL-VGAN halves the image four times: size must be a multiple of 16, not {self.size}")
+        if self.upsampling not in ("transposed", "resize-conv", "pixel-shuffle"):
+            raise ValueError(f'upsampling {self.upsampling!r}: choose "transposed", "resize-conv" or "pixel-shuffle"')
+        for key in ("encoder", "decoder", "discriminator"):
+            object.__setattr__(self, key, tuple(getattr(self, key)))  # lists, after a trip through JSON
+            if len(getattr(self, key)) != 4:
+                raise ValueError(f"`{key}` needs four widths, one per halving, not {getattr(self, key)}")
+
+
+def _halve(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    # even kernels pad one less on one side than needed for an exact half; (kernel - 1) // 2 gives n/2 for both parities
+    return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2)
+
+
+def _double(inputs: int, outputs: int, kernel: int, upsampling: str) -> nn.Module:
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(
+            inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2
+        )
+    if upsampling == "resize-conv":
+        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, kernel, padding="same"))
+    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
+
+
+class Encoder(nn.Module):
+    """q(f(I) | I): an image (N, 1, S, S) in [-1, 1] to the mean and log-variance (N, latent) of its code, unbounded."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        layers, inputs = [], 1
+        for width in a.encoder:
+            layers += [_halve(inputs, width, a.kernel), nn.BatchNorm2d(width, momentum=0.2), nn.Dropout(a.dropout),
+                       nn.LeakyReLU(0.2)]
+            inputs = width
+        self.features = nn.Sequential(*layers)
+        self.statistics = nn.Linear(inputs * (a.size // 16) ** 2, 2 * a.latent)
+
+    def forward(self, image: Float[Tensor, "n 1 s s"]) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        """Return mu and the log-variance."""
+        mu, log_variance = self.statistics(self.features(image).flatten(1)).float().chunk(2, dim=1)
+        return mu, log_variance
+
+
+class Decoder(nn.Module):
+    """A code z (N, latent) and an identity c (N,) to an image (N, 1, S, S) in [-1, 1]; c is one-hot, joined to z."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.grid, self.patients = a.size // 16, a.patients
+        first, *widths = a.decoder
+        self.dense = nn.Linear(a.latent + a.patients, first * self.grid**2)
+        layers, inputs = [], first
+        for width in widths:
+            layers += [_double(inputs, width, a.kernel, a.upsampling), nn.ReLU(), nn.BatchNorm2d(width, momentum=0.2)]
+            inputs = width
+        self.layers = nn.Sequential(*layers, _double(inputs, 1, a.kernel, a.upsampling))
+
+    def forward(self, z: Float[Tensor, "n z"], c: Int64[Tensor, " n"]) -> Float[Tensor, "n 1 s s"]:
+        """Return G(I, c) for codes z of I."""
+        joined = torch.cat([z, F.one_hot(c, self.patients).to(z.dtype)], dim=1)
+        grid = self.dense(joined).relu().unflatten(1, (-1, self.grid, self.grid))
+        return self.layers(grid.contiguous(memory_format=torch.channels_last)).float().tanh()
+
+
+class Generator(nn.Module):
+    """G: a conditional variational autoencoder."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.architecture = a
+        self.encoder, self.decoder = Encoder(a), Decoder(a)
+
+    def forward(
+        self, image: Float[Tensor, "n 1 s s"], c: Int64[Tensor, " n"], noise: Float[Tensor, "n z"]
+    ) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        """Return G(I, c), mu and the log-variance; `noise` is the standard normal eps of z = mu + sigma * eps."""
+        mu, log_variance = self.encoder(image)
+        return self.decoder(mu + (log_variance / 2).exp() * noise, c), mu, log_variance
+
+
+class Discriminator(nn.Module):
+    """D: an image (N, 1, S, S) to the logits of D^1 (N,), D^2 (N, patients) and D^3 (N, tasks)."""
+
+    def __init__(self, a: Architecture, dropout: float = 0.5) -> None:
+        super().__init__()
+        layers, inputs = [], 1
+        for width in a.discriminator:
+            layers += [_halve(inputs, width, a.kernel), nn.LeakyReLU(0.2)]
+            inputs = width
+        layers += [nn.Flatten(), nn.Linear(inputs * (a.size // 16) ** 2, 256), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
+        self.features = nn.Sequential(*layers)
+        self.heads = nn.Linear(256, 1 + a.patients + a.tasks)
+        self.sizes = (1, a.patients, a.tasks)
+
+    def forward(self, image: Float[Tensor, "n 1 s s"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logits of the three heads, in float32."""
+        real, identity, task = self.heads(self.features(image)).float().split(self.sizes, dim=1)
+        return real.squeeze(1), identity, task

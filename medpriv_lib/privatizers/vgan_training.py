@@ -1,0 +1,318 @@
+"""Train PPRL-VGAN: one discriminator and two generator steps a round, resumable at any moment to the same end.
+
+What Chen et al. fix is kept: the losses and their weights (`pprl_vgan`), 1 : 2 steps with fresh batches, smoothed labels for
+the discriminator, replacement identities drawn uniformly from all patients. What they leave open or what helps is an option of
+`Training`, with the values that did best on the validation split as defaults.
+
+Where the time goes: the decoder's transposed convolutions, at the processor's peak. So the discriminator learns from the
+images of the last generator step instead of making its own, its own weight gradients are skipped in generator steps, all
+data lies on the device, all random numbers of a step are drawn there, and nothing is read back between two validations.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from jaxtyping import UInt8
+from torch import Tensor
+
+from medpriv_lib.cohort import Cohort, to_tensor
+from medpriv_lib.privatizers.augment import Augmentation
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN, discriminator_loss, generator_loss
+from medpriv_lib.privatizers.replacement import Pools
+from medpriv_lib.privatizers.vgan_checkpoint import (
+    optimiser_tensors,
+    read_checkpoint,
+    restore_optimiser,
+    write_checkpoint,
+)
+from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Generator
+
+Judge = Callable[[UInt8[np.ndarray, "n h w"]], Tensor]  # grey levels to logits (N, classes)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How PPRL-VGAN is trained; everything here is written into the card of the weights.
+
+    `batch` counts over all processes. `decay_from` is the share of the rounds after which the learning rate falls linearly
+    to zero; `ema` the decay per round of the averaged generator, the one that is kept. `augmentation` distorts what D sees, None
+    leaves it alone. `precision` "auto" takes bfloat16 where the processor multiplies it natively.
+    """
+
+    rounds: int = 4000
+    batch: int = 64
+    optimiser: str = "adam"
+    learning_rate: float = 3e-4
+    discriminator_rate: float | None = None
+    betas: tuple[float, float] = (0.5, 0.99)
+    decay_from: float = 0.7
+    ema: float = 0.995
+    smoothing: float = 0.1
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    discriminator_dropout: float = 0.5
+    weight_decay: float = 0.0
+    precision: str = "auto"
+    seed: int = 0
+    validate_every: int = 150
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Training":
+        """Return the settings that `asdict` wrote."""
+        values = dict(values)
+        values["betas"] = tuple(values["betas"])
+        values["augmentation"] = Augmentation(**values["augmentation"]) if values["augmentation"] else None
+        return cls(**values)
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Tell whether the device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False
+
+
+class Trainer:
+    """The state of one training: two networks, two optimisers, the averaged generator, the random numbers, the round."""
+
+    def __init__(self, train: Cohort, architecture: Architecture, config: Training) -> None:
+        torch.set_flush_denormal(True)  # late activations fall into denormals, which are many times slower
+        if train.images.shape[1:] != (architecture.size, architecture.size):
+            raise ValueError(f"images of {train.images.shape[1:]} do not fit an architecture of size {architecture.size}")
+        self.accelerator = Accelerator()
+        device = self.accelerator.device
+        low = config.precision == "bf16" or (config.precision == "auto" and native_bfloat16(device))
+        # not Accelerate's own mixed precision: that is one setting per Python process and cannot change
+        self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=low)
+        self.config, self.architecture, self.device = config, architecture, device
+        self.batch = config.batch // self.accelerator.num_processes
+        if self.batch < 2:
+            raise ValueError(f"batch {config.batch} leaves {self.batch} images per process; two are the least")
+        self.images = to_tensor(train.images, device)
+        self.patient = torch.from_numpy(train.patient).to(device)
+        self.task = torch.from_numpy(train.diseased.astype(np.int64)).to(device)
+        self._build()
+        self.random = torch.Generator(device).manual_seed(1_000_003 * config.seed + self.accelerator.process_index)
+        self.round, self.seconds, self.curve = 0, 0.0, []
+        self.identity = json.loads(json.dumps({  # what has to be equal for a checkpoint to be of this training
+            "data": train.hash(), "architecture": asdict(architecture), "config": asdict(config),
+            "precision": "bf16" if low else "no", "processes": self.accelerator.num_processes,
+        }))
+
+    def _build(self) -> None:
+        with torch.random.fork_rng(devices=[]):  # layers take their first weights from the global generator only
+            torch.manual_seed(self.config.seed)
+            generator = Generator(self.architecture)
+            discriminator = Discriminator(self.architecture, self.config.discriminator_dropout)
+        for network in (generator, discriminator):
+            network.to(self.device, memory_format=torch.channels_last).train()
+        rate = self.config.learning_rate
+        self.rates = (rate, self.config.discriminator_rate or rate)
+        optimisers = [
+            self._optimiser(network, r)
+            for network, r in zip((generator, discriminator), self.rates, strict=True)
+        ]
+        self.bare_generator, self.bare_discriminator = generator, discriminator
+        self.average = {key: value.detach().clone() for key, value in generator.state_dict().items()}
+        self.generator, self.discriminator, self.generator_optimiser, self.discriminator_optimiser = (
+            self.accelerator.prepare(generator, discriminator, *optimisers)
+        )
+
+    def _optimiser(self, network: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
+        if self.config.optimiser == "rmsprop":  # as Chen et al.
+            return torch.optim.RMSprop(network.parameters(), rate, alpha=0.9, eps=1e-7, foreach=True)
+        return torch.optim.AdamW(network.parameters(), rate, self.config.betas, weight_decay=self.config.weight_decay,
+                                 fused=True)
+
+    def _rows(self) -> Tensor:
+        return torch.randint(len(self.images), (self.batch,), generator=self.random, device=self.device)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """What D sees of the images."""
+        augmentation = self.config.augmentation
+        return images if augmentation is None else augmentation(images, self.random)
+
+    @contextlib.contextmanager
+    def _dropout(self) -> Iterator[None]:
+        # dropout draws from the global generator: seed it for this round alone, and leave it as it was for the caller
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed((self.config.seed * 1_000_003 + self.round) * 1_009 + self.accelerator.process_index)
+            yield
+
+    def _uniform(self, low: float, high: float) -> Tensor:
+        return torch.rand(self.batch, generator=self.random, device=self.device) * (high - low) + low
+
+    def generator_step(self) -> Tensor:
+        """One step of Equation 2; returns the made images, detached."""
+        rows = self._rows()
+        c = torch.randint(self.architecture.patients, (self.batch,), generator=self.random, device=self.device)
+        noise = torch.randn(self.batch, self.architecture.latent, generator=self.random, device=self.device)
+        self.bare_discriminator.requires_grad_(False)
+        with self.autocast():
+            fake, mu, log_variance = self.generator(self.images[rows], c, noise)
+            judged = self.bare_discriminator(self._seen(fake))
+        loss = generator_loss(judged, c, self.task[rows], mu, log_variance)
+        self.generator_optimiser.zero_grad()
+        self.accelerator.backward(loss)
+        self.generator_optimiser.step()
+        self.bare_discriminator.requires_grad_(True)
+        return fake.detach()
+
+    def discriminator_step(self, fake: Tensor) -> None:
+        """One step of Equation 1: real and made images in one pass, each distorted anew."""
+        rows = self._rows()
+        with self.autocast():
+            heads = self.discriminator(self._seen(torch.cat([self.images[rows], fake])))
+        on_real, on_fake = zip(*(head.split(self.batch) for head in heads), strict=True)
+        s = self.config.smoothing
+        loss = discriminator_loss(on_real, on_fake, self.patient[rows], self.task[rows],
+                                  self._uniform(1 - s, 1), self._uniform(0, s))
+        self.discriminator_optimiser.zero_grad()
+        self.accelerator.backward(loss)
+        self.discriminator_optimiser.step()
+
+    def step(self) -> None:
+        """One round: two generator steps and one discriminator step, then the average moves on."""
+        done = self.round / self.config.rounds
+        factor = min(1.0, (1 - done) / max(1e-9, 1 - self.config.decay_from))
+        for optimiser, rate in zip((self.generator_optimiser, self.discriminator_optimiser), self.rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+        with self._dropout():
+            self.generator_step()
+            self.discriminator_step(self.generator_step())
+        self.round += 1
+        decay = min(self.config.ema, self.round / (self.round + 9))
+        state = self.bare_generator.state_dict()
+        keys = [key for key in state if state[key].is_floating_point()]
+        torch._foreach_lerp_([self.average[key] for key in keys], [state[key] for key in keys], 1 - decay)
+
+    def averaged(self) -> Generator:
+        """Return the averaged generator, float32, in evaluation mode."""
+        generator = Generator(self.architecture).to(self.device)
+        generator.load_state_dict(self.average)
+        return generator.eval()
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint: the main process writes, all bring the states of their random numbers."""
+        states = self.accelerator.gather(self.random.get_state().to(self.device)).view(self.accelerator.num_processes, -1)
+        if not self.accelerator.is_main_process:
+            return
+        tensors = {"random": states}
+        for name, network in (("generator", self.bare_generator), ("discriminator", self.bare_discriminator)):
+            tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
+        tensors |= {f"average.{key}": value for key, value in self.average.items()}
+        tensors |= optimiser_tensors(self.generator_optimiser, "generator_optimiser")
+        tensors |= optimiser_tensors(self.discriminator_optimiser, "discriminator_optimiser")
+        write_checkpoint(folder, tensors, {"identity": self.identity, "round": self.round, "seconds": self.seconds,
+                                           "curve": self.curve})
+
+    def load(self, folder: Path) -> bool:
+        """Go on from the folder's checkpoint; False where there is none. `ValueError` where it is of another training."""
+        found = read_checkpoint(folder, self.device)
+        if found is None:
+            return False
+        tensors, state = found
+        different = [key for key, value in self.identity.items() if state["identity"].get(key) != value]
+        if different:
+            raise ValueError(f"{folder}: the checkpoint is of a training with other {', '.join(different)}; choose another "
+                             "folder, or remove it to train from the start")
+        part = {name: {key.split(".", 1)[1]: value for key, value in tensors.items() if key.startswith(name + ".")}
+                for name in ("generator", "discriminator", "average")}
+        self.bare_generator.load_state_dict(part["generator"])
+        self.bare_discriminator.load_state_dict(part["discriminator"])
+        self.average = part["average"]
+        restore_optimiser(self.generator_optimiser, tensors, "generator_optimiser")
+        restore_optimiser(self.discriminator_optimiser, tensors, "discriminator_optimiser")
+        self.random.set_state(tensors["random"][self.accelerator.process_index].cpu())
+        self.round, self.seconds, self.curve = state["round"], state["seconds"], state["curve"]
+        return True
+
+
+def train(
+    cohort: Cohort,
+    architecture: Architecture,
+    config: Training,
+    folder: str | Path | None = None,
+    validate: Callable[[Generator], dict[str, float]] | None = None,
+    checkpoint_minutes: float = 3.0,
+    report: Callable[[dict], None] | None = None,
+) -> Trainer:
+    """Train to the last round and return the trainer, whose `averaged()` is the result.
+
+    `cohort` holds the training images only. With a `folder` the training goes on from the checkpoint there and writes one
+    every `checkpoint_minutes`, and at the end. `validate` is given the averaged generator every `validate_every` rounds;
+    what it returns is added to the curve and, with the pace, passed to `report`. Raises `ValueError` where the images do not
+    fit the architecture and where the checkpoint belongs to another cohort or other settings.
+    """
+    trainer = Trainer(cohort, architecture, config)
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        trainer.load(Path(folder))
+    main = trainer.accelerator.is_main_process
+    saved = started = time.monotonic()
+    while trainer.round < config.rounds:
+        trainer.step()
+        last = trainer.round == config.rounds
+        if trainer.round % config.validate_every == 0 or last:
+            now = time.monotonic()
+            trainer.seconds, started = trainer.seconds + now - started, now
+            if main:
+                measured = validate(trainer.averaged()) if validate else {}
+                trainer.curve.append({"round": trainer.round, **measured, "seconds": round(trainer.seconds, 1)})
+                if report:
+                    report(trainer.curve[-1])
+            started = time.monotonic()  # the pace counts the training alone
+        if folder is not None and (last or _due(trainer, time.monotonic() - saved > 60 * checkpoint_minutes)):
+            now = time.monotonic()
+            trainer.seconds, started = trainer.seconds + now - started, now
+            trainer.save(Path(folder))
+            saved = time.monotonic()
+    trainer.accelerator.wait_for_everyone()
+    return trainer
+
+
+def _due(trainer: Trainer, due: bool) -> bool:
+    # the processes' clocks differ, and saving needs them all: the main one decides, not every round
+    if trainer.accelerator.num_processes == 1:
+        return due
+    if trainer.round % 10:
+        return False
+    return bool(broadcast(torch.tensor(float(due), device=trainer.device)).item())
+
+
+def validation(train: Cohort, val: Cohort, identity: Judge, disease: Judge | None = None, seed: int = 0) -> Callable:
+    """Return a `validate` for `train`: what independent judges, trained on originals, say of privatised `val` images.
+
+    Always the same codes' noise and the same random replacement identities. Measured are the shares of images in which the
+    judges name the replacement identity, the original identity and the source's label.
+    """
+    pools = Pools.of(train)
+
+    def validate(generator: Generator) -> dict[str, float]:
+        release = PPRLVGAN("random", generator, pools).privatize(val, torch.Generator().manual_seed(seed))
+        named = identity(release.images).argmax(dim=1).cpu().numpy()
+        measured = {"replacement": named == release.contributors[:, 0], "original": named == val.patient}
+        if disease is not None:
+            measured["disease"] = disease(release.images).argmax(dim=1).cpu().numpy() == val.diseased
+        return {key: round(float(value.mean()), 4) for key, value in measured.items()}
+
+    return validate
+
+
+def fit_generator(train_images: Cohort, architecture: Architecture | None = None, config: Training | None = None,
+                  **options) -> Generator:
+    """Return the averaged generator of a training, in evaluation mode; options as of `train`."""
+    architecture = architecture or Architecture(train_images.patients, train_images.images.shape[1])
+    return train(train_images, architecture, config or Training(), **options).averaged()
