@@ -23,6 +23,8 @@ VOTE_SIDE, REFINE_SIDE = 120, 240  # short sides of the two working copies, px
 RADII = 4.0 * 1.2 ** np.arange(14)  # px of the voting copy: 4 to 43
 PUPIL_TO_IRIS = 2  # so many radii further: 1.44 times the pupil's or more
 IRIS_MIN = 13.0  # px of the voting copy: an iris less wide than a fifth of the short side is not looked for
+IRIS_SURE = 24.0  # px of the voting copy: smaller circles must fit better, lashes make many small ones
+RINGS = 1.6 * 1.03 ** np.arange(128)  # radii in px of the voting copy along which candidates are judged, up to 68
 RATIO = (0.16, 0.8)  # pupil over iris radius; eyes have .2 to .7
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
 MIN_SCORE = 0.16  # of the judged candidates; measured between eyes and other images, see tests/test_localize.py
@@ -50,7 +52,7 @@ def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
         raise ValueError(f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}")
     small, scale = _copy(image, VOTE_SIDE, shrink_only=False)
     best, best_score = None, MIN_SCORE
-    for candidate in _vote(small):
+    for candidate in _vote(small) + _blobs(small):
         score, circles = _judge(small, *candidate)
         if score > best_score:
             best, best_score = circles, score
@@ -85,7 +87,7 @@ def _moved(circle: tuple[float, float, float], scale: float) -> tuple[float, flo
     return float((x + 0.5) * scale - 0.5), float((y + 0.5) * scale - 0.5), float(r * scale)
 
 
-def _vote(image: np.ndarray, candidates: int = 5) -> list[tuple[float, float, float]]:
+def _vote(image: np.ndarray, candidates: int = 4) -> list[tuple[float, float, float]]:
     """Return likely places and pupil radii (x, y, r), the best first."""
     height, width = image.shape
     gx, gy = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
@@ -100,8 +102,8 @@ def _vote(image: np.ndarray, candidates: int = 5) -> list[tuple[float, float, fl
         cx, cy = (x - r * dx + 0.5).astype(np.int32), (y - r * dy + 0.5).astype(np.int32)
         inside = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
         count = np.bincount((cy * width + cx)[inside], weight[inside], height * width).astype(np.float32)
-        # nearly per length of the circle: small circles also gather the noise of lashes; blurred as far as centres scatter
-        votes[i] = cv2.GaussianBlur(count.reshape(height, width), (0, 0), 1 + 0.05 * r) / (r + 6)
+        # between count and share of the circle: shares would favour lashes, counts the lids; blurred as far as centres scatter
+        votes[i] = cv2.GaussianBlur(count.reshape(height, width), (0, 0), 1 + 0.08 * r) / np.float32(np.sqrt(r))
     total, radius = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     limbus = np.zeros((height, width), np.float32)  # the best vote of all radii that could be the iris to this pupil
     for i in reversed(range(len(RADII) - PUPIL_TO_IRIS)):
@@ -109,13 +111,26 @@ def _vote(image: np.ndarray, candidates: int = 5) -> list[tuple[float, float, fl
         both = np.sqrt(votes[i] * limbus)
         radius[both > total] = RADII[i]
         total = np.maximum(total, both)
+    smooth = cv2.GaussianBlur(image, (0, 0), 3)
+    dark, bright = np.quantile(smooth, (0.01, 0.6))
+    total *= 0.25 + np.clip((bright - smooth) / (bright - dark + 1e-6), 0, 1)  # lashes are dark only here and there
     result = []
     for _ in range(candidates):
         cy, cx = np.unravel_index(total.argmax(), total.shape)
         if total[cy, cx] <= 0:
             break
         result.append((float(cx), float(cy), float(radius[cy, cx])))
-        cv2.circle(total, (int(cx), int(cy)), 5, 0.0, -1)
+        cv2.circle(total, (int(cx), int(cy)), round(4 + 0.3 * radius[cy, cx]), 0.0, -1)
+    return result
+
+
+def _blobs(image: np.ndarray) -> list[tuple[float, float, float]]:
+    """Return for each of four sizes the place (x, y, r) that is darkest against its surround: oval pupils, few votes."""
+    result = []
+    for r in (6.0, 9.0, 13.0, 19.0):
+        contrast = cv2.GaussianBlur(image, (0, 0), 1.2 * r) - cv2.GaussianBlur(image, (0, 0), 0.6 * r)
+        y, x = np.unravel_index(contrast.argmax(), contrast.shape)
+        result.append((float(x), float(y), r))
     return result
 
 
@@ -144,39 +159,51 @@ def _steps(levels: np.ndarray, width: int) -> np.ndarray:
     return np.nan_to_num(step, nan=0.0)
 
 
+def _ridges(step: np.ndarray, half: float, tolerance: int) -> np.ndarray:
+    """Squash steps to -1 .. 1, `half` to a half, so that angles count rather than contrast, and keep the crests only.
+
+    Otherwise the flank of the strong pupil edge is mistaken for a weak limbus beside it. The crests are then widened by
+    `tolerance` samples, for pupils are not quite circles.
+    """
+    peak = cv2.dilate(step, np.ones((1, 15), np.uint8))
+    squashed = step / (np.abs(step) + half)
+    crest = np.where(step >= 0.8 * peak, squashed, np.minimum(squashed, 0))
+    return cv2.dilate(crest, np.ones((1, 1 + 2 * tolerance), np.uint8))
+
+
 def _judge(image: np.ndarray, x: float, y: float, pupil: float) -> tuple[float, tuple]:
     """Score a candidate and return its two circles, searched anew around it with Daugman's operator."""
     spread = float(np.quantile(image, 0.95) - np.quantile(image, 0.02)) + 1e-6
-    radii = np.arange(0, 64, 0.5)
-    step = _steps(_radial(image, x, y, radii), 4)
-    inner = step / (np.abs(step) + 0.06 * spread)  # saturating, -1 to 1: counts angles rather than contrast
-    pupil_score, (dx, dy, pr) = _best_circle(inner, np.linspace(0.75, 1.3, 15) * pupil, 0.24, _weights(0.5))
+    inner = _ridges(_steps(_radial(image, x, y, RINGS), 4), 0.06 * spread, 2)
+    near = np.abs(np.log(RINGS / pupil)) < 0.3
+    pupil_score, (dx, dy, pr) = _best_circle(inner, np.flatnonzero(near), 0.2, _weights(0.5))
     px, py = x + dx, y + dy
-    low, high = max(pr / RATIO[1], 0.8 * IRIS_MIN), min(pr / RATIO[0], 58.0)
-    if low >= high:
+    irises = np.flatnonzero((RINGS > max(pr / RATIO[1], 0.8 * IRIS_MIN)) & (RINGS < pr / RATIO[0]) & (RINGS < 58))
+    if len(irises) == 0:
         return 0.0, ()
-    step = _steps(_radial(image, px, py, radii), 6)
-    outer = step / (np.abs(step) + 0.04 * spread)
-    iris_score, (dx, dy, ir) = _best_circle(outer, np.arange(low, high, 1.0), 0.1, _weights(0.1))
-    return pupil_score * iris_score, ((px, py, pr), (px + dx, py + dy, ir))
+    outer = _ridges(_steps(_radial(image, px, py, RINGS), 4), 0.04 * spread, 1)
+    iris_score, (dx, dy, ir) = _best_circle(outer, irises, 0.1, _weights(0.1))
+    return pupil_score * iris_score * min(1.0, ir / IRIS_SURE) ** 0.5, ((px, py, pr), (px + dx, py + dy, ir))
 
 
 def _best_circle(
-    steps: np.ndarray, rs: np.ndarray, reach: float, weights: np.ndarray
+    steps: np.ndarray, rings: np.ndarray, reach: float, weights: np.ndarray
 ) -> tuple[float, tuple[float, float, float]]:
-    """Return the best mean step over circles of radii `rs` with centres within `reach` of r, and that (dx, dy, r).
+    """Return the best mean step over circles of radii `RINGS[rings]` with centres within `reach` of r, and (dx, dy, r).
 
-    `steps` (angles, radii) in halves of a px. A circle shifted by (dx, dy) is a sine in polar coordinates, to first order.
+    `steps` (angles, RINGS). A circle shifted by (dx, dy) is, to first order, a sine in polar coordinates.
     """
     shifts = np.linspace(-reach, reach, 5)
     dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
-    wave = 1 + dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)  # (25, angles)
-    at = np.minimum((2 * rs[:, None, None] * wave + 0.5).astype(np.int32), steps.shape[1] - 1)
-    at += np.arange(len(ANGLES), dtype=np.int32) * steps.shape[1]
-    scores = steps.ravel().astype(np.float32).take(at) @ weights.astype(np.float32)  # (radii, 25)
+    dx, dy = dx[np.abs(dx) + np.abs(dy) < 1.6 * reach], dy[np.abs(dx) + np.abs(dy) < 1.6 * reach]  # no corners: 21 places
+    wave = np.log1p(dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)) / np.log(RINGS[1] / RINGS[0])
+    at = rings[:, None, None] + np.rint(wave).astype(np.int32)  # (rings, 21, angles)
+    at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
+    scores = steps.ravel().astype(np.float32).take(at) @ weights.astype(np.float32)  # (rings, 21)
     scores = scores - 0.05 * np.hypot(dx, dy) / reach  # in doubt concentric
-    r, place = np.unravel_index(scores.argmax(), scores.shape)
-    return float(scores[r, place]), (float(dx[place] * rs[r]), float(dy[place] * rs[r]), float(rs[r]))
+    best, place = np.unravel_index(scores.argmax(), scores.shape)
+    r = RINGS[rings[best]]
+    return float(scores[best, place]), (float(dx[place] * r), float(dy[place] * r), float(r))
 
 
 def _refine(image: np.ndarray, circle: tuple[float, float, float], band: float, weights: np.ndarray, rounds: int = 3):
