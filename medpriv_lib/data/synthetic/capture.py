@@ -23,7 +23,7 @@ class Capture:
 
     `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (the range ISO/IEC 29794-6:2015 accepts for
     its dilation measure, there in percent). `gaze_x`, `gaze_y` degrees (positive: nasal, down); `rotation` of the head in
-    degrees; `distance` scales the image (1: 20.5 px/mm, so an iris about 240 px wide, within the >= 200 px that
+    degrees; `distance` scales the image (1: 21.5 px/mm, so an iris about 250 px wide, within the >= 200 px that
     ISO/IEC 29794-6 asks for where it is not below 0.85); `shift_x`, `shift_y` of the eye in the frame, px; `opening` of
     the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a gain; `light` the left-to-right
     slope of the illumination; `read_noise` in grey levels and `shot_noise` in grey levels of variance per grey level;
@@ -62,7 +62,7 @@ class Capture:
             distance=around(1.0, 0.06, 0.82, 1.2),
             shift_x=around(0, 22, -60, 60),
             shift_y=around(0, 16, -45, 45),
-            opening=around(0.93, 0.12, 0.5, 1.15),
+            opening=around(0.96, 0.12, 0.5, 1.15),
             focus=0.7 + abs(around(0, 0.8, -3, 3)),
             exposure=around(1.0, 0.07, 0.8, 1.18),
             light=around(0, 0.05, -0.15, 0.15),

@@ -15,8 +15,9 @@ class Identity:
     Technol. 14:21) found the iris textures of the two eyes of a person as independent as those of strangers, while lids,
     skin and pigmentation are common. Ranges:
     `iris_radius`: horizontal visible iris diameter 11.7 +- 0.4 mm (Rüfer, Schröder, Erb 2005, Cornea 24:259).
-    `fissure_width` 30 +- 1.7 mm, `upper_lid` (margin above the pupil centre, MRD1) 4.3 +- 0.5 mm, `lower_lid` (MRD2)
-    5.3 +- 0.4 mm, `tilt` of the lid axis 4 +- 2 degrees, temporal side up (Price et al. 2009, Plast. Reconstr. Surg. 124:615;
+    `fissure_width` 30 +- 1.7 mm, `upper_lid` (margin above the pupil centre, MRD1) 5.0 +- 0.5 mm, a
+    normal lid of 4.3 mm asked to open well, `lower_lid` (MRD2)
+    5.6 +- 0.4 mm, `tilt` of the lid axis 4 +- 2 degrees, temporal side up (Price et al. 2009, Plast. Reconstr. Surg. 124:615;
     Murchison, Sires, Jian-Amadi 2009, Arch. Facial Plast. Surg. 11:303).
     `crease` (lid crease above the margin) 2-6 mm. `lash_length` 6-10 mm, drawn foreshortened (Na et al. 2006, Br. J.
     Dermatol. 155:1170).
@@ -66,28 +67,28 @@ class Identity:
             iris_seed=int(rng.integers(2**62)),
             skin_seed=int(rng.integers(2**62)),
             iris_radius=around(5.85, 0.18, 5.4, 6.3),
-            iris_level=around(92, 13, 58, 128),
+            iris_level=around(82, 10, 55, 115),
             pupillary_level=around(3, 6, -10, 15),
-            limbus_width=around(0.75, 0.15, 0.4, 1.1),
+            limbus_width=around(0.95, 0.2, 0.5, 1.5),
             collarette=around(0.32, 0.07, 0.18, 0.5),
             crypts=round(around(6, 4, 0, 16)),
             furrows=round(around(3, 1.5, 0, 6)),
-            fibre=around(1.0, 0.3, 0.4, 1.8),
-            sclera_level=around(168, 11, 140, 200),
-            skin_level=around(192, 12, 158, 220),
+            fibre=around(1.0, 0.22, 0.4, 1.6),
+            sclera_level=around(172, 14, 140, 208),
+            skin_level=around(203, 13, 165, 228),
             skin_contrast=around(1.0, 0.25, 0.5, 1.7),
             wetness=around(1.0, 0.35, 0.3, 2.0),
             fissure_width=around(30.0, 1.2, 27, 33),
-            upper_lid=around(4.4, 0.45, 3.3, 5.5),
-            lower_lid=around(5.5, 0.35, 4.7, 6.3),
+            upper_lid=around(5.0, 0.45, 3.8, 6.2),
+            lower_lid=around(5.6, 0.35, 4.7, 6.4),
             lid_skew=around(0.1, 0.08, -0.1, 0.3),
             tilt=around(4.0, 2.0, -1, 9),
             crease=around(3.6, 1.1, 1.6, 6.5),
             crease_depth=around(22, 9, 3, 45),
-            lash_count=round(around(100, 22, 45, 160)),
-            lash_length=around(3.0, 0.5, 1.8, 4.4),
+            lash_count=round(around(150, 35, 60, 240)),
+            lash_length=around(3.5, 0.55, 2.0, 5.0),
             lash_droop=around(0.35, 0.28, -0.3, 1.1),
-            lower_lash_count=round(around(34, 12, 8, 70)),
+            lower_lash_count=round(around(44, 16, 8, 90)),
             texture_contrast=difficulty.texture_contrast,
         )
 

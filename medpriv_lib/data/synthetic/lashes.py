@@ -19,18 +19,18 @@ def strokes(identity: Identity, opening: float) -> list[Float[np.ndarray, "n 7 2
     rng = np.random.default_rng([identity.skin_seed, 7])
     parts = []
     for sign, count, length in ((1, identity.lash_count, identity.lash_length),
-                                (-1, identity.lower_lash_count, 0.62 * identity.lash_length)):
+                                (-1, identity.lower_lash_count, 0.8 * identity.lash_length)):
         # lashes stand in loose tufts
-        tufts = rng.uniform(-0.97, 0.97, max(2, count // 3))
-        place = np.clip(rng.choice(tufts, count) + rng.normal(0, 0.012, count), -0.98, 0.98)
+        tufts = rng.uniform(-0.97, 0.97, max(2, count // 2))
+        place = np.clip(rng.choice(tufts, count) + rng.normal(0, 0.02, count), -0.98, 0.98)
         reach = length * rng.uniform(0.55, 1.2, count) * (0.85 + 0.35 * np.abs(place))
-        lean = 1.1 * place + rng.normal(0, 0.30, count)
+        lean = (0.95 if sign > 0 else 1.1) * place + rng.normal(0, 0.22 if sign > 0 else 0.13, count)
         droop = identity.lash_droop + 0.9 * np.abs(place) ** 1.5 + 1.6 * (1 - opening) + rng.normal(0, 0.22, count)
-        rise = np.where(sign > 0, 0.45 - 0.9 * droop, 0.35 + 0.2 * rng.random(count))
-        curl = np.where(sign > 0, rng.uniform(0.05, 0.45, count), rng.uniform(-0.25, 0.1, count))
-        x = reach[:, None] * (lean[:, None] * STEPS + 0.25 * lean[:, None] * STEPS**2)
+        rise = np.where(sign > 0, 0.25 - 0.9 * droop, 0.6 + 0.3 * rng.random(count))
+        curl = np.where(sign > 0, rng.uniform(0.2, 0.75, count), rng.uniform(-0.35, 0.0, count))
+        x = reach[:, None] * (lean[:, None] * STEPS + rng.normal(0.05, 0.3 if sign > 0 else 0.15, (count, 1)) * np.sign(lean[:, None]) * STEPS**2)
         up = reach[:, None] * (rise[:, None] * STEPS + curl[:, None] * STEPS**2)
-        parts += [np.stack([x, -sign * up], 2), np.stack([place, rng.uniform(0.0, 0.5, count)], 1)]
+        parts += [np.stack([x, -sign * up], 2), np.stack([place, rng.uniform(0.0, 0.35, count)], 1)]
     return parts
 
 
@@ -39,7 +39,7 @@ def draw(mask: UInt8[np.ndarray, "h w"], lines: Float[np.ndarray, "n 7 2"], widt
     along = np.gradient(lines, axis=1)
     across = np.stack([-along[..., 1], along[..., 0]], 2)
     across /= np.linalg.norm(across, axis=2, keepdims=True) + 1e-6
-    half = 0.5 * width * (1 - 0.9 * STEPS[:, None] ** 1.5)
+    half = 0.5 * width * (1 - STEPS[:, None]) ** 0.8
     outline = np.concatenate([lines + half * across, (lines - half * across)[:, ::-1]], 1)
     for polygon in np.round(outline * 16).astype(np.int32):
         cv2.fillPoly(mask, [polygon], 255, cv2.LINE_AA, 4)

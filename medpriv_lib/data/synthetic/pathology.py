@@ -43,7 +43,7 @@ class Pathology:
 
     Signs of glaucoma and its treatment:
     `holes`: peripheral laser iridotomies of 0.2-0.5 mm (drawn up to 0.8: enlarged and multiple burns are common), in the
-    outer third of the iris at 11 to 1 o'clock under the upper lid (de Silva, Gazzard, Foster 2007, Br. J. Ophthalmol.
+    outer half of the iris at 11 to 1 o'clock under the upper lid (de Silva, Gazzard, Foster 2007, Br. J. Ophthalmol.
     91:222; size: Fleck 1990, Br. J. Ophthalmol. 74:583; European Glaucoma Society 2021, Br. J. Ophthalmol. 105 Suppl 1).
     `wedge`: a surgical iridectomy at 11 to 1 o'clock, 1-3 mm at the limbus, as after trabeculectomy (Cairns 1968, Am. J.
     Ophthalmol. 66:673).
@@ -75,13 +75,13 @@ class Pathology:
         if not glaucoma:
             return eye
         weak = rng.random() < difficulty.weak_share
-        strength = difficulty.sign_strength * (rng.uniform(0.1, 0.45) if weak else rng.uniform(0.65, 1.1))
+        strength = difficulty.sign_strength * (rng.uniform(0.22, 0.5) if weak else rng.uniform(0.65, 1.1))
         surgical = rng.random() < 0.35
         lasered = rng.random() < (0.3 if surgical else 0.75)
         acute = rng.random() < 0.6 or not (surgical or lasered)
         holes = tuple(
-            Hole(float(rng.uniform(11, 13)), float(rng.uniform(0.62, 0.88)),
-                 float(np.clip(strength * rng.uniform(0.4, 0.8), 0.0, 0.9)))
+            Hole(float(rng.uniform(10.8, 13.2)), float(rng.uniform(0.5, 0.82)),
+                 float(np.clip(strength * rng.uniform(0.45, 0.85), 0.0, 0.9)))
             for _ in range(int(rng.integers(1, 4)) if lasered else 0)
         )
         wedge = Wedge(float(rng.uniform(11, 13)), float(min(3.4, strength * rng.uniform(1.4, 3.0))),

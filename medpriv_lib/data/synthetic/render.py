@@ -61,12 +61,13 @@ class _Painter:
     def __init__(self, identity: Identity, capture: Capture) -> None:
         self.identity, self.capture = identity, capture
         self.scene = Scene(identity, capture)
+        self.column = (self.scene.angle * np.float32(POLAR[1] / (2 * np.pi))).astype(np.int32) % POLAR[1]
         soft = self.scene.scale / 2.2  # the lid margins are two px wide
         self.open = np.clip(self.scene.below_upper * soft + 0.5, 0, 1) * np.clip(self.scene.above_lower * soft + 0.5, 0, 1)
         relief, wet = self._surface()
         self.sclera = self._sclera(relief)
         self.skin = self._skin(relief, wet)
-        lash = cv2.GaussianBlur(self.scene.lash_mask(), (0, 0), 0.7).astype(np.float32) * np.float32(0.80 / 255)
+        lash = cv2.GaussianBlur(self.scene.lash_mask(), (0, 0), 0.7).astype(np.float32) * np.float32(0.74 / 255)
         self.lash = lash
 
     def clean(self, pathology: Pathology) -> Float[np.ndarray, "480 640"]:
@@ -100,9 +101,10 @@ class _Painter:
     def _sclera(self, relief: np.ndarray) -> np.ndarray:
         """Sclera: a sphere lit from the front, shadow under the upper lid, caruncle in the nasal corner."""
         scene, identity = self.scene, self.identity
-        level = identity.sclera_level + 0.35 * relief - 0.16 * scene.x**2
+        level = identity.sclera_level + 0.6 * relief - 0.14 * scene.x**2 + 1.5 * scene.y
         level -= 42 * np.exp(-np.clip(scene.below_upper, 0, None) / 1.1)
         level -= 14 * np.exp(-np.clip(scene.above_lower, 0, None) / 0.7)
+        level += np.clip(22 + 5 * relief, 0, 70) * np.exp(-(((scene.above_lower - 0.12) / 0.12) ** 2))  # the tear meniscus
         corner_x = -identity.fissure_width / 2 + 2.0
         corner_y = 0.6 - np.tan(np.deg2rad(identity.tilt)) * corner_x
         spot = np.exp(-((scene.x - corner_x) ** 2 / 3.2 + (scene.y - corner_y) ** 2 / 2.4))
@@ -116,14 +118,14 @@ class _Painter:
         upper = above > below
         away = np.where(upper, above, below)
         level = identity.skin_level + 1.3 * relief
-        fold = above - identity.crease * (1 - 0.0012 * scene.x**2) - 0.04 * relief
-        level -= np.where(upper, identity.crease_depth * np.exp(-((fold / 0.55) ** 2))
+        fold = above - identity.crease * (1 - 0.0012 * scene.x**2) - 0.012 * relief
+        level -= np.where(upper, 1.2 * identity.crease_depth * np.exp(-((fold / 0.38) ** 2))
                           + 0.35 * identity.crease_depth * np.exp(-(((fold + 1.2) / 1.4) ** 2)), 0)
-        level += np.where(upper, 0, 10 * np.exp(-(((away - 1.2) / 1.0) ** 2)))
-        shine = np.where(upper, 1.0 * np.exp(-(((away - 1.6) / 1.3) ** 2)) + 0.25, 1.1 * np.exp(-(((away - 2.0) / 2.4) ** 2)) + 0.3)
-        level += 46 * identity.wetness * shine * wet
+        level += np.where(upper, 16 * np.exp(-(((away - 0.55 * identity.crease) / (0.5 * identity.crease)) ** 2)), 10 * np.exp(-(((away - 1.2) / 1.0) ** 2)))
+        shine = np.where(upper, 1.0 * np.exp(-(((away - 1.6) / 1.3) ** 2)) + 0.12, 1.1 * np.exp(-(((away - 2.0) / 2.4) ** 2)) + 0.15)
+        level += 40 * identity.wetness * shine * wet
         level -= np.where(upper, 70 * np.exp(-np.clip(away, 0, None) / 0.35), 18 * np.exp(-np.clip(away, 0, None) / 0.25))
-        return np.minimum(level, 255)
+        return np.where(level > 195, 195 + 60 * np.tanh((level - 195) / 60), level)  # the sensor's shoulder
 
     def _eye(self, pathology: Pathology, sclera: np.ndarray) -> np.ndarray:
         """Iris, pupil, cornea and glints over the sclera, within the box around the iris."""
@@ -144,12 +146,12 @@ class _Painter:
         sclera = self._flush(pathology, sclera)
         edge = np.clip((limbus - radius) / identity.limbus_width + 0.5, 0, 1)
         image = sclera + edge * edge * (3 - 2 * edge) * (iris - sclera)
-        dark = 9 + pathology.cataract * (62 + 1.2 * np.clip(iris - identity.iris_level, -12, 12) - 9 * radius**2)
+        dark = 9 + pathology.cataract * np.clip(62 - 5 * radius**2 + 7 * np.cos(2 * scene.rel_x + 1) * np.cos(1.6 * scene.rel_y), 8, 80)
         image += np.clip((pupil - radius) / 0.13 + 0.5, 0, 1) * (dark - image)
         if pathology.pterygium:
             image = self._pterygium(pathology, image)
         if pathology.haze:
-            veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.12 * np.cos(3 * angle + radius))
+            veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.1 * np.cos(0.9 * scene.rel_x + 0.7) * np.cos(0.8 * scene.rel_y - 0.4))
             image += pathology.haze * veil * (150 - image)
         return self._glints(pathology, image)
 
@@ -157,17 +159,18 @@ class _Painter:
         """Radius of the pupil in mm along every direction: slightly off centre, irregular, oval with disease."""
         scene = self.scene
         mean = pupil_ratio(self.capture, pathology) * self.identity.iris_radius
-        limbus, angle = self.identity.iris_radius, scene.angle
+        limbus, angle = self.identity.iris_radius, np.linspace(0, 2 * np.pi, POLAR[1], endpoint=False)
         wave = np.random.default_rng([self.identity.iris_seed, 3]).uniform(0, 2 * np.pi, 2)
         edge = mean * (1 + 0.010 * np.cos(2 * angle + wave[0]) + 0.007 * np.cos(3 * angle + wave[1]))
         if pathology.ovality:  # the long axis is vertical
             edge -= mean * pathology.ovality * np.cos(2 * (angle - pathology.oval_axis))
         turn = np.deg2rad(self.capture.rotation)  # the offset is fixed to the frame, as in `locate`
-        return (edge + limbus * (-0.02 * np.cos(angle + turn) + 0.012 * np.sin(angle + turn))).astype(np.float32)
+        edge += limbus * (-0.02 * np.cos(angle + turn) + 0.012 * np.sin(angle + turn))
+        return edge.astype(np.float32).take(self.column)
 
     def _distance(self, angle: float, depth: float, pupil: np.ndarray) -> np.ndarray:
         """Distance in mm of every pixel to a point of the iris given in polar coordinates."""
-        inner = pupil_ratio(self.capture, Pathology()) * self.identity.iris_radius if pupil is None else float(pupil.mean())
+        inner = float(pupil.mean())
         place = inner + depth * (self.identity.iris_radius - inner)
         away = self.scene.angle - np.float32(angle)
         return np.sqrt(np.maximum(self.scene.radius**2 + place**2 - 2 * place * self.scene.radius * np.cos(away), 0))
@@ -194,7 +197,7 @@ class _Painter:
         if not pathology.flush:
             return sclera
         outside = self.scene.radius - self.identity.iris_radius
-        vessels = iris_texture(self.identity)[40].take((self.scene.angle * (POLAR[1] / (2 * np.pi))).astype(np.int32))
+        vessels = iris_texture(self.identity)[40, PAD:-PAD].take(self.column)
         ring = np.exp(-np.clip(outside, 0, None) / 1.0)
         return sclera - pathology.flush * ring * (30 + 1.6 * vessels)
 
@@ -204,8 +207,9 @@ class _Painter:
         x = scene.radius * np.cos(scene.angle)
         y = scene.radius * np.sin(scene.angle)
         tip = -self.identity.iris_radius + pathology.pterygium
-        wing = np.clip((0.30 * (tip - x) + 0.35 - np.abs(y - 0.3)) / 0.5 + 0.5, 0, 1) * np.clip((tip - x) / 0.6 + 0.5, 0, 1)
-        return image + 0.62 * wing * (150 + 6 * np.sin(9 * y) - image)
+        wing = np.clip((0.32 * (tip - x) + 0.3 - np.abs(y - 0.3)) / 0.9 + 0.5, 0, 1) * np.clip((tip - x) / 0.9 + 0.4, 0, 1)
+        wing *= np.clip((x + 1.3 * self.identity.iris_radius) / 1.5, 0, 1)  # it fades into the sclera
+        return image + 0.62 * wing * (self.identity.sclera_level - 18 - image)
 
     def _glints(self, pathology: Pathology, image: np.ndarray) -> np.ndarray:
         """Corneal reflections, saturated with a faint halo; an artificial lens adds larger ones off the axis."""
@@ -216,6 +220,9 @@ class _Painter:
         spots = [(g.x + dx, g.y + dy, g.radius, g.level) for g in capture.glints]
         if pathology.lens:
             spots += [(-0.9 - dx, 1.0 - dy, 0.34, 200 * pathology.lens), (0.8 - dx, -0.7 - dy, 0.22, 170 * pathology.lens)]
+        # and the tears on the lower margin mirror them once more
+        margin = float(np.interp(0.0, scene.rel_x[0], scene.above_lower[min(HEIGHT - 1, max(0, int(scene.iris_y)))][scene.box[1]]))
+        spots += [(0.7 * (g.x + dx), margin - 0.15, 0.5 * g.radius, 235.0) for g in capture.glints[:2]]
         for x, y, size, level in spots:
             squared = (scene.rel_x - np.float32(x)) ** 2 + ((scene.rel_y - np.float32(y)) * 0.85) ** 2
             core = np.clip((size - np.sqrt(squared)) / 0.07 + 0.5, 0, 1)

@@ -12,7 +12,7 @@ from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import MID_DILATED, Pathology
 
 HEIGHT, WIDTH = 480, 640
-PX_PER_MM = 20.5
+PX_PER_MM = 21.5
 EYE_RADIUS = 12.0  # mm, centre of the globe to the cornea's plane (Vojnikovic, Tamajo 2013, Coll. Antropol. 37 Suppl 1:41)
 TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
@@ -139,9 +139,9 @@ class Scene:
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         upper, upper_root, lower, lower_root = lashes.strokes(self.identity, self.capture.opening)
         half = self.identity.fissure_width / 2
-        for lines, root, margin, sign, width in ((upper, upper_root, self.upper, -1, 0.15), (lower, lower_root, self.lower, 1, 0.10)):
+        for lines, root, margin, sign, width in ((upper, upper_root, self.upper, -1, 0.10), (lower, lower_root, self.lower, 1, 0.06)):
             x = half * root[:, 0]
-            y = np.interp(x, TABLE, margin) + sign * root[:, 1] * (1.0 if sign < 0 else 2.2) + (0.5 if sign > 0 else 0)
+            y = np.interp(x, TABLE, margin) + sign * root[:, 1] + (0.45 if sign > 0 else 0)
             start = np.stack([x, y], 1)
             lashes.draw(mask, self.to_px(start[:, None] + lines), width * self.scale)
         return mask

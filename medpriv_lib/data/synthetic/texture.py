@@ -10,8 +10,8 @@ from medpriv_lib.data.synthetic.identity import Identity
 
 POLAR = (96, 1024)  # rows: pupil edge to limbus; columns: once around, both ends meeting
 PAD = 8  # columns repeated at either end, so that bilinear sampling never meets a seam
-CANVAS = (720, 900)  # skin around the eye, at 20.5 px/mm a field of 44 x 35 mm
-SKIN_PX_PER_MM = 20.5
+CANVAS = (720, 900)  # skin around the eye, at 21.5 px/mm a field of 42 x 33 mm
+SKIN_PX_PER_MM = 21.5
 
 
 def band_noise(rng: np.random.Generator, shape: tuple[int, int], rows: float, columns: float) -> Float[np.ndarray, "r c"]:
@@ -42,7 +42,7 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
         weight * band_noise(rng, tall, along, around)[:rows]
         for weight, along, around in ((0.9, 16, 1.6), (1.0, 20, 3.5), (0.8, 14, 8), (0.5, 8, 3))
     )
-    sway = 6 * band_noise(rng, tall, 14, 18)[:rows] + 14 * band_noise(rng, tall, 30, 60)[:rows]
+    sway = 3.5 * band_noise(rng, tall, 14, 18)[:rows] + 7 * band_noise(rng, tall, 30, 60)[:rows]
     map_x = np.mod(theta + sway, columns - 1).astype(np.float32)
     map_y = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None], map_x.shape).copy()
     fibres = cv2.remap(fibres, map_x, map_y, cv2.INTER_LINEAR)
@@ -50,7 +50,7 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     inside = _step((edge - radius) / 0.018)
     ridge = np.exp(-(((radius - edge) / 0.045) ** 2)) * (1 + 0.5 * band_noise(rng, (1, columns), 0, 10))
     sectors = band_noise(rng, tall, 24, 70)[:rows] * 3.0 + band_noise(rng, tall, 9, 20)[:rows] * 2.4
-    texture = identity.fibre * 3.6 * fibres * (1 - 0.35 * inside) + sectors + 6 * ridge + identity.pupillary_level * inside
+    texture = identity.fibre * 2.8 * fibres * (1 - 0.35 * inside) + sectors + 6 * ridge + identity.pupillary_level * inside
     texture += _furrows(rng, identity.furrows, radius, columns) + _crypts(rng, identity, radius, theta)
     texture -= 9 * np.exp(-radius / 0.035)  # the dark pupillary ruff
     texture -= 6 * np.clip((radius - 0.75) / 0.25, 0, 1) ** 2  # the outer border is darker
@@ -90,20 +90,29 @@ def _step(x: np.ndarray) -> np.ndarray:
 def skin_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
     """Return the skin around an eye: [0] its relief in grey levels around 0, [1] wet highlights, 0 and more."""
     rng = np.random.default_rng(skin_seed)
-    half = (CANVAS[0] // 2, CANVAS[1] // 2)
-
-    def coarse(sigma: float) -> np.ndarray:
-        return cv2.resize(band_noise(rng, half, sigma / 2, sigma / 2), CANVAS[::-1], interpolation=cv2.INTER_LINEAR)
-
-    relief = 6 * coarse(60) + 3.5 * coarse(22) + 2.2 * coarse(8) + 1.6 * coarse(3)
-    relief += 1.6 * band_noise(rng, CANVAS, 0.9, 1.2)
+    relief = 8 * _field(rng, 60, 60) + 3.5 * _field(rng, 22, 22) + 2.2 * _field(rng, 8, 8) + 2.0 * _field(rng, 3, 3)
+    relief += 1.4 * _field(rng, 0.8, 1.6) + 1.8 * _field(rng, 1.4, 3.5)
     relief += _hairs(rng)
-    patches = np.clip(coarse(26) + 0.3, 0, 2)
-    grain = np.clip(band_noise(rng, CANVAS, 1.4, 2.2) - 0.9, 0, 3) + 0.7 * np.clip(band_noise(rng, CANVAS, 2.2, 7) - 1.1, 0, 3)
-    return np.dstack([contrast * relief, patches * grain]).astype(np.float32)
+    for width, depth in ((3.5, 4.0), (1.8, 2.5)):  # wrinkles along the lids: the zero lines of a stretched field
+        relief -= depth * np.exp(-((_field(rng, width, 9 * width) / 0.22) ** 2))
+    patches = np.clip(_field(rng, 26, 26) + 0.3, 0, 2)
+    grain = np.clip(_field(rng, 0.9, 1.1) - 1.1, 0, 3) + np.clip(_field(rng, 1.5, 5) - 1.2, 0, 3)
+    wet = patches * grain
+    wet += 1.2 * cv2.GaussianBlur(wet, (0, 0), 3) + 0.8 * cv2.GaussianBlur(wet, (0, 0), 9)
+    return np.dstack([contrast * relief, wet]).astype(np.float32)
 
 
-def _hairs(rng: np.random.Generator, count: int = 420) -> np.ndarray:
+def _field(rng: np.random.Generator, rows: float, columns: float) -> Float[np.ndarray, "h w"]:
+    """Noise like `band_noise` over the skin canvas, not periodic: blurred where it is coarse enough, then enlarged."""
+    steps = [max(1.0, sigma / 1.5) for sigma in (rows, columns)]
+    shape = [int(np.ceil(size / step)) + 1 for size, step in zip(CANVAS, steps, strict=True)]
+    field = rng.standard_normal(shape, dtype=np.float32)
+    field = cv2.GaussianBlur(field, (0, 0), sigmaX=columns / steps[1], sigmaY=rows / steps[0])
+    field = cv2.resize(field, CANVAS[::-1], interpolation=cv2.INTER_CUBIC)
+    return (field - field.mean()) / (field.std() + 1e-9)
+
+
+def _hairs(rng: np.random.Generator, count: int = 700) -> np.ndarray:
     """Fine skin lines and vellus hairs: short, slightly bent strokes, lighter or darker."""
     layers = np.zeros((2, *CANVAS), np.uint8)
     start = rng.uniform((-20, -20), (CANVAS[1] + 20, CANVAS[0] + 20), (count, 2))
@@ -115,4 +124,4 @@ def _hairs(rng: np.random.Generator, count: int = 420) -> np.ndarray:
         points = start[step] + length[step] * np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), 0) / 6
         cv2.polylines(layers[step % 2], [np.round(points * 16).astype(np.int32)], False, int(90 + 100 * (step % 3) / 2),
                       1, cv2.LINE_AA, 4)
-    return cv2.GaussianBlur(8 * (layers[0].astype(np.float32) - 0.8 * layers[1]) / 255, (0, 0), 0.7)
+    return cv2.GaussianBlur(22 * (layers[0].astype(np.float32) - 0.5 * layers[1]) / 255, (0, 0), 0.8)
