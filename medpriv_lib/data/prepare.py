@@ -16,11 +16,10 @@ from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.localize import Eye, locate
 from medpriv_lib.data.split import split_groups, split_images
+from medpriv_lib.data.strip import strip_rows
 
 # Side of the crop in iris diameters: the lids, their margins and some sclera stay visible, as in the paper's figures.
 CROP_DIAMETERS = 1.4
-# The authors cut the last 11 of 480 rows, where the camera burns in its label.
-STRIP_SHARE = 11 / 480
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,6 @@ class Frame:
         return np.ascontiguousarray(small[:, ::-1]) if self.mirror else small
 
 
-def strip_rows(height: int) -> int:
-    """Return how many of the last rows hold the camera's label: 11 of 480, in proportion, rounded up."""
-    return int(np.ceil(round(height * STRIP_SHARE, 6)))
-
-
 def frame_of_eye(eye: Eye, right: bool) -> Frame:
     """Return the square of 1.4 iris diameters around the iris; mirrored for a right eye."""
     side = max(2, round(2 * CROP_DIAMETERS * eye.iris_r))
@@ -68,7 +62,7 @@ def prepare(
 ) -> tuple[Cohort, dict]:
     """Read, crop, resize and split the listed images; return the cohort and a report.
 
-    With `localize`, the label strip (last 11 of 480 rows) is cut, the iris is found and becomes the centre of a square of
+    With `localize`, the label strip is cut (the last 11 of 480 rows, or more for a taller label), the iris is found and becomes the centre of a square of
     1.4 iris diameters; images where no eye is found are left out and named in the report. Without, the largest centred
     square is kept, for images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size).
     `split_by` "image" (as the paper; patients are in all splits), "eye" or "patient"; the same seed gives the same split.
@@ -114,8 +108,7 @@ def _prepare_one(listing: Listing, row: int, size: int, localize: bool) -> dict 
     image, right = read_grey(file), listing.eye[row] == "R"
     eye = None
     if localize:
-        cut = len(image) - strip_rows(len(image))
-        image = image[:cut]
+        image = image[:len(image) - strip_rows(image)]
         eye = locate(image)
         if eye is None:
             return None
