@@ -25,19 +25,19 @@ def bootstrap(sums: Float[np.ndarray, "n s"], patient: Int64[np.ndarray, " n"],
     out; with nothing left both ends are nan. `generator` None means a fixed seed: an interval is a number of a table.
     Raises `ValueError` where nothing is given, or `draws` < 1.
     """
-    sums = np.asarray(sums, dtype=np.float64).reshape(len(sums), -1)
     if len(sums) == 0 or len(patient) != len(sums):
         raise ValueError(f"a bootstrap needs at least one image and a patient for each, not {len(patient)} patients "
                          f"for {len(sums)} images")
     if draws < 1:
         raise ValueError(f"a bootstrap needs at least one draw, not {draws}")
+    sums = np.asarray(sums, dtype=np.float64).reshape(len(sums), -1)
     generator = np.random.default_rng(0) if generator is None else generator
     _, index = np.unique(patient, return_inverse=True)
     patients = index.max() + 1
     totals = np.stack([np.bincount(index, weights=column, minlength=patients) for column in sums.T], axis=1)
     times = generator.multinomial(patients, np.full(patients, 1 / patients), size=draws)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = statistic(times @ totals)
+        values = statistic(times.astype(np.float64) @ totals)
     values = values[~np.isnan(values)]
     if len(values) == 0:
         return float("nan"), float("nan")

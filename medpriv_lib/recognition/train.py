@@ -72,11 +72,11 @@ def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: i
     Raises `ValueError` where the images are not square multiples of 16, where the disease has one label only, and where
     the folder holds the training of other data or settings.
     """
+    _check(train, val, target)
     settings = settings or DEFAULTS[target]
     if epochs is not None:
         settings = Settings(**(asdict(settings) | {"epochs": epochs}))
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    _check(train, val, target)
     torch.set_flush_denormal(True)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -164,8 +164,11 @@ class _Run:
         self.network.load_state_dict(parts["network"])
         self.best = {k: parts["best"][k].to(v.device) for k, v in self.best.items()}
         slots: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.network.parameters())
         for name, tensor in parts["optimiser"].items():
             index, _, key = name.partition(".")
+            if tensor.ndim:  # the fused optimiser reads memory in order: the layout must be the parameter's
+                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
             slots.setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict({"state": slots, "param_groups": self.optimiser.state_dict()["param_groups"]})
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]

@@ -1,0 +1,189 @@
+"""Weights on disk: what is written comes back, and what was changed is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from medpriv_lib import weights
+from medpriv_lib.cohort import Cohort
+
+CARD = {"kind": "toy", "data_hash": "0" * 16, "config": {"size": 16}, "seed": 1, "command": "pytest",
+        "metrics": {"accuracy": 0.5}, "curve": {"loss": [1.0, 0.5]}}
+
+
+@pytest.fixture
+def tensors():
+    generator = torch.Generator().manual_seed(0)
+    return {"a": torch.randn(3, 4, generator=generator), "b": torch.arange(5),
+            "c": torch.randn(2, generator=generator).half()}
+
+
+@pytest.fixture
+def path(tmp_path, tensors):
+    return weights.save(tmp_path / "toy", tensors, CARD)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_what_is_saved_comes_back_equal(path, tensors):
+    loaded, card = weights.load(path)
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype
+        assert torch.equal(loaded[name], tensor)
+    assert {key: card[key] for key in CARD} == CARD
+    assert card["versions"]["torch"] == torch.__version__
+    assert sorted(file.name for file in path.parent.iterdir()) == ["toy.json", "toy.safetensors"]
+
+
+def test_the_path_may_carry_no_suffix_or_dots(tmp_path, tensors):
+    path = weights.save(tmp_path / "vgan-1.5", tensors, CARD)
+    assert path.name == "vgan-1.5.safetensors"
+    assert weights.read_card(tmp_path / "vgan-1.5.json")["kind"] == "toy"
+    weights.load(tmp_path / "vgan-1.5")
+
+
+def test_one_changed_tensor_is_refused(path, tensors):
+    tensors["a"][0, 0] += 1e-3
+    save_file(tensors, path)
+    with pytest.raises(ValueError, match=r"toy\.safetensors: wrong or tampered weights.*medpriv fit"):
+        weights.load(path)
+
+
+def test_one_flipped_bit_and_a_truncated_file_are_refused(path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="tampered"):
+        weights.load(path)
+    path.write_bytes(whole[:-8])
+    with pytest.raises(ValueError, match="tampered"):
+        weights.load(path)
+
+
+def test_missing_card_and_missing_weights_are_named(path):
+    card = path.with_suffix(".json")
+    text = card.read_text()
+    card.unlink()
+    with pytest.raises(FileNotFoundError, match=r"toy\.json: no such card"):
+        weights.load(path)
+    card.write_text(text)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"toy\.safetensors: no such weights"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"seed": None}, "seed"), ({"seed": True}, "seed"), ({"curve": []}, "curve"), ({"sha256": 3}, "sha256"),
+    ({"format": 99}, "version 99"),
+])
+def test_a_card_of_another_shape_is_refused(path, change, message):
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    with pytest.raises(ValueError, match=rf"toy\.json.*{message}"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00"])
+def test_a_damaged_card_is_refused(path, text):
+    path.with_suffix(".json").write_text(text)
+    with pytest.raises(ValueError, match=r"toy\.json"):
+        weights.load(path)
+
+
+def test_another_kind_is_refused(path):
+    with pytest.raises(ValueError, match="of kind 'toy', not 'judges'"):
+        weights.load(path, kind="judges")
+
+
+def test_nan_is_refused_when_saved_and_nothing_is_lost(path, tensors):
+    before = contents(path.parent)
+    tensors["a"][1, 1] = float("nan")
+    with pytest.raises(ValueError, match="NaN or infinite values in a"):
+        weights.save(path, tensors, CARD)
+    assert contents(path.parent) == before
+
+
+def test_nan_is_refused_when_loaded(path, tensors):
+    tensors["c"][0] = float("inf")
+    save_file(tensors, path)
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": weights.sha256_of(path)}))
+    with pytest.raises(ValueError, match="NaN or infinite values in c"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("change", [{"seed": "one"}, {"metrics": None}, {"metrics": {"f1": float("nan")}}])
+def test_an_incomplete_card_is_refused_before_anything_is_written(tmp_path, tensors, change):
+    with pytest.raises(ValueError, match="card"):
+        weights.save(tmp_path / "toy", tensors, CARD | change)
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_leaves_the_old_pair(path, tensors, monkeypatch):
+    before = contents(path.parent)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(weights, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        weights.save(path, tensors, CARD | {"seed": 2})
+    assert contents(path.parent) == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from medpriv_lib import weights
+moved, real = [], os.replace
+def replace(source, target):
+    real(source, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace
+weights.save(sys.argv[1], {"a": torch.ones(3)}, dict(kind="toy", data_hash="1", config={}, seed=2, command="",
+             metrics={}, curve={}))
+"""
+
+
+def test_killed_between_the_two_files_is_noticed(path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False,
+                          cwd=Path(weights.__file__).parents[2])
+    assert done.returncode == -9
+    assert torch.equal(load_file(path)["a"], torch.ones(3))  # the new tensors are there, with the old card
+    with pytest.raises(ValueError, match="tampered"):
+        weights.load(path)
+
+
+def test_weights_of_another_cohort_are_refused_with_the_remedy():
+    def cohort(shade: int) -> Cohort:
+        return Cohort(images=np.full((2, 16, 16), shade, dtype=np.uint8), patient=np.arange(2), eye=np.array(["", ""]),
+                      diseased=np.array([True, False]), split=np.array(["train", "test"]),
+                      patient_names=np.array(["a", "b"]))
+    card = CARD | {"data_hash": cohort(1).hash()}
+    weights.require_cohort(card, cohort(1))
+    with pytest.raises(ValueError, match="trained on another cohort.*medpriv fit --cohort FILE"):
+        weights.require_cohort(card, cohort(2))
+
+
+def test_unknown_shipped_weights_list_those_there_are():
+    with pytest.raises(FileNotFoundError, match="no shipped weights of this name"):
+        weights.shipped("nothing")
+
+
+def test_shipped_weights_are_what_their_cards_say():
+    files = sorted(weights.FOLDER.glob("*.safetensors"))
+    if not files:
+        pytest.skip("no weights in the package yet")
+    for file in files:
+        _, card = weights.load(file)
+        assert card["kind"]
+    assert sum(file.stat().st_size for file in weights.FOLDER.glob("*.*")) < 25e6
