@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Budget:
-    """`epochs` at most for a recogniser (early stopping ends sooner), `rounds` of the GAN (one step of the discriminator
-    and two of the generator each), images in a `batch` of the GAN, random `draws` of the replacement identities."""
+    """The length of one study.
+
+    `epochs` at most for a recogniser (early stopping ends sooner); `rounds` of the GAN, one step of the discriminator
+    and two of the generator each; images in a `batch` of the GAN; random `draws` of the replacement identities.
+    """
 
     epochs: int
     rounds: int

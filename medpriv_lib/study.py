@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,11 +20,12 @@ from medpriv_lib import __version__
 from medpriv_lib.budgets import PAPER, Budget
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.data.default import default_cohort
-from medpriv_lib.evaluation.scores import RATES, judge, score, summarise
+from medpriv_lib.evaluation.scores import RATES, score, summarise
 from medpriv_lib.evaluation.table import Row, arrange, read_table, write_json, write_table
+from medpriv_lib.evaluation.verdicts import Panel
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.study_decoded import LARGEST, Decoded, seeded
-from medpriv_lib.study_methods import Method, methods, with_predicted_labels
+from medpriv_lib.study_methods import Releases, methods, with_predicted_labels
 from medpriv_lib.study_weights import fit_weights, load_weights
 
 
@@ -136,39 +137,32 @@ def _over_seeds(studies: list[Study]) -> list[Row]:
     return rows
 
 
-def compare(cohort: Cohort, judges: Judges, vgan, draws: int, seed: int, progress: bool = True) -> Study:
+def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: int, progress: bool = True) -> Study:
     """Privatise the test images with every method, judge the releases and return the arranged table."""
     began = time.perf_counter()
     train, test = cohort.of("train"), cohort.of("test")
-    verdicts = judge(test.images, test.patient, None, judges)
-    predicted = with_predicted_labels(test, verdicts.disease)
-    decoded = None
-    singles = len(test) * cohort.patients
-    if singles <= LARGEST:
-        with _bar(2 * singles, "decoding and judging", progress) as bar:
-            decoded = Decoded(vgan, test, judges, seeded(seed, "latent"), bar.update)
+    panel = Panel(judges)
+    predicted = replace(test, diseased=panel.ask(test.images, test.patient).disease)
+    listed = [*methods(vgan), *with_predicted_labels(methods(vgan))]
+    releases = Releases(train, {"": test, "true": test, "predicted": predicted}, vgan, seed, draws)
+    releases.prepare(listed, lambda total: _bar(total, "decoding", progress))
     rows = []
-    table = list(methods(train, test, predicted, vgan, decoded))
-    with _bar(len(table), "methods", progress) as bar:
-        for method in table:
-            rows.append(_row(method, test, judges, draws, seed))
+    with _bar(len(listed), "judging", progress) as bar:
+        for method in listed:
+            row: Row = {"experiment": method.experiment, "set": method.set, "labels": method.labels, "note": ""}
+            try:
+                outcomes = [score(release, test, panel) for release in releases.of(method)]
+                row |= summarise(outcomes, test.patients)
+            except ValueError as error:  # what a method cannot do on this cohort, such as a class smaller than K
+                row["note"] = f"empty: {error}"
+            rows.append(row)
             bar.update(1)
-    return Study(arrange(rows), _provenance(cohort, test, draws, seed, time.perf_counter() - began))
+    study = Study(arrange(rows), _provenance(cohort, test, draws, seed))
+    study.provenance["seconds"] = round(time.perf_counter() - began, 1)
+    return study
 
 
-def _row(method: Method, test: Cohort, judges: Judges, draws: int, seed: int) -> Row:
-    """Run one method; what it cannot do on this cohort becomes the row's note."""
-    row: Row = {"experiment": method.experiment, "set": method.set, "labels": method.labels, "note": ""}
-    releases = []
-    try:
-        for draw in range(draws if method.random else 1):
-            releases.append(method.draw(seeded(seed, method.experiment, method.set, draw)))
-    except ValueError as error:
-        return row | {"note": f"empty: {error}"}
-    return row | summarise([score(release, test, judges, verdicts) for release, verdicts in releases], test.patients)
-
-
-def _provenance(cohort: Cohort, test: Cohort, draws: int, seed: int, seconds: float) -> dict:
+def _provenance(cohort: Cohort, test: Cohort, draws: int, seed: int) -> dict:
     versions = {"medpriv": __version__, "python": platform.python_version(), "numpy": np.__version__,
                 "torch": torch.__version__}
     for package in ("opencv-python-headless", "opencv-python", "scikit-learn"):
@@ -178,7 +172,6 @@ def _provenance(cohort: Cohort, test: Cohort, draws: int, seed: int, seconds: fl
         "config": {"draws": draws, "seed": seed}, "cohort": cohort.name, "data_hash": cohort.hash(),
         "images": {split: int((cohort.split == split).sum()) for split in ("train", "val", "test")},
         "patients": cohort.patients, "n": len(test), "versions": versions, "machine": platform.machine(),
-        "seconds": round(seconds, 1),
     }
 
 

@@ -1,16 +1,17 @@
-"""Every test image under every identity, decoded and judged once: all draws of the study are then only look-ups."""
+"""Every test image under every identity that the study draws, decoded once: its draws are then only look-ups."""
 
 import hashlib
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int64
 
 from medpriv_lib.cohort import Cohort, Release, to_uint8
-from medpriv_lib.evaluation.scores import Verdicts, judge
-from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 
-LARGEST = 80_000  # decoded images of 64x64 kept in memory as float16: 655 MB; larger studies privatise draw by draw
+CANDIDATES = 20
 
 
 def seeded(seed: int, *names: str | int) -> torch.Generator:
@@ -20,49 +21,68 @@ def seeded(seed: int, *names: str | int) -> torch.Generator:
 
 
 class Decoded:
-    """The table of decodes `images` float16 (N, P, H, W) in [-1, 1] of N test images under P identities.
+    """The decodes of the test images under the identities that are drawn for them.
 
-    The latent code z of each test image is drawn once, with `generator`; the ten draws of the study draw identities.
-    Half precision is finer (0.0005 of [-1, 1]) than a grey level (0.008), so that an average of six, rounded once at
-    the end, is within one grey level of the privatizer's own. `verdicts` are those of the judges on the N * P single
-    images, in row-major order.
+    For each image and policy 20 candidates are drawn from the policy's pool without replacement (all of the pool where
+    it is smaller); each draw of the study takes one of them at random, or k - 1 for an averaged set. A draw by itself
+    is thus uniform over the pool, as the privatizers draw; the ten draws share candidates, so that an image is decoded
+    some 45 times and not 100. The latent code z of a test image is drawn once. The candidates depend on the seed, the
+    policy and the image's label only: rows with true and with predicted labels differ where the labels do.
+
+    `images` float16 (M, H, W) in [-1, 1]: half precision is finer (0.0005) than a grey level (0.008), so that an
+    average of six, rounded once at the end, is within one grey level of the privatizer's own. `index` (N, P) says which
+    of the M is the image of test row n under identity p, -1 where it is not drawn.
     """
 
-    def __init__(self, vgan, cohort: Cohort, judges: Judges, generator: torch.Generator, advance: Callable) -> None:
-        """Decode and judge; `advance(n)` is told how many of the 2 * N * P steps are done."""
-        self.vgan, self.cohort = vgan, cohort
-        n, identities = len(cohort), cohort.patients
-        self.images = np.empty((n, identities, *cohort.images.shape[1:]), dtype=np.float16)
-        z = vgan.encode(cohort.images, generator)
-        everyone = torch.arange(identities)
-        parts = []
-        for row in range(n):
-            decoded = vgan.decode(z[row:row + 1].expand(identities, -1), everyone)
-            self.images[row] = decoded.squeeze(1).cpu().numpy()
-            advance(identities)
-        for start in range(0, n, 8):
-            rows = np.repeat(np.arange(start, min(start + 8, n)), identities)
-            named = np.tile(np.arange(identities), len(rows) // identities)
-            parts.append(judge(_grey(self.images[rows, named]), cohort.patient[rows], named[:, None], judges))
-            advance(len(rows))
-        self.verdicts = Verdicts(*(None if parts[0].__dict__[key] is None else
-                                   np.concatenate([part.__dict__[key] for part in parts])
-                                   for key in ("identity", "disease", "unseen", "contributor_seen")))
+    def __init__(self, vgan: PPRLVGAN, cohort: Cohort, seed: int) -> None:
+        """Prepare; nothing is decoded yet."""
+        self.vgan, self.seed = vgan, seed
+        self.z = vgan.encode(cohort.images, seeded(seed, "latent"))
+        self.index = np.full((len(cohort), vgan.architecture.patients), -1, dtype=np.int64)
+        self.images = np.empty((0, *cohort.images.shape[1:]), dtype=np.float16)
 
-    def single(self, cohort: Cohort, policy: str, generator: torch.Generator) -> tuple[Release, Verdicts]:
-        """Return what `PPRLVGAN` with this policy releases, and the verdicts; `cohort` may carry predicted labels."""
-        named = np.asarray(self.vgan.draw_identities(cohort, generator, 1, policy), dtype=np.int64)
-        rows = np.arange(len(cohort))
-        release = Release(_grey(self.images[rows, named[:, 0]]), rows, named, "pprl-vgan", {"policy": policy})
-        return release, self.verdicts.take(rows * cohort.patients + named[:, 0])
+    def identities(self, cohort: Cohort, policy: str, draw: int) -> Int64[np.ndarray, "n 1"]:
+        """Return the replacement identity of each image in a draw; errors as of `PPRLVGAN.draw_identities`."""
+        return self._pick(cohort, policy, 1, draw)
 
-    def averaged(self, cohort: Cohort, k: int, policy: str, generator: torch.Generator) -> tuple[Release, None]:
-        """Return what `Averaged` releases: the mean over the own identity and k - 1 others."""
-        others = np.asarray(self.vgan.draw_identities(cohort, generator, k - 1, policy), dtype=np.int64)
-        named = np.concatenate([cohort.patient[:, None], others], axis=1)
-        rows = np.arange(len(cohort))
-        mean = self.images[rows[:, None], named].astype(np.float32).mean(axis=1)
-        return Release(_grey(mean), rows, named, "averaged", {"k": k, "policy": policy}), None
+    def averaged_identities(self, cohort: Cohort, k: int, policy: str, draw: int) -> Int64[np.ndarray, "n k"]:
+        """Return the identities of an averaged set, the own one first; errors as of `Averaged.identities`."""
+        generator = seeded(self.seed, "average", policy, draw)
+        drawn = Averaged(self.vgan, k, policy).identities(cohort, generator)
+        if self.vgan.pools.candidates(cohort, policy).sum(1).min() >= k - 1:
+            drawn[:, 1:] = self._pick(cohort, policy, k - 1, draw)
+        return drawn
+
+    def decode(self, needed: Bool[np.ndarray, "n p"], advance: Callable[[int], None]) -> None:
+        """Decode image n under identity p wherever `needed` says so; `advance(n)` is told the progress."""
+        rows, identities = np.nonzero(needed)
+        self.index[rows, identities] = np.arange(len(rows))
+        self.images = np.empty((len(rows), *self.images.shape[1:]), dtype=np.float16)
+        for start in range(0, len(rows), 128):
+            part = slice(start, start + 128)
+            made = self.vgan.decode(self.z[rows[part]], torch.from_numpy(identities[part]))
+            self.images[part] = made.squeeze(1).numpy()
+            advance(len(made))
+
+    def single(self, named: Int64[np.ndarray, "n 1"], policy: str) -> Release:
+        """Return what `PPRLVGAN` with this policy releases for these identities."""
+        rows = np.arange(len(named))
+        return Release(_grey(self.images[self.index[rows, named[:, 0]]]), rows, named, "pprl-vgan", {"policy": policy})
+
+    def averaged(self, named: Int64[np.ndarray, "n k"], policy: str) -> Release:
+        """Return what `Averaged` releases for these identities."""
+        rows = np.arange(len(named))
+        total = np.zeros((len(named), *self.images.shape[1:]), dtype=np.float32)
+        for column in named.T:
+            total += self.images[self.index[rows, column]]
+        return Release(_grey(total / named.shape[1]), rows, named, "averaged", {"k": named.shape[1], "policy": policy})
+
+    def _pick(self, cohort: Cohort, policy: str, count: int, draw: int) -> Int64[np.ndarray, "n count"]:
+        smallest = int(self.vgan.pools.candidates(cohort, policy).sum(1).min())
+        there = max(count, min(CANDIDATES, smallest))  # an empty pool becomes the error of draw_identities
+        candidates = self.vgan.draw_identities(cohort, seeded(self.seed, "candidates", policy), there, policy, False)
+        order = torch.rand(candidates.shape, generator=seeded(self.seed, "pick", policy, count, draw)).argsort(1)
+        return np.take_along_axis(candidates, order[:, :count].numpy(), axis=1)
 
 
 def _grey(images: np.ndarray) -> np.ndarray:

@@ -1,103 +1,134 @@
 """The rows of the study: which methods, with which parameters, under which names."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.evaluation.scores import Verdicts
+from medpriv_lib.evaluation.table import PREDICTED
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
-from medpriv_lib.study_decoded import Decoded
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.privatizers.protocol import Privatizer
+from medpriv_lib.study_decoded import Decoded, seeded
 
 KERNELS = (3, 9, 15, 21)
 GROUPS = (3, 6, 9, 12)
 AVERAGED = 6
-POLICIES = {"random": "random identities", "same": "identities with the same pathology",
-            "different": "identities with a different pathology"}
-AVERAGES = {"random": "with random identities", "same": "with the same pathology"}
-PREDICTED = ", predicted labels"
-
-Draw = Callable[[torch.Generator], tuple[Release, Verdicts | None]]
+PAPER_SETS = {
+    ("random", 1): "random identities",
+    ("same", 1): "identities with the same pathology",
+    ("different", 1): "identities with a different pathology",
+    ("random", AVERAGED): f"average of {AVERAGED} with random identities",
+    ("same", AVERAGED): f"average of {AVERAGED} with the same pathology",
+}
+LARGEST = 60_000  # decodes of 64x64 pixels kept in memory as float16: 490 MB
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row: its names, whose `labels` it is given ("", "true" or "predicted"), whether it draws, and one draw."""
+    """One row: its names, whose `labels` it is given ("", "true" or "predicted"), and how it comes to a release.
+
+    `make` returns the privatizer, fitted; `random` says whether draws differ. For PPRL-VGAN and its averages `policy`
+    and `k` (1: no average) are given too, so that the study can take its decodes from `Decoded`.
+    """
 
     experiment: str
     set: str
     labels: str
     random: bool
-    draw: Draw
+    make: Callable[[Cohort], Privatizer] = field(repr=False)
+    policy: str = ""
+    k: int = 0
+
+    def release(self, train: Cohort, test: Cohort, generator: torch.Generator) -> Release:
+        """Return one draw. Raises `ValueError` where this cohort does not allow the method."""
+        return self.make(train).privatize(test, generator)
 
 
-def original(cohort: Cohort) -> Release:
-    """Return the images as they are: the baseline."""
-    return Blur(1).privatize(cohort)
-
-
-def methods(train: Cohort, test: Cohort, predicted: Cohort, vgan, decoded: Decoded | None) -> Iterator[Method]:
-    """Yield every row of the table: the paper's in its order, the controls, then those given predicted labels.
-
-    `predicted` is `test` with the labels that the disease judge reads from the originals. `decoded` may be None: then
-    the privatizers themselves run for every draw.
-    """
-    yield Method("baseline", "original test set", "", False, lambda generator: (original(test), None))
-    yield from _vgan_rows(test, vgan, decoded, "true", "")
+def methods(vgan: PPRLVGAN) -> Iterator[Method]:
+    """Yield every row of the table: the paper's in its order, the controls, then those given predicted labels."""
+    yield Method("baseline", "original test set", "", False, lambda train: Blur(1))  # a kernel of one pixel: the image
+    yield from _vgan_rows(vgan)
     for kernel in KERNELS:
-        yield _plain("blur", f"kernel {kernel}", "", lambda kernel=kernel: Blur(kernel), train, test, False)
+        yield Method("blur", f"kernel {kernel}", "", False, lambda train, kernel=kernel: Blur(kernel))
     for k in GROUPS:
-        yield _plain("k-same-select", f"{k} identities", "true", lambda k=k: KSameSelect(k, form="query"), train, test,
-                     False)
-    yield _plain("control", "real image of another patient, same label", "true", RealOther, train, test, True)
-    yield _plain("control", "mean image of the label", "true", ClassMean, train, test, False)
-    yield _plain("control", "pprl-vgan without the source image", "", lambda: PriorSample(vgan), train, test, True)
-    yield _plain("control", "pprl-vgan without the source image, same pathology", "true",
-                 lambda: PriorSample(vgan, "same"), train, test, True)
-    yield from _vgan_rows(predicted, vgan, decoded, "predicted", PREDICTED)
-    for k in GROUPS:
-        yield _plain("k-same-select", f"{k} identities{PREDICTED}", "predicted",
-                     lambda k=k: KSameSelect(k, form="query"), train, predicted, False)
-    yield _plain("control", f"real image of another patient, same label{PREDICTED}", "predicted", RealOther, train,
-                 predicted, True)
-    yield _plain("control", f"mean image of the label{PREDICTED}", "predicted", ClassMean, train, predicted, False)
+        yield Method("k-same-select", f"{k} identities", "true", False,
+                     lambda train, k=k: KSameSelect(k, form="query").fit(train))
+    yield Method("control", "real image, other patient, same label", "true", True,
+                 lambda train: RealOther().fit(train))
+    yield Method("control", "mean image of the label", "true", False, lambda train: ClassMean().fit(train))
+    yield Method("control", "prior sample, random identities", "", True, lambda train: PriorSample(vgan))
+    yield Method("control", "prior sample, same pathology", "true", True, lambda train: PriorSample(vgan, "same"))
 
 
-def with_predicted_labels(test: Cohort, disease) -> Cohort:
-    """Return `test` with the labels `disease` bool (N,) in place of the true ones."""
-    return replace(test, diseased=disease)
+def with_predicted_labels(rows: Iterator[Method]) -> Iterator[Method]:
+    """Yield the label-using rows again, to be given what the disease judge reads from the originals."""
+    for row in rows:
+        if row.labels == "true":
+            yield replace(row, set=row.set + PREDICTED, labels="predicted")
 
 
-def _vgan_rows(test: Cohort, vgan, decoded: Decoded | None, labels: str, suffix: str) -> Iterator[Method]:
-    """Yield the rows of PPRL-VGAN and its averages; with predicted labels only those that use the label."""
-    for policy, name in POLICIES.items():
-        if policy == "random" and suffix:
-            continue
-
-        def draw(generator, policy=policy):
-            if decoded is not None:
-                return decoded.single(test, policy, generator)
-            return vgan.with_policy(policy).privatize(test, generator), None
-
-        yield Method("pprl-vgan", name + suffix, "" if policy == "random" else labels, True, draw)
-    for policy, name in AVERAGES.items():
-        if policy == "random" and suffix:
-            continue
-
-        def average(generator, policy=policy):
-            if decoded is not None:
-                return decoded.averaged(test, AVERAGED, policy, generator)
-            return Averaged(vgan, AVERAGED, policy).privatize(test, generator), None
-
-        yield Method("pprl-vgan", f"average of {AVERAGED} {name}{suffix}", "" if policy == "random" else labels, True,
-                     average)
+def _vgan_rows(vgan: PPRLVGAN) -> Iterator[Method]:
+    for (policy, k), name in PAPER_SETS.items():
+        if k == 1:
+            def make(train, policy=policy):
+                return vgan.with_policy(policy)
+        else:
+            def make(train, policy=policy, k=k):
+                return Averaged(vgan, k, policy)
+        yield Method("pprl-vgan", name, "" if policy == "random" else "true", True, make, policy, k)
 
 
-def _plain(experiment: str, name: str, labels: str, make: Callable, train: Cohort, test: Cohort, random: bool
-           ) -> Method:
-    return Method(experiment, name, labels, random,
-                  lambda generator: (make().fit(train).privatize(test, generator), None))
+class Releases:
+    """Makes the releases of every method: from decodes where these are kept, else by the privatizers themselves."""
+
+    def __init__(self, train: Cohort, cohorts: dict[str, Cohort], vgan: PPRLVGAN, seed: int, draws: int) -> None:
+        """`cohorts` maps the labels "", "true", "predicted" to the test images with these labels."""
+        self.train, self.cohorts, self.seed, self.draws = train, cohorts, seed, draws
+        self.decoded = Decoded(vgan, cohorts[""], seed)
+        self._named: dict[tuple, list[np.ndarray] | ValueError] = {}
+
+    def prepare(self, rows: list[Method], bar: Callable) -> None:
+        """Draw the identities of every row and decode all that are needed; `bar(total)` returns a progress bar."""
+        for row in rows:
+            if row.policy:
+                try:
+                    self._named[row.experiment, row.set] = [self._draw(row, draw) for draw in range(self.draws)]
+                except ValueError as error:  # this row cannot be had on this cohort; the others can
+                    self._named[row.experiment, row.set] = error
+        needed = np.zeros(self.decoded.index.shape, dtype=bool)
+        for named in self._named.values():
+            for draw in named if isinstance(named, list) else []:
+                np.put_along_axis(needed, draw, True, axis=1)
+        total = int(needed.sum())
+        if total > LARGEST:  # a large cohort: each draw is made when it is its turn, and not kept
+            self._named = {name: named for name, named in self._named.items() if isinstance(named, ValueError)}
+        elif total:
+            with bar(total) as progress:
+                self.decoded.decode(needed, progress.update)
+
+    def of(self, row: Method) -> Iterator[Release]:
+        """Yield the draws of a row. Raises `ValueError` where this cohort does not allow the method."""
+        named = self._named.get((row.experiment, row.set))
+        if isinstance(named, ValueError):
+            raise named
+        for draw in range(self.draws if row.random else 1):
+            if named is None:
+                name = row.set.removesuffix(PREDICTED)  # the same random numbers for true and predicted labels
+                yield row.release(self.train, self.cohorts[row.labels],
+                                  seeded(self.seed, row.experiment, name, draw))
+            elif row.k == 1:
+                yield self.decoded.single(named[draw], row.policy)
+            else:
+                yield self.decoded.averaged(named[draw], row.policy)
+
+    def _draw(self, row: Method, draw: int) -> np.ndarray:
+        cohort = self.cohorts[row.labels]
+        if row.k == 1:
+            return self.decoded.identities(cohort, row.policy, draw)
+        return self.decoded.averaged_identities(cohort, row.k, row.policy, draw)

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+
 from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.evaluation.scores import Verdicts, judge, positive_f1, score, summarise
+from medpriv_lib.evaluation.scores import positive_f1, score, summarise
+from medpriv_lib.evaluation.verdicts import Panel, Verdicts
+from medpriv_lib.recognition.crossfit import CrossFit
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 
@@ -124,13 +127,38 @@ def test_f1_is_that_of_the_diseased_class():
     assert np.isnan(positive_f1(np.zeros(3, bool), np.zeros(3, bool)))
 
 
-def test_the_judges_are_asked_in_evaluation_mode_and_agree_with_a_plain_forward():
+def random_judges(crossfit=True):
     torch.manual_seed(0)
-    judges = Judges(Recogniser(6, 16).train(), Recogniser(2, 16).train(), None)
+    tens = CrossFit(tuple(Recogniser(2, 16).eval() for _ in range(10)), np.arange(6) % 5) if crossfit else None
+    return Judges(Recogniser(6, 16).train(), Recogniser(2, 16).train(), tens)
+
+
+def test_the_judges_are_asked_in_evaluation_mode_and_agree_with_a_plain_forward():
+    judges = random_judges(crossfit=False)
     cohort = toy([0, 1, 2, 3, 4], [0, 1, 0, 1, 0])
-    verdicts = judge(cohort.images, cohort.patient, None, judges)
+    verdicts = Panel(judges).ask(cohort.images, cohort.patient)
     x = torch.from_numpy(cohort.images).unsqueeze(1).float() / 127.5 - 1
     with torch.no_grad():
         assert verdicts.identity.tolist() == judges.identity.eval()(x).argmax(1).tolist()
         assert verdicts.disease.tolist() == judges.disease.eval()(x).argmax(1).bool().tolist()
     assert verdicts.unseen is None
+
+
+def test_the_memory_changes_no_verdict_and_reads_an_image_once(monkeypatch):
+    """The same image under other source patients is another question to the judges of unseen patients only."""
+    from medpriv_lib.evaluation import verdicts as module
+    judges, rng = random_judges(), np.random.default_rng(3)
+    images = rng.integers(0, 256, (20, 16, 16), dtype=np.uint8)
+    rows, patient, contributors = rng.integers(0, 20, 300), rng.integers(0, 6, 300), rng.integers(-1, 6, (300, 2))
+    read = []
+    original = module.logits
+    monkeypatch.setattr(module, "logits", lambda network, x: read.append(len(x)) or original(network, x))
+    panel = Panel(judges)
+    halves = [panel.ask(images[rows[part]], patient[part], contributors[part])
+              for part in (slice(0, 150), slice(150, 300))]
+    assert sum(read) == 2 * 20  # the identity and the disease judge, each image once
+    unseen, seen = judges.crossfit.logits(images[rows], patient, contributors)
+    assert np.concatenate([half.unseen for half in halves]).tolist() == unseen.argmax(1).bool().tolist()
+    assert np.concatenate([half.contributor_seen for half in halves]).tolist() == seen.tolist()
+    named = original(judges.identity, images).argmax(1).numpy()[rows]
+    assert np.concatenate([half.identity for half in halves]).tolist() == named.tolist()

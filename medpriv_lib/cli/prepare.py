@@ -10,6 +10,8 @@ Examples:
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from medpriv_lib.cli.options import require_parent, say
 
 
@@ -22,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-localize", action="store_true", help="keep the centred square: for images of no eyes")
     parser.add_argument("--split-by", choices=("image", "eye", "patient"), default="image",
                         help="what stays together in train, val or test (default image, as in the paper)")
+    parser.add_argument("--keep-single", action="store_true",
+                        help="accept patients with one image: they can be in one split only")
     parser.add_argument("--seed", type=int, default=0, help="of the split, and of synthetic eyes (default 0)")
 
 
@@ -31,7 +35,10 @@ def run(args: argparse.Namespace) -> None:
     out = require_parent(args.out)
     if out.suffix != ".npz":
         raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
-    cohort, report = prepare(_listing(args), size=args.size, localize=not args.no_localize, split_by=args.split_by,
+    listing = _listing(args)
+    if args.kind == "manifest" and args.split_by == "image" and not args.keep_single:
+        _refuse_single(listing)
+    cohort, report = prepare(listing, size=args.size, localize=not args.no_localize, split_by=args.split_by,
                              seed=args.seed)
     cohort.save(out)
     _print(report, out)
@@ -49,6 +56,17 @@ def _listing(args: argparse.Namespace):
         say(f"drawing synthetic eyes into {source}")
         write_synthetic(source, seed=args.seed)
     return read_warsaw(source)
+
+
+def _refuse_single(listing) -> None:
+    """Raise for a patient with one image: the identity judge cannot both learn and be tested on them."""
+    names, first, counts = np.unique(listing.patient, return_index=True, return_counts=True)
+    alone = np.flatnonzero(counts == 1)
+    if len(alone):
+        more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+        raise ValueError(f"{listing.name_of(int(first[alone[0]]))}: {names[alone[0]]!r}{more} is a patient with one "
+                         "image, which cannot be in training and in test; add images, remove the row, use --split-by "
+                         "patient, or accept it with --keep-single")
 
 
 def _print(report: dict, out: Path) -> None:

@@ -18,15 +18,14 @@ columns do not exist where the judges hold no identity network, because the test
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool
 
 from medpriv_lib.cohort import Cohort, Release
 from medpriv_lib.evaluation.intervals import f1_interval, mean_interval
+from medpriv_lib.evaluation.verdicts import Panel, Verdicts
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.recognition.train import logits
 
 RATES = ("identity_accuracy", "replacement_identity_accuracy", "other_contributor_accuracy", "glaucoma_accuracy",
          "glaucoma_f1", "glaucoma_accuracy_unseen", "glaucoma_f1_unseen")
@@ -35,43 +34,12 @@ HITS = {"identity_accuracy": "identity_hit", "replacement_identity_accuracy": "r
 DISEASE = {"": "disease_predicted", "_unseen": "disease_predicted_unseen"}
 
 
-@dataclass(frozen=True, eq=False)
-class Verdicts:
-    """What the judges say about N images.
-
-    `identity` int64 (N,) the patient named, or None; `disease` bool (N,); `unseen` bool (N,) the label by a judge that
-    never saw the source patient, or None; `contributor_seen` bool (N,), whether that judge saw a contributor.
-    """
-
-    identity: Int64[np.ndarray, " n"] | None
-    disease: Bool[np.ndarray, " n"]
-    unseen: Bool[np.ndarray, " n"] | None
-    contributor_seen: Bool[np.ndarray, " n"] | None
-
-    def take(self, rows: np.ndarray) -> "Verdicts":
-        """Return the verdicts on the chosen rows, in their order."""
-        return Verdicts(*(None if part is None else part[rows]
-                          for part in (self.identity, self.disease, self.unseen, self.contributor_seen)))
-
-
-def judge(images: UInt8[np.ndarray, "n h w"], patient: Int64[np.ndarray, " n"],
-          contributors: Int64[np.ndarray, "n k"] | None, judges: Judges) -> Verdicts:
-    """Ask the judges about each image; `patient` (N,) is the source patient, `contributors` (N, K) or None."""
-    identity = None if judges.identity is None else logits(judges.identity, images).argmax(1).numpy()
-    disease = logits(judges.disease, images).argmax(1).numpy().astype(bool)
-    if judges.crossfit is None:
-        return Verdicts(identity, disease, None, None)
-    if contributors is not None and contributors.shape[1] == 0:
-        contributors = None
-    unseen, seen = judges.crossfit.logits(images, patient, contributors)
-    return Verdicts(identity, disease, unseen.argmax(1).numpy().astype(bool), np.asarray(seen, dtype=bool))
-
-
-def score(release: Release, cohort: Cohort, judges: Judges, verdicts: Verdicts | None = None
+def score(release: Release, cohort: Cohort, judges: Judges | Panel | None, verdicts: Verdicts | None = None
           ) -> dict[str, np.ndarray | None]:
     """Return the outcome of every released image; the module's docstring defines them.
 
-    `cohort` is the one that was privatised: `release.source` are its rows. `verdicts` spares asking the judges again.
+    `cohort` is the one that was privatised: `release.source` are its rows. A `Panel` reads an image that comes again
+    only once; `verdicts` in hand spare asking at all.
     Arrays are (N,): `patient` int64, `actual`, `identity_hit`, `replacement_hit`, `other_contributor_hit`,
     `own_patient` (the source patient is a contributor), `disease_predicted`, `disease_predicted_unseen` and
     `contributor_seen` bool; `None` where it does not exist.
@@ -86,7 +54,8 @@ def score(release: Release, cohort: Cohort, judges: Judges, verdicts: Verdicts |
     patient = cohort.patient[source]
     contributors = release.contributors
     if verdicts is None:
-        verdicts = judge(release.images, patient, contributors, judges)
+        panel = judges if isinstance(judges, Panel) else Panel(judges)
+        verdicts = panel.ask(release.images, patient, contributors)
     named, contributed = verdicts.identity, contributors.shape[1] > 0
     own = (contributors == patient[:, None]) & (contributors >= 0)
     hit = None if named is None else named == patient

@@ -12,6 +12,7 @@ from medpriv_lib.files import atomic_write
 PAPER_CSV = Path(__file__).with_name("paper_table1.csv")
 NAMES = ("experiment", "set")
 PAPER_RATES = ("identity_accuracy", "replacement_identity_accuracy", "glaucoma_accuracy", "glaucoma_f1")
+PREDICTED = ", predicted labels"  # ends the name of a row whose method was given the judge's reading as the label
 COUNTS = ("n", "draws", "test_patients")
 OWN_RATES = ("other_contributor_accuracy", "glaucoma_accuracy_unseen", "glaucoma_f1_unseen", "own_patient_rate",
              "contributor_seen_rate", "majority_rate", "chance_identity")
@@ -106,19 +107,18 @@ def render(rows: Sequence[Row]) -> str:
              ("glaucoma", "glaucoma_accuracy"), ("glaucoma F1", "glaucoma_f1"))
     alone = (("other", "other_contributor_accuracy"), ("unseen", "glaucoma_accuracy_unseen"),
              ("F1 uns.", "glaucoma_f1_unseen"))
-    width = max(len(str(row["set"])) for row in rows) + 2
-    lines = [" " * width + "".join(f"{title:>15}" for title, _ in pairs),
-             "percent".ljust(width) + f"{'ours':>8}{'paper':>7}" * len(pairs) + "".join(f"{t:>8}" for t, _ in alone)]
-    experiment = None
-    for row in rows:
-        if row["experiment"] != experiment:
-            experiment = row["experiment"]
-            lines.append(str(experiment))
+    names = [str(row["set"]).removesuffix(PREDICTED) for row in rows]
+    width = max(map(len, names)) + 3
+    lines = [" " * width + "".join(f"{title:>14}" for title, _ in pairs),
+             "percent".ljust(width) + f"{'ours':>7}{'paper':>7}" * len(pairs) + "".join(f"{t:>8}" for t, _ in alone)]
+    section = None
+    for row, name in zip(rows, names, strict=True):
+        if section != (section := f"{row['experiment']}{PREDICTED if row['labels'] == 'predicted' else ''}"):
+            lines.append(section)
         theirs = paper.get((row["experiment"], row["set"]), {})
-        cells = "".join(f"{_show(row[key]):>8}{_show(theirs.get(key)):>7}" for _, key in pairs)
+        cells = "".join(f"{_show(row[key]):>7}{_show(theirs.get(key)):>7}" for _, key in pairs)
         cells += "".join(f"{_show(row[key]):>8}" for _, key in alone)
-        note = f"  {row['note']}" if row["note"] and row["glaucoma_accuracy"] is None else ""
-        lines.append(f"  {row['set']}".ljust(width) + (note or cells))
+        lines.append(f"  {name}".ljust(width) + (f"  {row['note']}" if row["glaucoma_accuracy"] is None else cells))
     return "\n".join(lines + ["", *_legend(rows)])
 
 

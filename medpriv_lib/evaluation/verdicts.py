@@ -1,0 +1,62 @@
+"""Ask the fixed judges about images, each image once."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64, UInt8
+
+from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.train import logits
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What the judges say about N images.
+
+    `identity` int64 (N,) the patient named, or None; `disease` bool (N,); `unseen` bool (N,) the label by a judge that
+    never saw the source patient, or None; `contributor_seen` bool (N,), whether that judge saw a contributor, or None.
+    """
+
+    identity: Int64[np.ndarray, " n"] | None
+    disease: Bool[np.ndarray, " n"]
+    unseen: Bool[np.ndarray, " n"] | None
+    contributor_seen: Bool[np.ndarray, " n"] | None
+
+
+class Panel:
+    """The judges with a memory: random draws release the same image again and again, and it is read once."""
+
+    def __init__(self, judges: Judges) -> None:
+        """Start with an empty memory; a verdict takes some hundred bytes."""
+        self.judges = judges
+        self._memory: dict[bytes, int] = {}
+
+    def ask(self, images: UInt8[np.ndarray, "n h w"], patient: Int64[np.ndarray, " n"],
+            contributors: Int64[np.ndarray, "n k"] | None = None) -> Verdicts:
+        """Return the verdicts on each image; `patient` (N,) is the source patient, `contributors` (N, K) or None."""
+        judges = self.judges
+        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        identity = unseen = seen = None
+        if judges.identity is not None:
+            identity = self._remember([b"i" + key for key in keys], lambda rows: logits(judges.identity, images[rows]))
+        disease = self._remember([b"d" + key for key in keys], lambda rows: logits(judges.disease, images[rows]))
+        if judges.crossfit is not None:
+            if contributors is not None and contributors.shape[1] == 0:
+                contributors = None
+            chosen, seen = judges.crossfit.choose(patient, contributors)
+            unseen = self._remember(
+                [b"u" + row.tobytes() + key for row, key in zip(chosen, keys, strict=True)],
+                lambda rows: judges.crossfit.logits(images[rows], patient[rows],
+                                                    None if contributors is None else contributors[rows])[0],
+            ).astype(bool)
+        return Verdicts(identity, disease.astype(bool), unseen, seen)
+
+    def _remember(self, keys: list[bytes], read: Callable) -> np.ndarray:
+        """Return the class of the largest logit per key; `read(rows)` gives the logits of what is not known yet."""
+        new = {key: row for row, key in enumerate(keys) if key not in self._memory}
+        if new:
+            classes = read(np.array(list(new.values()))).argmax(1).tolist()
+            self._memory.update(zip(new, classes, strict=True))
+        return np.array([self._memory[key] for key in keys], dtype=np.int64)

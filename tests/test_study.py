@@ -1,0 +1,254 @@
+"""The study end to end on a toy cohort, and the numbers that come with the package."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medpriv_lib.budgets import TOY
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.table import differences, paper_table, read_table
+from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.study import compare, run_study
+from medpriv_lib.study_decoded import Decoded, seeded
+from medpriv_lib.study_weights import fit_weights, load_weights
+
+RESULTS = Path(__file__).parents[1] / "chapters" / "results"
+
+
+def toy_cohort(patients=8, each=6, seed=0):
+    """Return 16x16 images; patients 0..3 diseased, 4 with both labels, the rest healthy; all in every split."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), each)
+    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
+    diseased = (patient < 4) | ((patient == 4) & (np.arange(patients * each) % 2 == 0))
+    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
+    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), diseased, split,
+                  np.array([f"p{i}" for i in range(patients)]), name="toy")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study") / "weights"
+    fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    return run_study(toy_cohort(), trained, out, draws=3, progress=False), out
+
+
+def test_every_row_of_the_paper_is_there_first(study):
+    rows = study[0].rows
+    assert [(r["experiment"], r["set"]) for r in rows[:14]] == [(r["experiment"], r["set"]) for r in paper_table()]
+    names = [row["set"] for row in rows[14:]]
+    assert "real image, other patient, same label" in names
+    assert "mean image of the label" in names
+    assert "prior sample, random identities" in names
+    assert "3 identities, predicted labels" in names
+    assert "identities with the same pathology, predicted labels" in names
+    assert "random identities, predicted labels" not in names  # it uses no label
+
+
+def test_a_class_with_fewer_patients_than_k_says_so(study):
+    rows = {row["set"]: row for row in study[0].rows if row["experiment"] == "k-same-select"}
+    assert rows["3 identities"]["glaucoma_accuracy"] is not None
+    assert rows["12 identities"]["glaucoma_accuracy"] is None
+    assert "only 4 training patients have a healthy image" in rows["12 identities"]["note"]
+
+
+def test_columns_that_cannot_exist_are_empty(study):
+    rows = {(row["experiment"], row["set"]): row for row in study[0].rows}
+    assert rows["baseline", "original test set"]["replacement_identity_accuracy"] is None
+    assert rows["blur", "kernel 9"]["other_contributor_accuracy"] is None
+    assert rows["blur", "kernel 9"]["identity_accuracy_std"] is None  # one draw
+    assert rows["pprl-vgan", "random identities"]["draws"] == 3
+    assert rows["pprl-vgan", "average of 6 with random identities"]["own_patient_rate"] == 100
+    assert rows["pprl-vgan", "random identities"]["own_patient_rate"] == 0
+
+
+def test_the_controls_are_what_they_say(study):
+    """A real image of another patient hides the source and exposes a contributor; its label is right by choice."""
+    row = next(row for row in study[0].rows if row["set"] == "real image, other patient, same label")
+    assert row["own_patient_rate"] == 0
+    assert row["replacement_identity_accuracy"] == row["other_contributor_accuracy"]
+
+
+def test_what_is_written(study):
+    result, out = study
+    assert {path.name for path in out.iterdir()} == {
+        "table.csv", "table.json", "trade-off.png", "figure-2-blur.png", "figure-3-k-same-select.png",
+        "figure-4-pprl-vgan.png"}
+    assert differences(result.rows, read_table(out / "table.csv")) == []
+    provenance = json.loads((out / "table.json").read_text())["provenance"]
+    assert provenance["data_hash"] == toy_cohort().hash()
+    assert provenance["config"] == {"draws": 3, "seed": 0}
+    assert provenance["n"] == 8
+    assert set(provenance["weights"]) == {"judges", "pprl-vgan"}
+    for path in out.glob("*.png"):
+        assert b"tEXt" not in path.read_bytes()  # no metadata
+
+
+def test_the_same_seed_gives_the_same_table_another_seed_other_draws(trained, study):
+    judges, vgan, _ = load_weights(trained, toy_cohort())
+    again = compare(toy_cohort(), judges, vgan, draws=3, seed=0, progress=False)
+    assert differences(again.rows, study[0].rows, 1e-9) == []
+    other = compare(toy_cohort(), judges, vgan, draws=3, seed=1, progress=False)
+    assert differences(other.rows, study[0].rows) != []
+
+
+def test_one_changed_tensor_changes_the_table(trained, study):
+    judges, vgan, _ = load_weights(trained, toy_cohort())
+    with torch.no_grad():
+        judges.disease.head.bias += torch.tensor([100.0, -100.0])
+    assert differences(compare(toy_cohort(), judges, vgan, 3, 0, False).rows, study[0].rows) != []
+
+
+def test_large_cohorts_are_made_draw_by_draw(trained, study, monkeypatch):
+    """Without the kept decodes the privatizers themselves run; rows without random identities stay the same."""
+    monkeypatch.setattr("medpriv_lib.study_methods.LARGEST", 0)
+    judges, vgan, _ = load_weights(trained, toy_cohort())
+    rows = compare(toy_cohort(), judges, vgan, draws=3, seed=0, progress=False).rows
+    assert all(row["glaucoma_accuracy"] is not None for row in rows[:10])
+    fixed = [i for i, row in enumerate(rows) if row["experiment"] in ("baseline", "blur", "k-same-select")]
+    assert differences([rows[i] for i in fixed], [study[0].rows[i] for i in fixed], 1e-9) == []
+
+
+def test_decodes_equal_the_privatizers_within_a_grey_level(trained):
+    """The slow twin: decode each image with the identities and the code that the fast way looked up."""
+    _, vgan, _ = load_weights(trained, toy_cohort())
+    test = toy_cohort().of("test")
+    decoded = Decoded(vgan, test, 0)
+    named = decoded.averaged_identities(test, 4, "random", 0)
+    needed = np.zeros(decoded.index.shape, dtype=bool)
+    np.put_along_axis(needed, named, True, axis=1)
+    decoded.decode(needed, lambda n: None)
+
+    class Fixed(Averaged):
+        def identities(self, cohort, generator):
+            return named
+
+    slow = Fixed(vgan, 4).privatize(test, seeded(0, "latent"))
+    fast = decoded.averaged(named, "random")
+    assert np.abs(slow.images.astype(int) - fast.images).max() <= 1
+    assert (named[:, 0] == test.patient).all()
+    assert all(len(set(row)) == 4 for row in named.tolist())
+    single = decoded.single(named[:, 1:2], "random")
+    direct = vgan.decode(decoded.z, torch.from_numpy(named[:, 1].copy())).squeeze(1).numpy()
+    assert np.abs(single.images - (direct + 1) * 127.5).max() <= 0.6
+
+
+def test_the_candidates_are_drawn_uniformly(trained, monkeypatch):
+    """Every other patient is drawn equally often: 8 images x 500 seeds, 7 others each, chi-square of 48 degrees.
+
+    The 99.99 % quantile of chi-square with 8 x 6 = 48 degrees of freedom is 93; the seeds are fixed.
+    """
+    _, vgan, _ = load_weights(trained, toy_cohort())
+    test = toy_cohort().of("test")
+    monkeypatch.setattr("medpriv_lib.study_decoded.CANDIDATES", 3)
+    counts = np.zeros((8, 8))
+    decoded = Decoded(vgan, test, 0)
+    for seed in range(500):
+        decoded.seed = seed
+        counts[np.arange(8), decoded.identities(test, "random", 1)[:, 0]] += 1
+    assert (np.diag(counts) == 0).all()
+    others = counts[~np.eye(8, dtype=bool)]
+    assert ((others - 500 / 7) ** 2 / (500 / 7)).sum() < 93
+
+
+def test_predicted_labels_change_a_draw_only_where_they_differ(trained):
+    _, vgan, _ = load_weights(trained, toy_cohort())
+    test = toy_cohort().of("test")
+    flipped = test.diseased.copy()
+    flipped[0] = ~flipped[0]
+    decoded = Decoded(vgan, test, 0)
+    true = decoded.identities(test, "same", 0)
+    predicted = decoded.identities(replace(test, diseased=flipped), "same", 0)
+    assert (true[1:] == predicted[1:]).all()
+
+
+def test_a_split_by_patient_leaves_the_identity_columns_empty(tmp_path):
+    cohort = toy_cohort()
+    split = np.where(np.isin(cohort.patient, (0, 7)), "test", np.where(np.isin(cohort.patient, (1, 6)), "val", "train"))
+    rows = run_study(replace(cohort, split=split), out=tmp_path, draws=2, budget=TOY, progress=False).rows
+    assert all(row["identity_accuracy"] is None and row["replacement_identity_accuracy"] is None for row in rows)
+    assert rows[0]["glaucoma_accuracy"] is not None
+    averaged = next(row for row in rows if row["set"] == "average of 6 with random identities")
+    assert "own" in averaged["note"]
+
+
+def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    """Stopped between the trainings of two seeds, the finished one is not repeated and the end is the same."""
+    whole = run_study(toy_cohort(), out=tmp_path / "whole", draws=2, budget=TOY, seeds=2, progress=False)
+    import medpriv_lib.study as module
+    fit = module.fit_weights
+
+    def stops(cohort, folder, seed, *rest):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return fit(cohort, folder, seed, *rest)
+
+    monkeypatch.setattr(module, "fit_weights", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(toy_cohort(), out=tmp_path / "parts", draws=2, budget=TOY, seeds=2, progress=False)
+    before = (tmp_path / "parts" / "seed-0" / "table.json").stat().st_mtime_ns
+    monkeypatch.setattr(module, "fit_weights", fit)
+    parts = run_study(toy_cohort(), out=tmp_path / "parts", draws=2, budget=TOY, seeds=2, progress=False)
+    assert differences(parts.rows, whole.rows, 0.01) == []
+    assert (tmp_path / "parts" / "seed-0" / "table.json").stat().st_mtime_ns == before
+    seeds = json.loads((tmp_path / "parts" / "seeds.json").read_text())
+    assert seeds == json.loads((tmp_path / "whole" / "seeds.json").read_text())
+    assert seeds["seeds"] == [0, 1]
+    with pytest.raises(ValueError, match="another cohort or of other settings"):
+        run_study(toy_cohort(), out=tmp_path / "parts", draws=3, budget=TOY, seeds=2, progress=False)
+
+
+def test_arguments_that_do_not_fit_together(tmp_path, trained):
+    with pytest.raises(ValueError, match="--out"):
+        run_study(toy_cohort(), progress=False)
+    with pytest.raises(ValueError, match="exclude each other"):
+        run_study(toy_cohort(), trained, tmp_path, train=True, progress=False)
+    with pytest.raises(ValueError, match="at least one draw"):
+        run_study(toy_cohort(), trained, draws=0, progress=False)
+    cohort = toy_cohort()
+    with pytest.raises(ValueError, match="no test images"):
+        run_study(replace(cohort, split=np.where(cohort.split == "test", "val", cohort.split)), trained, progress=False)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The table from the shipped weights on the shipped cohort, as `medpriv study` computes it."""
+    return run_study(progress=False)
+
+
+@pytest.mark.slow
+def test_the_committed_table_is_what_the_shipped_weights_give(shipped):
+    assert differences(shipped.rows, read_table(RESULTS / "table.csv")) == []
+
+
+@pytest.mark.slow
+def test_the_shipped_pprl_vgan_hides_the_source_and_shows_the_replacement(shipped):
+    row = next(row for row in shipped.rows if row["set"] == "random identities")
+    assert row["n"] == 359
+    assert row["identity_accuracy"] <= 3
+    assert row["replacement_identity_accuracy"] >= 60
+
+
+@pytest.mark.slow
+def test_one_changed_tensor_of_the_shipped_weights_is_noticed():
+    """Only the rows without random draws are recomputed: the judge that is changed reads them all."""
+    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.evaluation.scores import score, summarise
+    from medpriv_lib.privatizers.blur import Blur
+    judges, _, _ = load_weights(None, default_cohort())
+    test = default_cohort().of("test")
+    with torch.no_grad():
+        next(judges.disease.parameters()).mul_(0.5)
+    row = summarise([score(Blur(1).privatize(test), test, replace(judges, crossfit=None))], test.patients)
+    committed = read_table(RESULTS / "table.csv")[0]
+    assert abs(row["glaucoma_accuracy"] - committed["glaucoma_accuracy"]) > 0.01
