@@ -63,7 +63,7 @@ class Capture:
             shift_x=around(0, 22, -60, 60),
             shift_y=around(0, 16, -45, 45),
             opening=around(0.96, 0.12, 0.5, 1.15),
-            focus=0.7 + abs(around(0, 0.8, -3, 3)),
+            focus=0.7 + abs(around(0, 0.6, -2.5, 2.5)),
             exposure=around(1.0, 0.07, 0.8, 1.18),
             light=around(0, 0.05, -0.15, 0.15),
             read_noise=difficulty.noise * around(1.6, 0.4, 0.8, 3.5),
