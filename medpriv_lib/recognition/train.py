@@ -35,8 +35,8 @@ class Settings:
 
     `rate` is the peak of a one-cycle learning rate (linear up over the first `warmup` of the steps, cosine down to 0);
     `patience` epochs without a better validation loss end the training; `balanced` weighs classes by inverse frequency;
-    `strength` scales the augmentation (0: none); `half` allows bfloat16 autocast in training where the processor has
-    it (2 to 3 times faster; judging never uses it).
+    `strength` scales the augmentation (0: none); `dropout` is that of the dense layer of 32; `half` allows bfloat16
+    autocast in training where the processor has it (2 to 3 times faster; judging never uses it).
     """
 
     epochs: int = 40
@@ -48,11 +48,13 @@ class Settings:
     patience: int = 15
     balanced: bool = False
     strength: float = 1.0
+    dropout: float = 0.5
     half: bool = True
 
 
 DEFAULTS = {
-    "identity": Settings(epochs=60),
+    # with dropout .5 and strength 1 the 32 units do not learn to tell 115 patients apart (17 % right after 60 epochs)
+    "identity": Settings(epochs=60, strength=0.5, dropout=0.0),
     "disease": Settings(epochs=40, balanced=True),
 }
 
@@ -82,6 +84,7 @@ def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: i
         torch.manual_seed(seed)
         classes = train.patients if target == "identity" else 2
         network = Recogniser(classes, train.images.shape[1]).to(device, memory_format=torch.channels_last)
+        network.dropout.p = settings.dropout
         run = _Run(network, settings, _labels(train, target).to(device), seed)
         checkpoint = None if resume is None else Path(resume) / "training.safetensors"
         if checkpoint is not None:
