@@ -96,6 +96,7 @@ def test_layout_workers_and_resumption(tmp_path):
     # as after a kill: some images and all closing files are missing
     for item in items[2:5]:
         (two / "images-NIR" / item.folder / f"{item.stem}.bmp").unlink()
+    (two / "images-NIR" / items[2].folder / f".{items[2].stem}-abc.bmp").write_bytes(b"half an image")
     (two / "medical-description-v2-1.csv").unlink()
     (two / "truth" / "geometry.csv").unlink()
     synthetic.write_synthetic(two, 3, 7, seed=9, workers=1)
@@ -149,7 +150,8 @@ def test_evidence_is_the_difference_to_the_twin(identity):
 
 def test_twin_keeps_pupil_size_and_can_be_another_person(identity):
     pathology = Pathology(glaucoma=True, mid_dilation=1.0, haze=0.2, ovality=0.1)
-    assert synthetic.locate(identity, pathology, SILENT) == synthetic.locate(identity, pathology.without_glaucoma(), SILENT)
+    healthy = pathology.without_glaucoma()
+    assert synthetic.locate(identity, pathology, SILENT) == synthetic.locate(identity, healthy, SILENT)
     assert synthetic.pupil_ratio(SILENT, pathology) == pytest.approx(0.56)
     other = Identity.draw(np.random.default_rng(77))
     swapped = synthetic.twin(identity, pathology, SILENT, other=other)
@@ -197,7 +199,7 @@ def test_no_sign_no_difference_and_distractors_are_no_evidence(identity):
 
 
 def test_true_geometry_is_where_the_dark_pupil_is():
-    """Centre of mass and area of the dark disc against the table, in both eyes; a pupil clear of lids and glints' size."""
+    """Centre of mass and area of the dark disc against the table, in both eyes; the pupil is clear of the lids."""
     left = replace(Identity.draw(np.random.default_rng(3)), upper_lid=6.0, lower_lid=6.3)
     for k, identity in enumerate((left, left.fellow())):
         capture = replace(SILENT, shift_x=20.0 - 50 * k, gaze_x=6.0, rotation=7.0, pupil_ratio=0.42)
@@ -214,7 +216,8 @@ def test_true_geometry_is_where_the_dark_pupil_is():
 
 def test_right_eye_is_a_mirror_and_fellow_has_its_own_iris(identity):
     right = replace(identity, eye="R")
-    np.testing.assert_array_equal(synthetic.render(right, Pathology(), SILENT), synthetic.render(identity, Pathology(), SILENT)[:, ::-1])
+    mirrored = synthetic.render(identity, Pathology(), SILENT)[:, ::-1]
+    np.testing.assert_array_equal(synthetic.render(right, Pathology(), SILENT), mirrored)
     fellow = identity.fellow()
     assert fellow.eye == "R"
     assert fellow.iris_seed != identity.iris_seed
@@ -241,7 +244,7 @@ def test_rubber_sheet_keeps_the_texture_under_dilation(identity):
         rows = []
         for depth in np.linspace(0.35, 0.75, 12):
             r = eye.pupil_r + depth * (eye.iris_r - eye.pupil_r)
-            x, y = (eye.iris_x + r * np.cos(theta)).astype(np.float32), (eye.iris_y + r * np.sin(theta)).astype(np.float32)
+            x, y = np.float32(eye.iris_x + r * np.cos(theta)), np.float32(eye.iris_y + r * np.sin(theta))
             rows.append(cv2.remap(image, x[None], y[None], cv2.INTER_LINEAR)[0])
         ring = np.array(rows)
         rings.append((ring - ring.mean(1, keepdims=True)).ravel())
@@ -293,8 +296,8 @@ def test_spectrum_falls_as_a_straight_line_as_that_of_eye_pictures():
     """Power falls as 1/f^2 in natural scenes (Field 1987, J. Opt. Soc. Am. A 4:2379) and up to 1/f^3 in single ones
 
     (Tolhurst, Tadmor, Chao 1992, Ophthalmic Physiol. Opt. 12:229). Close-ups of eyes are at that steep end: three
-    near-infrared eyes of a GAN trained on real ones gave -2.98, -3.02 and -3.17 by this very function, so the mean of n = 6
-    eyes in fair focus must lie within .5 of -3.05.
+    near-infrared eyes of a GAN trained on real ones gave -2.98, -3.02 and -3.17 by this very function, so the mean of
+    n = 6 eyes in fair focus must lie within .5 of -3.05.
     """
     rng = np.random.default_rng(4)
     slopes = []
@@ -321,14 +324,16 @@ def test_every_knob_of_difficulty_acts_in_its_direction():
     assert np.std([p.iris_level for p in people(low)]) < 0.5 * np.std([p.iris_level for p in people(high)])
     low, high = Difficulty(capture_spread=0.5), Difficulty(capture_spread=1.5)
     assert np.std([c.gaze_x for c in captures(low)]) < 0.6 * np.std([c.gaze_x for c in captures(high)])
-    assert np.mean([c.read_noise for c in captures(Difficulty(noise=2))]) > 1.5 * np.mean([c.read_noise for c in captures(Difficulty())])
+    loud, plain = (np.mean([c.read_noise for c in captures(Difficulty(noise=n))]) for n in (2.0, 1.0))
+    assert loud > 1.5 * plain
     levels = [np.mean([p.haze for p in sick(Difficulty(sign_strength=s))]) for s in (0.25, 0.5, 1.0)]
     assert levels[0] < levels[1] < levels[2]
     shares = [np.mean([p.haze for p in sick(Difficulty(weak_share=s))]) for s in (0.0, 0.5, 1.0)]
     assert shares[0] > shares[1] > shares[2]
     counts = [sum(p.cataract > 0 for p in sick(Difficulty(distractor_share=s))) for s in (0.0, 0.2, 0.6)]
     assert counts[0] == 0 < counts[1] < counts[2]
-    flat, rich = (synthetic.render(replace(people(Difficulty())[0], texture_contrast=t), Pathology(), SILENT) for t in (0.2, 2.0))
+    first = people(Difficulty())[0]
+    flat, rich = (synthetic.render(replace(first, texture_contrast=t), Pathology(), SILENT) for t in (0.2, 2.0))
     assert cv2.Laplacian(flat, cv2.CV_32F).std() < cv2.Laplacian(rich, cv2.CV_32F).std()
     with pytest.raises(ValueError, match="weak_share"):
         Difficulty(weak_share=1.2)

@@ -21,10 +21,10 @@ class Glint:
 class Capture:
     """The conditions of one image.
 
-    `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (the range ISO/IEC 29794-6:2015 accepts for
-    its dilation measure, there in percent). `gaze_x`, `gaze_y` degrees (positive: nasal, down); `rotation` of the head in
-    degrees; `distance` scales the image (1: 21.5 px/mm, so an iris about 250 px wide, within the >= 200 px that
-    ISO/IEC 29794-6 asks for where it is not below 0.85); `shift_x`, `shift_y` of the eye in the frame, px; `opening` of
+    `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (the range ISO/IEC 29794-6:2015 accepts
+    for its dilation measure, there in percent). `gaze_x`, `gaze_y` degrees (positive: nasal, down); `rotation` of the
+    head in degrees; `distance` scales the image (1: 21.5 px/mm, so an iris about 250 px wide; ISO/IEC
+    19794-6:2005 calls 200 px and more high quality); `shift_x`, `shift_y` of the eye in the frame, px; `opening` of
     the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a gain; `light` the left-to-right
     slope of the illumination; `read_noise` in grey levels and `shot_noise` in grey levels of variance per grey level;
     `glints` the LED reflections; `noise_seed` seeds the noise.
@@ -74,7 +74,7 @@ class Capture:
 
 
 def _draw_glints(rng: np.random.Generator) -> tuple[Glint, ...]:
-    """A pair beside the optical axis, as two LEDs left and right of the lens give; at times a third and a fourth."""
+    """Draw a pair beside the optical axis, as two LEDs beside the lens give; at times a third and a fourth."""
     half, drop = rng.uniform(0.55, 1.15), rng.normal(0, 0.12)
     x, y = rng.normal(0, 0.25, 2)
     places = [(x - half, y - drop), (x + half, y + drop)]

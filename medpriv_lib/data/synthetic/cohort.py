@@ -52,11 +52,11 @@ class Item:
 def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> list[Item]:
     """Return what a cohort consists of, without rendering: both eyes of every patient, at least one image each.
 
-    Glaucoma has `GLAUCOMA / IMAGES` of the images (425 of 1,795) and about a quarter of the patients; about a quarter of
-    these have it in one eye only. Raises `ValueError` for fewer than 2 patients or fewer than 2 images a patient.
+    Glaucoma has `GLAUCOMA / IMAGES` of the images (425 of 1,795) and about a quarter of the patients; about a quarter
+    of these have it in one eye only. Raises `ValueError` for fewer than 2 patients or fewer than 2 images a patient.
     """
     if patients < 2 or patients > 9999 or images < 2 * patients:
-        raise ValueError(f"{patients} patients with {images} images: take 2 to 9999 patients and at least 2 images each")
+        raise ValueError(f"{patients} patients, {images} images: take 2 to 9999 patients and at least 2 images each")
     rng = np.random.default_rng([1, seed])
     share = GLAUCOMA / IMAGES
     affected = max(1, round(1.12 * share * patients))
@@ -114,8 +114,8 @@ def write_synthetic(
 ) -> Path:
     """Write a cohort in the Warsaw layout and return its folder.
 
-    `images-NIR/NNNNleft|NNNNright/NNNN_L_IG_k.bmp` 8-bit 640x480, `medical-description-v2-1.csv`, and `truth/`: twin and
-    evidence mask (PNG, 0 or 255) of every image with glaucoma, and `geometry.csv` of all images (px, as written).
+    `images-NIR/NNNNleft|NNNNright/NNNN_L_IG_k.bmp` 8-bit 640x480, `medical-description-v2-1.csv`, and `truth/`: twin
+    and evidence mask (PNG, 0 or 255) of every image with glaucoma, and `geometry.csv` of all images (px, as written).
     The same seed gives the same bytes whatever `workers` (None: all cores). A killed run is completed by calling again
     with the same arguments: the metadata table is written last, so an incomplete folder is never taken for a cohort.
     `progress(done, total)` is called as patients are finished.
@@ -134,6 +134,8 @@ def write_synthetic(
     for item in items:
         (folder / "images-NIR" / item.folder).mkdir(parents=True, exist_ok=True)
     (folder / "truth").mkdir(exist_ok=True)
+    for leftover in (*folder.glob("images-NIR/*/.*"), *folder.glob("truth/.*")):  # half-written when a run was killed
+        leftover.unlink()
     done = 0
     for count in _written(folder, list(by_patient.values()), seed, difficulty, suffix, workers):
         done += count
@@ -153,7 +155,7 @@ def _claim(folder: Path, card: dict) -> None:
         except ValueError:
             found = None
         if found != card:
-            raise ValueError(f"{folder} holds a synthetic cohort of other parameters; choose another folder or delete it")
+            raise ValueError(f"{folder} holds a synthetic cohort of other parameters; choose another folder")
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty and holds no synthetic cohort; choose an empty or new folder")

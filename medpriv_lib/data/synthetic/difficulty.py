@@ -10,11 +10,12 @@ class Difficulty:
     They are set once, on the baselines of the recognisers only (identity about 90 %, glaucoma about 93 % accuracy and
     F1 about 88 %, as in Montenegro et al. 2021, Table 1), and then left alone.
 
-    Identity becomes harder with a smaller `person_spread` (how far patients lie from the mean person: reflectance, lids,
-    lashes, skin) or `texture_contrast` (iris and skin texture), and with a larger `capture_spread` (range of gaze,
-    rotation, lid opening, distance, focus, exposure, dilation) or `noise` (shot and read noise).
+    Identity becomes harder with a smaller `person_spread` (how far patients lie from the mean person: reflectance,
+    lids, lashes, skin) or `texture_contrast` (iris and skin texture), and with a larger `capture_spread` (range of
+    gaze, rotation, lid opening, distance, focus, exposure, dilation) or `noise` (shot and read noise).
     Glaucoma becomes harder with a smaller `sign_strength` (scale of every sign), a larger `weak_share` (share of
-    glaucoma eyes whose signs are all weak) or a larger `distractor_share` (chance of each condition that is not glaucoma).
+    glaucoma eyes whose signs are all weak) or a larger `distractor_share` (chance of each condition that is not
+    glaucoma).
     """
 
     person_spread: float = 1.0

@@ -12,13 +12,13 @@ class Identity:
     """One eye of one person. Lengths in millimetres on the eye, grey levels 0..255 under the nominal exposure.
 
     Both eyes of a person share every field but `eye` and `iris_seed`: Daugman (2004, IEEE Trans. Circuits Syst. Video
-    Technol. 14:21) found the iris textures of the two eyes of a person as independent as those of strangers, while lids,
-    skin and pigmentation are common. Ranges:
+    Technol. 14:21) found the iris textures of the two eyes of a person as independent as those of strangers, while
+    lids, skin and pigmentation are common. Ranges:
     `iris_radius`: horizontal visible iris diameter 11.7 +- 0.4 mm (Rüfer, Schröder, Erb 2005, Cornea 24:259).
     `fissure_width` 30 +- 1.7 mm, `upper_lid` (margin above the pupil centre, MRD1) 5.0 +- 0.5 mm, a
     normal lid of 4.3 mm asked to open well, `lower_lid` (MRD2)
-    5.6 +- 0.4 mm, `tilt` of the lid axis 4 +- 2 degrees, temporal side up (Price et al. 2009, Plast. Reconstr. Surg. 124:615;
-    Murchison, Sires, Jian-Amadi 2009, Arch. Facial Plast. Surg. 11:303).
+    5.6 +- 0.4 mm, `tilt` of the lid axis 4 +- 2 degrees, temporal side up (Price et al. 2009, Plast. Reconstr. Surg.
+    124:615; Murchison, Sires, Jian-Amadi 2009, Arch. Facial Plast. Surg. 11:303).
     `crease` (lid crease above the margin) 2-6 mm. `lash_length` 6-10 mm, drawn foreshortened (Na et al. 2006, Br. J.
     Dermatol. 155:1170).
     `iris_level`, `sclera_level`, `skin_level`: near-infrared grey levels; iris reflectance at 850 nm varies little with

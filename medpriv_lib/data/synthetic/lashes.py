@@ -12,9 +12,9 @@ STEPS = np.linspace(0, 1, 7)
 def strokes(identity: Identity, opening: float) -> list[Float[np.ndarray, "n 7 2"]]:
     """Return the offsets in mm of every lash from its root: upper then lower lid, and the roots' places along the lid.
 
-    The lists hold `upper` (n, 7, 2), `upper_root` (n, 2) as (place -1..1, mm above the margin), then the same for the lower
-    lid. Lashes start downwards and forwards and curl up; towards the corners they lean outwards. The lashes follow a
-    closing lid downwards.
+    The lists hold `upper` (n, 7, 2), `upper_root` (n, 2) as (place -1..1, mm above the margin), then the same for the
+    lower lid. Lashes start downwards and forwards and curl up; towards the corners they lean outwards. The lashes
+    follow a closing lid downwards.
     """
     rng = np.random.default_rng([identity.skin_seed, 7])
     parts = []
@@ -28,7 +28,8 @@ def strokes(identity: Identity, opening: float) -> list[Float[np.ndarray, "n 7 2
         droop = identity.lash_droop + 0.9 * np.abs(place) ** 1.5 + 1.6 * (1 - opening) + rng.normal(0, 0.22, count)
         rise = np.where(sign > 0, 0.25 - 0.9 * droop, 0.6 + 0.3 * rng.random(count))
         curl = np.where(sign > 0, rng.uniform(0.2, 0.75, count), rng.uniform(-0.35, 0.0, count))
-        x = reach[:, None] * (lean[:, None] * STEPS + rng.normal(0.05, 0.3 if sign > 0 else 0.15, (count, 1)) * np.sign(lean[:, None]) * STEPS**2)
+        bend = rng.normal(0.05, 0.3 if sign > 0 else 0.15, count) * np.sign(lean)
+        x = reach[:, None] * (lean[:, None] * STEPS + bend[:, None] * STEPS**2)
         up = reach[:, None] * (rise[:, None] * STEPS + curl[:, None] * STEPS**2)
         parts += [np.stack([x, -sign * up], 2), np.stack([place, rng.uniform(0.0, 0.35, count)], 1)]
     return parts

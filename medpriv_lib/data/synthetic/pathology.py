@@ -29,7 +29,7 @@ class Wedge:
 
 @dataclass(frozen=True)
 class Nevus:
-    """A pigmented spot of the iris: `angle` in radians, `depth` 0 (pupil) to 1 (limbus), `radius` in mm, `level` < 0."""
+    """A pigmented spot: `angle` in radians, `depth` 0 (pupil) to 1 (limbus), `radius` in mm, `level` < 0."""
 
     angle: float
     depth: float
@@ -42,17 +42,18 @@ class Pathology:
     """The findings in one eye; the default is a healthy eye.
 
     Signs of glaucoma and its treatment:
-    `holes`: peripheral laser iridotomies of 0.2-0.5 mm (drawn up to 0.8: enlarged and multiple burns are common), in the
-    outer half of the iris at 11 to 1 o'clock under the upper lid (de Silva, Gazzard, Foster 2007, Br. J. Ophthalmol.
-    91:222; size: Fleck 1990, Br. J. Ophthalmol. 74:583; European Glaucoma Society 2021, Br. J. Ophthalmol. 105 Suppl 1).
-    `wedge`: a surgical iridectomy at 11 to 1 o'clock, 1-3 mm at the limbus, as after trabeculectomy (Cairns 1968, Am. J.
-    Ophthalmol. 66:673).
+    `holes`: peripheral laser iridotomies of 0.2-0.5 mm (drawn up to 0.8: enlarged and multiple burns are common), in
+    the outer half of the iris at 11 to 1 o'clock under the upper lid (de Silva, Gazzard, Foster 2007, Br. J.
+    Ophthalmol. 91:222; size: Fleck 1990, Br. J. Ophthalmol. 74:583; European Glaucoma Society 2021, Br. J. Ophthalmol.
+    105 Suppl 1).
+    `wedge`: a surgical iridectomy at 11 to 1 o'clock, 1-3 mm at the limbus, as after trabeculectomy
+    (Cairns 1968, Am. J. Ophthalmol. 66:673).
     `mid_dilation` 0..1 pulls the pupil towards the fixed mid-dilated state, `ovality` 0..0.16 makes it vertically oval
     about `oval_axis` (radians from vertical), `haze` 0..0.5 is the veil of corneal oedema, `flush` 0..1 the ciliary
     injection around the limbus: the four signs of acute angle closure (American Academy of Ophthalmology 2021, Primary
     Angle-Closure Disease Preferred Practice Pattern, Ophthalmology 128:P30).
-    Not glaucoma: `cataract` 0..1 (grey pupil), `nevi`, `pterygium` in mm over the nasal limbus, `lens` 0..1 (reflections
-    of an artificial lens).
+    Not glaucoma: `cataract` 0..1 (grey pupil), `nevi`, `pterygium` in mm over the nasal limbus, `lens` 0..1
+    (reflections of an artificial lens).
     """
 
     glaucoma: bool = False

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
-from medpriv_lib.data.synthetic.scene import HEIGHT, WIDTH, Eye, Scene, locate, pupil_ratio
+from medpriv_lib.data.synthetic.scene import EYE_RADIUS, HEIGHT, WIDTH, Eye, Scene, locate, pupil_ratio
 from medpriv_lib.data.synthetic.texture import CANVAS, PAD, POLAR, SKIN_PX_PER_MM, iris_texture, skin_texture
 
 EVIDENCE_LEVEL = 8  # grey levels of 255 by which a pixel must differ from its twin before noise
@@ -17,7 +17,7 @@ EVIDENCE_LEVEL = 8  # grey levels of 255 by which a pixel must differ from its t
 
 @dataclass(frozen=True)
 class Rendering:
-    """An image with all that is known about it: `image`, `twin` uint8 (480, 640), `evidence` bool, `eye` true geometry."""
+    """An image and its truth: `image`, `twin` uint8 (480, 640), `evidence` bool, `eye` true geometry."""
 
     image: UInt8[np.ndarray, "480 640"]
     twin: UInt8[np.ndarray, "480 640"]
@@ -63,7 +63,8 @@ class _Painter:
         self.scene = Scene(identity, capture)
         self.column = (self.scene.angle * np.float32(POLAR[1] / (2 * np.pi))).astype(np.int32) % POLAR[1]
         soft = self.scene.scale / 2.2  # the lid margins are two px wide
-        self.open = np.clip(self.scene.below_upper * soft + 0.5, 0, 1) * np.clip(self.scene.above_lower * soft + 0.5, 0, 1)
+        self.open = np.clip(self.scene.below_upper * soft + 0.5, 0, 1)
+        self.open *= np.clip(self.scene.above_lower * soft + 0.5, 0, 1)
         relief, wet = self._surface()
         self.sclera = self._sclera(relief)
         self.skin = self._skin(relief, wet)
@@ -71,7 +72,7 @@ class _Painter:
         self.lash = lash
 
     def clean(self, pathology: Pathology) -> Float[np.ndarray, "480 640"]:
-        """The exposed, focused image before noise, in grey levels; right eyes are mirrored here."""
+        """Return the exposed, focused image before noise, in grey levels; right eyes are mirrored here."""
         image = self.sclera.copy()
         box = self.scene.box
         image[box] = self._eye(pathology, image[box])
@@ -92,7 +93,8 @@ class _Painter:
         scene, ratio = self.scene, SKIN_PX_PER_MM / self.scene.scale
         cos, sin = scene.cos * ratio, scene.sin * ratio
         ox, oy = scene.origin
-        matrix = np.array([[cos, sin, CANVAS[1] / 2 - cos * ox - sin * oy], [-sin, cos, CANVAS[0] / 2 + sin * ox - cos * oy]])
+        matrix = np.array([[cos, sin, CANVAS[1] / 2 - cos * ox - sin * oy],
+                           [-sin, cos, CANVAS[0] / 2 + sin * ox - cos * oy]])
         canvas = skin_texture(self.identity.skin_seed, self.identity.skin_contrast * self.identity.texture_contrast)
         sampled = cv2.warpAffine(canvas, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                                  borderMode=cv2.BORDER_REFLECT_101)
@@ -104,7 +106,8 @@ class _Painter:
         level = identity.sclera_level + 0.6 * relief - 0.14 * scene.x**2 + 1.5 * scene.y
         level -= 42 * np.exp(-np.clip(scene.below_upper, 0, None) / 1.1)
         level -= 14 * np.exp(-np.clip(scene.above_lower, 0, None) / 0.7)
-        level += np.clip(22 + 5 * relief, 0, 70) * np.exp(-(((scene.above_lower - 0.12) / 0.12) ** 2))  # the tear meniscus
+        tears = np.exp(-(((scene.above_lower - 0.12) / 0.12) ** 2))
+        level += np.clip(22 + 5 * relief, 0, 70) * tears
         corner_x = -identity.fissure_width / 2 + 2.0
         corner_y = 0.6 - np.tan(np.deg2rad(identity.tilt)) * corner_x
         spot = np.exp(-((scene.x - corner_x) ** 2 / 3.2 + (scene.y - corner_y) ** 2 / 2.4))
@@ -121,15 +124,18 @@ class _Painter:
         fold = above - identity.crease * (1 - 0.0012 * scene.x**2) - 0.012 * relief
         level -= np.where(upper, 1.2 * identity.crease_depth * np.exp(-((fold / 0.38) ** 2))
                           + 0.35 * identity.crease_depth * np.exp(-(((fold + 1.2) / 1.4) ** 2)), 0)
-        level += np.where(upper, 16 * np.exp(-(((away - 0.55 * identity.crease) / (0.5 * identity.crease)) ** 2)), 10 * np.exp(-(((away - 1.2) / 1.0) ** 2)))
-        shine = np.where(upper, 1.0 * np.exp(-(((away - 1.6) / 1.3) ** 2)) + 0.12, 1.1 * np.exp(-(((away - 2.0) / 2.4) ** 2)) + 0.15)
+        level += np.where(upper, 16 * np.exp(-(((away / identity.crease - 0.55) / 0.5) ** 2)),
+                          10 * np.exp(-((away - 1.2) ** 2)))
+        shine = np.where(upper, np.exp(-(((away - 1.6) / 1.3) ** 2)) + 0.12,
+                         1.1 * np.exp(-(((away - 2.0) / 2.4) ** 2)) + 0.15)
         level += 40 * identity.wetness * shine * wet
-        level -= np.where(upper, 70 * np.exp(-np.clip(away, 0, None) / 0.35), 18 * np.exp(-np.clip(away, 0, None) / 0.25))
+        edge = np.clip(away, 0, None)
+        level -= np.where(upper, 70 * np.exp(-edge / 0.35), 18 * np.exp(-edge / 0.25))
         return np.where(level > 195, 195 + 60 * np.tanh((level - 195) / 60), level)  # the sensor's shoulder
 
     def _eye(self, pathology: Pathology, sclera: np.ndarray) -> np.ndarray:
         """Iris, pupil, cornea and glints over the sclera, within the box around the iris."""
-        scene, identity, capture = self.scene, self.identity, self.capture
+        scene, identity = self.scene, self.identity
         radius, angle = scene.radius, scene.angle
         limbus = identity.iris_radius
         pupil = self._pupil_edge(pathology)
@@ -146,18 +152,19 @@ class _Painter:
         sclera = self._flush(pathology, sclera)
         edge = np.clip((limbus - radius) / identity.limbus_width + 0.5, 0, 1)
         image = sclera + edge * edge * (3 - 2 * edge) * (iris - sclera)
-        dark = 9 + pathology.cataract * np.clip(62 - 5 * radius**2 + 7 * np.cos(2 * scene.rel_x + 1) * np.cos(1.6 * scene.rel_y), 8, 80)
+        cloud = np.cos(2 * scene.rel_x + 1) * np.cos(1.6 * scene.rel_y)
+        dark = 9 + pathology.cataract * np.clip(62 - 5 * radius**2 + 7 * cloud, 8, 80)
         image += np.clip((pupil - radius) / 0.13 + 0.5, 0, 1) * (dark - image)
         if pathology.pterygium:
             image = self._pterygium(pathology, image)
         if pathology.haze:
-            veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.1 * np.cos(0.9 * scene.rel_x + 0.7) * np.cos(0.8 * scene.rel_y - 0.4))
+            uneven = np.cos(0.9 * scene.rel_x + 0.7) * np.cos(0.8 * scene.rel_y - 0.4)
+            veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.1 * uneven)
             image += pathology.haze * veil * (150 - image)
         return self._glints(pathology, image)
 
     def _pupil_edge(self, pathology: Pathology) -> np.ndarray:
         """Radius of the pupil in mm along every direction: slightly off centre, irregular, oval with disease."""
-        scene = self.scene
         mean = pupil_ratio(self.capture, pathology) * self.identity.iris_radius
         limbus, angle = self.identity.iris_radius, np.linspace(0, 2 * np.pi, POLAR[1], endpoint=False)
         wave = np.random.default_rng([self.identity.iris_seed, 3]).uniform(0, 2 * np.pi, 2)
@@ -202,12 +209,13 @@ class _Painter:
         return sclera - pathology.flush * ring * (30 + 1.6 * vessels)
 
     def _pterygium(self, pathology: Pathology, image: np.ndarray) -> np.ndarray:
-        """A wing of bright tissue that grows from the nasal corner over the limbus."""
+        """Paint a wing of bright tissue that grows from the nasal corner over the limbus."""
         scene = self.scene
         x = scene.radius * np.cos(scene.angle)
         y = scene.radius * np.sin(scene.angle)
         tip = -self.identity.iris_radius + pathology.pterygium
-        wing = np.clip((0.32 * (tip - x) + 0.3 - np.abs(y - 0.3)) / 0.9 + 0.5, 0, 1) * np.clip((tip - x) / 0.9 + 0.4, 0, 1)
+        wing = np.clip((0.32 * (tip - x) + 0.3 - np.abs(y - 0.3)) / 0.9 + 0.5, 0, 1)
+        wing *= np.clip((tip - x) / 0.9 + 0.4, 0, 1)
         wing *= np.clip((x + 1.3 * self.identity.iris_radius) / 1.5, 0, 1)  # it fades into the sclera
         return image + 0.62 * wing * (self.identity.sclera_level - 18 - image)
 
@@ -215,18 +223,21 @@ class _Painter:
         """Corneal reflections, saturated with a faint halo; an artificial lens adds larger ones off the axis."""
         scene, capture = self.scene, self.capture
         # the first Purkinje image moves half as far as the iris when the eye turns
-        dx = 0.5 * 12.0 * np.sin(np.deg2rad(capture.gaze_x))
-        dy = -0.5 * 12.0 * np.sin(np.deg2rad(capture.gaze_y))
+        dx = 0.5 * EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_x))
+        dy = -0.5 * EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_y))
         spots = [(g.x + dx, g.y + dy, g.radius, g.level) for g in capture.glints]
         if pathology.lens:
-            spots += [(-0.9 - dx, 1.0 - dy, 0.34, 200 * pathology.lens), (0.8 - dx, -0.7 - dy, 0.22, 170 * pathology.lens)]
+            spots += [(-0.9 - dx, 1.0 - dy, 0.34, 200 * pathology.lens),
+                      (0.8 - dx, -0.7 - dy, 0.22, 170 * pathology.lens)]
         # and the tears on the lower margin mirror them once more
-        margin = float(np.interp(0.0, scene.rel_x[0], scene.above_lower[min(HEIGHT - 1, max(0, int(scene.iris_y)))][scene.box[1]]))
+        row, column = np.clip((scene.iris_y, scene.iris_x), 0, (HEIGHT - 1, WIDTH - 1)).astype(int)
+        margin = float(scene.above_lower[row, column])
         spots += [(0.7 * (g.x + dx), margin - 0.15, 0.5 * g.radius, 235.0) for g in capture.glints[:2]]
         for x, y, size, level in spots:
             squared = (scene.rel_x - np.float32(x)) ** 2 + ((scene.rel_y - np.float32(y)) * 0.85) ** 2
             core = np.clip((size - np.sqrt(squared)) / 0.07 + 0.5, 0, 1)
-            image = image + core * (np.float32(level) - image) + 30 * np.exp(-squared / (2 * (2.2 * size) ** 2)) * (1 - core)
+            halo = 30 * np.exp(-squared / (2 * (2.2 * size) ** 2))
+            image = image + core * (np.float32(level) - image) + halo * (1 - core)
         return image
 
 

@@ -13,7 +13,7 @@ from medpriv_lib.data.synthetic.pathology import MID_DILATED, Pathology
 
 HEIGHT, WIDTH = 480, 640
 PX_PER_MM = 21.5
-EYE_RADIUS = 12.0  # mm, centre of the globe to the cornea's plane (Vojnikovic, Tamajo 2013, Coll. Antropol. 37 Suppl 1:41)
+EYE_RADIUS = 10.5  # mm from the centre of rotation to the iris (Fry, Hill 1962, Am. J. Optom. 39:581)
 TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 
@@ -106,20 +106,19 @@ class Scene:
         np.mod(self.angle, np.float32(2 * np.pi), out=self.angle)
 
     def _lids(self) -> tuple[np.ndarray, np.ndarray]:
-        """The margins of both lids as y (mm) over `TABLE` (mm); they meet in the corners.
+        """Return the margins of both lids as y (mm) over `TABLE` (mm); they meet in the corners.
 
         The upper lid follows the gaze up and down, the lower lid half as much (Sibony, Evinger 1998, in Walsh & Hoyt's
-        Clinical Neuro-Ophthalmology, ch. 24).
+        Clinical Neuro-Ophthalmology).
         """
         identity, capture = self.identity, self.capture
         half = identity.fissure_width / 2
-        centre = -EYE_RADIUS * 0.15 * np.sin(np.deg2rad(capture.gaze_x)) * 0
-        t = np.clip((TABLE - centre) / half, -1, 1)
+        t = np.clip(TABLE / half, -1, 1)
         look = EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_y))
         upper = identity.upper_lid * capture.opening - 0.85 * look
         lower = identity.lower_lid * (0.75 + 0.25 * capture.opening) + 0.45 * look
         skew = identity.lid_skew
-        line = -np.tan(np.deg2rad(identity.tilt)) * (TABLE - centre)
+        line = -np.tan(np.deg2rad(identity.tilt)) * TABLE
         tu = t + skew * (1 - t**2)  # its peak lies nasally, that of the lower lid temporally
         tl = t - skew * (1 - t**2)
         corner = 0.6  # the corners lie a little below the pupil's centre
@@ -139,7 +138,8 @@ class Scene:
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         upper, upper_root, lower, lower_root = lashes.strokes(self.identity, self.capture.opening)
         half = self.identity.fissure_width / 2
-        for lines, root, margin, sign, width in ((upper, upper_root, self.upper, -1, 0.10), (lower, lower_root, self.lower, 1, 0.06)):
+        lids = ((upper, upper_root, self.upper, -1, 0.10), (lower, lower_root, self.lower, 1, 0.06))
+        for lines, root, margin, sign, width in lids:
             x = half * root[:, 0]
             y = np.interp(x, TABLE, margin) + sign * root[:, 1] + (0.45 if sign > 0 else 0)
             start = np.stack([x, y], 1)

@@ -14,8 +14,10 @@ CANVAS = (720, 900)  # skin around the eye, at 21.5 px/mm a field of 42 x 33 mm
 SKIN_PX_PER_MM = 21.5
 
 
-def band_noise(rng: np.random.Generator, shape: tuple[int, int], rows: float, columns: float) -> Float[np.ndarray, "r c"]:
-    """Return white noise blurred by a Gaussian of `rows` x `columns` px (periodic), scaled to mean 0 and deviation 1."""
+def band_noise(
+    rng: np.random.Generator, shape: tuple[int, int], rows: float, columns: float
+) -> Float[np.ndarray, "r c"]:
+    """Return white noise blurred by a Gaussian of `rows` x `columns` px (periodic), with mean 0 and deviation 1."""
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
     fy = np.fft.fftfreq(shape[0])[:, None]
     fx = np.fft.rfftfreq(shape[1])[None]
@@ -46,11 +48,13 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     map_x = np.mod(theta + sway, columns - 1).astype(np.float32)
     map_y = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None], map_x.shape).copy()
     fibres = cv2.remap(fibres, map_x, map_y, cv2.INTER_LINEAR)
-    edge = identity.collarette + 0.030 * band_noise(rng, (1, columns), 0, 8) + 0.035 * band_noise(rng, (1, columns), 0, 45)
+    jags = 0.030 * band_noise(rng, (1, columns), 0, 8) + 0.035 * band_noise(rng, (1, columns), 0, 45)
+    edge = identity.collarette + jags
     inside = _step((edge - radius) / 0.018)
     ridge = np.exp(-(((radius - edge) / 0.045) ** 2)) * (1 + 0.5 * band_noise(rng, (1, columns), 0, 10))
     sectors = band_noise(rng, tall, 24, 70)[:rows] * 3.0 + band_noise(rng, tall, 9, 20)[:rows] * 2.4
-    texture = identity.fibre * 2.8 * fibres * (1 - 0.35 * inside) + sectors + 6 * ridge + identity.pupillary_level * inside
+    texture = identity.fibre * 2.8 * fibres * (1 - 0.35 * inside) + sectors
+    texture += 6 * ridge + identity.pupillary_level * inside
     texture += _furrows(rng, identity.furrows, radius, columns) + _crypts(rng, identity, radius, theta)
     texture -= 9 * np.exp(-radius / 0.035)  # the dark pupillary ruff
     texture -= 6 * np.clip((radius - 0.75) / 0.25, 0, 1) ** 2  # the outer border is darker
@@ -82,7 +86,7 @@ def _crypts(rng: np.random.Generator, identity: Identity, radius: np.ndarray, th
 
 
 def _step(x: np.ndarray) -> np.ndarray:
-    """A smooth step from 0 to 1 around 0 that cannot overflow."""
+    """Return a smooth step from 0 to 1 around 0 that cannot overflow."""
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
