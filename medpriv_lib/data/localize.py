@@ -51,11 +51,9 @@ def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
     if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < 32:
         raise ValueError(f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}")
     small, scale = _copy(image, VOTE_SIDE, shrink_only=False)
-    best, best_score = None, MIN_SCORE
-    for candidate in _vote(small) + _blobs(small):
-        score, circles = _judge(small, *candidate)
-        if score > best_score:
-            best, best_score = circles, score
+    best = _search(small)
+    if best is None:  # large reflections can hide a small pupil: once more without anything up to 9 px of 120
+        best = _search(cv2.medianBlur(small.astype(np.uint8), 9).astype(np.float32))
     if best is None:
         return None
     fine, fine_scale = _copy(image, REFINE_SIDE, shrink_only=True)
@@ -63,6 +61,16 @@ def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
     pupil = _refine(fine, pupil, 0.35, _weights(0.5))
     iris = _refine(fine, iris, 0.16, _weights(0.1))
     return Eye(*_moved(pupil, fine_scale), *_moved(iris, fine_scale))
+
+
+def _search(small: np.ndarray) -> tuple | None:
+    """Return the two circles of the best candidate in the voting copy, or None where none is good enough."""
+    best, best_score = None, MIN_SCORE
+    for candidate in _vote(small) + _blobs(small):
+        score, circles = _judge(small, *candidate)
+        if score > best_score:
+            best, best_score = circles, score
+    return best
 
 
 def _copy(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarray, float]:
