@@ -1,4 +1,4 @@
-"""The picture on the landing page: a case, the decision, the similar case that would explain it, and what may be shown."""
+"""The picture on the landing page: a case, the decision, the similar case that explains it, and what may be shown."""
 
 import base64
 import html

@@ -10,7 +10,7 @@ SHOWN = {"identity_accuracy": "Identity", "replacement_identity_accuracy": "Repl
 
 
 def beside_paper(rows: Sequence[Row], caption: str = "", columns: dict[str, str] | None = None) -> str:
-    """Return the rows as an HTML table, our number and the paper's in each column, in percent; a dash where there is none.
+    """Return the rows as an HTML table, our number beside the paper's, in percent; a dash where there is none.
 
     `columns` maps column names of the table to headings; those that the paper lacks show our number alone.
     Without any row of the paper its columns are left out. Everything that comes from the rows is escaped.
