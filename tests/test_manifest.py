@@ -1,0 +1,170 @@
+"""The manifest loader and the image reader: what they accept, and what each refusal says."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from medpriv_lib.data.images import BadImage, read_grey
+from medpriv_lib.data.manifest import BadManifest, read_manifest
+
+GREY = np.arange(48 * 40, dtype=np.uint16).reshape(48, 40) % 256
+
+
+def _folder(tmp_path, rows, header="file,patient,label", names=("a.png", "b.png")):
+    for name in names:
+        Image.fromarray(GREY.astype(np.uint8)).save(tmp_path / name)
+    (tmp_path / "list.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return tmp_path / "list.csv"
+
+
+def test_good_manifest_with_extra_columns_and_any_spelling(tmp_path):
+    table = _folder(tmp_path, ["1,b.png,p2,YES,right", ",a.png,p1,false,L"], "note,File, Patient ,LABEL,eye")
+    listing = read_manifest(table)
+    assert [f.name for f in listing.files] == ["b.png", "a.png"]
+    assert listing.patient.tolist() == ["p2", "p1"]
+    assert listing.diseased.tolist() == [True, False]
+    assert listing.eye.tolist() == ["R", "L"]
+    assert read_manifest(tmp_path).files == listing.files
+
+
+@pytest.mark.parametrize(("rows", "header", "words"), [
+    (["a.png,1,0"], "file,person,label", "wrong column.*'patient' is missing"),
+    (["a.png,1,0,0"], "file,patient,label,label", "wrong column"),
+    (["a.png,,0"], "file,patient,label", "row 2: unknown patient"),
+    (["a.png,1,0", "a.png,1,0"], "file,patient,label", "row 3: duplicate row.*row 2"),
+    (["a.png,1,0", "./a.png,2,0"], "file,patient,label", "row 3: duplicate row"),
+    (["../a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
+    (["/etc/a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
+    (["C:/a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
+    (["a.png,1,maybe"], "file,patient,label", "row 2: label is 'maybe'; use 0/1"),
+    (["a.png,1,0,up"], "file,patient,label,eye", "row 2: eye is 'up'"),
+    (["a.png,1"], "file,patient,label", "row 2: 2 cells where the header has 3"),
+    ([], "file,patient,label", "no image is listed"),
+    (["list.csv,1,0"], "file,patient,label", "no image file by its ending"),
+])
+def test_bad_row_or_column_names_file_row_and_remedy(tmp_path, rows, header, words):
+    table = _folder(tmp_path, rows, header)
+    with pytest.raises(BadManifest, match=words) as error:
+        read_manifest(table)
+    assert str(table) in str(error.value)
+
+
+def test_symlink_out_of_the_folder_escapes(tmp_path):
+    inside = tmp_path / "in"
+    inside.mkdir()
+    table = _folder(inside, ["link.png,1,0"])
+    Image.fromarray(GREY.astype(np.uint8)).save(tmp_path / "out.png")
+    (inside / "link.png").symlink_to(tmp_path / "out.png")
+    with pytest.raises(BadManifest, match="escapes the folder"):
+        read_manifest(table)
+
+
+def test_missing_image_empty_folder_and_several_tables(tmp_path):
+    with pytest.raises(BadManifest, match="is an empty folder"):
+        read_manifest(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such manifest"):
+        read_manifest(tmp_path / "none.csv")
+    table = _folder(tmp_path, ["c.png,1,0"])
+    with pytest.raises(FileNotFoundError, match="row 2: no such image"):
+        read_manifest(table)
+    (tmp_path / "more.csv").write_text("x")
+    with pytest.raises(BadManifest, match="several CSV"):
+        read_manifest(tmp_path)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=300), st.lists(st.lists(st.text(max_size=12), max_size=5), max_size=5).map(
+    lambda rows: "\n".join(["file,patient,label", *(",".join(r) for r in rows)]).encode("utf-8", "replace"))))
+def test_any_bytes_give_a_listing_or_a_clear_error(tmp_path, data):
+    table = tmp_path / "any.csv"
+    table.write_bytes(data)
+    with pytest.raises((BadManifest, FileNotFoundError)) as error:  # no image is there, so none can be listed
+        read_manifest(table)
+    assert str(table) in str(error.value)
+
+
+# a lone carriage return, quotes and so on belong to CSV; csv.writer quotes them
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(
+    lambda t: t == t.strip())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(NAMES, st.booleans(), st.sampled_from(["", "L", "R"])), min_size=1, max_size=6))
+def test_written_rows_come_back(tmp_path, rows):
+    import csv
+    with (tmp_path / "list.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "patient", "label", "eye"])
+        for i, (patient, label, eye) in enumerate(rows):
+            (tmp_path / f"{i}.png").touch()
+            writer.writerow([f"{i}.png", patient, int(label), eye])
+    listing = read_manifest(tmp_path / "list.csv")
+    assert listing.patient.tolist() == [r[0] for r in rows]
+    assert listing.diseased.tolist() == [r[1] for r in rows]
+    assert listing.eye.tolist() == [r[2] for r in rows]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".jpg"])
+def test_grey_and_colour_formats_read_alike(tmp_path, suffix):
+    smooth = np.add.outer(np.arange(48), np.arange(40)).astype(np.uint8)
+    for mode in ("L", "RGB"):
+        path = tmp_path / f"{mode}{suffix}"
+        Image.fromarray(smooth).convert(mode).save(path)
+        assert np.abs(read_grey(path).astype(int) - smooth).max() <= (4 if suffix == ".jpg" else 0)
+
+
+def test_sixteen_bit_image_is_divided_by_257(tmp_path):
+    values = (np.arange(48 * 40).reshape(48, 40) * 34).astype(np.uint16)
+    for suffix in (".png", ".tif"):
+        path = tmp_path / f"deep{suffix}"
+        Image.fromarray(values).save(path)
+        assert np.array_equal(read_grey(path), np.rint(values / 257).astype(np.uint8))
+    Image.fromarray(values // 32).save(tmp_path / "twelve.png")
+    with pytest.raises(BadImage, match=r"twelve.png: 16-bit image.*rescale"):
+        read_grey(tmp_path / "twelve.png")
+
+
+def test_exif_orientation_turns_the_image_upright(tmp_path):
+    image = Image.fromarray(np.add.outer(np.arange(48), np.zeros(40)).astype(np.uint8) * 5)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=100)
+    upright = read_grey(tmp_path / "turned.jpg")
+    assert upright.shape == (40, 48)
+    assert upright[:, 0].mean() > upright[:, -1].mean() + 200
+
+
+def _truncated(path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def _animated(path):
+    frames = [Image.fromarray(np.full((9, 9), v, np.uint8)) for v in (0, 255)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize(("name", "make", "words"), [
+    ("zero.png", lambda p: p.touch(), "zero-byte file"),
+    ("corrupt.png", lambda p: p.write_bytes(b"no image at all"), "not a readable PNG, JPEG, BMP or TIFF"),
+    ("truncated.png", _truncated, "corrupt or truncated"),
+    ("truncated.bmp", _truncated, "corrupt or truncated"),
+    ("cmyk.jpg", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
+    ("cmyk.tif", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
+    ("animated.png", _animated, "animated image"),
+    ("pages.tif", _animated, "several pages"),
+    ("float.tif", lambda p: Image.new("F", (9, 9)).save(p), "pixels of kind 'F'"),
+    ("gif.png", lambda p: Image.new("L", (9, 9)).save(p, format="GIF"), "not a readable"),
+    ("bomb.png", lambda p: Image.new("1", (9000, 9000)).save(p), "million pixels"),
+])
+def test_bad_image_names_file_and_remedy(tmp_path, name, make, words):
+    path = tmp_path / name
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(BadImage, match=words) as error:
+        read_grey(path)
+    assert str(path) in str(error.value)
+    assert ";" in str(error.value) or ":" in str(error.value)[len(str(path)) + 1:]
+    assert path.read_bytes() == before
