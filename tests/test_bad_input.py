@@ -240,7 +240,8 @@ def test_tampered_weights(tmp_path, refuses, weights):
         spoilt = bytearray(file.read_bytes())
         spoilt[-1] ^= 1
         file.write_bytes(bytes(spoilt))
-    refuses("study", "--cohort", tmp_path / "c.npz", "--weights", folder, words=[".safetensors", "sha256"])
+    refuses("study", "--cohort", tmp_path / "c.npz", "--weights", folder,
+            words=["judges.safetensors", "tampered", "medpriv fit"])
 
 
 def test_missing_weights(tmp_path, refuses):

@@ -1,0 +1,194 @@
+"""The command: what it does, what it prints and where, on toy cohorts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpriv_lib.budgets import TOY
+from medpriv_lib.cli import COMMANDS, explain, main
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.sharing import read_release
+from medpriv_lib.study_weights import fit_weights
+
+ROOT = Path(__file__).parents[1]
+
+
+def toy_cohort(patients=8, each=6):
+    """Return 16x16 images; the first half of the patients diseased; all patients in every split."""
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(patients), each)
+    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
+    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
+    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient < patients // 2, split,
+                  np.array([f"p{i}" for i in range(patients)]), name="toy")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a cohort file and weights for it."""
+    folder = tmp_path_factory.mktemp("made")
+    toy_cohort().save(folder / "c.npz")
+    fit_weights(toy_cohort(), folder / "w", 0, TOY, "cpu", False)
+    return folder
+
+
+def medpriv(*arguments):
+    assert main([str(a) for a in arguments]) == 0
+
+
+@pytest.mark.parametrize("name", [command.__name__.rpartition(".")[2] for command in COMMANDS])
+def test_help_has_examples_and_every_option_a_meaning(name, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([name, "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert f"medpriv {name}" in text.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["study", "--seeds", "many"],
+                                       ["privatize", "x", "--method", "magic", "--out", "y"]])
+def test_a_wrong_call_exits_2_with_one_line(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("medpriv: error: ")
+
+
+@pytest.mark.parametrize(("method", "options", "contributors"), [
+    ("blur", ["--kernel", 9], 0), ("k-same-select", ["--k", 3], 3), ("pprl-vgan", ["--policy", "same"], 1),
+    ("averaged", ["--k", 4], 4)])
+def test_privatize_then_evaluate(made, tmp_path, capsys, method, options, contributors):
+    medpriv("privatize", made / "c.npz", "--method", method, *options, "--out", tmp_path / "r", *(
+        () if method in ("blur", "k-same-select") else ("--weights", made / "w")))
+    release, order = read_release(tmp_path / "r")
+    assert release.contributors.shape == (8, contributors)
+    assert sorted(path.name for path in (tmp_path / "r" / "share").iterdir()) == [f"{i:04}.png" for i in range(1, 9)]
+    assert sorted(order.tolist()) == list(range(8))
+    assert "give away" in capsys.readouterr().out
+    medpriv("evaluate", tmp_path / "r", "--cohort", made / "c.npz", "--weights", made / "w")
+    text = capsys.readouterr().out
+    assert "8 images of 8 patients" in text
+    assert "glaucoma_accuracy " in text
+    assert ("replacement_identity_accuracy" in text) == (contributors > 0)
+
+
+def test_the_same_seed_shares_the_same_files(made, tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        medpriv("privatize", made / "c.npz", "--method", "pprl-vgan", "--weights", made / "w", "--seed", seed, "--out",
+                tmp_path / name)
+    files = {name: [path.read_bytes() for path in sorted((tmp_path / name / "share").iterdir())] for name in "abc"}
+    assert files["a"] == files["b"]
+    assert files["a"] != files["c"]
+
+
+def test_all_images_of_a_cohort(made, tmp_path):
+    medpriv("privatize", made / "c.npz", "--method", "blur", "--split", "all", "--out", tmp_path / "r")
+    assert len(read_release(tmp_path / "r")[0]) == 48
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five images of strangers, without a table."""
+    rng = np.random.default_rng(1)
+    (tmp_path / "in").mkdir()
+    for i in range(5):
+        Image.fromarray(rng.integers(0, 256, (30, 24), dtype=np.uint8)).save(tmp_path / "in" / f"{i}.png")
+    return tmp_path / "in"
+
+
+def test_a_folder_of_images_needs_no_table_and_blur_no_weights(folder, tmp_path):
+    medpriv("privatize", folder, "--method", "blur", "--no-localize", "--size", 16, "--out", tmp_path / "r")
+    release, _ = read_release(tmp_path / "r")
+    assert release.images.shape == (5, 16, 16)
+    assert len(set(release.parameters["source_patients"])) == 5
+    assert not release.parameters["labels_known"]
+
+
+def test_strangers_get_the_judge_s_labels_and_no_identity_columns(folder, made, tmp_path, capsys):
+    medpriv("privatize", folder, "--method", "pprl-vgan", "--policy", "same", "--no-localize", "--size", 16, "--cohort",
+            made / "c.npz", "--weights", made / "w", "--out", tmp_path / "r")
+    assert "the disease judge's reading" in capsys.readouterr().out
+    medpriv("evaluate", tmp_path / "r", "--cohort", made / "c.npz", "--weights", made / "w")
+    text = capsys.readouterr().out
+    assert "identity_accuracy" not in text
+    assert "identity columns are empty" in text
+    assert "not a diagnosis" in text
+
+
+def test_an_averaged_set_of_a_stranger_is_refused(folder, made, tmp_path, capsys):
+    arguments = ["privatize", folder, "--method", "averaged", "--no-localize", "--size", 16, "--cohort",
+                 made / "c.npz", "--weights", made / "w", "--out", tmp_path / "r"]
+    assert main([str(a) for a in arguments]) == 2
+    assert "use the method pprl-vgan instead" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_manifest_brings_patients_and_labels(folder, made, tmp_path):
+    (folder / "t.csv").write_text("file,patient,label\n" + "".join(f"{i}.png,p{i % 2},{i % 2}\n" for i in range(5)))
+    medpriv("privatize", folder / "t.csv", "--method", "k-same-select", "--k", 2, "--no-localize", "--size", 16,
+            "--cohort", made / "c.npz", "--out", tmp_path / "r")
+    release, _ = read_release(tmp_path / "r")
+    assert release.parameters["source_labels"] == [False, True, False, True, False]
+    assert release.parameters["labels_known"]
+    cohort = toy_cohort()
+    for row, label in zip(release.contributors, release.parameters["source_labels"], strict=True):
+        assert all(cohort.diseased[cohort.patient == patient].all() == label for patient in row)
+
+
+def test_an_option_without_meaning_is_refused(made, tmp_path, capsys):
+    assert main(["privatize", str(made / "c.npz"), "--method", "blur", "--k", "3", "--out", str(tmp_path / "r")]) == 2
+    assert "--k has no meaning for blur" in capsys.readouterr().err
+
+
+def test_a_release_is_never_overwritten(made, tmp_path, capsys):
+    arguments = ["privatize", str(made / "c.npz"), "--method", "blur", "--out", str(tmp_path / "r")]
+    assert main(arguments) == 0
+    before = (tmp_path / "r" / "keep" / "order.csv").read_bytes()
+    assert main([*arguments, "--seed", "5"]) == 2
+    assert "holds something already" in capsys.readouterr().err
+    assert (tmp_path / "r" / "keep" / "order.csv").read_bytes() == before
+
+
+def test_a_release_of_another_cohort_is_not_evaluated(made, tmp_path, capsys):
+    medpriv("privatize", made / "c.npz", "--method", "blur", "--out", tmp_path / "r")
+    toy_cohort(patients=9).save(tmp_path / "other.npz")
+    status = main(["evaluate", str(tmp_path / "r"), "--cohort", str(tmp_path / "other.npz"), "--weights",
+                   str(made / "w")])
+    assert status == 2
+    assert "name the cohort that it was made with" in capsys.readouterr().err
+
+
+def test_fit_is_finished_once(made, tmp_path):
+    arguments = ["fit", "--cohort", made / "c.npz", "--out", tmp_path / "w", "--scale", "toy", "--device", "cpu"]
+    arguments = [str(a) for a in arguments]
+    assert main(arguments) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "w").iterdir()}
+    assert set(before) == {"judges.safetensors", "judges.json", "pprl-vgan.safetensors", "pprl-vgan.json"}
+    assert main(arguments) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "w").iterdir()} == before
+    assert main([*arguments, "--seed", "1"]) == 2
+
+
+def test_the_study_prints_ours_beside_theirs_and_stays_quiet_in_a_pipe(made, tmp_path):
+    """Through a pipe: the table on stdout, nothing on stderr."""
+    done = subprocess.run([sys.executable, "-m", "medpriv_lib", "study", "--cohort", str(made / "c.npz"), "--weights",
+                           str(made / "w"), "--draws", "2", "--out", str(tmp_path / "out")],
+                          capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    line = next(line for line in done.stdout.splitlines() if line.startswith("  original test set"))
+    assert "90.00" in line
+    assert "93.24" in line
+    assert "K-Same-Select with k = 12" in done.stdout
+    assert (tmp_path / "out" / "table.csv").is_file()
+
+
+def test_errors_become_one_line():
+    assert explain(OSError(28, "No space left on device", "x.npz")).startswith("the disk is full while writing x.npz")
+    assert explain(PermissionError(13, "Permission denied", "x")) == "x: Permission denied; check the path and its " \
+                                                                     "permissions"
+    assert explain(ValueError("two\nlines")) == "two lines"
