@@ -16,12 +16,13 @@ class Recogniser(nn.Module):
     """The evaluation network of Chen, Konrad and Ishwar (2018), as Montenegro et al. (2021) use it.
 
     Four blocks of [convolution with 32 filters (kernels 5, 5, 3, 3) -> batch norm -> ReLU -> max-pool 2], then a dense
-    layer of 32 with ReLU, dropout .5 (`train.py` changes it) and a linear layer to `classes` logits. The widths are the paper's. Its order was
+    layer of 32 with ReLU, dropout .5 and a linear layer to `classes` logits. The widths are the paper's. Its order was
     convolution -> LeakyReLU -> batch norm -> max-pool; here batch norm follows the convolution directly, so that it
     merges into the convolution's weights, and the activation is a plain ReLU, so that every layer's input is positive:
     both are what the z+ rule of relevance propagation (Montavon et al. 2017) asks for.
 
     `classes` is the number of logits; `size` the height and width of the images in pixels, a multiple of 16.
+    `train.py` trains the identity network without the dropout, and says why.
     Raises `ValueError` for another size and for fewer than two classes.
     """
 

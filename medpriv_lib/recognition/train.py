@@ -53,8 +53,8 @@ class Settings:
 
 
 DEFAULTS = {
-    # with dropout .5 the 32 units do not learn to tell 115 patients apart: 15 % of the validation images after 60 epochs
-    # at strength 1; at 32x32 and 20 epochs 2 % with it, 72 % without, 86 % at half the strength and batch
+    # with dropout .5 the 32 units do not learn to tell 115 patients apart: 15 % of the validation images after 60
+    # epochs at strength 1; at 32x32 and 20 epochs 2 % with it, 72 % without, 86 % at half the strength and batch
     "identity": Settings(epochs=60, batch=32, strength=0.5, dropout=0.0),
     "disease": Settings(epochs=40, balanced=True),
 }
