@@ -87,7 +87,7 @@ def picture() -> HTML:
              "&ldquo;Because it looks like this one.&rdquo;",
              f"Convincing, and a leak: a network that knows the patients names patient {name}, "
              f"{story.named:.0f}&nbsp;% sure."),
-        card("safe", "What may be shown", tile(story.private, f"A blend of {K} eyes with the same diagnosis"),
+        card("safe", "Shown instead", tile(story.private, f"A blend of {K} eyes with the same diagnosis"),
              f"The same case, {K} patients averaged.",
              f"Patient {name}: {story.named_private:.0f}&nbsp;%. Glaucoma: {story.disease_private:.0f}&nbsp;%. "
              "Is that enough?"),

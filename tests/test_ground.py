@@ -137,3 +137,10 @@ def test_makefile_refuses_an_old_python(tmp_path):
     assert result.returncode != 0
     assert "needs Python 3.11, 3.12 or 3.13" in result.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_landing_page_counts_the_images_that_ship():
+    from medpriv_lib.data.default import default_cohort
+
+    cohort, text = default_cohort(), (ROOT / "chapters/index.md").read_text()
+    assert f"{len(cohort):,} synthetic near-infrared eyes of {cohort.patients}" in " ".join(text.split())
