@@ -7,6 +7,8 @@ from medpriv_lib.evaluation.table import Row, paper_table
 
 SHOWN = {"identity_accuracy": "Identity", "replacement_identity_accuracy": "Replacement",
          "glaucoma_accuracy": "Glaucoma", "glaucoma_f1": "F1"}
+METHODS = {"baseline": "Baseline", "pprl-vgan": "PPRL-VGAN", "blur": "Blur", "k-same-select": "K-Same-Select",
+           "control": "Control"}
 
 
 def beside_paper(rows: Sequence[Row], caption: str = "", columns: dict[str, str] | None = None) -> str:
@@ -23,11 +25,12 @@ def beside_paper(rows: Sequence[Row], caption: str = "", columns: dict[str, str]
                     for key, title in columns.items())
     second = "".join('<th scope="col">ours</th><th scope="col">paper</th>' if pair[key] else '<th scope="col">ours</th>'
                      for key in columns)
+    second = f"<tr><th></th>{second}</tr>" if any(pair.values()) else ""
     body, experiment = [], None
     for row, their in zip(rows, theirs, strict=True):
         if row["experiment"] != experiment:
             experiment = row["experiment"]
-            body.append(f'<tr class="first"><th class="method" scope="rowgroup">{html.escape(str(experiment))}</th>'
+            body.append(f'<tr class="first"><th class="method" scope="rowgroup">{html.escape(METHODS.get(experiment, str(experiment)))}</th>'
                         f'<td colspan="{sum(2 if both else 1 for both in pair.values())}"></td></tr>')
         cells = "".join(f'<td class="ours">{_number(row.get(key))}</td>'
                         + (f'<td class="theirs">{_number((their or {}).get(key))}</td>' if pair[key] else "")
@@ -35,7 +38,7 @@ def beside_paper(rows: Sequence[Row], caption: str = "", columns: dict[str, str]
         body.append(f'<tr><th scope="row">{html.escape(str(row["set"]))}</th>{cells}</tr>')
     head = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return (f'<div class="scroll" tabindex="0" role="region" aria-label="results">'
-            f'<table class="numbers">{head}<thead><tr><th></th>{heads}</tr><tr><th></th>{second}</tr></thead>'
+            f'<table class="numbers">{head}<thead><tr><th></th>{heads}</tr>{second}</thead>'
             f'<tbody>{"".join(body)}</tbody></table></div>')
 
 

@@ -19,11 +19,6 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]
 
 
-def pages_in(folder: Path) -> list[str]:
-    """Return the chapters' pages, relative to the built book."""
-    return sorted(path.relative_to(folder).as_posix() for path in (folder / "chapters").rglob("*.html"))
-
-
 @pytest.fixture(scope="session")
 def book() -> Path:
     """Return the folder of the built book; build it where `make` has not done so."""
@@ -33,6 +28,14 @@ def book() -> Path:
                                 capture_output=True, timeout=900)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return BUILT
+
+
+@pytest.fixture(scope="session")
+def names(book) -> list[str]:
+    """Return the pages of the chapters, relative to the built book."""
+    names = sorted(path.relative_to(book).as_posix() for path in (book / "chapters").rglob("*.html"))
+    assert len(names) >= 3, names
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,9 @@
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from conftest import pages_in
 
 VIEWS = {"wide": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (375, 812, "light")}
 PAGE_LIMIT = 1_500_000
@@ -47,9 +45,7 @@ class Links(HTMLParser):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, address, book, view):
-    names = pages_in(book)
-    assert len(names) >= 3
+def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, address, names, view):
     problems = []
     for name in [*names, "index.html", "search.html"]:
         reading = Reading(browser, address, name, view)
@@ -65,8 +61,8 @@ def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, ad
     assert not problems, "\n".join(problems)
 
 
-def test_dark_mode_is_dark_with_light_text(browser, address, book):
-    for name in pages_in(book):
+def test_dark_mode_is_dark_with_light_text(browser, address, names):
+    for name in names:
         page = Reading(browser, address, name, "dark").page
         back, text = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
             getComputedStyle(document.querySelector('.bd-article p')).color]""")
@@ -75,9 +71,9 @@ def test_dark_mode_is_dark_with_light_text(browser, address, book):
         assert _contrast(back, text) >= 4.5, f"{name}: {text} on {back}"
 
 
-def test_pages_can_be_read_without_javascript(browser, address, book):
+def test_pages_can_be_read_without_javascript(browser, address, names):
     context = browser.new_context(java_script_enabled=False)
-    for name in pages_in(book):
+    for name in names:
         page = context.new_page()
         page.goto(address + name, wait_until="load")
         heading = page.locator(".bd-article h1").first
@@ -114,20 +110,20 @@ def test_internal_links_resolve(book):
     assert not problems, "\n".join(sorted(set(problems)))
 
 
-def test_pages_are_light(book):
-    for name in pages_in(book):
+def test_pages_are_light(book, names):
+    for name in names:
         path = book / name
         images = {path.parent / src for src in re.findall(r'<img[^>]+src="([^":]+)"', path.read_text(encoding="utf-8"))}
         size = path.stat().st_size + sum(image.stat().st_size for image in images if "_static" not in image.parts)
         assert size <= PAGE_LIMIT, f"{name}: {size / 1e6:.2f} MB"
 
 
-def test_theme_and_maths_are_light(browser, address, book):
+def test_theme_and_maths_are_light(browser, address, names):
     """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each once."""
     sizes = {}
     page = browser.new_page()
     page.on("response", lambda r: sizes.__setitem__(urldefrag(r.url)[0], len(r.body())) if r.ok else None)
-    for name in pages_in(book):
+    for name in names:
         page.goto(address + name, wait_until="networkidle")
     page.close()
     assets = {url: size for url, size in sizes.items() if "/_static/" in url}
@@ -135,11 +131,8 @@ def test_theme_and_maths_are_light(browser, address, book):
     assert sum(assets.values()) <= ASSET_LIMIT, json.dumps(assets, indent=1)
 
 
-def test_every_page_says_what_it_was_made_from(book):
-    from medpriv_lib import __file__ as library
-
-    assert Path(library).is_file()
-    for name in pages_in(book):
+def test_every_page_says_what_it_was_made_from(book, names):
+    for name in names:
         text = (book / name).read_text(encoding="utf-8")
         for fact in ("commit", "library", "data", "Python", "torch", "numpy", "OpenCV", "built"):
             assert re.search(rf"<span>{fact}&nbsp;<code>[^<]+</code>", text), f"{name}: the footer lacks {fact}"
