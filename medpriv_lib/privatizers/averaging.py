@@ -41,8 +41,9 @@ class Averaged:
         lacking = np.flatnonzero((own < 0) | ~pools.has_label.any(axis=1)[own])
         if len(lacking):
             name = cohort.patient_names[cohort.patient[lacking[0]]]
-            raise ValueError(f"image {lacking[0]}: an averaged set needs the identity code of the source's own "
-                             f"patient, but {name} has no image in the generator's training; use the method pprl-vgan instead")
+            raise ValueError(f"image {lacking[0]}: an averaged set needs the identity code of its own patient, "
+                             f"but {name} has no image in the generator's training; "
+                             "use the method pprl-vgan instead")
         few = pools.candidates(cohort, self.policy).sum(axis=1) < self.k - 1
         drawn = np.empty((len(cohort), self.k), dtype=np.int64)
         drawn[:, 0] = own

@@ -7,6 +7,8 @@ from jaxtyping import UInt8
 
 from medpriv_lib.cohort import Cohort, Release
 
+BATCH = 32  # images at once: 2 MB at 64 x 64, which stays in the cache
+
 
 def sigma_of(kernel: int) -> float:
     """Return the standard deviation in pixels for a kernel width in pixels: 0.3 ((k - 1) / 2 - 1) + 0.8.
@@ -23,11 +25,14 @@ def blurred(images: UInt8[np.ndarray, "n h w"], kernel: int) -> UInt8[np.ndarray
     Computed in float64 and rounded to grey levels once, halves to the even one. OpenCV's 8-bit path also rounds the
     kernel to 8 bits: at 15 and 21 pixels it is up to two grey levels off, and slower.
     """
-    sigma = sigma_of(kernel)
-    out = np.empty_like(images)
-    for image, target in zip(images, out, strict=True):
-        target[:] = np.rint(cv2.GaussianBlur(image.astype(np.float64), (kernel, kernel), sigma, sigmaY=sigma,
-                                             borderType=cv2.BORDER_REFLECT_101))
+    sigma, out = sigma_of(kernel), np.empty_like(images)
+    for start in range(0, len(images), BATCH):
+        exact = images[start : start + BATCH].astype(np.float64)
+        result = np.empty_like(exact)
+        for image, target in zip(exact, result, strict=True):
+            cv2.GaussianBlur(image, (kernel, kernel), sigma, dst=target, sigmaY=sigma,
+                             borderType=cv2.BORDER_REFLECT_101)
+        out[start : start + BATCH] = np.rint(result, out=result)
     return out
 
 
