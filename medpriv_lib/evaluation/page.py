@@ -30,7 +30,8 @@ def beside_paper(rows: Sequence[Row], caption: str = "", columns: dict[str, str]
     for row, their in zip(rows, theirs, strict=True):
         if row["experiment"] != experiment:
             experiment = row["experiment"]
-            body.append(f'<tr class="first"><th class="method" scope="rowgroup">{html.escape(METHODS.get(experiment, str(experiment)))}</th>'
+            method = html.escape(METHODS.get(experiment, str(experiment)))
+            body.append(f'<tr class="first"><th class="method" scope="rowgroup">{method}</th>'
                         f'<td colspan="{sum(2 if both else 1 for both in pair.values())}"></td></tr>')
         cells = "".join(f'<td class="ours">{_number(row.get(key))}</td>'
                         + (f'<td class="theirs">{_number((their or {}).get(key))}</td>' if pair[key] else "")
