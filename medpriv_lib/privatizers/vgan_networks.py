@@ -27,7 +27,7 @@ class Architecture:
     latent: int = 128
     kernel: int = 5
     encoder: tuple[int, ...] = (32, 64, 128, 256)
-    decoder: tuple[int, ...] = (128, 256, 128, 128)
+    decoder: tuple[int, ...] = (128, 256, 128, 64)
     discriminator: tuple[int, ...] = (32, 64, 128, 256)
     upsampling: str = "transposed"
     dropout: float = 0.0

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from jaxtyping import UInt8
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from medpriv_lib.cohort import Cohort, to_tensor
 from medpriv_lib.privatizers.augment import Augmentation
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN, discriminator_loss, generator_loss
+from medpriv_lib.privatizers.pprl_vgan import D_WEIGHTS, PPRLVGAN, discriminator_loss, generator_loss
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan_checkpoint import (
     optimiser_tensors,
@@ -45,7 +46,8 @@ class Training:
 
     `batch` counts over all processes. `decay_from` is the share of the rounds after which the learning rate falls linearly
     to zero; `ema` the decay per round of the averaged generator, the one that is kept. `augmentation` distorts what D sees, None
-    leaves it alone. `precision` "auto" takes bfloat16 where the processor multiplies it natively.
+    leaves it alone. `warmup` steps come before the first round, in which D learns to name patients and labels of real images
+    alone; a step costs a tenth of a round. `reals` real images in D's batch come on every made one. `precision` "auto" takes bfloat16 where the processor multiplies it natively.
     """
 
     rounds: int = 4000
@@ -58,6 +60,8 @@ class Training:
     ema: float = 0.995
     smoothing: float = 0.1
     augmentation: Augmentation | None = field(default_factory=Augmentation)
+    warmup: int = 0
+    reals: int = 1
     discriminator_dropout: float = 0.5
     weight_decay: float = 0.0
     precision: str = "auto"
@@ -104,7 +108,7 @@ class Trainer:
         self.task = torch.from_numpy(train.diseased.astype(np.int64)).to(device)
         self._build()
         self.random = torch.Generator(device).manual_seed(1_000_003 * config.seed + self.accelerator.process_index)
-        self.round, self.seconds, self.curve = 0, 0.0, []
+        self.warmed, self.round, self.seconds, self.curve = 0, 0, 0.0, []
         self.identity = json.loads(json.dumps({  # what has to be equal for a checkpoint to be of this training
             "data": train.hash(), "architecture": asdict(architecture), "config": asdict(config),
             "precision": "bf16" if low else "no", "processes": self.accelerator.num_processes,
@@ -135,8 +139,8 @@ class Trainer:
         return torch.optim.AdamW(network.parameters(), rate, self.config.betas, weight_decay=self.config.weight_decay,
                                  fused=True)
 
-    def _rows(self) -> Tensor:
-        return torch.randint(len(self.images), (self.batch,), generator=self.random, device=self.device)
+    def _rows(self, times: int = 1) -> Tensor:
+        return torch.randint(len(self.images), (times * self.batch,), generator=self.random, device=self.device)
 
     def _seen(self, images: Tensor) -> Tensor:
         """What D sees of the images."""
@@ -147,11 +151,11 @@ class Trainer:
     def _dropout(self) -> Iterator[None]:
         # dropout draws from the global generator: seed it for this round alone, and leave it as it was for the caller
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed((self.config.seed * 1_000_003 + self.round) * 1_009 + self.accelerator.process_index)
+            torch.manual_seed((self.config.seed * 1_000_003 + self.round + self.warmed) * 1_009 + self.accelerator.process_index)
             yield
 
-    def _uniform(self, low: float, high: float) -> Tensor:
-        return torch.rand(self.batch, generator=self.random, device=self.device) * (high - low) + low
+    def _uniform(self, count: int, low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=self.random, device=self.device) * (high - low) + low
 
     def generator_step(self) -> Tensor:
         """One step of Equation 2; returns the made images, detached."""
@@ -163,24 +167,35 @@ class Trainer:
             fake, mu, log_variance = self.generator(self.images[rows], c, noise)
             judged = self.bare_discriminator(self._seen(fake))
         loss = generator_loss(judged, c, self.task[rows], mu, log_variance)
-        self.generator_optimiser.zero_grad()
-        self.accelerator.backward(loss)
-        self.generator_optimiser.step()
+        self._descend(self.generator_optimiser, loss)
         self.bare_discriminator.requires_grad_(True)
         return fake.detach()
 
     def discriminator_step(self, fake: Tensor) -> None:
         """One step of Equation 1: real and made images in one pass, each distorted anew."""
-        rows = self._rows()
+        rows = self._rows(self.config.reals)
         with self.autocast():
             heads = self.discriminator(self._seen(torch.cat([self.images[rows], fake])))
-        on_real, on_fake = zip(*(head.split(self.batch) for head in heads), strict=True)
+        on_real, on_fake = zip(*(head.split([len(rows), self.batch]) for head in heads), strict=True)
         s = self.config.smoothing
         loss = discriminator_loss(on_real, on_fake, self.patient[rows], self.task[rows],
-                                  self._uniform(1 - s, 1), self._uniform(0, s))
-        self.discriminator_optimiser.zero_grad()
+                                  self._uniform(len(rows), 1 - s, 1), self._uniform(self.batch, 0, s))
+        self._descend(self.discriminator_optimiser, loss)
+
+    def warmup_step(self) -> None:
+        """One step of the identity and task terms of Equation 1, on real images."""
+        rows = self._rows()
+        with self._dropout(), self.autocast():
+            _, identity, task = self.discriminator(self._seen(self.images[rows]))
+        loss = D_WEIGHTS[1] * F.cross_entropy(identity, self.patient[rows])
+        loss = loss + D_WEIGHTS[2] * F.cross_entropy(task, self.task[rows])
+        self._descend(self.discriminator_optimiser, loss)
+        self.warmed += 1
+
+    def _descend(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimiser.zero_grad()
         self.accelerator.backward(loss)
-        self.discriminator_optimiser.step()
+        optimiser.step()
 
     def step(self) -> None:
         """One round: two generator steps and one discriminator step, then the average moves on."""
@@ -215,7 +230,7 @@ class Trainer:
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         tensors |= optimiser_tensors(self.generator_optimiser, "generator_optimiser")
         tensors |= optimiser_tensors(self.discriminator_optimiser, "discriminator_optimiser")
-        write_checkpoint(folder, tensors, {"identity": self.identity, "round": self.round, "seconds": self.seconds,
+        write_checkpoint(folder, tensors, {"identity": self.identity, "round": self.round, "warmed": self.warmed, "seconds": self.seconds,
                                            "curve": self.curve})
 
     def load(self, folder: Path) -> bool:
@@ -236,7 +251,8 @@ class Trainer:
         restore_optimiser(self.generator_optimiser, tensors, "generator_optimiser")
         restore_optimiser(self.discriminator_optimiser, tensors, "discriminator_optimiser")
         self.random.set_state(tensors["random"][self.accelerator.process_index].cpu())
-        self.round, self.seconds, self.curve = state["round"], state["seconds"], state["curve"]
+        self.round, self.warmed = state["round"], state["warmed"]
+        self.seconds, self.curve = state["seconds"], state["curve"]
         return True
 
 
@@ -262,6 +278,8 @@ def train(
         trainer.load(Path(folder))
     main = trainer.accelerator.is_main_process
     saved = started = time.monotonic()
+    while trainer.warmed < config.warmup:
+        trainer.warmup_step()
     while trainer.round < config.rounds:
         trainer.step()
         last = trainer.round == config.rounds
@@ -316,3 +334,14 @@ def fit_generator(train_images: Cohort, architecture: Architecture | None = None
     """Return the averaged generator of a training, in evaluation mode; options as of `train`."""
     architecture = architecture or Architecture(train_images.patients, train_images.images.shape[1])
     return train(train_images, architecture, config or Training(), **options).averaged()
+
+
+def write_weights(path: str | Path, trainer: Trainer, train_images: Cohort, cohort: Cohort, command: str) -> None:
+    """Write the averaged generator and the card that says how it was made; `cohort` is the whole one, for its hash."""
+    curve = {key: [row.get(key) for row in trainer.curve] for key in (trainer.curve[-1] if trainer.curve else {})}
+    metrics = {key: value for key, value in (trainer.curve[-1] if trainer.curve else {}).items() if key != "round"}
+    vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
+    vgan.save(path, {
+        "kind": "pprl-vgan", "data_hash": cohort.hash(), "config": trainer.identity["config"], "seed": trainer.config.seed,
+        "command": command, "metrics": metrics, "curve": curve,
+    })
