@@ -79,7 +79,7 @@ def write_figures(cohort: Cohort, vgan, rows: Sequence[Row], folder: Path, seed:
     """
     test = cohort.of("test")
     test = test.take(examples(test))
-    labels = ["glaucoma" if sick else "healthy" for sick in test.diseased]
+    labels = ["diseased" if sick else "healthy" for sick in test.diseased]
     train, made = cohort.of("train"), {}
     for method in methods(vgan):
         if method.experiment in ("blur", "k-same-select", "pprl-vgan"):

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from tqdm.auto import tqdm
 
 from medpriv_lib import weights as store
@@ -55,7 +56,10 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
     architecture = Architecture(cohort.patients, cohort.images.shape[1])
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["medpriv", *sys.argv[1:]])
-    judges = fit_judges(cohort, seed, folder, epochs=budget.epochs, device=device, progress=progress, command=command)
+    processes = PartialState(cpu=device == "cpu")
+    with processes.main_process_first():  # under `accelerate launch` one process trains the judges, others load them
+        judges = fit_judges(cohort, seed, folder, epochs=budget.epochs, device=device, progress=progress,
+                            command=command)
     made_with = {"training": asdict(config), "budget": asdict(budget)}
     if (folder / f"{VGAN}.safetensors").is_file():
         card = store.read_card(folder / VGAN)
@@ -76,6 +80,8 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
             bar.set_postfix({key: value for key, value in row.items() if key in ("replacement", "disease")})
 
         trainer = train(training, architecture, config, folder / f"{VGAN}-in-training", validate, report=report)
+    if not processes.is_main_process:
+        return
     vgan = PPRLVGAN("random", trainer.averaged().cpu(), Pools.of(training))
     vgan.save(folder / VGAN, {
         "kind": VGAN, "data_hash": cohort.hash(), "config": _plain(made_with), "seed": seed, "command": command,
