@@ -80,8 +80,9 @@ def explain(
     refuses.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
-        raise ValueError(f"the image is {image.dtype} {image.shape}, the gallery holds uint8 "
-                         f"{gallery.images.shape[1:]}; prepare it to {gallery.images.shape[1]}x{gallery.images.shape[2]}")
+        height, width = gallery.images.shape[1:]
+        raise ValueError(f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, {width}); "
+                         f"prepare it to {height}x{width}")
     if not 1 <= k <= MOST_CASES:
         raise ValueError(f"an explanation shows 1 to {MOST_CASES} cases, not {k}")
     if patient == UNKNOWN:
