@@ -283,6 +283,17 @@ def test_full_disk_while_privatizing(tmp_path):
     assert tree(tmp_path) == before
 
 
+def test_full_disk_while_training(tmp_path):
+    toy_cohort().save(tmp_path / "c.npz")
+    before = tree(tmp_path)
+    done = subprocess_main(MAIN, "fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--scale", "toy",
+                           "--device", "cpu", preexec_fn=small_disk)
+    assert done.returncode == 2, done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {name: content for name, content in tree(tmp_path).items() if not name.startswith("w")} == before
+
+
 KILLED = """
 import os, signal, sys
 import medpriv_lib.files

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from safetensors import SafetensorError
+
 from medpriv_lib import __version__
 from medpriv_lib.cli import evaluate, fit, prepare, privatize, study
 
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("medpriv: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SafetensorError) as error:
         print(f"medpriv: error: {explain(error)}", file=sys.stderr)
         return 2
     return 0
@@ -57,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(error: Exception) -> str:
     """Turn an error into one line that says what to do."""
+    if isinstance(error, SafetensorError):  # it hides the error number of a failed write in its text
+        number = next((number for number in FULL if f"os error {number}" in str(error)), None)
+        error = error if number is None else OSError(number, os.strerror(number))
     if isinstance(error, OSError) and error.errno in FULL:
         where = f" while writing {error.filename}" if error.filename else ""
         return (f"the disk is full{where} ({os.strerror(error.errno)}); nothing that was there is lost: "
