@@ -1,7 +1,7 @@
 """Train PPRL-VGAN on a prepared cohort, resumable at any moment, and write its weights with their card.
 
-    python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000 --resume runs/vgan
-    accelerate launch --cpu --num_processes 2 data_scripts/train_weights.py --cohort cohort.npz --out weights/
+python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000 --resume runs/vgan
+accelerate launch --cpu --num_processes 2 data_scripts/train_weights.py --cohort cohort.npz --out weights/
 """
 
 import argparse
@@ -24,10 +24,10 @@ from medpriv_lib.privatizers.vgan_networks import Architecture  # noqa: E402
 from medpriv_lib.recognition import train as recognition  # noqa: E402
 
 
-def judge(cohort: Cohort, target: str, folder: Path, seed: int):
+def judge(cohort: Cohort, target: str, folder: Path, seed: int, epochs: int | None):
     """Return an independent judge: a recogniser trained on originals, kept in `folder`; images to logits."""
     network, _ = recognition.fit_recogniser(cohort.of("train"), cohort.of("val"), target, seed=seed,
-                                            device="cpu", resume=folder / target)
+                                            epochs=epochs, device="cpu", resume=folder / target)
     return lambda images: recognition.logits(network, images)
 
 
@@ -60,6 +60,7 @@ def main() -> int:
     parser.add_argument("--resume", help="folder of the checkpoint (default: OUT/pprl-vgan-training)")
     parser.add_argument("--minutes", type=float, default=3.0, help="between two checkpoints")
     parser.add_argument("--threads", type=int, help="processor threads (default: all cores)")
+    parser.add_argument("--judge-epochs", type=int, help="epochs of the judges that draw the validation curve")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting")
     options = parser.parse_args()
     try:
@@ -83,7 +84,8 @@ def fit(cohort: Cohort, architecture: Architecture, training: vgan_training.Trai
     main_process = int(os.environ.get("RANK", "0")) == 0
     validate = None
     if main_process:  # the others never measure; they wait
-        judges = [judge(cohort, target, folder, options.seed + 1) for target in ("identity", "disease")]
+        judges = [judge(cohort, target, folder, options.seed + 1, options.judge_epochs)
+                  for target in ("identity", "disease")]
         validate = vgan_training.validation(train, cohort.of("val"), *judges)
         print(f"judges ready after {time.monotonic() - started:.0f} s", flush=True)
 

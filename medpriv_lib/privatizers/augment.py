@@ -18,8 +18,8 @@ from torch import Tensor
 class Augmentation:
     """How far images are distorted, each amount drawn uniformly from [-x, x] per image.
 
-    `shift` in fractions of the width, `rotation` in degrees, `scale` and `contrast` relative, `brightness` in units of the
-    [-1, 1] range, `cutout` the side of an erased square in fractions of the width (0: none).
+    `shift` in fractions of the width, `rotation` in degrees, `scale` and `contrast` relative, `brightness` in units of
+    the [-1, 1] range, `cutout` the side of an erased square in fractions of the width (0: none).
     """
 
     shift: float = 0.06

@@ -1,13 +1,15 @@
 r"""PPRL-VGAN: show the disease of one patient in the eye of another.
 
 Chen, Konrad, Ishwar, "VGAN-based image representation learning for privacy-preserving facial expression recognition",
-CVPR workshops 2018; used for medical images by Montenegro, Silva, Cardoso 2021, whose Equations 1 and 2 this file follows.
+CVPR workshops 2018; used for medical images by Montenegro, Silva, Cardoso 2021, whose Equations 1 and 2 this file
+follows.
 
     I  an image          y^id  its patient          y^e  its label (task)          c  the replacement identity
     f(I) = mu + sigma * eps   what the encoder keeps of I          G(I, c)  the image that is shown in place of I
     D^1  real or made?        D^2  which patient?                   D^3  diseased?
 
-The two losses come first, then the privatizer. The networks are in `vgan_networks`, the training loop in `vgan_training`.
+The two losses come first, then the privatizer. The networks are in `vgan_networks`, the training loop in
+`vgan_training`.
 """
 
 import copy
@@ -41,8 +43,8 @@ def discriminator_loss(
     """Return minus Equation 1, to be minimised: a scalar.
 
     lambda_1 log D^1(I) + log(1 - D^1(G(I, c))) + lambda_2 log D^2_{y^id}(I) + lambda_3 log D^3_{y^e}(I), mean over the
-    batch. Only D^1 looks at made images. `real_target` in [.9, 1] and `fake_target` in [0, .1] are the smoothed labels of
-    Chen et al.; 1 and 0 give Equation 1 to the letter.
+    batch. Only D^1 looks at made images. `real_target` in [.9, 1] and `fake_target` in [0, .1] are the smoothed labels
+    of Chen et al.; 1 and 0 give Equation 1 to the letter.
     """
     real, identity, label = on_real
     return (
@@ -85,9 +87,9 @@ def generator_loss(
 class PPRLVGAN:
     """Replace the patient of an image by another, keep its label (Chen et al. 2018).
 
-    `policy` chooses the replacement identity, see `replacement.Pools.candidates`: "random", "same" or "different". Works on
-    images outside the cohort it was trained on: the identities it can lend are its training patients, and the source may
-    be anybody. Contributors are numbers of training patients.
+    `policy` chooses the replacement identity, see `replacement.Pools.candidates`: "random", "same" or "different".
+    Works on images outside the cohort it was trained on: the identities it can lend are its training patients, and the
+    source may be anybody. Contributors are numbers of training patients.
     """
 
     name = "pprl-vgan"
@@ -132,8 +134,8 @@ class PPRLVGAN:
         """
         size = self.architecture.size
         if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (size, size):
-            raise ValueError(f"this PPRL-VGAN reads uint8 images (N, {size}, {size}), not {images.dtype} {images.shape}; "
-                             f"prepare them with --size {size}")
+            raise ValueError(f"this PPRL-VGAN reads uint8 images (N, {size}, {size}), not {images.dtype} "
+                             f"{images.shape}; prepare them with --size {size}")
         device = next(self.generator.parameters()).device
         parts = [self.generator.encoder(to_tensor(images[i:i + batch], device)) for i in range(0, len(images), batch)]
         mu, log_variance = (torch.cat([part[i].cpu() for part in parts]) for i in (0, 1))
@@ -145,7 +147,7 @@ class PPRLVGAN:
     def decode(
         self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"], batch: int = 128
     ) -> Float[Tensor, "n 1 s s"]:
-        """Return the images, float32 (N, 1, S, S) in [-1, 1] on the CPU, of codes z shown as the patients `identity`."""
+        """Return codes z shown as the patients `identity`: float32 (N, 1, S, S) in [-1, 1], on the CPU."""
         device = next(self.generator.parameters()).device
         identity = torch.as_tensor(identity)
         if len(identity) and not 0 <= int(identity.min()) <= int(identity.max()) < self.architecture.patients:
@@ -174,7 +176,8 @@ class PPRLVGAN:
         return out
 
     def draw_identities(
-        self, cohort: Cohort, generator: torch.Generator, count: int = 1, policy: str | None = None, replace: bool = True
+        self, cohort: Cohort, generator: torch.Generator, count: int = 1, policy: str | None = None, replace: bool =
+        True
     ) -> Int64[np.ndarray, "n count"]:
         """Draw `count` replacement identities per image; see `replacement.draw_identities`."""
         self.architecture  # noqa: B018 - says so where nothing is trained yet

@@ -46,8 +46,8 @@ class Pools:
             raise ValueError(f"unknown policy {policy!r} for the replacement identity; choose from {POLICIES}")
         trained = self.has_label.any(axis=1)
         shares = self.has_label[:, cohort.diseased.astype(int)].T  # (N, P)
-        allowed = {"random": trained[None] | np.zeros_like(shares), "same": shares, "different": trained[None] & ~shares}
-        allowed = allowed[policy].copy()
+        everyone = np.broadcast_to(trained, shares.shape)
+        allowed = {"random": everyone, "same": shares, "different": everyone & ~shares}[policy].copy()
         known = self.known(cohort)
         rows = np.flatnonzero(known >= 0)
         allowed[rows, known[rows]] = False
@@ -59,8 +59,8 @@ def draw_identities(
 ) -> Int64[np.ndarray, "n count"]:
     """Draw `count` replacement identities per image, uniformly from the policy's pool, as numbers of training patients.
 
-    `replace`: whether one image may draw the same identity twice. `generator` is a CPU generator. Raises `ValueError` where
-    a pool is empty or, without replacement, smaller than `count`; it names the image and the policy.
+    `replace`: whether one image may draw the same identity twice. `generator` is a CPU generator. Raises `ValueError`
+    where a pool is empty or, without replacement, smaller than `count`; it names the image and the policy.
     """
     allowed = pools.candidates(cohort, policy)
     size = allowed.sum(axis=1)
@@ -70,7 +70,7 @@ def draw_identities(
         label = "diseased" if cohort.diseased[row] else "healthy"
         name = cohort.patient_names[cohort.patient[row]]
         raise ValueError(
-            f'policy "{policy}" leaves {size[row]} replacement identities for image {row} (patient {name}, {label}) where '
-            f"{needed} are needed; use another policy, a smaller count or more training patients"
+            f'policy "{policy}" leaves {size[row]} replacement identities for image {row} (patient {name}, {label}) '
+            f"where {needed} are needed; use another policy, a smaller count or more training patients"
         )
     return torch.multinomial(torch.from_numpy(allowed).float(), count, replacement=replace, generator=generator).numpy()

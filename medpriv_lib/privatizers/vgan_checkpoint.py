@@ -20,7 +20,8 @@ NAME = "checkpoint.safetensors"
 def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
     """Return the optimiser's tensors under the names `prefix.<parameter number>.<slot>`."""
     state = optimiser.state_dict()["state"]
-    return {f"{prefix}.{i}.{slot}": torch.as_tensor(value) for i, slots in state.items() for slot, value in slots.items()}
+    return {f"{prefix}.{i}.{slot}": torch.as_tensor(value)
+            for i, slots in state.items() for slot, value in slots.items()}
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
@@ -55,6 +56,6 @@ def read_checkpoint(folder: Path, device: str | torch.device = "cpu") -> tuple[d
     except Exception as error:  # safetensors raises its own kinds on damaged files
         raise ValueError(f"{path}: not a readable checkpoint ({error}); remove it to train from the start") from error
     if state["version"] != VERSION:
-        raise ValueError(f"{path}: checkpoint of version {state['version']}, this library reads {VERSION}; remove it to "
-                         "train from the start")
+        raise ValueError(f"{path}: checkpoint of version {state['version']}, this library reads {VERSION}; remove it "
+                         "to train from the start")
     return tensors, state

@@ -1,4 +1,4 @@
-"""The networks of PPRL-VGAN: encoder, decoder, discriminator (Chen, Konrad, Ishwar 2018, section 3; Figure 1 of Montenegro).
+"""The networks of PPRL-VGAN: encoder, decoder, discriminator (Chen et al. 2018; Figure 1 of Montenegro et al.).
 
 Two faults of the code that Chen et al. published are not repeated here. It put a sigmoid on the log-variance, so that
 sigma >= 1 and the posterior could never be narrower than the prior; here the log-variance is unbounded. And it sampled
@@ -63,6 +63,7 @@ class Encoder(nn.Module):
     """q(f(I) | I): an image (N, 1, S, S) in [-1, 1] to the mean and log-variance (N, latent) of its code, unbounded."""
 
     def __init__(self, a: Architecture) -> None:
+        """Build the four halvings and the statistics of the code."""
         super().__init__()
         layers, inputs = [], 1
         for width in a.encoder:
@@ -82,6 +83,7 @@ class Decoder(nn.Module):
     """A code z (N, latent) and an identity c (N,) to an image (N, 1, S, S) in [-1, 1]; c is one-hot, joined to z."""
 
     def __init__(self, a: Architecture) -> None:
+        """Build the dense layer and the four doublings."""
         super().__init__()
         self.grid, self.patients = a.size // 16, a.patients
         first, *widths = a.decoder
@@ -103,6 +105,7 @@ class Generator(nn.Module):
     """G: a conditional variational autoencoder."""
 
     def __init__(self, a: Architecture) -> None:
+        """Build encoder and decoder."""
         super().__init__()
         self.architecture = a
         self.encoder, self.decoder = Encoder(a), Decoder(a)
@@ -119,6 +122,7 @@ class Discriminator(nn.Module):
     """D: an image (N, 1, S, S) to the logits of D^1 (N,), D^2 (N, patients) and D^3 (N, tasks)."""
 
     def __init__(self, a: Architecture, dropout: float = 0.5) -> None:
+        """Build the four halvings, the dense layer with its dropout and the three heads."""
         super().__init__()
         layers, inputs = [], 1
         for width in a.discriminator:

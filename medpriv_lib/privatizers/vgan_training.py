@@ -1,12 +1,13 @@
 """Train PPRL-VGAN: one discriminator and two generator steps a round, resumable at any moment to the same end.
 
-What Chen et al. fix is kept: the losses and their weights (`pprl_vgan`), 1 : 2 steps with fresh batches, smoothed labels for
-the discriminator, replacement identities drawn uniformly from all patients. What they leave open or what helps is an option of
-`Training`, with the values that did best on the validation split as defaults.
+What Chen et al. fix is kept: the losses and their weights (`pprl_vgan`), 1 : 2 steps with fresh batches, smoothed
+labels for the discriminator, replacement identities drawn uniformly from all patients. What they leave open or what
+helps is an option of `Training`, with the values that did best on the validation split as defaults.
 
-Where the time goes: the decoder's transposed convolutions, at the processor's peak. So the discriminator learns from the
-images of the last generator step instead of making its own, its own weight gradients are skipped in generator steps, all
-data lies on the device, all random numbers of a step are drawn there, and nothing is read back between two validations.
+Where the time goes: the decoder's transposed convolutions, at the processor's peak. So the discriminator learns from
+the images of the last generator step instead of making its own, its own weight gradients are skipped in generator
+steps, all data lies on the device, all random numbers of a step are drawn there, and nothing is read back between two
+validations.
 """
 
 import contextlib
@@ -44,10 +45,11 @@ Judge = Callable[[UInt8[np.ndarray, "n h w"]], Tensor]  # grey levels to logits 
 class Training:
     """How PPRL-VGAN is trained; everything here is written into the card of the weights.
 
-    `batch` counts over all processes. `decay_from` is the share of the rounds after which the learning rate falls linearly
-    to zero; `ema` the decay per round of the averaged generator, the one that is kept. `augmentation` distorts what D sees, None
-    leaves it alone. `warmup` steps come before the first round, in which D learns to name patients and labels of real images
-    alone; a step costs a tenth of a round. `reals` real images in D's batch come on every made one. `precision` "auto" takes bfloat16 where the processor multiplies it natively.
+    `batch` counts over all processes. `decay_from` is the share of the rounds after which the learning rate falls
+    linearly to zero; `ema` the decay per round of the averaged generator, the one that is kept. `augmentation` distorts
+    what D sees, None leaves it alone. `warmup` steps come before the first round, in which D learns to name patients
+    and labels of real images alone; a step costs a tenth of a round. `reals` real images in D's batch come on every
+    made one. `precision` "auto" takes bfloat16 where the processor multiplies it natively.
     """
 
     rounds: int = 4000
@@ -88,12 +90,13 @@ def native_bfloat16(device: torch.device) -> bool:
 
 
 class Trainer:
-    """The state of one training: two networks, two optimisers, the averaged generator, the random numbers, the round."""
+    """The state of one training: two networks, two optimisers, averaged generator, random numbers, round."""
 
     def __init__(self, train: Cohort, architecture: Architecture, config: Training) -> None:
+        """Move the images to the device and build everything from `config.seed`."""
         torch.set_flush_denormal(True)  # late activations fall into denormals, which are many times slower
         if train.images.shape[1:] != (architecture.size, architecture.size):
-            raise ValueError(f"images of {train.images.shape[1:]} do not fit an architecture of size {architecture.size}")
+            raise ValueError(f"images of {train.images.shape[1:]} do not fit networks of size {architecture.size}")
         self.accelerator = Accelerator()
         device = self.accelerator.device
         low = config.precision == "bf16" or (config.precision == "auto" and native_bfloat16(device))
@@ -143,7 +146,7 @@ class Trainer:
         return torch.randint(len(self.images), (times * self.batch,), generator=self.random, device=self.device)
 
     def _seen(self, images: Tensor) -> Tensor:
-        """What D sees of the images."""
+        """Return what D sees of the images."""
         augmentation = self.config.augmentation
         return images if augmentation is None else augmentation(images, self.random)
 
@@ -151,7 +154,8 @@ class Trainer:
     def _dropout(self) -> Iterator[None]:
         # dropout draws from the global generator: seed it for this round alone, and leave it as it was for the caller
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed((self.config.seed * 1_000_003 + self.round + self.warmed) * 1_009 + self.accelerator.process_index)
+            step = self.config.seed * 1_000_003 + self.round + self.warmed
+            torch.manual_seed(step * 1_009 + self.accelerator.process_index)
             yield
 
     def _uniform(self, count: int, low: float, high: float) -> Tensor:
@@ -221,7 +225,8 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint: the main process writes, all bring the states of their random numbers."""
-        states = self.accelerator.gather(self.random.get_state().to(self.device)).view(self.accelerator.num_processes, -1)
+        states = self.accelerator.gather(self.random.get_state().to(self.device))
+        states = states.view(self.accelerator.num_processes, -1)
         if not self.accelerator.is_main_process:
             return
         tensors = {"random": states}
@@ -230,19 +235,19 @@ class Trainer:
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         tensors |= optimiser_tensors(self.generator_optimiser, "generator_optimiser")
         tensors |= optimiser_tensors(self.discriminator_optimiser, "discriminator_optimiser")
-        write_checkpoint(folder, tensors, {"identity": self.identity, "round": self.round, "warmed": self.warmed, "seconds": self.seconds,
-                                           "curve": self.curve})
+        write_checkpoint(folder, tensors, {"identity": self.identity, "round": self.round, "warmed": self.warmed,
+                                           "seconds": self.seconds, "curve": self.curve})
 
     def load(self, folder: Path) -> bool:
-        """Go on from the folder's checkpoint; False where there is none. `ValueError` where it is of another training."""
+        """Go on from the folder's checkpoint; False where there is none. Raises `ValueError` for another training's."""
         found = read_checkpoint(folder, self.device)
         if found is None:
             return False
         tensors, state = found
         different = [key for key, value in self.identity.items() if state["identity"].get(key) != value]
         if different:
-            raise ValueError(f"{folder}: the checkpoint is of a training with other {', '.join(different)}; choose another "
-                             "folder, or remove it to train from the start")
+            raise ValueError(f"{folder}: the checkpoint is of a training with other {', '.join(different)}; choose "
+                             "another folder, or remove it to train from the start")
         part = {name: {key.split(".", 1)[1]: value for key, value in tensors.items() if key.startswith(name + ".")}
                 for name in ("generator", "discriminator", "average")}
         self.bare_generator.load_state_dict(part["generator"])
@@ -267,10 +272,10 @@ def train(
 ) -> Trainer:
     """Train to the last round and return the trainer, whose `averaged()` is the result.
 
-    `cohort` holds the training images only. With a `folder` the training goes on from the checkpoint there and writes one
-    every `checkpoint_minutes`, and at the end. `validate` is given the averaged generator every `validate_every` rounds;
-    what it returns is added to the curve and, with the pace, passed to `report`. Raises `ValueError` where the images do not
-    fit the architecture and where the checkpoint belongs to another cohort or other settings.
+    `cohort` holds the training images only. With a `folder` the training goes on from the checkpoint there and writes
+    one every `checkpoint_minutes`, and at the end. `validate` is given the averaged generator every `validate_every`
+    rounds; what it returns is added to the curve and, with the pace, passed to `report`. Raises `ValueError` where the
+    images do not fit the architecture and where the checkpoint belongs to another cohort or other settings.
     """
     trainer = Trainer(cohort, architecture, config)
     if folder is not None:
@@ -313,8 +318,8 @@ def _due(trainer: Trainer, due: bool) -> bool:
 def validation(train: Cohort, val: Cohort, identity: Judge, disease: Judge | None = None, seed: int = 0) -> Callable:
     """Return a `validate` for `train`: what independent judges, trained on originals, say of privatised `val` images.
 
-    Always the same codes' noise and the same random replacement identities. Measured are the shares of images in which the
-    judges name the replacement identity, the original identity and the source's label.
+    Always the same codes' noise and the same random replacement identities. Measured are the shares of images in which
+    the judges name the replacement identity, the original identity and the source's label.
     """
     pools = Pools.of(train)
 
@@ -342,6 +347,6 @@ def write_weights(path: str | Path, trainer: Trainer, train_images: Cohort, coho
     metrics = {key: value for key, value in (trainer.curve[-1] if trainer.curve else {}).items() if key != "round"}
     vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
     vgan.save(path, {
-        "kind": "pprl-vgan", "data_hash": cohort.hash(), "config": trainer.identity["config"], "seed": trainer.config.seed,
-        "command": command, "metrics": metrics, "curve": curve,
+        "kind": "pprl-vgan", "data_hash": cohort.hash(), "config": trainer.identity["config"],
+        "seed": trainer.config.seed, "command": command, "metrics": metrics, "curve": curve,
     })

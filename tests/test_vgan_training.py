@@ -1,0 +1,366 @@
+"""The training loop: what a round does, resuming after kills to the same end, two processes, the entry point."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medpriv_lib.cohort import Cohort, to_tensor
+from medpriv_lib.privatizers.augment import Augmentation
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.privatizers.replacement import Pools
+from medpriv_lib.privatizers.vgan_checkpoint import NAME, read_checkpoint
+from medpriv_lib.privatizers.vgan_networks import Architecture
+from medpriv_lib.privatizers.vgan_training import Trainer, Training, fit_generator, train, validation
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTHS = {"latent": 8, "encoder": (8, 8, 8, 16), "decoder": (8, 16, 8, 8), "discriminator": (8, 8, 8, 16)}
+
+
+def make_cohort(patients=4, each=6, size=16, seed=0):
+    """Every patient is a grey level with noise; the diseased have a bright spot."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), each)
+    diseased = patient % 2 == 1
+    images = 40 * patient[:, None, None] + rng.integers(0, 30, (len(patient), size, size)) + 40
+    images[diseased, 4:8, 4:8] += 60
+    split = np.where(np.arange(len(patient)) % each == 0, "val", "train")
+    split[np.arange(len(patient)) % each == 1] = "test"
+    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), "L"), diseased, split,
+                  np.array([f"{p}" for p in range(patients)]))
+
+
+def small(cohort):
+    return Architecture(cohort.patients, cohort.images.shape[1], **WIDTHS)
+
+
+def tensors_of(trainer):
+    """All that the end of a training consists of."""
+    found = {f"g.{k}": v for k, v in trainer.bare_generator.state_dict().items()}
+    found |= {f"d.{k}": v for k, v in trainer.bare_discriminator.state_dict().items()}
+    found |= {f"a.{k}": v for k, v in trainer.average.items()} | {"random": trainer.random.get_state()}
+    for name in ("generator_optimiser", "discriminator_optimiser"):
+        for i, slots in getattr(trainer, name).state_dict()["state"].items():
+            found |= {f"{name}.{i}.{slot}": value for slot, value in slots.items()}
+    return found
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    different = [key for key in one if not torch.equal(one[key], other[key])]
+    assert different == []
+
+
+CONFIG = Training(rounds=6, batch=8, warmup=3, seed=5, validate_every=2, precision="no")
+
+
+# --- a round ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_training_and_another_does_not():
+    cohort = make_cohort()
+    first, second = (train(cohort, small(cohort), CONFIG) for _ in range(2))
+    assert_same(tensors_of(first), tensors_of(second))
+    other = train(cohort, small(cohort), dataclasses.replace(CONFIG, seed=6))
+    assert not torch.equal(other.average["decoder.dense.weight"], first.average["decoder.dense.weight"])
+
+
+def test_the_callers_random_numbers_are_left_alone():
+    cohort = make_cohort()
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    train(cohort, small(cohort), CONFIG)
+    assert torch.equal(torch.rand(4), wanted)
+
+
+def test_generator_steps_leave_the_discriminator_alone_and_the_other_way_round():
+    cohort = make_cohort()
+    trainer = Trainer(cohort, small(cohort), CONFIG)
+
+    def copy(network):
+        return [p.detach().clone() for p in network.parameters()]
+
+    def moved(before, network):
+        return any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+    g, d = copy(trainer.bare_generator), copy(trainer.bare_discriminator)
+    fake = trainer.generator_step()
+    assert moved(g, trainer.bare_generator)
+    assert not moved(d, trainer.bare_discriminator)
+    g = copy(trainer.bare_generator)
+    trainer.discriminator_step(fake)
+    assert moved(d, trainer.bare_discriminator)
+    assert not moved(g, trainer.bare_generator)
+    assert fake.shape == (8, 1, 16, 16)
+
+
+def test_the_learning_rate_is_constant_then_falls_to_zero():
+    cohort = make_cohort()
+    trainer = Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, rounds=10, decay_from=0.5, warmup=0))
+    rates = []
+    for _ in range(10):
+        trainer.step()
+        rates.append(trainer.generator_optimiser.param_groups[0]["lr"] / trainer.config.learning_rate)
+    assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_the_average_is_an_exponential_one_of_the_generators_after_each_round():
+    cohort = make_cohort()
+    trainer = Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, ema=0.5))
+    slow = trainer.bare_generator.decoder.dense.weight.detach().clone()
+    for r in range(1, 5):
+        trainer.step()
+        decay = min(0.5, r / (r + 9))
+        slow = decay * slow + (1 - decay) * trainer.bare_generator.decoder.dense.weight.detach()
+    assert torch.allclose(trainer.average["decoder.dense.weight"], slow, atol=1e-6)
+
+
+def test_warming_up_teaches_the_discriminator_who_is_who():
+    cohort = make_cohort().of("train")
+    config = dataclasses.replace(CONFIG, warmup=150, learning_rate=2e-3, augmentation=None, rounds=0)
+    trainer = train(cohort, small(cohort), config)
+    trainer.bare_discriminator.eval()
+    _, identity, task = trainer.bare_discriminator(to_tensor(cohort.images))
+    assert (identity.argmax(1).numpy() == cohort.patient).mean() >= 0.9  # chance is .25
+    assert (task.argmax(1).numpy() == cohort.diseased).mean() >= 0.9
+
+
+def test_on_four_grey_levels_it_learns_to_replace_the_identity():
+    """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of chance .25 reach .6 by
+    luck less than once in 10,000; the training is seeded."""
+    cohort = make_cohort(each=12)
+    config = Training(rounds=120, batch=16, warmup=150, learning_rate=2e-3, ema=0.9, precision="no", augmentation=None,
+                      validate_every=1000)
+    vgan = PPRLVGAN().fit(cohort.of("train"), architecture=small(cohort), config=config)
+    releases = [vgan.privatize(cohort.of("val"), torch.Generator().manual_seed(s)) for s in range(8)]
+    shown = np.concatenate([release.images for release in releases])
+    named = np.concatenate([release.contributors[:, 0] for release in releases])
+    levels = np.array([np.median(cohort.images[cohort.patient == p]) for p in range(4)])
+    judged = np.abs(np.median(shown.reshape(len(shown), -1), axis=1)[:, None] - levels).argmin(axis=1)
+    assert (judged == named).mean() >= 0.6
+
+
+# --- augmentation ----------------------------------------------------------------------------------------------------
+
+
+def test_no_amount_of_distortion_is_none():
+    images = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    still = Augmentation(0, 0, 0, 0, 0)(images, torch.Generator().manual_seed(1))
+    assert torch.allclose(still, images, atol=1e-5)
+
+
+def test_a_shift_moves_the_image_and_gradients_flow_back():
+    images = torch.zeros(64, 1, 32, 32)
+    images[:, :, 16, 16] = 1
+    images.requires_grad_()
+    moved = Augmentation(0.25, 0, 0, 0, 0)(images, torch.Generator().manual_seed(1))
+    grid = torch.arange(32.0)
+    weight = moved[:, 0] / moved[:, 0].sum(dim=(1, 2), keepdim=True)
+    shift = torch.stack([(weight.sum(1) * grid).sum(1), (weight.sum(2) * grid).sum(1)]) - 16
+    assert float(shift.abs().max()) <= 8.01  # a quarter of 32
+    assert float(shift.abs().max()) >= 6  # 128 draws from U(-8, 8): all below 6 once in 10^16
+    moved.sum().backward()
+    assert float(images.grad.abs().sum()) > 0
+
+
+# --- resuming --------------------------------------------------------------------------------------------------------
+
+
+def test_stopping_after_any_round_and_going_on_ends_at_the_same_place(tmp_path):
+    cohort = make_cohort()
+    whole = train(cohort, small(cohort), CONFIG)
+    for stop in (1, 4):
+        trainer = Trainer(cohort, small(cohort), CONFIG)
+        for _ in range(CONFIG.warmup):
+            trainer.warmup_step()
+        for _ in range(stop):
+            trainer.step()
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        trainer.save(folder)
+        del trainer
+        assert_same(tensors_of(train(cohort, small(cohort), CONFIG, folder)), tensors_of(whole))
+
+
+SCRIPT = """
+import sys; sys.path[:0] = [{root!r}, {tests!r}]
+import torch; torch.set_num_threads(1)
+from test_vgan_training import make_cohort, small, Training, train
+cohort = make_cohort()
+print("ready", flush=True)
+train(cohort, small(cohort), Training(**{config!r}), {folder!r}, checkpoint_minutes=0)
+"""
+
+
+def test_five_random_kills_end_where_an_undisturbed_training_ends(tmp_path):
+    cohort = make_cohort()
+    values = {"rounds": 60, "batch": 8, "warmup": 5, "seed": 5, "precision": "no", "validate_every": 1000}
+    torch.set_num_threads(1)
+    whole = train(cohort, small(cohort), Training(**values))
+    folder, chance, kills = tmp_path / "run", random.Random(7), 0
+    script = SCRIPT.format(root=str(ROOT), tests=str(Path(__file__).parent), config=values, folder=str(folder))
+    reached = [0]
+    while kills < 5:
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()  # imports are done
+        target = reached[-1] + chance.randint(1, 11)  # kill somewhere after this round was saved
+        while process.poll() is None and round_of(folder) < target:
+            time.sleep(0.002)
+        time.sleep(chance.random() * 0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        kills += 1
+        reached.append(round_of(folder))
+    assert reached == sorted(reached)
+    assert 0 < reached[-1] < 60, "the kills came too late to test anything"
+    assert_same(tensors_of(train(cohort, small(cohort), Training(**values), folder)), tensors_of(whole))
+
+
+def round_of(folder):
+    try:
+        found = read_checkpoint(folder)
+    except FileNotFoundError:  # replaced between looking and opening
+        return 0
+    return 0 if found is None else found[1]["round"]
+
+
+def test_a_finished_training_is_not_done_again(tmp_path):
+    cohort = make_cohort()
+    train(cohort, small(cohort), CONFIG, tmp_path)
+    before = (tmp_path / NAME).stat().st_mtime_ns
+    assert train(cohort, small(cohort), CONFIG, tmp_path).round == CONFIG.rounds
+    assert (tmp_path / NAME).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("what", "change"), [
+    ("config", lambda cohort, config: (cohort, dataclasses.replace(config, rounds=7))),
+    ("data", lambda cohort, config: (make_cohort(seed=1), config)),
+])
+def test_a_checkpoint_of_another_training_is_refused_and_stays(tmp_path, what, change):
+    cohort = make_cohort()
+    train(cohort, small(cohort), CONFIG, tmp_path)
+    before = (tmp_path / NAME).read_bytes()
+    other, config = change(cohort, CONFIG)
+    with pytest.raises(ValueError, match=f"another.*folder|{what}"):
+        train(other, small(other), config, tmp_path)
+    assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    cohort = make_cohort()
+    train(cohort, small(cohort), CONFIG, tmp_path)
+    data = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=NAME):
+        train(cohort, small(cohort), CONFIG, tmp_path)
+
+
+def test_images_that_do_not_fit_the_architecture_are_refused():
+    cohort = make_cohort()
+    with pytest.raises(ValueError, match="do not fit"):
+        Trainer(cohort, Architecture(4, 32, **WIDTHS), CONFIG)
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+def test_the_curve_holds_what_the_judges_say_and_validating_changes_nothing():
+    cohort = make_cohort()
+    known = []
+
+    def identity(images):  # a judge that always names patient 2
+        known.append(images.shape)
+        return torch.eye(4)[torch.full((len(images),), 2)]
+
+    def disease(images):
+        return torch.eye(2)[torch.zeros(len(images), dtype=torch.long)]
+
+    train_images, val = cohort.of("train"), cohort.of("val")
+    measure = validation(train_images, val, identity, disease)
+    trainer = train(train_images, small(cohort), CONFIG, validate=measure)
+    assert [row["round"] for row in trainer.curve] == [2, 4, 6]
+    vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
+    release = vgan.privatize(val, torch.Generator().manual_seed(0))
+    assert trainer.curve[-1]["replacement"] == pytest.approx((release.contributors == 2).mean(), abs=1e-4)
+    assert trainer.curve[-1]["original"] == pytest.approx((val.patient == 2).mean(), abs=1e-4)
+    assert trainer.curve[-1]["disease"] == pytest.approx((~val.diseased).mean(), abs=1e-4)
+    assert_same(tensors_of(train(train_images, small(cohort), CONFIG)), tensors_of(trainer))
+
+
+def test_fit_gives_the_averaged_generator_in_evaluation_mode():
+    cohort = make_cohort()
+    generator = fit_generator(cohort, small(cohort), CONFIG)
+    assert not generator.training
+    assert all(p.dtype == torch.float32 for p in generator.parameters())
+
+
+def test_bfloat16_stays_close_to_float32():
+    """One generator step from the same state: the images differ by bfloat16's three digits, not more."""
+    cohort = make_cohort()
+    made = [Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, precision=p)).generator_step()
+            for p in ("no", "bf16")]
+    assert float((made[0] - made[1]).abs().mean()) < 0.05
+
+
+# --- the entry point -------------------------------------------------------------------------------------------------
+
+
+def launch(tmp_path, *before, rounds=4):
+    cohort = make_cohort(each=8)
+    cohort.save(tmp_path / "cohort.npz")
+    command = [*before, str(ROOT / "data_scripts" / "train_weights.py"), "--cohort", str(tmp_path / "cohort.npz"),
+               "--out", str(tmp_path / "out"), "--rounds", str(rounds), "--set", "batch=8", "--set", "latent=8",
+               "--judge-epochs", "1", "--set", "encoder=[4,4,4,8]", "--set", "decoder=[8,8,4,4]",
+               "--set", "discriminator=[4,4,4,8]", "--set", "warmup=2", "--set", "validate_every=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+def test_the_entry_point_writes_weights_that_load(tmp_path):
+    done = launch(tmp_path, sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert "rounds/s" in done.stdout
+    vgan = PPRLVGAN.load(tmp_path / "out" / "pprl-vgan")
+    cohort = Cohort.load(tmp_path / "cohort.npz")
+    assert vgan.privatize(cohort, torch.Generator().manual_seed(0)).images.shape == cohort.images.shape
+    card = json.loads((tmp_path / "out" / "pprl-vgan.json").read_text())
+    assert card["data_hash"] == cohort.hash()
+    assert card["config"]["rounds"] == 4
+    assert card["curve"]["round"] == [2, 4]
+    assert "train_weights.py" in card["command"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tmp_path):
+    done = launch(tmp_path, sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+                  "--num_cpu_threads_per_process", "1")
+    assert done.returncode == 0, done.stderr
+    PPRLVGAN.load(tmp_path / "out" / "pprl-vgan")
+    tensors, state = read_checkpoint(tmp_path / "out" / "pprl-vgan-training")
+    assert state["round"] == 4
+    assert state["identity"]["processes"] == 2
+    assert len(tensors["random"]) == 2
+    assert not torch.equal(*tensors["random"])  # each process draws its own images
+    again = launch(tmp_path, sys.executable)  # one process cannot go on with two processes' training
+    assert again.returncode == 2
+    assert "processes" in again.stderr
+
+
+def test_an_unknown_setting_is_an_error(tmp_path):
+    make_cohort().save(tmp_path / "cohort.npz")
+    done = subprocess.run([sys.executable, str(ROOT / "data_scripts" / "train_weights.py"), "--cohort",
+                           str(tmp_path / "cohort.npz"), "--out", str(tmp_path / "out"), "--set", "speed=9"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "speed=9" in done.stderr
