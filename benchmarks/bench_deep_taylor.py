@@ -73,4 +73,4 @@ def run() -> list[dict]:
 
 if __name__ == "__main__":
     for row in run():
-        print(f"{row['name']:<48} {row['ours']:9.0f} {row['unit']}   peer {row['peer']:9.0f}   ratio {row['ratio']:.2f}")
+        print(f"{row['name']:<48} {row['ours']:8.0f} {row['unit']}  peer {row['peer']:8.0f}   ratio {row['ratio']:.2f}")

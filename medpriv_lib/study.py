@@ -25,6 +25,7 @@ from medpriv_lib.evaluation.table import Row, arrange, read_table, write_json, w
 from medpriv_lib.evaluation.verdicts import Panel
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.study_explanation import Examiner
 from medpriv_lib.study_methods import Releases, methods, with_predicted_labels
 from medpriv_lib.study_weights import fit_weights, load_weights
 
@@ -146,6 +147,8 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
     listed = [*methods(vgan), *with_predicted_labels(methods(vgan))]
     releases = Releases(train, {"": test, "true": test, "predicted": predicted}, vgan, seed, draws)
     releases.prepare(listed, lambda total: _bar(total, "decoding", progress))
+    examiner = Examiner(train, releases.cohorts, vgan, judges, seed, draws)
+    examiner.prepare(listed, lambda total: _bar(total, "decoding twins", progress))
     rows = []
     with _bar(len(listed), "judging", progress) as bar:
         for method in listed:
@@ -155,6 +158,7 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
                 panel.ask(np.concatenate([each.images for each in drawn]), np.tile(test.patient, len(drawn)),
                           np.concatenate([each.contributors for each in drawn]))  # large batches are faster
                 row |= summarise([score(release, test, panel) for release in drawn], test.patients)
+                row |= examiner.row(method, drawn)
             except ValueError as error:  # what a method cannot do on this cohort, such as a class smaller than K
                 row["note"] = f"empty: {error}"
             rows.append(row)

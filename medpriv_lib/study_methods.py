@@ -93,8 +93,11 @@ class Releases:
         self.decoded = Decoded(vgan, cohorts[""], seed)
         self._named: dict[tuple, list[np.ndarray] | ValueError] = {}
 
-    def prepare(self, rows: list[Method], bar: Callable) -> None:
-        """Draw the identities of every row and decode all that are needed; `bar(total)` returns a progress bar."""
+    def prepare(self, rows: list[Method], bar: Callable, only: np.ndarray | None = None) -> None:
+        """Draw the identities of every row and decode all that are needed; `bar(total)` returns a progress bar.
+
+        With `only`, a bool (N,), just those images are decoded, and only they may be used of the releases.
+        """
         for row in rows:
             if row.policy:
                 try:
@@ -105,6 +108,8 @@ class Releases:
         for named in self._named.values():
             for draw in named if isinstance(named, list) else []:
                 np.put_along_axis(needed, draw, True, axis=1)
+        if only is not None:
+            needed &= only[:, None]
         total = int(needed.sum())
         if total > LARGEST:  # a large cohort: each draw is made when it is its turn, and not kept
             self._named = {name: named for name, named in self._named.items() if isinstance(named, ValueError)}

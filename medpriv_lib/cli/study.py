@@ -29,11 +29,14 @@ def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     from medpriv_lib.cohort import Cohort
     from medpriv_lib.evaluation.table import render
+    from medpriv_lib.explanation.columns import render_explanations
     from medpriv_lib.study import run_study
     budget = budget_of(args)
     out = None if args.out is None else require_parent(args.out)
     cohort = None if args.cohort is None else Cohort.load(args.cohort)
     study = run_study(cohort, args.weights, out, args.draws, args.seed, args.train, args.seeds, budget, args.device)
     say(render(study.rows))
+    if more := render_explanations(study.rows):
+        say("\n" + more)
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")

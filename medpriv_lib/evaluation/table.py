@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medpriv_lib.evaluation.scores import RATES
+from medpriv_lib.explanation import columns as explanation
 from medpriv_lib.files import atomic_write
 
 PAPER_CSV = Path(__file__).with_name("paper_table1.csv")
@@ -17,7 +18,7 @@ COUNTS = ("n", "draws", "test_patients")
 OWN_RATES = ("other_contributor_accuracy", "glaucoma_accuracy_unseen", "glaucoma_f1_unseen", "own_patient_rate",
              "contributor_seen_rate", "majority_rate", "chance_identity")
 SPREADS = tuple(f"{rate}_{what}" for rate in RATES for what in ("std", "low", "high"))
-COLUMNS = NAMES + PAPER_RATES + OWN_RATES + COUNTS + SPREADS + ("labels", "note")
+COLUMNS = NAMES + PAPER_RATES + OWN_RATES + COUNTS + SPREADS + explanation.COLUMNS + ("labels", "note")
 TEXT = NAMES + ("labels", "note")
 
 Row = dict[str, str | float | int | None]
@@ -148,4 +149,4 @@ def _parse(key: str, text: str) -> str | float | int | None:
         return text
     if text == "":
         return None
-    return int(text) if key in COUNTS else float(text)
+    return int(text) if key in (*COUNTS, explanation.COUNT) else float(text)

@@ -1,0 +1,112 @@
+"""The study's explanation columns: what survives of the signs, where relevance falls, whether an eye can be read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.data.localize import locate
+from medpriv_lib.explanation.columns import COUNT, KIDS, RATIO, mean_of, ratio_of
+from medpriv_lib.explanation.embedding import embeddings
+from medpriv_lib.explanation.evidence import evidence_kept, logit_kept, similarity
+from medpriv_lib.explanation.intelligibility import are_copies, found, kid, sharpness
+from medpriv_lib.explanation.relevance_scores import score_relevance
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_decoded import seeded
+from medpriv_lib.study_methods import Method, Releases
+
+DRAWS = 3  # evidence: it varies little between draws, and each needs the decodes of the twins
+LOOKED_AT = 120  # localising takes a hundred times as long as judging: this many images, evenly spread
+EYES = 0.5  # where the localiser finds fewer of the originals, these are no eyes and its column stays empty
+SMALLEST = 32  # px: the least side that the localiser takes
+
+
+class Examiner:
+    """Computes the explanation columns of one row after the other.
+
+    P(t), the release of the disease-free twins, is made by the same methods from the same seeds: the latent noise of
+    each image, its replacement identities and every other choice are those of P(x). Without twins and masks (real
+    images) the evidence and relevance columns stay empty.
+    """
+
+    def __init__(self, train: Cohort, cohorts: dict[str, Cohort], vgan: PPRLVGAN, judges: Judges, seed: int, draws: int
+                 ) -> None:
+        """`cohorts` as for `Releases`: the test images under the labels that the rows are given."""
+        self.test, self.judge, self.seed = cohorts[""], judges.disease, seed
+        self.train, test = train, self.test
+        known = test.evidence is not None and test.twin is not None
+        self.evident = test.evidence.any(axis=(1, 2)) if known else np.zeros(len(test), dtype=bool)
+        self.twins = None
+        if self.evident.any():
+            twins = {labels: replace(cohort, images=cohort.twin) for labels, cohort in cohorts.items()}
+            self.twins = Releases(train, twins, vgan, seed, min(draws, DRAWS))
+            self.signs = test.take(self.evident)
+            self.margins = self._margin(self.signs.images), self._margin(self.signs.twin)
+        self.looked_at = np.unique(np.linspace(0, len(test) - 1, min(len(test), LOOKED_AT)).astype(int))
+        self.eyes = min(test.images.shape[1:]) >= SMALLEST and (
+            found(test.images[self.looked_at], locate).mean() >= EYES)
+        self.real = embeddings(self.judge, train.images)
+        self.floor = self._kid(test.images, "floor")
+
+    def prepare(self, rows: Sequence[Method], bar: Callable) -> None:
+        """Decode what is needed of the twins; `bar(total)` returns a progress bar."""
+        if self.twins is not None:
+            self.twins.prepare(list(rows), bar, self.evident)
+
+    def row(self, method: Method, drawn: Sequence[Release]) -> dict[str, float | int | None]:
+        """Return the explanation columns of a method from its draws on the test images (the first ones are used).
+
+        Raises `ValueError` where a release does not hold one image per test image, in their order.
+        """
+        for release in drawn:
+            if not np.array_equal(release.source, np.arange(len(self.test))):
+                raise ValueError(f"{release.method}: one released image per test image is needed, in their order")
+        columns = self._intelligibility(drawn[0].images, f"{method.experiment}/{method.set}")
+        if self.twins is not None:
+            columns |= self._evidence(drawn, list(self.twins.of(method))) | self._relevance(drawn[0].images)
+        return columns | {COUNT: int(self.evident.sum())}
+
+    def _evidence(self, drawn: Sequence[Release], twins: Sequence[Release]) -> dict[str, float | None]:
+        kept, inside, outside, tops, bottoms = [], [], [], [], []
+        signs = self.signs
+        for release, twin in zip(drawn, twins, strict=False):  # as many draws as the twins have
+            images, without = release.images[self.evident], twin.images[self.evident]
+            kept.append(evidence_kept(images, without, signs.images, signs.twin, signs.evidence))
+            for scores, score in zip((inside, outside), similarity(images, signs.images, signs.evidence), strict=True):
+                scores.append(score)
+            top, bottom = logit_kept(self._margin(images), self._margin(without), *self.margins)
+            tops.append(top)
+            bottoms.append(bottom)
+        patient = signs.patient
+        return (mean_of(kept, patient, "evidence_kept") | ratio_of(tops, bottoms, patient, RATIO)
+                | mean_of(inside, patient, "evidence_ssim_inside") | mean_of(outside, patient, "evidence_ssim_outside"))
+
+    def _relevance(self, images: np.ndarray) -> dict[str, float | None]:
+        scores = score_relevance(self.judge, images[self.evident], self.signs.evidence)
+        columns: dict[str, float | None] = {}
+        for name, values in scores.items():
+            summary = mean_of([values], self.signs.patient, name)
+            columns |= summary if name not in ("relevance_area", "relevance_defined") else {name: summary[name]}
+        return columns
+
+    def _intelligibility(self, images: np.ndarray, name: str) -> dict[str, float | None]:
+        test = self.test
+        columns = mean_of([sharpness(images, test.images)], test.patient, "intelligibility_sharpness")
+        if self.eyes:
+            hits = found(images[self.looked_at], locate).astype(float)
+            columns |= mean_of([hits], test.patient[self.looked_at], "intelligibility_found")
+        copies = are_copies(images, self.train.images)
+        return columns | {KIDS[0]: None if copies else self._kid(images, name), KIDS[1]: self.floor}
+
+    def _kid(self, images: np.ndarray, name: str) -> float | None:
+        mean, _ = kid(self.real, embeddings(self.judge, images), seeded(self.seed, "kid", name))
+        return None if np.isnan(mean) else 1000 * mean
+
+    def _margin(self, images: np.ndarray) -> np.ndarray:
+        """Return by how much the logit of the disease exceeds that of health."""
+        scores = logits(self.judge, images).to(torch.float64).numpy()
+        return scores[:, 1] - scores[:, 0]
