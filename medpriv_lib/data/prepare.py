@@ -31,8 +31,8 @@ class Frame:
     side: int
     mirror: bool
 
-    def cut(self, image: np.ndarray, size: int, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
-        """Return the square of `image` as (size, size), area-averaged; outside the image its border continues."""
+    def cut(self, image: np.ndarray, size: int, border: int = cv2.BORDER_REFLECT_101) -> np.ndarray:
+        """Return the square of `image` as (size, size), area-averaged; outside the image it is mirrored."""
         height, width = image.shape
         over = max(0, -self.top, -self.left, self.top + self.side - height, self.left + self.side - width)
         if over:

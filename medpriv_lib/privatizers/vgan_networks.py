@@ -26,6 +26,7 @@ class Architecture:
     tasks: int = 2
     latent: int = 128
     kernel: int = 5
+    decoder_kernel: int | None = None
     encoder: tuple[int, ...] = (32, 64, 128, 256)
     decoder: tuple[int, ...] = (128, 256, 128, 64)
     discriminator: tuple[int, ...] = (32, 64, 128, 256)
@@ -90,9 +91,9 @@ class Decoder(nn.Module):
         self.dense = nn.Linear(a.latent + a.patients, first * self.grid**2)
         layers, inputs = [], first
         for width in widths:
-            layers += [_double(inputs, width, a.kernel, a.upsampling), nn.ReLU(), nn.BatchNorm2d(width, momentum=0.2)]
+            layers += [_double(inputs, width, a.decoder_kernel or a.kernel, a.upsampling), nn.ReLU(), nn.BatchNorm2d(width, momentum=0.2)]
             inputs = width
-        self.layers = nn.Sequential(*layers, _double(inputs, 1, a.kernel, a.upsampling))
+        self.layers = nn.Sequential(*layers, _double(inputs, 1, a.decoder_kernel or a.kernel, a.upsampling))
 
     def forward(self, z: Float[Tensor, "n z"], c: Int64[Tensor, " n"]) -> Float[Tensor, "n 1 s s"]:
         """Return G(I, c) for codes z of I."""

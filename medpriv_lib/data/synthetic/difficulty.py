@@ -18,12 +18,12 @@ class Difficulty:
     glaucoma).
     """
 
-    person_spread: float = 1.0
+    person_spread: float = 0.6
     texture_contrast: float = 1.0
-    capture_spread: float = 1.0
+    capture_spread: float = 1.25
     noise: float = 1.0
-    sign_strength: float = 1.0
-    weak_share: float = 0.25
+    sign_strength: float = 1.1
+    weak_share: float = 0.2
     distractor_share: float = 0.15
 
     def __post_init__(self) -> None:
