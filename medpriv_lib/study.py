@@ -79,8 +79,10 @@ def _score_weights(cohort: Cohort, weights, out: Path | None, draws: int, seed: 
     study.provenance["device"] = device or "cpu"
     if out is not None:
         from medpriv_lib.figures import write_figures  # matplotlib is slow to import
+        from medpriv_lib.figures_explanation import write_explanation_figures
         write_table(study.rows, out, study.provenance)
         write_figures(cohort, vgan, study.rows, out, seed)
+        write_explanation_figures(cohort, vgan, judges.disease, study.rows, out, seed)
     return study
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.budgets import TOY
-from medpriv_lib.cli import COMMANDS, explain, main
+from medpriv_lib.cli import COMMANDS, main, one_line
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.sharing import read_release
 from medpriv_lib.study_weights import fit_weights
@@ -188,7 +188,7 @@ def test_the_study_prints_ours_beside_theirs_and_stays_quiet_in_a_pipe(made, tmp
 
 
 def test_errors_become_one_line():
-    assert explain(OSError(28, "No space left on device", "x.npz")).startswith("the disk is full while writing x.npz")
-    assert explain(PermissionError(13, "Permission denied", "x")) == "x: Permission denied; check the path and its " \
+    assert one_line(OSError(28, "No space left on device", "x.npz")).startswith("the disk is full while writing x.npz")
+    assert one_line(PermissionError(13, "Permission denied", "x")) == "x: Permission denied; check the path and its " \
                                                                      "permissions"
-    assert explain(ValueError("two\nlines")) == "two lines"
+    assert one_line(ValueError("two\nlines")) == "two lines"

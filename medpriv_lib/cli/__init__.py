@@ -1,4 +1,4 @@
-"""The `medpriv` command: prepare, fit, privatize, evaluate, study."""
+"""The `medpriv` command: prepare, fit, privatize, evaluate, study, explain."""
 
 import argparse
 import errno
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from safetensors import SafetensorError
 
 from medpriv_lib import __version__
-from medpriv_lib.cli import evaluate, fit, prepare, privatize, study
+from medpriv_lib.cli import evaluate, explain, fit, prepare, privatize, study
 
-COMMANDS = (prepare, fit, privatize, evaluate, study)
+COMMANDS = (prepare, fit, privatize, evaluate, study, explain)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -52,12 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("medpriv: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
     except (ValueError, OSError, SafetensorError) as error:
-        print(f"medpriv: error: {explain(error)}", file=sys.stderr)
+        print(f"medpriv: error: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 
 
-def explain(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Turn an error into one line that says what to do."""
     if isinstance(error, SafetensorError):  # it hides the error number of a failed write in its text
         number = next((number for number in FULL if f"os error {number}" in str(error)), None)
