@@ -139,7 +139,7 @@ def test_on_four_grey_levels_it_learns_to_replace_the_identity():
     """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of chance .25 reach .6 by
     luck less than once in 10,000; the training is seeded."""
     cohort = make_cohort(each=12)
-    config = Training(rounds=120, batch=16, warmup=150, learning_rate=2e-3, ema=0.9, precision="no", augmentation=None,
+    config = Training(rounds=400, batch=16, warmup=150, learning_rate=2e-3, ema=0.9, precision="no", augmentation=None,
                       validate_every=1000)
     vgan = PPRLVGAN().fit(cohort.of("train"), architecture=small(cohort), config=config)
     releases = [vgan.privatize(cohort.of("val"), torch.Generator().manual_seed(s)) for s in range(8)]

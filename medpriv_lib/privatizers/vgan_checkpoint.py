@@ -26,10 +26,14 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
     """Put back what `optimiser_tensors` returned."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(prefix + "."):
             number, slot = name[len(prefix) + 1:].split(".", 1)
+            parameter = parameters[int(number)]
+            if value.shape == parameter.shape:  # a file keeps no memory layout, and a fused step needs the parameter's
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(number), {})[slot] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
