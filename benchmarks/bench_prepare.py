@@ -1,6 +1,7 @@
 """Preparation beside a plain OpenCV loop (imread, HoughCircles, resize), alternating in one run.
 
-The plain loop is faster work, not the same work: it finds fewer irises and puts them elsewhere. Both figures are printed.
+The plain loop is faster work, not the same work: it finds fewer irises and puts them elsewhere. Both figures are
+printed.
 """
 
 import tempfile
@@ -22,13 +23,14 @@ def plain_loop(files: list) -> int:
     found = 0
     for file in files:
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-        circles = cv2.HoughCircles(cv2.medianBlur(image, 5), cv2.HOUGH_GRADIENT, 1, 480, param1=100, param2=40,
-                                   minRadius=70, maxRadius=180)
+        circles = cv2.HoughCircles(
+            cv2.medianBlur(image, 5), cv2.HOUGH_GRADIENT, 1, 480, param1=100, param2=40, minRadius=70, maxRadius=180
+        )
         if circles is None:
             continue
         x, y, r = (round(float(v)) for v in circles[0, 0])
         half = round(1.4 * r)
-        square = image[max(0, y - half):y + half, max(0, x - half):x + half]
+        square = image[max(0, y - half) : y + half, max(0, x - half) : x + half]
         cv2.resize(square, (64, 64), interpolation=cv2.INTER_AREA)
         found += 1
     return found
@@ -48,13 +50,25 @@ def run(patients: int = 8, images: int = 80) -> list[dict]:
             ours.append(images / (middle - start))
             peer.append(images / (time.perf_counter() - middle))
     error = report["error_px"]["iris_centre"]
-    note = (f"found {report['found_rate']:.3f}, centre error {error['median']:.2f} px median, {error['p95']:.2f} px p95; "
-            f"the plain loop found a circle in {found / images:.3f}")
-    return [{"name": "preparation", "ours": float(np.median(ours)), "peer": float(np.median(peer)),
-             "ratio": float(np.median(np.array(ours) / np.array(peer))), "unit": "images/s", "note": note}]
+    note = (
+        f"found {report['found_rate']:.3f}, centre error {error['median']:.2f} px median, {error['p95']:.2f} px p95; "
+        f"the plain loop found a circle in {found / images:.3f}"
+    )
+    return [
+        {
+            "name": "preparation",
+            "ours": float(np.median(ours)),
+            "peer": float(np.median(peer)),
+            "ratio": float(np.median(np.array(ours) / np.array(peer))),
+            "unit": "images/s",
+            "note": note,
+        }
+    ]
 
 
 if __name__ == "__main__":
     for row in run():
-        print(f"{row['name']}: ours {row['ours']:.1f}, plain OpenCV loop {row['peer']:.1f} {row['unit']}, "
-              f"ratio {row['ratio']:.2f} ({row['note']})")
+        print(
+            f"{row['name']}: ours {row['ours']:.1f}, plain OpenCV loop {row['peer']:.1f} {row['unit']}, "
+            f"ratio {row['ratio']:.2f} ({row['note']})"
+        )

@@ -1,4 +1,7 @@
-"""Prepare any folder of images with a CSV `file,patient,label[,eye]`: `python prepare_manifest.py CSV --out cohort.npz`."""
+"""Prepare any folder of images with a CSV `file,patient,label[,eye]`.
+
+`python prepare_manifest.py CSV --out cohort.npz`.
+"""
 
 import argparse
 import json
@@ -16,8 +19,9 @@ def main() -> None:
     parser.add_argument("--split-by", choices=("image", "eye", "patient"), default="image")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    cohort, report = prepare(read_manifest(options.manifest), options.size, not options.no_localize, options.split_by,
-                             options.seed)
+    cohort, report = prepare(
+        read_manifest(options.manifest), options.size, not options.no_localize, options.split_by, options.seed
+    )
     cohort.save(options.out)
     print(json.dumps(report, indent=1))
 

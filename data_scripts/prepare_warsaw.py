@@ -1,4 +1,7 @@
-"""Prepare the licensed Warsaw set, or a synthetic cohort in its layout: `python prepare_warsaw.py ROOT --out cohort.npz`."""
+"""Prepare the licensed Warsaw set, or a synthetic cohort in its layout.
+
+`python prepare_warsaw.py ROOT --out cohort.npz`.
+"""
 
 import argparse
 import json

@@ -3,8 +3,8 @@
 python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000 --resume runs/vgan
 accelerate launch --multi_gpu --num_processes 2 data_scripts/train_weights.py --cohort cohort.npz --out weights/
 
-The second line trains in two processes, on two GPUs or, where there is none, on the processor (`--multi_gpu` asks Accelerate
-for several processes; its `--cpu` would start one alone).
+The second line trains in two processes, on two GPUs or, where there is none, on the processor (`--multi_gpu` asks
+Accelerate for several processes; its `--cpu` would start one alone).
 """
 
 import argparse

@@ -136,8 +136,8 @@ def test_warming_up_teaches_the_discriminator_who_is_who():
 
 
 def test_on_four_grey_levels_it_learns_to_replace_the_identity():
-    """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of chance .25 reach .6 by
-    luck less than once in 10,000; the training is seeded."""
+    """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of chance .25 reach .6
+    by luck less than once in 10,000; the training is seeded."""
     cohort = make_cohort(each=12)
     config = Training(rounds=400, batch=16, warmup=150, learning_rate=2e-3, ema=0.9, precision="no", augmentation=None,
                       validate_every=1000)

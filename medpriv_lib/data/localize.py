@@ -4,9 +4,10 @@ Three steps, each on a copy of the image that is just large enough:
 1. *vote* (short side 120 px): every edge pixel votes for the centres of circles that are darker inside (the fast radial
    symmetry transform of Loy and Zelinsky 2003, IEEE TPAMI 25:959). Pupil and limbus are both such circles with nearly
    the same centre, so a place with strong votes at two radii in the ratio of pupil to iris is a candidate.
-2. *judge* (same copy): for the best candidates, the smoothed radial derivative of Daugman's integro-differential operator
-   (1993, IEEE TPAMI 15:1148) along circles around them, for the pupil all round and for the limbus mainly left and right,
-   where lids seldom reach.
+2. *judge* (same copy): for the best candidates, the smoothed radial derivative of Daugman's integro-differential
+operator
+   (1993, IEEE TPAMI 15:1148) along circles around them, for the pupil all round and for the limbus mainly left and
+   right, where lids seldom reach.
 3. *refine* (short side at most 240 px): per-angle edges near both circles, joined by a robust circle fit.
 
 Nothing is tuned to one camera: lengths are shares of the image's short side, grey levels enter through the image's own
@@ -45,8 +46,8 @@ class Eye:
 def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
     """Find pupil and iris in a grey eye image of any size from 32x32, or return None where there seems to be no eye.
 
-    The iris must be at least a fifth of the short side wide. A burned-in label should be cut off before, though it rarely
-    matters. Raises `ValueError` for an array that is not uint8 (H, W) or is smaller than 32x32.
+    The iris must be at least a fifth of the short side wide. A burned-in label should be cut off before, though it
+    rarely matters. Raises `ValueError` for an array that is not uint8 (H, W) or is smaller than 32x32.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < 32:
         raise ValueError(f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}")
@@ -66,7 +67,10 @@ def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
 
 
 def _grid(shape: tuple[int, int]) -> list[tuple[float, float, float]]:
-    """Return places (x, y, r) seven px apart over the middle two thirds, with two pupil sizes each: a rare last resort."""
+    """Return places (x, y, r) seven px apart over the middle two thirds, with two pupil sizes each.
+
+    A rare last resort.
+    """
     rows, columns = (np.arange(side / 6, side * 5 / 6, 7) for side in shape)
     return [(float(x), float(y), r) for r in (10.0, 17.0) for y in rows for x in columns]
 
@@ -118,7 +122,8 @@ def _vote(image: np.ndarray, candidates: int = 4) -> list[tuple[float, float, fl
         cx, cy = (x - r * dx + 0.5).astype(np.int32), (y - r * dy + 0.5).astype(np.int32)
         inside = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
         count = np.bincount((cy * width + cx)[inside], weight[inside], height * width).astype(np.float32)
-        # between count and share of the circle: shares would favour lashes, counts the lids; blurred as far as centres scatter
+        # between count and share of the circle: shares would favour lashes, counts the lids; blurred as far as centres
+        # scatter
         votes[i] = cv2.GaussianBlur(count.reshape(height, width), (0, 0), 1 + 0.08 * r) / np.float32(np.sqrt(r))
     total, radius = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     limbus = np.zeros((height, width), np.float32)  # the best vote of all radii that could be the iris to this pupil
@@ -141,7 +146,10 @@ def _vote(image: np.ndarray, candidates: int = 4) -> list[tuple[float, float, fl
 
 
 def _blobs(image: np.ndarray) -> list[tuple[float, float, float]]:
-    """Return for each of four sizes the place (x, y, r) that is darkest against its surround: oval pupils, few votes."""
+    """Return for each of four sizes the place (x, y, r) that is darkest against its surround.
+
+    Oval pupils, few votes.
+    """
     result = []
     for r in (6.0, 9.0, 13.0, 19.0):
         contrast = cv2.GaussianBlur(image, (0, 0), 1.2 * r) - cv2.GaussianBlur(image, (0, 0), 0.6 * r)
@@ -151,7 +159,10 @@ def _blobs(image: np.ndarray) -> list[tuple[float, float, float]]:
 
 
 def _weights(vertical: float) -> np.ndarray:
-    """Return the weight of each angle: 1 to the sides, down to `vertical` at top and bottom; the lower half counts more."""
+    """Return the weight of each angle.
+
+    1 to the sides, down to `vertical` at top and bottom; the lower half counts more.
+    """
     up, down = np.maximum(-np.sin(ANGLES), 0), np.maximum(np.sin(ANGLES), 0)
     reach = np.clip((up - 0.35) / 0.4, 0, 1) + np.clip((down - 0.6) / 0.35, 0, 1)
     weight = 1 - (1 - vertical) * reach
@@ -171,7 +182,7 @@ def _steps(levels: np.ndarray, width: int) -> np.ndarray:
     total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1)
     mean = (total[:, width:] - total[:, :-width]) / width  # mean[:, j] covers samples j .. j + width - 1
     step = np.zeros_like(levels)
-    step[:, width:-width or None] = (mean[:, width:] - mean[:, :-width])[:, :levels.shape[1] - 2 * width]
+    step[:, width : -width or None] = (mean[:, width:] - mean[:, :-width])[:, : levels.shape[1] - 2 * width]
     return np.nan_to_num(step, nan=0.0)
 
 
@@ -211,7 +222,10 @@ def _best_circle(
     """
     shifts = np.linspace(-reach, reach, 5)
     dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
-    dx, dy = dx[np.abs(dx) + np.abs(dy) < 1.6 * reach], dy[np.abs(dx) + np.abs(dy) < 1.6 * reach]  # no corners: 21 places
+    dx, dy = (
+        dx[np.abs(dx) + np.abs(dy) < 1.6 * reach],
+        dy[np.abs(dx) + np.abs(dy) < 1.6 * reach],
+    )  # no corners: 21 places
     wave = np.log1p(dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)) / np.log(RINGS[1] / RINGS[0])
     at = rings[:, None, None] + np.rint(wave).astype(np.int32)  # (rings, 21, angles)
     at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)

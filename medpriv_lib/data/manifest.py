@@ -22,10 +22,11 @@ class BadManifest(ValueError):
 def read_manifest(path: str | os.PathLike) -> Listing:
     """List the images of a manifest: a CSV file, or a folder that holds exactly one.
 
-    The first row names the columns, in any order and case: `file` (a path below the CSV's folder), `patient` (any text),
-    `label` (0/1, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty); other columns are ignored.
-    Rows keep their order; row numbers in messages count the header as row 1. No image is opened.
-    Raises `FileNotFoundError` for a missing CSV or image and `BadManifest` (a `ValueError`) for everything else.
+    The first row names the columns, in any order and case: `file` (a path below the CSV's folder), `patient` (any
+    text),
+    `label` (0/1, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty); other columns are
+    ignored. Rows keep their order; row numbers in messages count the header as row 1. No image is opened. Raises
+    `FileNotFoundError` for a missing CSV or image and `BadManifest` (a `ValueError`) for everything else.
     """
     table = _find_table(Path(path))
     header, rows = _read_rows(table)
@@ -35,25 +36,37 @@ def read_manifest(path: str | os.PathLike) -> Listing:
     files, patients, eyes, labels, seen = [], [], [], [], {}
     for number, cells in rows:
         if len(cells) != len(header):
-            raise BadManifest(f"{table}, row {number}: {len(cells)} cells where the header has {len(header)}; "
-                              "quote cells that hold the separator")
+            raise BadManifest(
+                f"{table}, row {number}: {len(cells)} cells where the header has {len(header)}; "
+                "quote cells that hold the separator"
+            )
         cell = {name: cells[at].strip() if at is not None else "" for name, at in wanted.items()}
         file = _image_of(table, number, root, cell["file"])
         key = file.resolve()
         if key in seen:
-            raise BadManifest(f"{table}, row {number}: duplicate row, {cell['file']} is listed in row {seen[key]} already; "
-                              "remove one of them")
+            raise BadManifest(
+                f"{table}, row {number}: duplicate row, {cell['file']} is listed in row {seen[key]} already; "
+                "remove one of them"
+            )
         seen[key] = number
         if not cell["patient"]:
-            raise BadManifest(f"{table}, row {number}: unknown patient (the cell is empty); name the patient of {cell['file']}")
+            raise BadManifest(
+                f"{table}, row {number}: unknown patient (the cell is empty); name the patient of {cell['file']}"
+            )
         files.append(file)
         patients.append(cell["patient"])
         labels.append(_value(table, number, "label", cell["label"], LABELS, "0/1, false/true or no/yes"))
         eyes.append(_value(table, number, "eye", cell["eye"], EYES, "L, R or an empty cell"))
     if not files:
         raise BadManifest(f"{table}: no row below the header, so no image is listed; add one row per image")
-    return Listing(files=tuple(files), patient=np.array(patients), eye=np.array(eyes), diseased=np.array(labels, dtype=bool),
-                   root=root, counts={"images": len(files), "patients": len(set(patients)), "diseased": int(sum(labels))})
+    return Listing(
+        files=tuple(files),
+        patient=np.array(patients),
+        eye=np.array(eyes),
+        diseased=np.array(labels, dtype=bool),
+        root=root,
+        counts={"images": len(files), "patients": len(set(patients)), "diseased": int(sum(labels))},
+    )
 
 
 def _find_table(path: Path) -> Path:
@@ -63,7 +76,9 @@ def _find_table(path: Path) -> Path:
             kind = "has no CSV" if any(path.iterdir()) else "is an empty folder"
             raise BadManifest(f"{path}: {kind}; put a CSV with the columns file,patient,label[,eye] there")
         if len(tables) > 1:
-            raise BadManifest(f"{path}: holds several CSV files ({', '.join(t.name for t in tables)}); name the one to use")
+            raise BadManifest(
+                f"{path}: holds several CSV files ({', '.join(t.name for t in tables)}); name the one to use"
+            )
         return tables[0]
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such manifest; give a CSV with the columns file,patient,label[,eye]")
@@ -79,8 +94,11 @@ def _read_rows(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     first = text.split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     try:
-        rows = [(number, cells) for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)
-                if any(c.strip() for c in cells)]
+        rows = [
+            (number, cells)
+            for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)
+            if any(c.strip() for c in cells)
+        ]
     except csv.Error as error:
         raise BadManifest(f"{table}: not a readable CSV ({error}); save it again as CSV") from error
     if not rows:
@@ -94,8 +112,10 @@ def _column(table: Path, header: list[str], name: str, optional: bool = False) -
     if name not in header:
         if optional:
             return None
-        raise BadManifest(f"{table}: wrong column, {name!r} is missing (found: {', '.join(header)}); "
-                          "the first row must name file,patient,label[,eye]")
+        raise BadManifest(
+            f"{table}: wrong column, {name!r} is missing (found: {', '.join(header)}); "
+            "the first row must name file,patient,label[,eye]"
+        )
     return header.index(name)
 
 
@@ -104,8 +124,10 @@ def _image_of(table: Path, number: int, root: Path, name: str) -> Path:
     if not name:
         raise BadManifest(f"{where}: the file cell is empty; name the image")
     relative = Path(name.replace("\\", "/"))
-    escapes = BadManifest(f"{where}: {name!r} is a path that escapes the folder {root}; copy the image below the folder and "
-                          "name it from there")
+    escapes = BadManifest(
+        f"{where}: {name!r} is a path that escapes the folder {root}; copy the image below the folder and "
+        "name it from there"
+    )
     if relative.is_absolute() or (len(name) > 1 and name[1] == ":"):
         raise escapes
     try:

@@ -37,7 +37,7 @@ class Frame:
         over = max(0, -self.top, -self.left, self.top + self.side - height, self.left + self.side - width)
         if over:
             image = cv2.copyMakeBorder(image, over, over, over, over, border)
-        square = image[self.top + over:self.top + over + self.side, self.left + over:self.left + over + self.side]
+        square = image[self.top + over : self.top + over + self.side, self.left + over : self.left + over + self.side]
         # area averaging is only defined for shrinking; OpenCV would fall back to nearest neighbours
         way = cv2.INTER_AREA if self.side >= size else cv2.INTER_LINEAR
         small = cv2.resize(square, (size, size), interpolation=way)
@@ -57,18 +57,27 @@ def frame_of_centre(shape: tuple[int, int], right: bool) -> Frame:
 
 
 def prepare(
-    listing: Listing, size: int = 64, localize: bool = True, split_by: str = "image", seed: int = 0, *,
-    workers: int | None = None, name: str | None = None, progress: bool | None = None,
+    listing: Listing,
+    size: int = 64,
+    localize: bool = True,
+    split_by: str = "image",
+    seed: int = 0,
+    *,
+    workers: int | None = None,
+    name: str | None = None,
+    progress: bool | None = None,
 ) -> tuple[Cohort, dict]:
     """Read, crop, resize and split the listed images; return the cohort and a report.
 
-    With `localize`, the label strip is cut (the last 11 of 480 rows, or more for a taller label), the iris is found and becomes the centre of a square of
-    1.4 iris diameters; images where no eye is found are left out and named in the report. Without, the largest centred
-    square is kept, for images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size).
-    `split_by` "image" (as the paper; patients are in all splits), "eye" or "patient"; the same seed gives the same split.
-    Where the listing has a truth folder, twins and evidence masks go through the same cut (a pixel is evidence where at
-    least half of it is) and the report holds the errors of the located circles in px of the source images.
-    Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no eye is found at all.
+    With `localize`, the label strip is cut (the last 11 of 480 rows, or more for a taller label), the iris is found and
+    becomes the centre of a square of 1.4 iris diameters; images where no eye is found are left out and named in the
+    report. Without, the largest centred square is kept, for images that are not eyes. Right eyes are mirrored. The
+    result is uint8 (N, size, size).
+    `split_by` "image" (as the paper; patients are in all splits), "eye" or "patient"; the same seed gives the same
+    split. Where the listing has a truth folder, twins and evidence masks go through the same cut (a pixel is evidence
+    where at least half of it is) and the report holds the errors of the located circles in px of the source images.
+    Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no eye is found at
+    all.
     """
     if size < 8:
         raise ValueError(f"size is {size}; use 8 or more pixels")
@@ -84,8 +93,10 @@ def prepare(
         parts = list(tqdm(done, total=len(listing), desc="prepare", unit="image", disable=hidden))
     kept = np.array([row for row in rows if parts[row] is not None], dtype=np.int64)
     if len(kept) == 0:
-        raise ValueError(f"{listing.root}: no eye was found in any of the {len(listing)} images; "
-                         "for images that are not eyes prepare with localize=False (--no-localize)")
+        raise ValueError(
+            f"{listing.root}: no eye was found in any of the {len(listing)} images; "
+            "for images that are not eyes prepare with localize=False (--no-localize)"
+        )
     seconds = time.perf_counter() - start
     names, patient = np.unique(listing.patient[kept], return_inverse=True)
     patient, diseased, eye = patient.astype(np.int64), listing.diseased[kept], listing.eye[kept].astype("<U1")
@@ -93,8 +104,14 @@ def prepare(
     if listing.truth is not None:
         truth = {key: np.stack([parts[row][key] for row in kept]) for key in ("evidence", "twin")}
     cohort = Cohort(
-        images=np.stack([parts[row]["image"] for row in kept]), patient=patient, eye=eye, diseased=diseased,
-        split=_split(patient, eye, diseased, split_by, seed), patient_names=names, name=name or listing.root.name, **truth,
+        images=np.stack([parts[row]["image"] for row in kept]),
+        patient=patient,
+        eye=eye,
+        diseased=diseased,
+        split=_split(patient, eye, diseased, split_by, seed),
+        patient_names=names,
+        name=name or listing.root.name,
+        **truth,
     )
     lost = [listing.name_of(row) for row in rows if parts[row] is None]
     report = _report(cohort, listing, lost, localize, split_by, seed) | {"seconds": seconds}
@@ -108,7 +125,7 @@ def _prepare_one(listing: Listing, row: int, size: int, localize: bool) -> dict 
     image, right = read_grey(file), listing.eye[row] == "R"
     eye = None
     if localize:
-        image = image[:len(image) - strip_rows(image)]
+        image = image[: len(image) - strip_rows(image)]
         eye = locate(image)
         if eye is None:
             return None
@@ -142,9 +159,17 @@ def _report(cohort: Cohort, listing: Listing, lost: list[str], localize: bool, s
     alone = cohort.patient_names[np.bincount(cohort.patient, minlength=cohort.patients) == 1]
     sizes = {s: int((cohort.split == s).sum()) for s in SPLITS}
     return {
-        "listed": len(listing), "kept": len(cohort), "found_rate": len(cohort) / len(listing) if localize else None,
-        "not_found": lost, "patients": cohort.patients, "diseased": int(cohort.diseased.sum()), "splits": sizes,
-        "split_by": split_by, "seed": seed, "counts": dict(listing.counts), "data_hash": cohort.hash(),
+        "listed": len(listing),
+        "kept": len(cohort),
+        "found_rate": len(cohort) / len(listing) if localize else None,
+        "not_found": lost,
+        "patients": cohort.patients,
+        "diseased": int(cohort.diseased.sum()),
+        "splits": sizes,
+        "split_by": split_by,
+        "seed": seed,
+        "counts": dict(listing.counts),
+        "data_hash": cohort.hash(),
         "patients_with_one_image": alone.tolist(),  # they train only; no test image can be theirs
     }
 
@@ -156,13 +181,20 @@ def _errors(listing: Listing, eyes: dict[int, Eye]) -> dict[str, dict[str, float
         return {}
     with table.open(newline="") as file:
         geometry = {Path(line["file"]).stem: line for line in csv.DictReader(file)}
-    pairs = [(eye, geometry[listing.files[row].stem]) for row, eye in eyes.items() if listing.files[row].stem in geometry]
+    pairs = [
+        (eye, geometry[listing.files[row].stem]) for row, eye in eyes.items() if listing.files[row].stem in geometry
+    ]
     found = {key: np.array([getattr(eye, key) for eye, _ in pairs]) for key in Eye.__dataclass_fields__}
     true = {key: np.array([float(line[key]) for _, line in pairs]) for key in found}
     away = {key: found[key] - true[key] for key in found}
     errors = {
-        "iris_centre": np.hypot(away["iris_x"], away["iris_y"]), "iris_radius": np.abs(away["iris_r"]),
-        "pupil_centre": np.hypot(away["pupil_x"], away["pupil_y"]), "pupil_radius": np.abs(away["pupil_r"]),
+        "iris_centre": np.hypot(away["iris_x"], away["iris_y"]),
+        "iris_radius": np.abs(away["iris_r"]),
+        "pupil_centre": np.hypot(away["pupil_x"], away["pupil_y"]),
+        "pupil_radius": np.abs(away["pupil_r"]),
     }
-    return {key: {"median": float(np.median(e)), "p95": float(np.quantile(e, 0.95)), "max": float(e.max()), "n": len(e)}
-            for key, e in errors.items() if len(e)}
+    return {
+        key: {"median": float(np.median(e)), "p95": float(np.quantile(e, 0.95)), "max": float(e.max()), "n": len(e)}
+        for key, e in errors.items()
+        if len(e)
+    }

@@ -35,7 +35,9 @@ def split_images(patient: np.ndarray, diseased: np.ndarray, rng: np.random.Gener
     return split
 
 
-def _swap(split: np.ndarray, patient: np.ndarray, diseased: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
+def _swap(
+    split: np.ndarray, patient: np.ndarray, diseased: np.ndarray, rows: np.ndarray, rng: np.random.Generator
+) -> None:
     """Give one of `rows` to training, and a training image of a patient who keeps another one to its place."""
     train = split == "train"
     many = train & (np.bincount(patient, weights=train)[patient] >= 2)
@@ -50,7 +52,8 @@ def _swap(split: np.ndarray, patient: np.ndarray, diseased: np.ndarray, rows: np
 
 
 def split_groups(group: np.ndarray, diseased: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Split so that no group (a patient, or an eye) is in two splits; sizes and labels as near 65/15/20 as groups allow.
+    """Split so that no group (a patient, or an eye) is in two splits; sizes and labels as near 65/15/20 as groups
+    allow.
 
     `group` (N,) int. Large groups are placed first, each where images of its labels are missing most.
     Raises `ValueError` for fewer than three groups.

@@ -14,14 +14,14 @@ STROKE, STROKES = 85, 4
 def strip_rows(image: UInt8[np.ndarray, "h w"]) -> int:
     """Return how many of the last rows to cut, so that no burned-in label is left: 11 of 480, more for a taller label.
 
-    A row belongs to a label where, in the left or the right third, neighbours two px apart differ by a third of the grey
-    scale at four or more places; the box around the letters ends at the row above them where the brightness jumps.
-    Lashes or wet skin down there can be taken for letters: then at most a tenth of the rows is lost.
-    Labels in soft grey or in the image's upper half are not found.
+    A row belongs to a label where, in the left or the right third, neighbours two px apart differ by a third of the
+    grey scale at four or more places; the box around the letters ends at the row above them where the brightness jumps.
+    Lashes or wet skin down there can be taken for letters: then at most a tenth of the rows is lost. Labels in soft
+    grey or in the image's upper half are not found.
     """
     height, width = image.shape
     least, most = int(np.ceil(round(height * ALWAYS, 6))), int(height * REACH)
-    bottom = image[height - most:].astype(np.int16)
+    bottom = image[height - most :].astype(np.int16)
     strokes = np.abs(bottom[:, 2:] - bottom[:, :-2]) > STROKE
     third = width // 3
     sides = np.stack([strokes[:, :third].sum(axis=1), strokes[:, -third:].sum(axis=1)], axis=1)  # (rows, 2)

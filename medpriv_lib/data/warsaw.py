@@ -40,10 +40,14 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; give the one that holds images-NIR and the medical description")
+        raise FileNotFoundError(
+            f"{root}: no such folder; give the one that holds images-NIR and the medical description"
+        )
     images = _images(root)
     if not images:
-        raise BadSet(f"{root}: empty folder, no .bmp, .png, .jpg or .tif image in it; give the folder that holds images-NIR")
+        raise BadSet(
+            f"{root}: empty folder, no .bmp, .png, .jpg or .tif image in it; give the folder that holds images-NIR"
+        )
     table = _find_description(root)
     diagnoses = _read_description(table)
     files, patients, eyes, diseased = [], [], [], []
@@ -53,21 +57,31 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
             continue
         number, eye, _ = facts
         if number not in diagnoses:
-            raise BadSet(f"{file}: unknown patient {number}; add a row for that patient to {table}, or move the image away")
+            raise BadSet(
+                f"{file}: unknown patient {number}; add a row for that patient to {table}, or move the image away"
+            )
         files.append(file)
         patients.append(number)
         eyes.append(eye)
         diseased.append(bool(GLAUCOMA & diagnoses[number][eye]))
     if not files:
-        raise BadSet(f"{root}: none of the {len(images)} images is of the IrisGuard AD100 by its name; "
-                     "names should look like 0001_L_IG_1.bmp")
+        raise BadSet(
+            f"{root}: none of the {len(images)} images is of the IrisGuard AD100 by its name; "
+            "names should look like 0001_L_IG_1.bmp"
+        )
     truth = root / "truth"
     found = {"images": len(files), "patients": len(set(patients)), "diseased": sum(diseased)}
     if not truth.is_dir():  # the synthetic cohort has no images of other cameras
         found["all images"] = len(images)
-    return Listing(files=tuple(files), patient=np.array([f"{p:04d}" for p in patients]), eye=np.array(eyes),
-                   diseased=np.array(diseased), root=root, truth=truth if truth.is_dir() else None,
-                   counts=_compare(root, found))
+    return Listing(
+        files=tuple(files),
+        patient=np.array([f"{p:04d}" for p in patients]),
+        eye=np.array(eyes),
+        diseased=np.array(diseased),
+        root=root,
+        truth=truth if truth.is_dir() else None,
+        counts=_compare(root, found),
+    )
 
 
 def _images(root: Path) -> list[Path]:
@@ -82,7 +96,9 @@ def _facts_of(file: Path) -> tuple[int, str, str] | None:
     if name := FILE_NAME.match(file.stem):
         number, eye, camera = int(name[1]), name[2][0].upper(), name[3].upper()
         if folder and (int(folder[1]), folder[2][0].upper()) != (number, eye):
-            raise BadSet(f"{file}: the file's name and its folder name different patients or eyes; move or rename the file")
+            raise BadSet(
+                f"{file}: the file's name and its folder name different patients or eyes; move or rename the file"
+            )
         return number, eye, camera
     if folder and (name := BARE_NAME.match(file.stem)):
         return int(folder[1]), folder[2][0].upper(), name[2].upper()
@@ -90,8 +106,14 @@ def _facts_of(file: Path) -> tuple[int, str, str] | None:
 
 
 def _find_description(root: Path) -> Path:
-    tables = sorted(p for p in root.rglob("*") if p.suffix.lower() in (".csv", ".xlsx") and p.is_file()
-                    and re.search(r"medical|descri", p.stem, re.IGNORECASE) and not p.name.startswith((".", "~$")))
+    tables = sorted(
+        p
+        for p in root.rglob("*")
+        if p.suffix.lower() in (".csv", ".xlsx")
+        and p.is_file()
+        and re.search(r"medical|descri", p.stem, re.IGNORECASE)
+        and not p.name.startswith((".", "~$"))
+    )
     if not tables:
         raise FileNotFoundError(f"{root}: no medical-description-v2-1.csv in it; copy the description of the set there")
     # the same table may lie there in both forms; the text form needs no further package
@@ -118,8 +140,10 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
                 continue  # the header
             raise BadSet(f"{table}, row {row}: the patient number is {cells[0]!r}; correct that cell")
         if len(cells) <= max(left, right):
-            raise BadSet(f"{table}, row {row}: wrong column, the diagnoses of both eyes are expected in columns 2 and 3; "
-                         "check the separator")
+            raise BadSet(
+                f"{table}, row {row}: wrong column, the diagnoses of both eyes are expected in columns 2 and 3; "
+                "check the separator"
+            )
         patient = int(number[1])
         if patient in result:
             raise BadSet(f"{table}, row {row}: duplicate row for patient {patient}; remove one of them")
@@ -131,8 +155,10 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
 
 def _eye_columns(header: list[str]) -> tuple[int, int]:
     """Return the columns of left and right: second and third, unless the header names them otherwise."""
-    named = {side: [i for i, cell in enumerate(header) if re.search(rf"\b{side}\b|{side}[_ ]?eye", cell, re.IGNORECASE)]
-             for side in ("left", "right")}
+    named = {
+        side: [i for i, cell in enumerate(header) if re.search(rf"\b{side}\b|{side}[_ ]?eye", cell, re.IGNORECASE)]
+        for side in ("left", "right")
+    }
     if len(named["left"]) == len(named["right"]) == 1:
         return named["left"][0], named["right"][0]
     return 1, 2
@@ -150,8 +176,10 @@ def _read_text(table: Path) -> list[tuple[int, list[str]]]:
         text = data.decode("latin-1")
     separator = max(";,\t", key=text.split("\n", 1)[0].count)
     try:
-        return [(number, [c.strip() for c in cells])
-                for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)]
+        return [
+            (number, [c.strip() for c in cells])
+            for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)
+        ]
     except csv.Error as error:
         raise BadSet(f"{table}: not a readable CSV ({error}); copy it again from the set") from error
 
@@ -160,12 +188,16 @@ def _read_xlsx(table: Path) -> list[tuple[int, list[str]]]:
     try:
         from openpyxl import load_workbook
     except ImportError as error:
-        raise BadSet(f"{table}: reading .xlsx needs the package openpyxl; `pip install openpyxl`, or save the table "
-                     "as CSV beside it") from error
+        raise BadSet(
+            f"{table}: reading .xlsx needs the package openpyxl; `pip install openpyxl`, or save the table "
+            "as CSV beside it"
+        ) from error
     try:
         sheet = load_workbook(table, read_only=True, data_only=True).worksheets[0]
-        return [(number, ["" if c is None else str(c).strip() for c in cells])
-                for number, cells in enumerate(sheet.iter_rows(values_only=True), 1)]
+        return [
+            (number, ["" if c is None else str(c).strip() for c in cells])
+            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1)
+        ]
     except Exception as error:  # zip, XML and key errors on damaged files
         raise BadSet(f"{table}: not a readable .xlsx file ({error}); copy it again from the set") from error
 

@@ -68,8 +68,12 @@ class Encoder(nn.Module):
         super().__init__()
         layers, inputs = [], 1
         for width in a.encoder:
-            layers += [_halve(inputs, width, a.kernel), nn.BatchNorm2d(width, momentum=0.2), nn.Dropout(a.dropout),
-                       nn.LeakyReLU(0.2)]
+            layers += [
+                _halve(inputs, width, a.kernel),
+                nn.BatchNorm2d(width, momentum=0.2),
+                nn.Dropout(a.dropout),
+                nn.LeakyReLU(0.2),
+            ]
             inputs = width
         self.features = nn.Sequential(*layers)
         self.statistics = nn.Linear(inputs * (a.size // 16) ** 2, 2 * a.latent)
@@ -88,12 +92,17 @@ class Decoder(nn.Module):
         super().__init__()
         self.grid, self.patients = a.size // 16, a.patients
         first, *widths = a.decoder
+        kernel = a.decoder_kernel or a.kernel
         self.dense = nn.Linear(a.latent + a.patients, first * self.grid**2)
         layers, inputs = [], first
         for width in widths:
-            layers += [_double(inputs, width, a.decoder_kernel or a.kernel, a.upsampling), nn.ReLU(), nn.BatchNorm2d(width, momentum=0.2)]
+            layers += [
+                _double(inputs, width, a.decoder_kernel or a.kernel, a.upsampling),
+                nn.ReLU(),
+                nn.BatchNorm2d(width, momentum=0.2),
+            ]
             inputs = width
-        self.layers = nn.Sequential(*layers, _double(inputs, 1, a.decoder_kernel or a.kernel, a.upsampling))
+        self.layers = nn.Sequential(*layers, _double(inputs, 1, kernel, a.upsampling))
 
     def forward(self, z: Float[Tensor, "n z"], c: Int64[Tensor, " n"]) -> Float[Tensor, "n 1 s s"]:
         """Return G(I, c) for codes z of I."""
