@@ -27,7 +27,7 @@ pages: $(READY)
 
 test: $(READY)
 	$(MAKE) lint
-	$(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
 	$(MAKE) pages
 	$(BIN)/python -m pytest tests/book
 	$(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
@@ -40,7 +40,7 @@ bench: $(READY)
 
 # The weights that ship, trained from scratch; hours on two cores, minutes on a GPU.
 weights: $(READY)
-	$(BIN)/python data_scripts/train_weights.py
+	$(BIN)/medpriv fit --cohort medpriv_lib/data/default_cohort.npz --out medpriv_lib/weights
 
 lock: $(READY)
 	@{ sed -n '/^#/p' requirements-lock.txt; \

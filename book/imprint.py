@@ -32,10 +32,7 @@ def data_hash() -> str:
     """Return the hash of the cohort that the chapters compute on."""
     from medpriv_lib.data.default import default_cohort
 
-    try:  # until the cohort ships
-        return default_cohort().hash()
-    except FileNotFoundError:
-        return "none"
+    return default_cohort().hash()
 
 
 def facts() -> str:

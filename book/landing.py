@@ -12,6 +12,7 @@ from IPython.display import HTML
 from medpriv_lib.cohort import Cohort, to_tensor
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.privatizers.k_same import KSameSelect
+from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
 
 K = 6
@@ -69,11 +70,7 @@ def card(kind: str, step: str, picture: str, title: str, text: str) -> str:
 
 def picture() -> HTML:
     """Return the whole picture, computed from the default cohort and the shipped judges."""
-    try:  # until the cohort and the judges ship
-        from medpriv_lib.recognition.judges import Judges
-        cohort, judges = default_cohort(), Judges.load()
-    except (FileNotFoundError, ImportError) as error:
-        return HTML(f"<p>{html.escape(str(error))}</p>")
+    cohort, judges = default_cohort(), Judges.load()
     story = tell(cohort, judges)
     name = html.escape(str(cohort.patient_names[cohort.patient[story.similar]]))
     cards = [

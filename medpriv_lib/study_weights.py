@@ -52,7 +52,7 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
     folder = Path(folder)
     for split in ("train", "val"):
         cohort.of(split)
-    config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed)
+    config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed, warmup=budget.rounds // 8)
     architecture = Architecture(cohort.patients, cohort.images.shape[1])
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["medpriv", *sys.argv[1:]])

@@ -54,7 +54,7 @@ class Training:
     `precision` "auto" takes bfloat16 where the processor multiplies it natively.
     """
 
-    rounds: int = 4000
+    rounds: int = 3200
     batch: int = 64
     optimiser: str = "adam"
     learning_rate: float = 3e-4
@@ -70,7 +70,7 @@ class Training:
     weight_decay: float = 0.0
     precision: str = "auto"
     seed: int = 0
-    validate_every: int = 150
+    validate_every: int = 200
 
     @classmethod
     def from_dict(cls, values: dict) -> "Training":
