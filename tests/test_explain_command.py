@@ -1,0 +1,128 @@
+"""`medpriv explain` and the figures of the explanations, on a toy cohort with weights that were hardly trained."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from medpriv_lib.budgets import TOY
+from medpriv_lib.cli import main
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.table import COLUMNS
+from medpriv_lib.figures_explanation import figure_5, requirements, verdicts
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.privatizers.replacement import Pools
+from medpriv_lib.privatizers.vgan_networks import Architecture, Generator
+from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.study_weights import fit_weights
+
+
+def toy_cohort(patients=8, each=6, seed=0):
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), each)
+    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
+    images = np.clip(rng.normal(25 * patient[:, None, None] + 30, 25, (patients * each, 16, 16)), 0, 255)
+    evidence = np.zeros(images.shape, dtype=bool)
+    evidence[patient < 4, 2:6, 2:6] = True
+    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient < 4, split,
+                  np.array([f"Jane {i}" for i in range(patients)]), evidence, name="toy")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    cohort = toy_cohort()
+    cohort.save(folder / "cohort.npz")
+    fit_weights(cohort, folder / "weights", 0, TOY, "cpu", False)
+    noise = np.random.default_rng(1).integers(0, 256, (40, 48), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "scan of Jane.png")
+    return folder
+
+
+def command(work, *more, image="scan of Jane.png", method="blur"):
+    return main(["explain", str(work / image), "--method", method, "--cohort", str(work / "cohort.npz"), "--weights",
+                 str(work / "weights"), "--no-localize", "--out", str(work / "why.html"), "--cases", "1", *more])
+
+
+@pytest.mark.parametrize("method", ["blur", "pprl-vgan", "averaged"])
+def test_writes_a_page_for_an_image_file(work, method, capsys):
+    (work / "why.html").unlink(missing_ok=True)
+    assert command(work, method=method) == 0
+    page = (work / "why.html").read_text(encoding="utf-8")
+    assert "<main>" in page
+    assert "Jane" not in page
+    assert str(work) not in page
+    assert "written to" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("more", "message"), [
+    (("--cases", "13"), "shows 1 to 12 cases"),
+    (("--cases", "0"), "shows 1 to 12 cases, not 0"),
+    (("--patient", "Nobody"), "unknown patient 'Nobody'"),
+    (("--k", "3"), "--k has no meaning for blur"),
+    (("--classes", "one"), "--classes needs two names"),
+    (("--kernel", "8"), "kernel"),
+])
+def test_bad_options_are_refused_and_an_existing_page_survives(work, more, message, capsys):
+    (work / "why.html").write_text("before")
+    assert command(work, *more) == 2
+    assert message in capsys.readouterr().err
+    assert (work / "why.html").read_text() == "before"
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("missing.png", None, "no such image file"),
+    ("empty.png", b"", "zero-byte"),
+    ("broken.png", b"\x89PNG\r\n\x1a\nnonsense", "broken.png"),
+])
+def test_unreadable_images_are_named(work, name, content, message, capsys):
+    if content is not None:
+        (work / name).write_bytes(content)
+    assert command(work, image=name) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_a_file_is_refused(work, capsys):
+    arguments = ["explain", str(work / "scan of Jane.png"), "--method", "blur", "--out", str(work)]
+    assert main(arguments) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
+def networks():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        judge = Recogniser(2, 16).eval()
+        generator = Generator(Architecture(8, 16)).eval()
+    judge.head.bias.data = torch.tensor([1.0, 5.0])  # everybody is diseased
+    return judge, generator
+
+
+def test_figure_5_shows_originals_and_two_releases_each_with_its_map():
+    judge, generator = networks()
+    cohort = toy_cohort()
+    vgan = PPRLVGAN("random", generator, Pools.of(cohort.of("train")))
+    figure = figure_5(cohort.of("test"), vgan, judge, 0)
+    assert len(figure.axes) == 4 * 6
+    assert [axis.get_title() for axis in figure.axes[:6:2]] == ["original", "same pathology", "different pathology"]
+    assert "% in\nthe signs (6 % of area)" in figure.axes[1].get_xlabel()
+    with pytest.raises(ValueError, match="nothing to draw"):
+        figure_5(replace(cohort.of("test"), diseased=np.zeros(8, dtype=bool)), vgan, judge, 0)
+
+
+def test_the_requirements_of_a_row():
+    row = dict.fromkeys(COLUMNS) | {"identity_accuracy": 90.0, "intelligibility_found": 99.0,
+                                    "intelligibility_sharpness": 100.0, "evidence_kept": 100.0}
+    assert [met for _, met in verdicts(row).values()] == [True, False, True, True]
+    row |= {"identity_accuracy": 0.5, "other_contributor_accuracy": 70.0, "evidence_kept": 3.0,
+            "intelligibility_sharpness": 20.0}
+    assert [met for _, met in verdicts(row).values()] == [False, True, False, False]
+    assert [met for _, met in verdicts(dict.fromkeys(COLUMNS)).values()] == [None, None, None, None]
+
+
+def test_the_requirements_are_drawn_for_every_row_that_ran():
+    row = dict.fromkeys(COLUMNS) | {"experiment": "blur", "set": "kernel 3", "labels": "", "glaucoma_accuracy": 90.0}
+    figure = requirements([row, row | {"labels": "predicted"}, row | {"glaucoma_accuracy": None}])
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur: kernel 3"]
+    assert len(figure.axes[0].patches) == 4
