@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from medpriv_lib.cli.options import require_parent, say
 
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what stays together in train, val or test (default image, as in the paper)")
     parser.add_argument("--keep-single", action="store_true",
                         help="accept patients with one image: they can be in one split only")
-    parser.add_argument("--seed", type=int, default=0, help="of the split, and of synthetic eyes (default 0)")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="of the split and of synthetic eyes; 0 (default) gives the cohort of the package")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,10 +53,11 @@ def _listing(args: argparse.Namespace):
         return read_manifest(source)
     from medpriv_lib.data.warsaw import read_warsaw
     if args.kind == "synthetic" and not source.exists():
-        from medpriv_lib.data.synthetic import write_synthetic
+        from medpriv_lib.data.synthetic import IMAGES, SEED, write_synthetic
         require_parent(source)
         say(f"drawing synthetic eyes into {source}")
-        write_synthetic(source, seed=args.seed)
+        with tqdm(total=IMAGES, desc="draw", unit="image", disable=None) as bar:
+            write_synthetic(source, seed=SEED + args.seed, progress=lambda done, total: bar.update(done - bar.n))
     return read_warsaw(source)
 
 

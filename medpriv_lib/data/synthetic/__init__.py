@@ -1,7 +1,17 @@
 """Synthetic near-infrared eyes: `render(identity, pathology, capture)` and the cohort made of them."""
 
 from medpriv_lib.data.synthetic.capture import Capture, Glint
-from medpriv_lib.data.synthetic.cohort import Item, conditions, findings, person, plan, render_item, write_synthetic
+from medpriv_lib.data.synthetic.cohort import (
+    IMAGES,
+    SEED,
+    Item,
+    conditions,
+    findings,
+    person,
+    plan,
+    render_item,
+    write_synthetic,
+)
 from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Hole, Nevus, Pathology, Wedge
@@ -9,7 +19,7 @@ from medpriv_lib.data.synthetic.render import Rendering, render, render_with_tru
 from medpriv_lib.data.synthetic.scene import Eye, locate, pupil_ratio
 
 __all__ = [
-    "DEFAULT", "Capture", "Difficulty", "Eye", "Glint", "Hole", "Identity", "Item", "Nevus", "Pathology",
-    "Rendering", "Wedge", "conditions", "findings", "locate", "person", "plan", "pupil_ratio", "render", "render_item",
-    "render_with_truth", "twin", "write_synthetic",
+    "DEFAULT", "IMAGES", "SEED", "Capture", "Difficulty", "Eye", "Glint", "Hole", "Identity", "Item", "Nevus",
+    "Pathology", "Rendering", "Wedge", "conditions", "findings", "locate", "person", "plan", "pupil_ratio", "render",
+    "render_item", "render_with_truth", "twin", "write_synthetic",
 ]
