@@ -21,13 +21,13 @@ class Glint:
 class Capture:
     """The conditions of one image.
 
-    `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (the range ISO/IEC 29794-6:2015 accepts
-    for its dilation measure, there in percent). `gaze_x`, `gaze_y` degrees (positive: nasal, down); `rotation` of the
-    head in degrees; `distance` scales the image (1: 21.5 px/mm, so an iris about 250 px wide; ISO/IEC
-    19794-6:2005 calls 200 px and more high quality); `shift_x`, `shift_y` of the eye in the frame, px; `opening` of
-    the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a gain; `light` the left-to-right
-    slope of the illumination; `read_noise` in grey levels and `shot_noise` in grey levels of variance per grey level;
-    `glints` the LED reflections; `noise_seed` seeds the noise.
+    `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (within the 0.1-0.8 that Daugman 2004,
+    IEEE Trans. Circuits Syst. Video Technol. 14:21, allows for). `gaze_x`, `gaze_y` degrees (positive: nasal, down);
+    `rotation` of the head in degrees; `distance` scales the image (1: 21.5 px/mm, so an iris radius of about 125 px;
+    Daugman 2004 asks for 70 px at least and names 80-130 px as typical); `shift_x`, `shift_y` of the eye in the frame,
+    px; `opening` of the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a gain; `light`
+    the left-to-right slope of the illumination; `read_noise` in grey levels and `shot_noise` in grey levels of variance
+    per grey level; `glints` the LED reflections; `noise_seed` seeds the noise.
     """
 
     pupil_ratio: float = 0.4

@@ -21,7 +21,7 @@ from medpriv_lib.data.synthetic.render import Rendering, render_with_truth
 from medpriv_lib.data.synthetic.scene import locate
 from medpriv_lib.files import atomic_write
 
-PATIENTS, IMAGES, GLAUCOMA = 115, 1795, 425  # the counts of Montenegro et al. 2021, section 4
+PATIENTS, IMAGES, GLAUCOMA = 115, 1795, 425  # the counts of Montenegro et al. 2021, section 2.1
 SEED = 2021
 VERSION = 1  # raise it when the same seed would give other images
 PLAN_FILE = "synthetic.json"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difficulty:
-    """Calibration constants; every other number in this package is anatomy or optics.
+    """Calibration constants; every other number in this package is anatomy, optics or a choice of drawing.
 
     They are set once, on the baselines of the recognisers only (identity about 90 %, glaucoma about 93 % accuracy and
     F1 about 88 %, as in Montenegro et al. 2021, Table 1), and then left alone.

@@ -6,7 +6,7 @@ import numpy as np
 
 from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 
-MID_DILATED = 0.56  # pupil/iris ratio: 6.5 mm of 11.7 mm, the fixed mid-dilated pupil of acute angle closure
+MID_DILATED = 0.56  # pupil/iris ratio: 6.5 mm of 11.7 mm, ours for the mid-dilated pupil of acute angle closure
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Pathology:
     """The findings in one eye; the default is a healthy eye.
 
     Signs of glaucoma and its treatment:
-    `holes`: peripheral laser iridotomies of 0.2-0.5 mm (drawn up to 0.8: enlarged and multiple burns are common), in
-    the outer half of the iris at 11 to 1 o'clock under the upper lid (de Silva, Gazzard, Foster 2007, Br. J.
-    Ophthalmol. 91:222; size: Fleck 1990, Br. J. Ophthalmol. 74:583; European Glaucoma Society 2021, Br. J. Ophthalmol.
-    105 Suppl 1).
-    `wedge`: a surgical iridectomy at 11 to 1 o'clock, 1-3 mm at the limbus, as after trabeculectomy
-    (Cairns 1968, Am. J. Ophthalmol. 66:673).
+    `holes`: laser iridotomies in the upper iris (de Silva, Gazzard, Foster 2007, Br. J. Ophthalmol. 91:222; European
+    Glaucoma Society 2021, Br. J. Ophthalmol. 105 Suppl 1), here in its outer half at about 11 to 1 o'clock. Fleck
+    (1990, Br. J. Ophthalmol. 74:583) asks for 0.15-0.2 mm at least; they are drawn at 0.1-0.9 mm, strong signs
+    large, so that 64 px can show them.
+    `wedge`: a surgical iridectomy at 11 to 1 o'clock, as made in a trabeculectomy (the operation: Cairns 1968, Am. J.
+    Ophthalmol. 66:673); its width of up to 3.4 mm is ours.
     `mid_dilation` 0..1 pulls the pupil towards the fixed mid-dilated state, `ovality` 0..0.16 makes it vertically oval
-    about `oval_axis` (radians from vertical), `haze` 0..0.5 is the veil of corneal oedema, `flush` 0..1 the ciliary
-    injection around the limbus: the four signs of acute angle closure (American Academy of Ophthalmology 2021, Primary
-    Angle-Closure Disease Preferred Practice Pattern, Ophthalmology 128:P30).
+    about `oval_axis` (radians from vertical), `haze` 0..0.5 is the veil of corneal oedema, `flush` 0..1 the redness
+    around the limbus: signs of acute angle closure (Gedde et al. 2021, the Preferred Practice Pattern of the American
+    Academy of Ophthalmology, Ophthalmology 128:P30). How strong each is drawn is ours.
     Not glaucoma: `cataract` 0..1 (grey pupil), `nevi`, `pterygium` in mm over the nasal limbus, `lens` 0..1
     (reflections of an artificial lens).
     """

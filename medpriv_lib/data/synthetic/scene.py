@@ -13,7 +13,9 @@ from medpriv_lib.data.synthetic.pathology import MID_DILATED, Pathology
 
 HEIGHT, WIDTH = 480, 640
 PX_PER_MM = 21.5
-EYE_RADIUS = 10.5  # mm from the centre of rotation to the iris (Fry, Hill 1962, Am. J. Optom. 39:581)
+# mm from the centre of rotation to the iris. That centre lies 15.3 mm (looking sideways) and 12.5 mm (up and down)
+# behind the cornea (Ohlendorf, Schaeffel, Wahl 2022, Ophthalmic Physiol. Opt. 42:376), the iris some 3.5 mm: the mean
+EYE_RADIUS = 10.5
 TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 
@@ -44,7 +46,8 @@ def locate(identity: Identity, pathology: Pathology, capture: Capture) -> Eye:
     """Return the true centres and radii of an image without rendering it, in the frame as written (right eyes too)."""
     x, y, radius = _iris(identity, capture)
     ratio = pupil_ratio(capture, pathology)
-    # the pupil lies slightly nasal and below the centre of the iris (Yang, Thompson, Burns 2002, IOVS 43:2508)
+    # the pupil often lies nasal and below the centre of the iris (Daugman 2004); others find it slightly above, so
+    # direction and size of the offset are a choice
     px, py = x - 0.02 * radius, y + 0.012 * radius
     if identity.eye == "R":
         x, px = WIDTH - 1 - x, WIDTH - 1 - px
@@ -108,8 +111,8 @@ class Scene:
     def _lids(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the margins of both lids as y (mm) over `TABLE` (mm); they meet in the corners.
 
-        The upper lid follows the gaze up and down, the lower lid half as much (Sibony, Evinger 1998, in Walsh & Hoyt's
-        Clinical Neuro-Ophthalmology).
+        The upper lid follows the gaze up and down (Becker, Fuchs 1988, J. Neurophysiol. 60:1227); that the lower lid
+        follows half as far is our choice.
         """
         identity, capture = self.identity, self.capture
         half = identity.fissure_width / 2

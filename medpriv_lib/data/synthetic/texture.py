@@ -31,9 +31,8 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     """Return the iris of an eye in polar coordinates, in grey levels around its mean, padded by `PAD` columns.
 
     Radial fibres that sway (several octaves around, long along the radius), a pupillary zone that ends in a jagged
-    collarette, crypts beside it, arcs of contraction furrows in the outer half, sectors of another tone. The anatomy is
-    that of Hogan, Alvarado, Weddell 1971, Histology of the Human Eye, ch. 6; polar storage is the rubber-sheet model
-    of Daugman (2004).
+    collarette, crypts beside it, arcs of contraction furrows in the outer half, sectors of another tone. Daugman (2004)
+    lists these features; how strong each is drawn is ours. Polar storage is his rubber-sheet model.
     """
     rng = np.random.default_rng(identity.iris_seed)
     rows, columns = POLAR
