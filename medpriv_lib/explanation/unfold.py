@@ -18,7 +18,7 @@ def unfold(network: nn.Module, probe: Tensor) -> nn.Sequential:
     `probe` (n, c, h, w) is an input of the right size: one pass shows in which order the layers are called. Batch
     norm is merged into the convolution or linear layer directly before it (in evaluation mode both are affine),
     dropout is left out, a missing flatten is put in. Every convolution or linear layer but the first must receive
-    what a ReLU gave: z+ is derived for inputs >= 0 (Montavon et al. 2017, section 4.2). `network` itself is not
+    what a ReLU gave: z+ is derived for inputs >= 0 (Montavon et al. 2017). `network` itself is not
     changed.
 
     Raises `ValueError` for a layer that is not in `SUPPORTED`, for batch norm elsewhere, for a linear layer after a
