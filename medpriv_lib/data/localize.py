@@ -5,8 +5,8 @@ Three steps, each on a copy of the image that is just large enough:
    symmetry transform of Loy and Zelinsky 2003, IEEE TPAMI 25:959). Pupil and limbus are both such circles with nearly
    the same centre, so a place with strong votes at two radii in the ratio of pupil to iris is a candidate.
 2. *judge* (same copy): for the best candidates, the smoothed radial derivative of Daugman's integro-differential
-   operator (1993, IEEE TPAMI 15:1148) along circles around them, for the pupil all round and for the limbus mainly left and
-   right, where lids seldom reach.
+   operator (1993, IEEE TPAMI 15:1148) along circles around them, for the pupil all round and for the limbus mainly
+   left and right, where lids seldom reach.
 3. *refine* (short side at most 240 px): per-angle edges near both circles, joined by a robust circle fit.
 
 Nothing is tuned to one camera: lengths are shares of the image's short side, grey levels enter through the image's own

@@ -2,8 +2,8 @@
 
 "Query" is the case in front of the viewer, "gallery" the cases on file, "source" a gallery image that is to be hidden
 behind its privatised version. Cases are compared in the recogniser's own embedding, so that "similar" means similar to
-the network that decided (Silva et al. 2020 also retrieve by learned features, of the regions that matter; Montenegro et al.
-2021 privatise what is retrieved).
+the network that decided (Silva et al. 2020 also retrieve by learned features, of the regions that matter; Montenegro et
+al. 2021 privatise what is retrieved).
 """
 
 from dataclasses import dataclass
