@@ -112,7 +112,7 @@ def test_divergence_agrees_with_torch_distributions_and_vanishes_at_the_prior():
 @pytest.mark.parametrize("kernel", [4, 5, 8])
 @pytest.mark.parametrize("upsampling", ["transposed", "resize-conv", "pixel-shuffle"])
 def test_shapes_for_every_kernel_and_upsampling(kernel, upsampling):
-    a = Architecture(3, 32, kernel=kernel, upsampling=upsampling, **SMALL)
+    a = Architecture(3, 32, kernel=kernel, decoder_kernel=None, upsampling=upsampling, **SMALL)
     images, c = torch.zeros(2, 1, 32, 32), torch.tensor([0, 2])
     made, mu, log_variance = Generator(a)(images, c, torch.zeros(2, 8))
     assert made.shape == images.shape
@@ -124,7 +124,10 @@ def test_shapes_for_every_kernel_and_upsampling(kernel, upsampling):
 def test_the_papers_widths_by_default():
     sizes = {name: tuple(p.shape) for name, p in Generator(Architecture(115)).named_parameters() if p.dim() == 4}
     assert [shape[0] for name, shape in sizes.items() if name.startswith("encoder")] == [32, 64, 128, 256]
-    assert {shape[2:] for shape in sizes.values()} == {(5, 5)}
+    assert {shape[2:] for name, shape in sizes.items() if name.startswith("encoder")} == {(5, 5)}
+    assert {shape[2:] for name, shape in sizes.items() if name.startswith("decoder")} == {(4, 4)}  # no checkerboard
+    sizes = [p.shape for p in Generator(Architecture(115, decoder_kernel=None)).parameters() if p.dim() == 4]
+    assert {tuple(shape[2:]) for shape in sizes} == {(5, 5)}
 
 
 def test_the_log_variance_is_unbounded_and_the_deviation_is_exp_of_its_half():

@@ -100,7 +100,7 @@ class Decoder(nn.Module):
         layers, inputs = [], first
         for width in widths:
             layers += [
-                _double(inputs, width, a.decoder_kernel or a.kernel, a.upsampling),
+                _double(inputs, width, kernel, a.upsampling),
                 nn.ReLU(),
                 nn.BatchNorm2d(width, momentum=0.2),
             ]
