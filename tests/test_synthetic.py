@@ -252,7 +252,7 @@ def test_rubber_sheet_keeps_the_texture_under_dilation(identity):
 
 
 def test_drawn_captures_lie_in_the_cited_ranges():
-    """n = 300: every pupil ratio in .2-.7 and iris width of at least 200 px but for the farthest (Daugman 2004: 140 px);
+    """n = 300: every pupil ratio in .2-.7 and iris width of at least 200 px but for the farthest (Daugman 2004: 140);
 
     the upper lid covers on average 0 to 2.5 mm of the iris (normal position 1-2 mm, here eyes are opened well).
     """

@@ -173,6 +173,16 @@ def test_a_shift_moves_the_image_and_gradients_flow_back():
     assert float(images.grad.abs().sum()) > 0
 
 
+def test_what_is_not_turned_keeps_its_sharp_pixels():
+    """Noise has all its power at the finest scale: whole-pixel shifts keep it, interpolation takes a third."""
+    noise = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    spread = {share: float(Augmentation(contrast=0, brightness=0, turned=share)(
+        noise, torch.Generator().manual_seed(1)).std()) for share in (0.0, 0.5, 1.0)}
+    assert abs(spread[0.0] / float(noise.std()) - 1) < 0.02  # mirrored borders repeat some pixels
+    assert spread[1.0] < 0.75
+    assert spread[1.0] < spread[0.5] < spread[0.0]
+
+
 # --- resuming --------------------------------------------------------------------------------------------------------
 
 

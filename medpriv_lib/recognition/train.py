@@ -130,7 +130,7 @@ class _Run:
         return self.epoch >= self.settings.epochs or late
 
     def rate(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step: one cycle (Smith 2018) that falls as a cosine (Loshchilov, Hutter 2017)."""
+        """Return the learning rate of a step: one cycle (Smith 2018) with a cosine fall (Loshchilov, Hutter 2017)."""
         warm = max(1, round(self.settings.warmup * steps))
         if step < warm:
             return self.settings.rate * (step + 1) / warm
