@@ -13,6 +13,7 @@ from medpriv_lib.explanation.embedding import embeddings
 from medpriv_lib.explanation.evidence import evidence_kept, logit_kept, similarity
 from medpriv_lib.explanation.intelligibility import are_copies, found, kid, sharpness
 from medpriv_lib.explanation.relevance_scores import score_relevance
+from medpriv_lib.explanation.retrieval import Gallery, decide, score_retrieval
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
@@ -22,6 +23,7 @@ from medpriv_lib.study_methods import Method, Releases
 DRAWS = 3  # evidence: it varies little between draws, and each needs the decodes of the twins
 LOOKED_AT = 120  # localising takes a hundred times as long as judging: this many images, evenly spread
 EYES = 0.5  # where the localiser finds fewer of the originals, these are no eyes and its column stays empty
+QUERIES, CASES = 40, 5  # retrieval: so many test images, evenly spread, each explained by so many cases
 SMALLEST = 32  # px: the least side that the localiser takes
 
 
@@ -50,6 +52,9 @@ class Examiner:
         self.eyes = min(test.images.shape[1:]) >= SMALLEST and (
             found(test.images[self.looked_at], locate).mean() >= EYES)
         self.real = embeddings(self.judge, train.images)
+        self.identity = judges.identity
+        self.known = Gallery(self.real, decide(self.judge, train.images), train.patient)
+        self.queries = test.take(np.unique(np.linspace(0, len(test) - 1, min(len(test), QUERIES)).astype(int)))
         self.floor = self._kid(test.images, "floor")
 
     def prepare(self, rows: Sequence[Method], bar: Callable) -> None:
@@ -68,6 +73,8 @@ class Examiner:
         columns = self._intelligibility(drawn[0].images, f"{method.experiment}/{method.set}")
         if self.twins is not None:
             columns |= self._evidence(drawn, list(self.twins.of(method))) | self._relevance(drawn[0].images)
+        if method.labels != "predicted":  # on file, the labels are known
+            columns |= self._retrieval(method)
         return columns | {COUNT: int(self.evident.sum())}
 
     def _evidence(self, drawn: Sequence[Release], twins: Sequence[Release]) -> dict[str, float | None]:
@@ -101,6 +108,20 @@ class Examiner:
             columns |= mean_of([hits], test.patient[self.looked_at], "intelligibility_found")
         copies = are_copies(images, self.train.images)
         return columns | {KIDS[0]: None if copies else self._kid(images, name), KIDS[1]: self.floor}
+
+    def _retrieval(self, method: Method) -> dict[str, float | None]:
+        """Explain the queries by training images; empty where the files hold too few cases of a decision."""
+        generator = seeded(self.seed, "retrieval", method.experiment, method.set)
+        try:
+            scores = score_retrieval(self.judge, self.identity, self.queries, self.train, method.make(self.train),
+                                     CASES, generator, self.known)
+        except ValueError:
+            return {}
+        columns: dict[str, float | None] = {"retrieval_ndcg_chance": 100 * scores.pop("ndcg_chance")}
+        for name, values in scores.items():
+            if values is not None:
+                columns |= mean_of([values.astype(float)], self.queries.patient, f"retrieval_{name}")
+        return columns
 
     def _kid(self, images: np.ndarray, name: str) -> float | None:
         mean, _ = kid(self.real, embeddings(self.judge, images), seeded(self.seed, "kid", name))

@@ -3,7 +3,7 @@
 In percent, except that kernel inception distances are times 1,000. `evidence_kept` is e of `evidence.py` and
 `evidence_logit` its counterpart in the disease judge's eyes; `evidence_n` images have visible signs. The relevance
 columns are of those images that also have a map (`relevance_defined`), and `relevance_area` is what they would be by
-chance.
+chance. The retrieval columns are those of `retrieval.score_retrieval`, times 100, for five cases per query.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from jaxtyping import Float, Int64
 from medpriv_lib.evaluation.intervals import bootstrap, mean_interval
 
 MEANS = ("evidence_kept", "evidence_ssim_inside", "evidence_ssim_outside", "relevance_mass", "relevance_rank",
-         "relevance_pointing", "intelligibility_found", "intelligibility_sharpness")
+         "relevance_pointing", "intelligibility_found", "intelligibility_sharpness", "retrieval_same_decision",
+         "retrieval_ndcg", "retrieval_tau", "retrieval_reveals", "retrieval_reveals_contributor")
 RATIO = "evidence_logit"
-PLAIN = ("relevance_area", "relevance_defined")
+PLAIN = ("relevance_area", "relevance_defined", "retrieval_ndcg_chance")
 KIDS = ("intelligibility_kid_x1000", "intelligibility_kid_floor_x1000")
 COUNT = "evidence_n"
 COLUMNS = (
