@@ -56,7 +56,7 @@ def kid(
     0 in expectation where both sets come from one distribution (it may be slightly negative); unbiased in the sizes.
     The embeddings are those of our own disease judge, not of Inception, which has never seen an eye: values compare
     within one judge only, so read it beside the distance between training and test originals. (nan, nan) where a set
-    has fewer than `subset_size` images. Source: Binkowski et al. 2018; by torchmetrics.
+    has fewer than `subset_size` images. Source: Bińkowski et al. 2018; by torchmetrics.
     """
     if real.ndim != 2 or other.ndim != 2 or real.shape[1] != other.shape[1]:
         raise ValueError(f"embeddings must be (N, D) of one width, not {real.shape} and {other.shape}")

@@ -134,7 +134,7 @@ def ndcg(before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]) -> F
     """Return how well the order after privatisation keeps the order before, 0..1 (normalised discounted gain).
 
     `before`, `after` are distances of the same K cases. The gain of a case is K - its rank before; the discount of
-    place i is 1 / log2(i + 2). Source: Jarvelin and Kekalainen 2002. Compare with `ndcg_by_chance`.
+    place i is 1 / log2(i + 2). Source: Järvelin and Kekäläinen 2002. Compare with `ndcg_by_chance`.
     """
     k = before.shape[1]
     gain = k - np.argsort(np.argsort(before, axis=1, kind="stable"), axis=1)
