@@ -19,8 +19,8 @@ class Augmentation:
     """How far images are distorted, each amount drawn uniformly from [-x, x] per image.
 
     `shift` in fractions of the width, `rotation` in degrees, `scale` and `contrast` relative, `brightness` in units of
-    the [-1, 1] range, `cutout` the side of an erased square in fractions of the width (0: none). A share `turned` of all
-    images is turned, scaled and shifted by fractions of a pixel; the others are shifted by whole pixels only. That
+    the [-1, 1] range, `cutout` the side of an erased square in fractions of the width (0: none). A share `turned` of
+    all images is turned, scaled and shifted by fractions of a pixel; the others move by whole pixels only. That
     matters: interpolation blurs, and a discriminator that never sees sharp pixels lets the generator fill its images
     with a checkerboard that the blur hides (so it came out with `turned` = 1).
     """
