@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Architecture:
     discriminator: tuple[int, ...] = (32, 64, 128, 256)
     upsampling: str = "transposed"
     dropout: float = 0.0
+    spectral: bool = True
 
     def __post_init__(self) -> None:
         """Refuse sizes that the four halvings cannot reach."""
@@ -137,11 +139,13 @@ class Discriminator(nn.Module):
     def __init__(self, a: Architecture, dropout: float = 0.5) -> None:
         """Build the four halvings, the dense layer with its dropout and the three heads."""
         super().__init__()
+        bound = spectral_norm if a.spectral else nn.Identity()
         layers, inputs = [], 1
         for width in a.discriminator:
-            layers += [_halve(inputs, width, a.kernel), nn.LeakyReLU(0.2)]
+            layers += [bound(_halve(inputs, width, a.kernel)), nn.LeakyReLU(0.2)]
             inputs = width
-        layers += [nn.Flatten(), nn.Linear(inputs * (a.size // 16) ** 2, 256), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
+        dense = bound(nn.Linear(inputs * (a.size // 16) ** 2, 256))
+        layers += [nn.Flatten(), dense, nn.LeakyReLU(0.2), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers)
         self.heads = nn.Linear(256, 1 + a.patients + a.tasks)
         self.sizes = (1, a.patients, a.tasks)

@@ -59,6 +59,7 @@ class Training:
     optimiser: str = "adam"
     learning_rate: float = 3e-4
     discriminator_rate: float | None = None
+    discriminator_steps: int = 1
     betas: tuple[float, float] = (0.5, 0.99)
     decay_from: float = 0.7
     ema: float = 0.995
@@ -213,8 +214,10 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
         with self._dropout():
-            self.generator_step()
-            self.discriminator_step(self.generator_step())
+            for left in (1, 0):  # the discriminator's steps follow the last generator steps, on what these made
+                fake = self.generator_step()
+                if left < self.config.discriminator_steps:
+                    self.discriminator_step(fake)
         self.round += 1
         decay = min(self.config.ema, self.round / (self.round + 9))
         state = self.bare_generator.state_dict()
