@@ -21,12 +21,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
-    # mkstemp makes files that only their owner can read; what we write is meant to be as readable as any new file
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(name, 0o666 & ~umask)
     try:
         yield Path(name)
+        # mkstemp makes files that only their owner can read; what we write is as readable as any new file
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -110,3 +110,9 @@ def test_tensor_round_trip_is_exact(seed):
     assert tensor.max() <= 1
     assert torch.isfinite(tensor).all()
     np.testing.assert_array_equal(to_uint8(tensor), images)
+
+
+def test_what_is_written_is_as_readable_as_any_file(tmp_path):
+    make().save(tmp_path / "c.npz")
+    (tmp_path / "plain").write_text("")
+    assert (tmp_path / "c.npz").stat().st_mode == (tmp_path / "plain").stat().st_mode
