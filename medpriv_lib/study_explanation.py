@@ -21,9 +21,9 @@ from medpriv_lib.study_decoded import seeded
 from medpriv_lib.study_methods import Method, Releases
 
 DRAWS = 3  # evidence: it varies little between draws, and each needs the decodes of the twins
-LOOKED_AT = 120  # localising takes a hundred times as long as judging: this many images, evenly spread
+LOOKED_AT = 48  # localising takes ten times as long as judging: so many images of a row, evenly spread
 EYES = 0.5  # where the localiser finds fewer of the originals, these are no eyes and its column stays empty
-QUERIES, CASES = 40, 5  # retrieval: so many test images, evenly spread, each explained by so many cases
+QUERIES, CASES = 24, 5  # retrieval: so many test images, evenly spread, each explained by so many cases
 SMALLEST = 32  # px: the least side that the localiser takes
 
 
@@ -70,7 +70,7 @@ class Examiner:
         for release in drawn:
             if not np.array_equal(release.source, np.arange(len(self.test))):
                 raise ValueError(f"{release.method}: one released image per test image is needed, in their order")
-        columns = self._intelligibility(drawn[0].images, f"{method.experiment}/{method.set}")
+        columns = self._intelligibility(drawn[0].images, method)
         if self.twins is not None:
             columns |= self._evidence(drawn, list(self.twins.of(method))) | self._relevance(drawn[0].images)
         if method.labels != "predicted":  # on file, the labels are known
@@ -100,14 +100,15 @@ class Examiner:
             columns |= summary if name not in ("relevance_area", "relevance_defined") else {name: summary[name]}
         return columns
 
-    def _intelligibility(self, images: np.ndarray, name: str) -> dict[str, float | None]:
+    def _intelligibility(self, images: np.ndarray, method: Method) -> dict[str, float | None]:
         test = self.test
         columns = mean_of([sharpness(images, test.images)], test.patient, "intelligibility_sharpness")
-        if self.eyes:
+        if self.eyes and method.labels != "predicted":  # whose label it is does not change whether an eye is found
             hits = found(images[self.looked_at], locate).astype(float)
             columns |= mean_of([hits], test.patient[self.looked_at], "intelligibility_found")
         copies = are_copies(images, self.train.images)
-        return columns | {KIDS[0]: None if copies else self._kid(images, name), KIDS[1]: self.floor}
+        distance = None if copies else self._kid(images, f"{method.experiment}/{method.set}")
+        return columns | {KIDS[0]: distance, KIDS[1]: self.floor}
 
     def _retrieval(self, method: Method) -> dict[str, float | None]:
         """Explain the queries by training images; empty where the files hold too few cases of a decision."""

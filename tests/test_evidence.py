@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.explanation.embedding import embeddings
@@ -106,8 +107,18 @@ def test_ssim_inside_and_outside_the_mask():
     assert outside == pytest.approx(np.ones(6))
     assert np.isnan(inside[-1])
     changed = np.where(masks, original, 255 - original)
-    inside, outside = similarity(changed, original, masks, batch=4)
+    inside, outside = similarity(changed, original, masks)
     assert (inside[:-1] > outside[:-1]).all()
+
+
+def test_ssim_is_that_of_torchmetrics():
+    original, twin, masks = eyes()
+    noise = np.random.default_rng(2).integers(0, 256, original.shape, dtype=np.uint8)
+    for other in (twin, noise, np.full_like(original, 7)):
+        pair = [torch.from_numpy(part.astype(np.float64))[:, None] for part in (other, original)]
+        _, full = structural_similarity_index_measure(*pair, data_range=255.0, return_full_image=True)
+        expected = [full[i, 0].numpy()[masks[i]].mean() for i in range(5)]
+        assert similarity(other, original, masks)[0][:-1] == pytest.approx(expected, abs=1e-6)
 
 
 def test_arrays_that_do_not_fit_are_refused():
