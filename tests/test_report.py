@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.data.manifest import read_manifest
+from medpriv_lib.data.prepare import prepare
 from medpriv_lib.explanation.case import Explanation, explain
 from medpriv_lib.explanation.report import overlay, render, whereabouts, write_report
 from medpriv_lib.explanation.retrieval import decide
+from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.recognition.networks import Recogniser
 
 CHROMIUM = "/usr/bin/chromium"
@@ -242,3 +245,29 @@ def test_in_a_browser_the_page_is_readable_in_light_dark_and_on_paper(browser, t
         page.close()
     assert grounds["light"] > 0.9
     assert grounds["dark"] < 0.1
+
+
+def test_on_real_radiographs(tmp_path):
+    folder = os.environ.get("MEDPRIV_TEST_IMAGES")
+    if not folder or not os.path.isdir(folder):
+        pytest.skip("MEDPRIV_TEST_IMAGES names no folder of images")
+    listing = read_manifest(folder)
+    some = [row for row in range(len(listing)) if row % 3 == 0]
+    listing = replace(listing, files=tuple(listing.files[row] for row in some), patient=listing.patient[some],
+                      eye=listing.eye[some], diseased=listing.diseased[some])
+    files, _ = prepare(listing, size=32, localize=False, progress=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        judge = Recogniser(2, 32).eval()
+    judge.head.bias.data = torch.tensor([20.0, 10.0])  # untrained: one reading for all
+    own = int(files.patient[0])
+    result = explain(files.images[0], judge, files, Blur(9), 3, torch.Generator().manual_seed(0), patient=own,
+                     classes=("no effusion", "effusion"))
+    blurred = Blur(9).privatize(files, torch.Generator()).images
+    assert not any((case == other).all() for case in result.cases for other in blurred[files.patient == own])
+    assert result.query_map.sum() > 0
+    page = render(result)
+    assert "no effusion" in page
+    assert not any(name in page for name in files.patient_names.tolist() if len(name) > 4)
+    write_report(result, tmp_path / "why.html")
+    assert (tmp_path / "why.html").stat().st_size < 200_000
