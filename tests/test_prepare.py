@@ -81,8 +81,9 @@ def test_frame_cut_equals_a_plain_mean_and_mirrors():
     plain = image[20:84, 10:74].reshape(16, 4, 16, 4).mean(axis=(1, 3))
     assert np.abs(small - plain).max() <= 0.5 + 1e-6
     assert np.array_equal(Frame(10, 20, 64, True).cut(image, 16), small[:, ::-1])
-    outside = Frame(-8, 60, 64, False).cut(image, 16)
-    assert np.abs(outside[:10, :2].astype(int) - image[60:100, :1].reshape(10, 4).mean(axis=1)[:, None]).max() <= 1
+    outside = Frame(-8, 60, 64, False).cut(image, 16)  # its first 8 columns mirror columns 8 to 1
+    mirrored = image[60:100, 8:0:-1].reshape(10, 4, 2, 4).mean(axis=(1, 3))
+    assert np.abs(outside[:10, :2] - mirrored).max() <= 0.5 + 1e-6
     assert frame_of_eye(Eye(0, 0, 1, 99.5, 79.5, 50), False) == Frame(30, 10, 140, False)
 
 

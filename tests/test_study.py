@@ -83,7 +83,7 @@ def test_what_is_written(study):
     result, out = study
     assert {path.name for path in out.iterdir()} == {
         "table.csv", "table.json", "trade-off.png", "figure-2-blur.png", "figure-3-k-same-select.png",
-        "figure-4-pprl-vgan.png"}
+        "figure-4-pprl-vgan.png", "requirements.png"}
     assert differences(result.rows, read_table(out / "table.csv")) == []
     provenance = json.loads((out / "table.json").read_text())["provenance"]
     assert provenance["data_hash"] == toy_cohort().hash()
