@@ -1,7 +1,7 @@
 """recompute the paper's table, printed beside the paper's numbers
 
 Examples:
-  medpriv study                                  the shipped weights on the shipped cohort, under 2 minutes on 2 cores
+  medpriv study                                  the shipped weights on the shipped cohort, 4 minutes on 2 cores
   medpriv study --out results/                   also table.csv, table.json and the figures
   medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was stopped
   medpriv study --cohort my.npz --out runs/ --scale small
