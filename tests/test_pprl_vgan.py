@@ -125,7 +125,7 @@ def test_the_papers_widths_by_default():
     sizes = {name: tuple(p.shape) for name, p in Generator(Architecture(115)).named_parameters() if p.dim() == 4}
     assert [shape[0] for name, shape in sizes.items() if name.startswith("encoder")] == [32, 64, 128, 256]
     assert {shape[2:] for name, shape in sizes.items() if name.startswith("encoder")} == {(5, 5)}
-    assert {shape[2:] for name, shape in sizes.items() if name.startswith("decoder")} == {(4, 4)}  # no checkerboard
+    assert {shape[2:] for name, shape in sizes.items() if name.startswith("decoder")} == {(3, 3)}
     sizes = [p.shape for p in Generator(Architecture(115, decoder_kernel=None)).parameters() if p.dim() == 4]
     assert {tuple(shape[2:]) for shape in sizes} == {(5, 5)}
 

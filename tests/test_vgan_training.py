@@ -127,7 +127,8 @@ def test_the_average_is_an_exponential_one_of_the_generators_after_each_round():
 
 def test_warming_up_teaches_the_discriminator_who_is_who():
     cohort = make_cohort().of("train")
-    config = dataclasses.replace(CONFIG, warmup=150, learning_rate=2e-3, augmentation=None, rounds=0)
+    config = dataclasses.replace(CONFIG, warmup=150, learning_rate=2e-3, discriminator_rate=None,
+                                 augmentation=None, rounds=0)
     trainer = train(cohort, small(cohort), config)
     trainer.bare_discriminator.eval()
     _, identity, task = trainer.bare_discriminator(to_tensor(cohort.images))
