@@ -32,13 +32,13 @@ class Story:
 
 
 def tell(cohort: Cohort, judges) -> Story:
-    """Choose a diseased test image, find the nearest diseased training image of another patient, and privatise that.
+    """Choose a test image called diseased, find the nearest such training image of another patient, and privatise that.
 
     "Nearest" is in the disease judge's last hidden layer: what that network sees as similar. The case is the one whose
     similar case lies nearest. The privatised image averages K patients with the same label (K-Same-Select).
     """
-    asked = np.flatnonzero((cohort.split == "test") & cohort.diseased)
-    stored = np.flatnonzero((cohort.split == "train") & cohort.diseased)
+    asked = _seen(judges, cohort, (cohort.split == "test") & cohort.diseased)
+    stored = _seen(judges, cohort, (cohort.split == "train") & cohort.diseased)
     with torch.no_grad():
         queries, gallery = (judges.disease.embed(to_tensor(cohort.images[rows])) for rows in (asked, stored))
     distance = torch.cdist(queries, gallery).numpy()
@@ -49,6 +49,12 @@ def tell(cohort: Cohort, judges) -> Story:
     identity = _percent(judges.identity, np.stack([cohort.images[similar], release.images[0]]), cohort.patient[similar])
     disease = _percent(judges.disease, np.stack([cohort.images[case], release.images[0]]), 1)
     return Story(case, similar, release.images[0], disease[0], identity[0], identity[1], disease[1])
+
+
+def _seen(judges, cohort: Cohort, rows: np.ndarray) -> np.ndarray:
+    """Return those of the chosen rows (mask) whose disease the judge sees."""
+    rows = np.flatnonzero(rows)
+    return rows[logits(judges.disease, cohort.images[rows]).argmax(1).numpy() == 1]
 
 
 def _percent(network, images: np.ndarray, label: int) -> list[float]:
