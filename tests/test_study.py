@@ -233,12 +233,20 @@ def test_the_committed_table_is_what_the_shipped_weights_give(shipped):
 
 
 @pytest.mark.slow
-def test_the_shipped_pprl_vgan_hides_the_source_and_shows_the_replacement(shipped):
+def test_the_shipped_pprl_vgan_hides_the_source(shipped):
     """The source is named no more often than 3 %; the replacement at least ten times as often as by guessing."""
     row = next(row for row in shipped.rows if row["set"] == "random identities")
     assert row["n"] == 359
     assert row["identity_accuracy"] <= 3
     assert row["replacement_identity_accuracy"] >= 10 * row["chance_identity"]
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, raises=AssertionError,
+                   reason="the shipped generator is an early one: 36 %: remove this with better weights")
+def test_the_shipped_pprl_vgan_shows_the_replacement(shipped):
+    row = next(row for row in shipped.rows if row["set"] == "random identities")
+    assert row["replacement_identity_accuracy"] >= 60
 
 
 @pytest.mark.slow
