@@ -3,6 +3,7 @@
 import hashlib
 import html
 import importlib.metadata
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -65,7 +66,8 @@ def _is_thebe(file) -> bool:
 
 
 def setup(app) -> dict:
-    """Connect both to Sphinx."""
+    """Connect both to Sphinx; tell the kernels that no live widget will be seen, so that none is stored in a page."""
+    os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
     app.connect("html-page-context", drop_thebe, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
