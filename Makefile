@@ -34,6 +34,12 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/python book/notebooks.py check
+
+# Where Colab finds the course: one setting, in _config.yml and in the first cell of every notebook.
+.PHONY: set-repository
+set-repository: $(READY)
+	$(BIN)/python book/notebooks.py set-repository $(URL) $(if $(BRANCH),--branch $(BRANCH))
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY, BRANCH = "https://github.com/medpriv/course", "main"
-LIGHT = ["jaxtyping", "wadler-lindig", "torchmetrics", "lightning-utilities", "zennit==0.5.1", "pytorch-metric-learning",
-         "captum", "accelerate", "safetensors", "ipywidgets"]
+LIGHT = ["jaxtyping", "wadler-lindig", "torchmetrics", "lightning-utilities", "zennit==0.5.1", "captum",
+         "pytorch-metric-learning"]
 if "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ:
     source = Path(os.environ.get("MEDPRIV_SOURCE") or "medpriv-course").resolve()
     if not source.is_dir():

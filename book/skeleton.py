@@ -1,0 +1,141 @@
+"""What a notebook of this course must look like. Each rule returns what is wrong, as lines a writer can act on."""
+
+import ast
+import re
+
+MAX_LINES = 15
+OPENING = ["What you will learn", "Prerequisites", "Time"]
+CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
+WITH_WIDGET = {f"{n:02d}" for n in range(10)}
+COMPARED = "nbval-check-output"
+DRAWING = {"imshow", "subplots", "figure", "scatter", "hist", "bar", "barh", "plot", "show", "display_image", "Image"}
+
+
+def source(cell: dict) -> str:
+    """Return a cell's text, which a notebook stores as a string or as lines."""
+    return "".join(cell["source"])
+
+
+def tags(cell: dict) -> list[str]:
+    """Return a cell's tags."""
+    return cell.get("metadata", {}).get("tags", [])
+
+
+def code_cells(notebook: dict) -> list[dict]:
+    """Return the code cells in their order."""
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def headings(notebook: dict) -> list[tuple[int, str, str]]:
+    """Return (level, text, what follows until the next heading) of every heading outside fenced code."""
+    found = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "markdown":
+            if found:
+                found[-1][2] += "\n" + source(cell)
+            continue
+        fenced = False
+        for line in source(cell).splitlines():
+            fenced ^= line.lstrip().startswith("```")
+            match = None if fenced else re.match(r"(#{1,6})\s+(.+?)\s*$", line)
+            if match:
+                found.append([len(match[1]), match[2], ""])
+            elif found:
+                found[-1][2] += "\n" + line
+    return [tuple(item) for item in found]
+
+
+def cell_faults(notebook: dict, setup: str) -> list[str]:
+    """Return what is wrong with the cells of any notebook: first code cell, length, alternative text, Markdown."""
+    code, faults = code_cells(notebook), []
+    if not code or source(code[0]).strip() != setup.strip():
+        faults.append("the first code cell is not book/setup_cell.py; `make set-repository` stamps it in")
+    for cell in code[1:]:
+        lines = [line for line in source(cell).splitlines() if line.strip()]
+        start = lines[0][:60] if lines else "(empty)"
+        if len(lines) > MAX_LINES:
+            faults.append(f"the cell {start!r} has {len(lines)} lines of at most {MAX_LINES}; move some to the library")
+        if draws(source(cell)) and not alt(cell):
+            faults.append(f"the cell {start!r} draws and has no alternative text in its metadata (mystnb, image, alt)")
+        if COMPARED in tags(cell) and not cell.get("outputs"):
+            faults.append(f"the cell {start!r} has no output to compare; `python book/notebooks.py record NAME`")
+    for cell in notebook["cells"]:
+        found = re.search(r"^\s*(:::|```\{).*|\{[a-z:]+\}`", source(cell), re.M)
+        if found and cell["cell_type"] == "markdown":
+            faults.append(f"{found[0]!r} is MyST, which Colab and GitHub show raw; use plain Markdown")
+    return faults
+
+
+def alt(cell: dict) -> str:
+    """Return the alternative text of a cell's figures, "" where there is none."""
+    return str(cell.get("metadata", {}).get("mystnb", {}).get("image", {}).get("alt", "")).strip()
+
+
+def draws(code: str) -> bool:
+    """Say whether a cell draws at its top level; a figure drawn inside a function of the cell is the stepper's."""
+    try:
+        tree = ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.M))
+    except SyntaxError:
+        return False
+    outside = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    calls = [node.func for top in outside for node in ast.walk(top) if isinstance(node, ast.Call)]
+    names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+    return bool(names & DRAWING) and "Stepper" not in names
+
+
+def chapter_faults(notebook: dict, number: str) -> list[str]:
+    """Return where a numbered chapter leaves the fixed skeleton."""
+    found, faults = headings(notebook), []
+    if not found or found[0][0] != 1 or not found[0][1].startswith(f"{number} "):
+        faults.append(f"it does not begin with the heading '# {number} Title'")
+    elif source(notebook["cells"][0]).strip() == f"# {found[0][1]}":
+        faults.append("the first cell has a title and no paragraph that makes one read on")
+    if sum(level == 1 for level, _, _ in found) > 1:
+        faults.append("it has more than one heading of level 1")
+    second = [i for i, (level, _, _) in enumerate(found) if level == 2]
+    names = [found[i][1] for i in second]
+    free = names[len(OPENING):len(names) - len(CLOSING)]
+    if names[:len(OPENING)] != OPENING or names[len(names) - len(CLOSING):] != CLOSING or not 2 <= len(free) <= 6:
+        faults.append(f"its level-2 headings are {names}; they must be {OPENING}, 2 to 6 free ones, {CLOSING}")
+        return faults
+    ends = [*second[1:], len(found)]
+    body = {found[i][1]: "".join(text for _, _, text in found[i:end]) for i, end in zip(second, ends, strict=True)}
+    faults += [f"'{name}' has no paragraph that starts with **Question.**" for name in free
+               if not re.search(r"^\s*\*\*Question\.\*\*", body[name], re.M)]
+    if not re.search(r"^\s*\|.*\|.*\|.*\|\s*\n\s*\|[\s:|-]+\|", body["Prerequisites"], re.M):
+        faults.append("Prerequisites has no table of concept, how important, where to get it")
+    if not 3 <= body["Quiz"].count("<details>") <= 6:
+        faults.append(f"the quiz has {body['Quiz'].count('<details>')} answers in <details>, not 3 to 5")
+    if not re.search(r"doi\.org/|arxiv\.org/|DOI|arXiv", body["References"]):
+        faults.append("References names no DOI and no arXiv number")
+    return faults + exercise_faults(notebook, number) + _compared_faults(notebook, number)
+
+
+def exercise_faults(notebook: dict, number: str) -> list[str]:
+    """Return what is wrong with the exercises: each is three cells in a row, asked, checked and solved."""
+    parts = [(cell["metadata"].get("exercise"), kind, cell) for cell in code_cells(notebook)
+             for kind in ("exercise", "check", "solution") if kind in tags(cell)]
+    names = list(dict.fromkeys(name for name, _, _ in parts))
+    faults = [] if len(names) >= 3 else [f"it has {len(names)} exercises, and 3 is the least"]
+    wanted = [(f"{number}-{i}", kind) for i in range(1, len(names) + 1) for kind in ("exercise", "check", "solution")]
+    if [(name, kind) for name, kind, _ in parts] != wanted:
+        faults.append(f"its exercise cells are {[(name, kind) for name, kind, _ in parts]}, not {wanted}")
+    for name, kind, cell in parts:
+        if kind == "solution":
+            if not source(cell).startswith(f"# @title Solution {name}"):
+                faults.append(f"the solution of {name} does not begin with '# @title Solution {name}'")
+            if cell["metadata"].get("cellView") != "form" or "hide-input" not in tags(cell):
+                faults.append(f"the solution of {name} is not hidden: cellView 'form', tag hide-input")
+        if COMPARED in tags(cell):
+            faults.append(f"a cell of exercise {name} is compared; its test runs it with several answers")
+    return faults
+
+
+def _compared_faults(notebook: dict, number: str) -> list[str]:
+    faults, code = [], code_cells(notebook)
+    compared = sum(COMPARED in tags(cell) for cell in code)
+    if not 4 <= compared <= 9:
+        faults.append(f"{compared} cells are compared ({COMPARED}), and about five are wanted")
+    if number in WITH_WIDGET and not any("Stepper(" in source(cell) for cell in code):
+        faults.append("it has no Stepper")
+    return faults
