@@ -1,0 +1,126 @@
+"""Linkage: is this released image of the same eye as that original?
+
+A pair is *true* where the original is another image of the same eye, the source itself left out: who is looked for is
+the patient, not the file. Pairs with the source itself are counted apart ("own"). An *impostor* pair has another
+patient with the same label and the same side of the eye, so that a disease or a side that shows links nobody.
+
+The area under the curve is the mean place of the true pairs among the impostor pairs: the probability that a true pair
+scores above an impostor pair, ties counted half. Its interval draws the patients of the released images anew and takes
+the impostors as they are: there are hundreds of them for every true pair.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.attacks import Finding
+from medpriv_lib.evaluation.intervals import bootstrap
+
+FALSE = 0.01  # share of impostor pairs that may pass
+STRICT, STRICT_PAIRS, STRICT_PATIENTS = 0.001, 10_000, 30  # 0.1 % needs that many impostor pairs of so many patients
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Which of N released images and M gallery images form a pair of which kind; all bool (N, M).
+
+    `true` other images of the same eye, `own` the source itself, `impostor` another patient of the same label and side.
+    """
+
+    true: Bool[np.ndarray, "n m"]
+    own: Bool[np.ndarray, "n m"]
+    impostor: Bool[np.ndarray, "n m"]
+
+
+def pairs(cohort: Cohort, source: Int64[np.ndarray, " n"], gallery: Int64[np.ndarray, " m"]) -> Pairs:
+    """Return the pairs of released images that stand for rows `source` and gallery images of rows `gallery`."""
+    same = cohort.patient[source][:, None] == cohort.patient[gallery][None]
+    side = cohort.eye[source][:, None] == cohort.eye[gallery][None]
+    label = cohort.diseased[source][:, None] == cohort.diseased[gallery][None]
+    own = source[:, None] == gallery[None]
+    return Pairs(same & side & ~own, own, ~same & side & label)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where true pairs lie among the impostors of one verifier.
+
+    `place` (T,) the share of impostor scores below each true pair's (ties half), `accepted` (T,) whether it is above
+    the threshold that 1 % of the impostors pass, `strict` the same at 0.1 %; `row` (T,) the released image of the pair;
+    `own_place`, `own_accepted` (S,) the same for pairs with the source itself; `impostors` how many pairs, of how many
+    patients.
+    """
+
+    place: Float[np.ndarray, " t"]
+    accepted: Bool[np.ndarray, " t"]
+    strict: Bool[np.ndarray, " t"]
+    row: Int64[np.ndarray, " t"]
+    own_place: Float[np.ndarray, " s"]
+    own_accepted: Bool[np.ndarray, " s"]
+    impostors: int
+    impostor_patients: int
+
+
+def places(scores: Float[np.ndarray, "n m"], which: Pairs, patient: Int64[np.ndarray, " n"]) -> Places:
+    """Return the places of all true pairs; `scores` are larger for more alike, `patient` (N,) of the released images.
+
+    One sort of the impostors, then a binary search for every true pair. Raises `ValueError` without impostor pairs.
+    """
+    impostors = np.sort(scores[which.impostor].astype(np.float64))
+    if len(impostors) == 0:
+        raise ValueError("no two patients share a label and a side of the eye: there are no impostors to compare with")
+    limits = [impostors[_allowed(len(impostors), share)] for share in (FALSE, STRICT)]
+    true, own = scores[which.true].astype(np.float64), scores[which.own].astype(np.float64)
+    return Places(_place(true, impostors), true > limits[0], true > limits[1], np.nonzero(which.true)[0],
+                  _place(own, impostors), own > limits[0], len(impostors),
+                  len(np.unique(patient[which.impostor.any(axis=1)])))
+
+
+def finding(attack: str, knowledge: str, found: list[Places], rows: list[np.ndarray], cohort: Cohort,
+            source: Int64[np.ndarray, " n"], note: str = "") -> Finding:
+    """Join the places found by several verifiers, each of which attacked its own patients, into one finding.
+
+    `rows` says for each of `found` which of the N released images its rows are; `source` (N,) are rows of `cohort`.
+    Measures: "linkage_auc", "tar_1" (true pairs accepted at 1 % false ones), "tar_01" where there are enough impostors,
+    "own_auc" and "own_tar_1" for pairs with the source itself. `per_patient` is the share of true pairs accepted.
+    Raises `ValueError` where no released image has another original of its eye.
+    """
+    place, accepted, strict = (np.concatenate([getattr(one, key) for one in found])
+                               for key in ("place", "accepted", "strict"))
+    image = np.concatenate([mine[one.row] for one, mine in zip(found, rows, strict=True)])
+    if len(place) == 0:
+        raise ValueError("no released image has another original of the same eye: nothing can be linked")
+    patient = cohort.patient[source[image]]
+    measures = {"linkage_auc": float(place.mean()), "tar_1": float(accepted.mean())}
+    intervals = {"linkage_auc": _interval(place, patient), "tar_1": _interval(accepted, patient)}
+    chance = {"linkage_auc": 0.5, "tar_1": FALSE}
+    if all(one.impostors >= STRICT_PAIRS and one.impostor_patients >= STRICT_PATIENTS for one in found):
+        measures["tar_01"], intervals["tar_01"] = float(strict.mean()), _interval(strict, patient)
+        chance["tar_01"] = STRICT
+    own = np.concatenate([one.own_place for one in found])
+    if len(own):
+        measures["own_auc"] = float(own.mean())
+        measures["own_tar_1"] = float(np.concatenate([one.own_accepted for one in found]).mean())
+        chance |= {"own_auc": 0.5, "own_tar_1": FALSE}
+    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
+    rate = np.bincount(index, weights=accepted) / count
+    return Finding(attack, knowledge, measures, intervals, chance, len(np.unique(image)), len(numbers),
+                   dict(zip(numbers.tolist(), rate.tolist(), strict=True)), note=note)
+
+
+def _allowed(count: int, share: float) -> int:
+    """Return the index in ascending scores of the threshold that at most a share of them exceeds."""
+    return count - 1 - int(share * count)
+
+
+def _place(scores: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    below = np.searchsorted(ordered, scores, side="left")
+    return (below + np.searchsorted(ordered, scores, side="right")) / (2 * len(ordered))
+
+
+def _interval(values: np.ndarray, patient: np.ndarray) -> tuple[float, float]:
+    """Return the interval over patients of the mean over pairs."""
+    values = np.asarray(values, dtype=np.float64)
+    return bootstrap(np.stack([values, np.ones_like(values)], axis=1), patient, lambda total: total[:, 0] / total[:, 1])
