@@ -165,12 +165,13 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
                 row["note"] = f"empty: {error}"
             rows.append(row)
             bar.update(1)
-    study = Study(arrange(rows), _provenance(cohort, test, draws, seed))
+    study = Study(arrange(rows), provenance(cohort, test, draws, seed))
     study.provenance["seconds"] = round(time.perf_counter() - began, 1)
     return study
 
 
-def _provenance(cohort: Cohort, test: Cohort, draws: int, seed: int) -> dict:
+def provenance(cohort: Cohort, test: Cohort, draws: int, seed: int) -> dict:
+    """Return what a result was made from and with: settings, data, counts, versions, machine."""
     versions = {"medpriv": __version__, "python": platform.python_version(), "numpy": np.__version__,
                 "torch": torch.__version__}
     for package in ("opencv-python-headless", "opencv-python", "scikit-learn"):

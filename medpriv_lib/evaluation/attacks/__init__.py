@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from textwrap import dedent
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -22,7 +24,8 @@ class Finding:
     in 0..1, nan is not allowed: leave out what does not exist); `chance` what guessing scores, for those measures where
     that is known; `intervals` the 95 % interval over patients of those measures that have one; `n` how many released
     images were attacked, `patients` of how many patients; `per_patient` patient number -> share of the patient's images
-    on which the attack succeeded; `curves` lists for plots, such as the CMC curve; `note` what is missing and why.
+    on which the attack succeeded; `curves` lists for plots, such as the CMC curve; `note` what is missing and why;
+    `hits` the outcomes behind rank1 or tar_1 in 0..1 and `probe` to which of the given images each belongs (not saved).
     """
 
     attack: str
@@ -35,6 +38,8 @@ class Finding:
     per_patient: dict[int, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     note: str = ""
+    hits: np.ndarray | None = field(default=None, repr=False, compare=False)
+    probe: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def rows(self) -> dict:
         """Return plain JSON values, rounded to four decimals; patients as text keys."""

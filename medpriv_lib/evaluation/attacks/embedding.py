@@ -26,13 +26,14 @@ REMEDY = "the retrained attackers need pytorch-metric-learning: pip install pyto
 
 @dataclass(frozen=True)
 class Schedule:
-    """How an embedding is trained: one cycle of the learning rate, up to `rate`, over `epochs` of the images.
+    """How an embedding is trained: one cycle of the learning rate, up to `rate`, over `steps` batches.
 
+    Steps and not epochs, so that few images take as long as many and are learned as well.
     `strength` scales the augmentation; `temperature` is that of the loss; `each` is how many images of an eye a batch
     takes together.
     """
 
-    epochs: int
+    steps: int
     rate: float
     batch: int = 128
     strength: float = 1.0
@@ -41,9 +42,9 @@ class Schedule:
     each: int = 4
 
 
-ORIGINALS = Schedule(epochs=30, rate=3e-3)
-RELEASED = Schedule(epochs=10, rate=2e-3, strength=0.5, temperature=0.1)
-SCRATCH = Schedule(epochs=30, rate=3e-3, strength=0.5, temperature=0.1)
+ORIGINALS = Schedule(steps=300, rate=3e-3)
+RELEASED = Schedule(steps=110, rate=2e-3, strength=0.5, temperature=0.1)
+SCRATCH = Schedule(steps=300, rate=3e-3, strength=0.5, temperature=0.1)
 
 
 class Embedder(nn.Module):
@@ -134,20 +135,22 @@ def _train(network: Embedder, more: list[nn.Parameter], images: np.ndarray, labe
     optimiser = torch.optim.AdamW(parameters, schedule.rate, weight_decay=schedule.decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
     x, y = to_tensor(images), torch.from_numpy(np.ascontiguousarray(label))
-    count = max(1, len(x) // schedule.batch)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, schedule.epochs * count, pct_start=0.2)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.2)
     half = _has_bfloat16(torch.device("cpu"))
-    for _ in range(schedule.epochs):
-        network.train()
-        for rows in _order(label, schedule.each, generator).tensor_split(count):
-            batch = augment(x[rows], generator, schedule.strength).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                points = network(batch)
-            value = loss(points.float(), y[rows])
-            optimiser.zero_grad()
-            value.backward()
-            optimiser.step()
-            cycle.step()
+    batches: list[Tensor] = []
+    network.train()
+    for _ in range(schedule.steps):
+        if not batches:
+            batches = list(_order(label, schedule.each, generator).tensor_split(max(1, len(x) // schedule.batch)))
+        rows = batches.pop()
+        batch = augment(x[rows], generator, schedule.strength).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            points = network(batch)
+        value = loss(points.float(), y[rows])
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        cycle.step()
     return network.eval()
 
 

@@ -62,7 +62,7 @@ def reverse(likeness: Float[np.ndarray, "n m"], probe: Int64[np.ndarray, " n"], 
     if not present.any():
         raise ValueError("none of the originals is of a patient in the release: there is nobody to look for")
     found = _finding("reverse", knowledge_of(reverse), best_of_patient(likeness[present], gallery, patients),
-                     probe[present], gallery=len(np.unique(gallery)))
+                     probe[present], gallery=len(np.unique(gallery)), where=np.flatnonzero(present))
     if own is not None:
         hit = hits(best_of_patient(own, gallery, patients), gallery)
         found.measures["rank1_own"], found.intervals["rank1_own"] = float(hit.mean()), mean_interval(hit, gallery)
@@ -82,7 +82,7 @@ def parrot(likeness: Float[np.ndarray, "n m"], probe: Int64[np.ndarray, " n"], g
     if not present.any():
         raise ValueError("the attacker has no released image of any of these patients to compare with")
     return _finding("parrot", knowledge_of(parrot), best_of_patient(likeness[present], gallery, patients),
-                    probe[present], gallery=len(np.unique(gallery)))
+                    probe[present], gallery=len(np.unique(gallery)), where=np.flatnonzero(present))
 
 
 def _standing(scores: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +95,8 @@ def _within(above: np.ndarray, level: np.ndarray, places: int) -> np.ndarray:
     return np.clip((places - above) / level, 0, 1)
 
 
-def _finding(attack: str, knowledge: str, scores: np.ndarray, patient: np.ndarray, gallery: int | None = None
-             ) -> Finding:
+def _finding(attack: str, knowledge: str, scores: np.ndarray, patient: np.ndarray, gallery: int | None = None,
+             where: np.ndarray | None = None) -> Finding:
     gallery = scores.shape[1] if gallery is None else gallery
     above, level = _standing(scores, patient)
     hit, near = _within(above, level, 1), _within(above, level, 5)
@@ -106,4 +106,5 @@ def _finding(attack: str, knowledge: str, scores: np.ndarray, patient: np.ndarra
     return Finding(attack, knowledge, {"rank1": float(hit.mean()), "rank5": float(near.mean())},
                    {"rank1": mean_interval(hit, patient), "rank5": mean_interval(near, patient)},
                    {"rank1": 1 / gallery, "rank5": min(1.0, 5 / gallery)}, len(patient), len(numbers),
-                   dict(zip(numbers.tolist(), rate.tolist(), strict=True)), {"cmc": cmc})
+                   dict(zip(numbers.tolist(), rate.tolist(), strict=True)), {"cmc": cmc}, hits=hit,
+                   probe=np.arange(len(patient)) if where is None else where)

@@ -107,7 +107,7 @@ def finding(attack: str, knowledge: str, found: list[Places], rows: list[np.ndar
     numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
     rate = np.bincount(index, weights=accepted) / count
     return Finding(attack, knowledge, measures, intervals, chance, len(np.unique(image)), len(numbers),
-                   dict(zip(numbers.tolist(), rate.tolist(), strict=True)), note=note)
+                   dict(zip(numbers.tolist(), rate.tolist(), strict=True)), note=note, hits=accepted, probe=image)
 
 
 def _allowed(count: int, share: float) -> int:

@@ -1,0 +1,37 @@
+"""The attackers' columns of the study's table, in percent like all others."""
+
+from collections.abc import Sequence
+
+from medpriv_lib.evaluation.attacks import Finding
+
+BEST, RANK1, AUC = "best_attack", "best_attack_rank1", "best_attack_linkage_auc"
+COLUMNS = (BEST, RANK1, f"{RANK1}_low", f"{RANK1}_high", AUC, f"{AUC}_low", f"{AUC}_high")
+# One image of one patient, named or linked: what is compared across methods. Attacks that need more (several releases
+# of a case, K - 1 known members) or look for somebody else (contributors) are reported, but not here.
+NAMING = ("naive", "reverse", "parrot", "inversion")
+LINKING = ("naive linkage", "retrained linkage", "parrot linkage")
+
+
+def best(found: Sequence[Finding], measure: str) -> Finding | None:
+    """Return the attack that did best by "rank1" or "linkage_auc", or None where none was possible.
+
+    The largest of several estimates is a little too large: of several attackers who all guess, one is the luckiest.
+    """
+    attacks = NAMING if measure == "rank1" else LINKING
+    able = [one for one in found if one.attack in attacks and measure in one.measures]
+    return max(able, key=lambda one: one.measures[measure], default=None)
+
+
+def columns(found: Sequence[Finding]) -> dict[str, str | float | None]:
+    """Return the table's cells for the findings of one method."""
+    row: dict[str, str | float | None] = dict.fromkeys(COLUMNS) | {BEST: ""}
+    for measure, column in (("rank1", RANK1), ("linkage_auc", AUC)):
+        winner = best(found, measure)
+        if winner is None:
+            continue
+        low, high = winner.intervals.get(measure, (None, None))
+        row |= {column: 100 * winner.measures[measure], f"{column}_low": None if low is None else 100 * low,
+                f"{column}_high": None if high is None else 100 * high}
+        if measure == "rank1":
+            row[BEST] = winner.attack
+    return row

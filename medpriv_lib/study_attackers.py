@@ -1,0 +1,165 @@
+"""The attackers' networks: trained once per released set, part of the patients and seed, kept in a folder.
+
+Whatever is finished is kept under a name that follows from what it was trained on, so that a killed run goes on where
+it was, and changed images, settings or seeds train anew. A network is rounded to half precision as soon as it is
+trained: kept, shipped or in memory it is the same.
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+
+from medpriv_lib import weights as store
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.attacks.battery import Verifier
+from medpriv_lib.evaluation.attacks.embedding import (
+    ORIGINALS,
+    RELEASED,
+    SCRATCH,
+    Embedder,
+    Schedule,
+    embed,
+    fit_originals,
+    fit_released,
+    identities,
+)
+from medpriv_lib.evaluation.attacks.scene import PARTS, Scene, halves
+
+KIND = "attacker"
+SHIPPED = "attackers"
+
+
+@dataclass(eq=False)
+class Attackers:
+    """Trains, keeps and finds the networks of the attackers of one cohort and seed.
+
+    `folder` where they are kept (None: nowhere); `originals` and `released` how the two towers are trained; `advance`
+    is told "trained NAME" or "found NAME" for each. With `scratch` the second tower starts from random weights and not
+    from the first: a check that the shorter way does not weaken the attacker.
+    """
+
+    cohort: Cohort
+    folder: str | os.PathLike | None = None
+    seed: int = 0
+    originals: Schedule = ORIGINALS
+    released: Schedule = RELEASED
+    scratch: bool = False
+    advance: Callable[[str], None] = lambda what: None
+    half: Int64[np.ndarray, " p"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Deal the patients into halves and look for what is there."""
+        self.half = halves(self.cohort, self.seed)
+        self.eyes = identities(self.cohort)
+        self.hash = self.cohort.hash()
+        if self.scratch:
+            self.released = SCRATCH
+        if self.folder is not None:
+            self.folder = Path(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._first: dict[str, tuple[Embedder, Float[np.ndarray, "r d"]]] = {}
+        self._shipped = self._read_shipped()
+
+    def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
+        """Return the verifier of each part for a scene; `name` is for the files and the reader, not for finding."""
+        return {part: self._verifier(scene, name, part) for part in PARTS}
+
+    def _verifier(self, scene: Scene, name: str, part: str) -> Verifier:
+        key, first, bank = self._originals(scene, part)
+        images, rows = scene.lessons(part, self.half)
+        second = None
+        if len(images) >= 2:
+            known = scene.originals(part, self.half)
+            start = None if self.scratch else first
+            made_of = (key, hashlib.sha256(images.tobytes()).hexdigest(), rows.tolist(), self.scratch)
+            key = self._key(self.released, *made_of)
+            second = self._network(f"{name}-{part}", key, self.released, lambda: fit_released(
+                start, images, self.eyes[rows], bank[known], self.eyes[known], self._own_seed(name, part),
+                self.released))
+        return Verifier(bank, partial(embed, first), None if second is None else partial(embed, second))
+
+    def _originals(self, scene: Scene, part: str) -> tuple[str, Embedder, Float[np.ndarray, "r d"]]:
+        rows = scene.originals(part, self.half)
+        key = self._key(self.originals, rows.tolist())
+        if key not in self._first:
+            network = self._network(f"originals-{part}", key, self.originals, lambda: fit_originals(
+                self.cohort.images[rows], self.eyes[rows], self._own_seed("originals", part), self.originals))
+            self._first[key] = network, embed(network, self.cohort.images)
+        return key, *self._first[key]
+
+    def _network(self, name: str, key: str, schedule: Schedule, train: Callable[[], Embedder]) -> Embedder:
+        """Return a network: shipped, kept, or trained now and kept."""
+        if key in self._shipped:
+            return self._shipped[key]
+        path = None if self.folder is None else self.folder / f"{name}-seed-{self.seed}-{key}.safetensors"
+        network = Embedder(self.cohort.images.shape[1])
+        if path is not None and path.is_file():
+            tensors, _ = store.load(path, KIND)
+            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+            self.advance(f"found {name}")
+            return network.eval()
+        network = _rounded(train())
+        if path is not None:
+            store.save(path, halved(network), {
+                "kind": KIND, "data_hash": self.hash, "seed": self.seed,
+                "config": {"schedule": asdict(schedule), "name": name, "key": key},
+                "command": shlex.join(["medpriv", *sys.argv[1:]]), "metrics": {}, "curve": {}})
+        self.advance(f"trained {name}")
+        return network
+
+    def ship(self, scene: Scene, path: str | os.PathLike) -> Path:
+        """Write the originals' networks of all parts as one file of weights, which later runs on this cohort find."""
+        tensors, keys = {}, {}
+        for part in PARTS:
+            keys[part], network, _ = self._originals(scene, part)
+            tensors |= {f"{part}.{name}": tensor for name, tensor in halved(network).items()}
+        return store.save(path, tensors, {
+            "kind": SHIPPED, "data_hash": self.hash, "seed": self.seed, "metrics": {}, "curve": {},
+            "config": {"schedule": asdict(self.originals), "keys": keys, "size": int(self.cohort.images.shape[1])},
+            "command": shlex.join(["medpriv", *sys.argv[1:]])})
+
+    def _read_shipped(self) -> dict[str, Embedder]:
+        """Return the shipped networks by key where they are of this cohort; none where they are not."""
+        try:
+            path = store.shipped(SHIPPED)
+        except FileNotFoundError:
+            return {}
+        if store.read_card(path)["data_hash"] != self.hash:
+            return {}
+        tensors, card = store.load(path, SHIPPED)
+        networks = {}
+        for part, key in card["config"]["keys"].items():
+            network = Embedder(card["config"]["size"])
+            mine = {name.removeprefix(f"{part}."): value for name, value in tensors.items()
+                    if name.startswith(f"{part}.")}
+            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in mine.items()})
+            networks[key] = network.eval()
+        return networks
+
+    def _key(self, schedule: Schedule, *parts: object) -> str:
+        text = repr((self.hash, self.seed, sorted(asdict(schedule).items()), parts))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _own_seed(self, name: str, part: str) -> int:
+        digest = hashlib.sha256(f"{self.seed}/{name}/{part}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+
+def halved(network: Embedder) -> dict[str, torch.Tensor]:
+    """Return the state of a network in half precision."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+
+
+def _rounded(network: Embedder) -> Embedder:
+    """Round the weights to half precision, in place."""
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in halved(network).items()})
+    return network.eval()

@@ -1,0 +1,138 @@
+"""The attacks that only some methods allow: inversion, contributors, groups, several draws, copying, membership."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.anonymity import groups_of_equal
+from medpriv_lib.evaluation.attacks import Finding
+from medpriv_lib.evaluation.attacks.battery import Verifier
+from medpriv_lib.evaluation.attacks.contributors import linked, named_as
+from medpriv_lib.evaluation.attacks.copying import copying
+from medpriv_lib.evaluation.attacks.homogeneity import homogeneity, of_contributors
+from medpriv_lib.evaluation.attacks.identification import best_of_patient
+from medpriv_lib.evaluation.attacks.intersection import add_evidence
+from medpriv_lib.evaluation.attacks.inversion import EXACT, ROUNDING, Blurred, deblur
+from medpriv_lib.evaluation.attacks.membership import against_images, nearness
+from medpriv_lib.evaluation.attacks.scene import ALL, Scene
+from medpriv_lib.privatizers.blur import sigma_of
+from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_decoded import seeded
+
+EPOCHS, PAIRS = 4, 400  # of the network that undoes a blur; it learns little more from more
+
+
+def more(parameters: dict, scenes: Sequence[Scene], judges: Judges, verifiers: dict[str, Verifier], seed: int
+         ) -> list[Finding]:
+    """Return the findings of all further attacks that the method allows, from its first draw where one is enough.
+
+    `parameters` are those of the release. An attack that finds nothing to work on is left out.
+    """
+    scene, rng = scenes[0], np.random.default_rng(seed)
+    attacks: list[Callable[[], Finding]] = []
+    if parameters.get("kernel", 1) > 1 and judges.identity is not None:
+        attacks += [lambda: inverted(scene, parameters["kernel"], judges, seeded(seed, "inversion")),
+                    lambda: inverted(scene, parameters["kernel"], judges, None)]
+    if judges.identity is not None:
+        attacks.append(lambda: several(scenes, judges))
+    if scene.contributors.shape[1]:
+        attacks += _of_contributors(scene, judges, verifiers[ALL], rng)
+    if len(np.unique(groups := groups_of_equal(scene.released))) < len(groups):
+        labels = scene.cohort.diseased[scene.source]
+        attacks.append(lambda: homogeneity(groups, scene.patient, labels, rng))
+    found = []
+    for attack in attacks:
+        try:
+            found.append(attack())
+        except ValueError:  # nobody to attack in this way: no contributor apart, one draw, no patient of both kinds
+            continue
+    return found
+
+
+def inverted(scene: Scene, kernel: int, judges: Judges, generator: torch.Generator | None) -> Finding:
+    """Undo a blur; with a `generator` from the released grey levels, without one as if they had not been rounded."""
+    weights = cv2.getGaussianKernel(kernel, sigma_of(kernel), cv2.CV_64F)[:, 0]
+    originals, known = scene.cohort.images[scene.source], scene.cohort.images[scene.known_source[:PAIRS]]
+
+    def name(images: np.ndarray) -> np.ndarray:
+        return logits(judges.identity, images).argmax(1).numpy()
+
+    if generator is not None:
+        blurred = Blurred(scene.released, weights, ROUNDING, known, scene.known[:PAIRS])
+        return deblur(blurred, originals, scene.patient, name, generator, EPOCHS)
+    blurred = Blurred(exactly(originals, kernel), weights, EXACT, known, exactly(known, kernel))
+    return replace(deblur(blurred, originals, scene.patient, name), attack="inversion before rounding")
+
+
+def exactly(images: np.ndarray, kernel: int) -> np.ndarray:
+    """Return blurred images in float64, not rounded."""
+    sigma = sigma_of(kernel)
+    return np.stack([cv2.GaussianBlur(image.astype(np.float64), (kernel, kernel), sigma, sigmaY=sigma,
+                                      borderType=cv2.BORDER_REFLECT_101) for image in images])
+
+
+def several(scenes: Sequence[Scene], judges: Judges) -> Finding:
+    """Add up what the recogniser of originals says of several draws. Raises `ValueError` for a single draw."""
+    if len(scenes) < 2:
+        raise ValueError("one release alone has nothing to be intersected with")
+    scores = [torch.log_softmax(logits(judges.identity, scene.released), dim=1).numpy() for scene in scenes]
+    return add_evidence(np.stack(scores), scenes[0].patient)
+
+
+def _of_contributors(scene: Scene, judges: Judges, verifier: Verifier, rng: np.random.Generator
+                     ) -> list[Callable[[], Finding]]:
+    """Return the attacks against those whose images or identities went in, and those on the training images."""
+    cohort = scene.cohort
+    train, others = cohort.of("train"), np.setdiff1d(np.arange(len(cohort)), scene.source)
+    has_label = labels_of(train)
+    shown = cohort.diseased[scene.source]
+    attacks = [lambda: linked(contributor_likeness(scene, verifier, others), scene.contributors, scene.patient,
+                              has_label[:, _label_of(scene.contributors, has_label)].T, rng),
+               lambda: of_contributors(scene.contributors, shown, has_label),
+               lambda: copying(scene.released, scene.contributors, train, cohort.take(scene.source)),
+               lambda: copying(scene.released, scene.contributors, train, cohort.take(scene.source), verifier.original,
+                               "the verifier's embedding"),
+               lambda: trained_on(scene, verifier, rng)]
+    if judges.identity is not None:
+        attacks.append(lambda: named_as(logits(judges.identity, scene.released).argmax(1).numpy(), scene.contributors,
+                                        scene.patient, cohort.patients))
+    return attacks
+
+
+def contributor_likeness(scene: Scene, verifier: Verifier, others: np.ndarray) -> np.ndarray:
+    """Return how like each released image is to each patient's originals (N, P), seen by the tower of originals."""
+    likeness = verifier.original(scene.released) @ verifier.bank[others].T
+    return best_of_patient(likeness, scene.cohort.patient[others], scene.cohort.patients)
+
+
+def labels_of(cohort: Cohort) -> np.ndarray:
+    """Return whether each patient has images without and with the disease: bool (P, 2)."""
+    has_label = np.zeros((cohort.patients, 2), dtype=bool)
+    has_label[cohort.patient, cohort.diseased.astype(int)] = True
+    return has_label
+
+
+def trained_on(scene: Scene, verifier: Verifier, rng: np.random.Generator) -> Finding:
+    """Tell a patient's training images from the validation images: the tower has seen both, the method only the first.
+
+    Raises `ValueError` where no patient has both.
+    """
+    cohort = scene.cohort
+    train, val = np.flatnonzero(cohort.split == "train"), np.flatnonzero(cohort.split == "val")
+    if len(val) == 0:
+        raise ValueError("without validation images there is nothing that the method has not seen")
+    shown = verifier.original(scene.released)
+    scores = [nearness(verifier.bank[rows].astype(np.float64), shown.astype(np.float64)) for rows in (train, val)]
+    return against_images(scores[0], cohort.patient[train], scores[1], cohort.patient[val], rng)
+
+
+def _label_of(contributors: np.ndarray, has_label: np.ndarray) -> np.ndarray:
+    """Return the label (0, 1) that most of each image's contributors have."""
+    there = contributors >= 0
+    share = has_label[np.where(there, contributors, 0), 1] / has_label[np.where(there, contributors, 0)].sum(axis=2)
+    return (np.where(there, share, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1) > 0.5).astype(int)
