@@ -25,12 +25,18 @@ pages: $(READY)
 	@rm -rf _build/html _build/.doctrees _build/jupyter_execute
 	$(BIN)/jupyter-book build . -W -n --keep-going
 
+# These run whole chapters: each in a process of its own, one thread each, and on the instructions of an older processor.
+# The book has run the same chapters with neither, and a test compares the two.
+SPLIT := tests/book/test_answers.py tests/book/test_stored_outputs.py
+ONE := OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=AVX2
+
 test: $(READY)
 	$(MAKE) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
 	$(MAKE) pages
-	$(BIN)/python -m pytest tests/book
-	$(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
+	$(BIN)/python -m pytest tests/book $(SPLIT:%=--ignore %)
+	$(ONE) $(BIN)/python -m pytest $(SPLIT) -n $(WORKERS) --dist worksteal
+	$(ONE) $(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -55,6 +61,11 @@ lock: $(READY)
 
 clean:
 	rm -rf $(VENV) _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+# One notebook, alone in an empty folder, with the versions that Colab has. Installs into a temporary folder.
+.PHONY: test-colab
+test-colab: $(READY)
+	$(BIN)/python tests/book/colab.py $(NOTEBOOK)
 
 # Follows every external link; needs the network, runs weekly.
 .PHONY: links

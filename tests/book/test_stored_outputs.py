@@ -1,0 +1,61 @@
+"""The outputs stored in the notebooks mean something: a changed library makes the comparison fail.
+
+That they also hold with another number of threads and on another processor is shown elsewhere: `make test` compares
+them under one thread and AVX2, and the test here compares them with what the book's build computed without either.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mutate
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = {path.name[:2]: path for path in sorted((ROOT / "chapters").glob("[0-9][0-9]-*.ipynb"))}
+COMPARED = "nbval-check-output"
+
+
+def compare(notebook: Path, python_path: Path) -> str:
+    """Return what nbval says of a chapter when the library comes from `python_path`."""
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", notebook]
+    result = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(python_path)}, text=True,
+                            capture_output=True, timeout=600)
+    assert result.returncode in (0, 1), result.stdout[-2000:] + result.stderr[-2000:]
+    return result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", mutate.MUTATIONS, ids=[mutation.file for mutation in mutate.MUTATIONS])
+def test_a_changed_library_is_noticed(mutation, tmp_path):
+    if mutation.chapter not in CHAPTERS:
+        pytest.skip(f"there is no chapter {mutation.chapter} yet")
+    said = compare(CHAPTERS[mutation.chapter], mutate.mutated(mutation, tmp_path))
+    assert "Cell outputs differ" in said, said[-3000:]
+
+
+def test_a_mutation_must_apply(tmp_path):
+    with pytest.raises(ValueError, match="0 times, not once"):
+        mutate.mutated(mutate.Mutation("03", "privatizers/blur.py", "no such line", ""), tmp_path)
+
+
+def text_outputs(cell: dict) -> str:
+    """Return what a cell printed and showed as text."""
+    parts = []
+    for output in cell["outputs"]:
+        parts.append("".join(output.get("text", "")) if output.get("name") != "stderr" else "")
+        parts.append("".join(output.get("data", {}).get("text/plain", "")))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS.values(), ids=[path.stem for path in CHAPTERS.values()])
+def test_the_book_shows_what_is_stored(book, notebook):
+    executed = book.parent / "jupyter_execute" / "chapters" / notebook.name
+    shown = json.loads(executed.read_text(encoding="utf-8"))["cells"]
+    stored = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    compared = [i for i, cell in enumerate(stored) if COMPARED in cell["metadata"].get("tags", [])]
+    assert compared
+    for i in compared:
+        assert text_outputs(shown[i]) == text_outputs(stored[i]), f"cell {i} of {notebook.name}"
