@@ -15,8 +15,7 @@ STYLE = """
 .stepper .stepper-title{font-weight:650}
 .stepper img{display:block;width:100%;height:auto;margin:.4rem 0;padding:0;background:#fff;border-radius:.4rem}
 .stepper img.stepper-small{image-rendering:pixelated}
-.stepper .stepper-control{display:grid;gap:.7rem;align-items:center;min-height:2.75rem;max-width:36rem;
-grid-template-columns:minmax(5.5rem,max-content) minmax(6rem,1fr) minmax(3.5rem,max-content)}
+.stepper .stepper-control{display:grid;gap:.7rem;align-items:center;min-height:2.75rem;max-width:36rem}
 .stepper input[type=range]{width:100%;min-width:0;height:2rem;margin:0;accent-color:#0f766e;cursor:pointer;
 touch-action:pan-y}
 .stepper input[type=range]:focus-visible{outline:2px solid currentColor;outline-offset:2px}
@@ -55,7 +54,10 @@ def page(name: str, title: str, controls: dict[str, Sequence[str]], pictures: Se
     (`data:` addresses) and `captions` run through all combinations, the last control fastest. `size` is the pictures'
     (width, height) in pixels, `shown_width` how wide they are shown at most, in CSS pixels.
     """
-    sliders = "".join(_slider(f"{name}-{i}", label, levels) for i, (label, levels) in enumerate(controls.items()))
+    # fixed columns: a slider that changes its width with the level's name would run away under the finger
+    label, level = max(map(len, controls)), max(len(text) for levels in controls.values() for text in levels)
+    columns = f"grid-template-columns:min({label + 1}ch,30%) minmax(0,1fr) min({level + 2}ch,38%)"
+    sliders = "".join(_slider(f"{name}-{i}", *control, columns) for i, control in enumerate(controls.items()))
     small = ' class="stepper-small"' if shown_width > size[0] else ""
     said = "slider needs" if len(controls) == 1 else "sliders need"
     script = SCRIPT.replace("ID", _js(name), 1).replace("MORE", _js(list(pictures[1:])), 1)
@@ -71,8 +73,8 @@ def page(name: str, title: str, controls: dict[str, Sequence[str]], pictures: Se
         f"run the cell.</p><script>{script}</script></figure>")
 
 
-def _slider(name: str, label: str, levels: Sequence[str]) -> str:
-    return (f'<div class="stepper-control"><label for="{name}">{html.escape(label)}</label>'
+def _slider(name: str, label: str, levels: Sequence[str], columns: str) -> str:
+    return (f'<div class="stepper-control" style="{columns}"><label for="{name}">{html.escape(label)}</label>'
             f'<input id="{name}" type="range" min="0" max="{len(levels) - 1}" step="1" value="0" autocomplete="off" '
             f'aria-valuetext="{html.escape(levels[0])}" data-labels="{html.escape(json.dumps(list(levels)))}">'
             f'<output for="{name}">{html.escape(levels[0])}</output></div>')
