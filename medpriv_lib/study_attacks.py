@@ -111,7 +111,7 @@ def attack_method(row: Method, cohort: Cohort, judges: Judges, releases: Release
         if seed == plan.seeds[0]:
             first = verifiers
     found = [averaged(each) for each in zip(*per_seed[0], strict=True)]
-    found += more(drawn[0].parameters, scenes, judges, first, plan.seed)
+    found += more(drawn[0].parameters, scenes, judges.identity, first, plan.seed)
     result |= summary(found, scenes[0]) | {"spread": _spread(per_seed)}
     if plan.scratch and (row.experiment, row.set) in SCRATCH:
         attackers = Attackers(cohort, kept, plan.seeds[0], scratch=True)

@@ -20,28 +20,29 @@ from medpriv_lib.evaluation.attacks.inversion import EXACT, ROUNDING, Blurred, d
 from medpriv_lib.evaluation.attacks.membership import against_images, nearness
 from medpriv_lib.evaluation.attacks.scene import ALL, Scene
 from medpriv_lib.privatizers.blur import sigma_of
-from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.study_decoded import seeded
 
 EPOCHS, PAIRS = 4, 400  # of the network that undoes a blur; it learns little more from more
 
 
-def more(parameters: dict, scenes: Sequence[Scene], judges: Judges, verifiers: dict[str, Verifier], seed: int
-         ) -> list[Finding]:
+def more(parameters: dict, scenes: Sequence[Scene], identity: Recogniser | None, verifiers: dict[str, Verifier],
+         seed: int) -> list[Finding]:
     """Return the findings of all further attacks that the method allows, from its first draw where one is enough.
 
-    `parameters` are those of the release. An attack that finds nothing to work on is left out.
+    `parameters` are those of the release; `identity` is a recogniser of the patients' originals, or None. An attack
+    that finds nothing to work on is left out.
     """
     scene, rng = scenes[0], np.random.default_rng(seed)
     attacks: list[Callable[[], Finding]] = []
-    if parameters.get("kernel", 1) > 1 and judges.identity is not None:
-        attacks += [lambda: inverted(scene, parameters["kernel"], judges, seeded(seed, "inversion")),
-                    lambda: inverted(scene, parameters["kernel"], judges, None)]
-    if judges.identity is not None:
-        attacks.append(lambda: several(scenes, judges))
+    if parameters.get("kernel", 1) > 1 and identity is not None:
+        attacks += [lambda: inverted(scene, parameters["kernel"], identity, seeded(seed, "inversion")),
+                    lambda: inverted(scene, parameters["kernel"], identity, None)]
+    if identity is not None:
+        attacks.append(lambda: several(scenes, identity))
     if scene.contributors.shape[1]:
-        attacks += _of_contributors(scene, judges, verifiers[ALL], rng)
+        attacks += _of_contributors(scene, identity, verifiers[ALL], rng)
     if len(np.unique(groups := groups_of_equal(scene.released))) < len(groups):
         labels = scene.cohort.diseased[scene.source]
         attacks.append(lambda: homogeneity(groups, scene.patient, labels, rng))
@@ -54,13 +55,13 @@ def more(parameters: dict, scenes: Sequence[Scene], judges: Judges, verifiers: d
     return found
 
 
-def inverted(scene: Scene, kernel: int, judges: Judges, generator: torch.Generator | None) -> Finding:
+def inverted(scene: Scene, kernel: int, identity: Recogniser, generator: torch.Generator | None) -> Finding:
     """Undo a blur; with a `generator` from the released grey levels, without one as if they had not been rounded."""
     weights = cv2.getGaussianKernel(kernel, sigma_of(kernel), cv2.CV_64F)[:, 0]
     originals, known = scene.cohort.images[scene.source], scene.cohort.images[scene.known_source[:PAIRS]]
 
     def name(images: np.ndarray) -> np.ndarray:
-        return logits(judges.identity, images).argmax(1).numpy()
+        return logits(identity, images).argmax(1).numpy()
 
     if generator is not None:
         blurred = Blurred(scene.released, weights, ROUNDING, known, scene.known[:PAIRS])
@@ -76,15 +77,15 @@ def exactly(images: np.ndarray, kernel: int) -> np.ndarray:
                                       borderType=cv2.BORDER_REFLECT_101) for image in images])
 
 
-def several(scenes: Sequence[Scene], judges: Judges) -> Finding:
+def several(scenes: Sequence[Scene], identity: Recogniser) -> Finding:
     """Add up what the recogniser of originals says of several draws. Raises `ValueError` for a single draw."""
     if len(scenes) < 2:
         raise ValueError("one release alone has nothing to be intersected with")
-    scores = [torch.log_softmax(logits(judges.identity, scene.released), dim=1).numpy() for scene in scenes]
+    scores = [torch.log_softmax(logits(identity, scene.released), dim=1).numpy() for scene in scenes]
     return add_evidence(np.stack(scores), scenes[0].patient)
 
 
-def _of_contributors(scene: Scene, judges: Judges, verifier: Verifier, rng: np.random.Generator
+def _of_contributors(scene: Scene, identity: Recogniser | None, verifier: Verifier, rng: np.random.Generator
                      ) -> list[Callable[[], Finding]]:
     """Return the attacks against those whose images or identities went in, and those on the training images."""
     cohort = scene.cohort
@@ -98,8 +99,8 @@ def _of_contributors(scene: Scene, judges: Judges, verifier: Verifier, rng: np.r
                lambda: copying(scene.released, scene.contributors, train, cohort.take(scene.source), verifier.original,
                                "the verifier's embedding"),
                lambda: trained_on(scene, verifier, rng)]
-    if judges.identity is not None:
-        attacks.append(lambda: named_as(logits(judges.identity, scene.released).argmax(1).numpy(), scene.contributors,
+    if identity is not None:
+        attacks.append(lambda: named_as(logits(identity, scene.released).argmax(1).numpy(), scene.contributors,
                                         scene.patient, cohort.patients))
     return attacks
 

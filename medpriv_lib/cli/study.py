@@ -3,6 +3,8 @@
 Examples:
   medpriv study                                  the shipped weights on the shipped cohort, 4 minutes on 2 cores
   medpriv study --out results/                   also table.csv, table.json and the figures
+  medpriv study --attacks --out results/         also attackers that were trained on the releases: attacks.json and the
+                                                 best attack of every row; half an hour, goes on where it was stopped
   medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was stopped
   medpriv study --cohort my.npz --out runs/ --scale small
                                                  one's own cohort: trains, unless --weights names trained ones
@@ -22,21 +24,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", action="store_true", help="train everything from scratch")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="with --train: this many trainings")
     parser.add_argument("--seed", type=int, default=0, help="of the draws, and of the first training (default 0)")
+    parser.add_argument("--attacks", action="store_true", help="also attack every release; needs --out")
+    parser.add_argument("--attackers", type=int, default=1, metavar="N", help="seeds of the attackers (default 1)")
+    parser.add_argument("--only", action="append", metavar="METHOD/SET", help="attack this row only; may be repeated")
     add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     from medpriv_lib.cohort import Cohort
+    from medpriv_lib.evaluation.attacks.columns import render_attacks
     from medpriv_lib.evaluation.table import render
     from medpriv_lib.explanation.columns import render_explanations
     from medpriv_lib.study import run_study
     budget = budget_of(args)
+    if args.attacks and args.out is None:
+        raise ValueError("attackers need a folder that keeps what is finished; name one with --out")
+    if (args.only or args.attackers != 1) and not args.attacks:
+        raise ValueError("--only and --attackers belong to --attacks")
+    if args.attackers < 1:
+        raise ValueError(f"--attackers must be at least 1, not {args.attackers}")
     out = None if args.out is None else require_parent(args.out)
     cohort = None if args.cohort is None else Cohort.load(args.cohort)
     study = run_study(cohort, args.weights, out, args.draws, args.seed, args.train, args.seeds, budget, args.device)
-    say(render(study.rows))
-    if more := render_explanations(study.rows):
-        say("\n" + more)
+    rows = study.rows if out is None else _attacked(args, study, cohort, out)
+    say(render(rows))
+    for more in (render_explanations(rows), render_attacks(rows)):
+        if more:
+            say("\n" + more)
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")
+
+
+def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
+    """Attack the releases where that is asked for, and return the rows with what attackers found, now or earlier."""
+    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.evaluation.table import write_table
+    from medpriv_lib.study_attacks import Plan, join, read_attacks, run_attacks
+    from medpriv_lib.study_weights import load_weights
+    cards = study.provenance.get("weights")
+    if args.attacks:
+        cohort = default_cohort() if cohort is None else cohort
+        trained = args.train or (args.cohort is not None and args.weights is None)
+        weights = out / f"seed-{args.seed}" / "weights" if trained else args.weights
+        judges, vgan, cards = load_weights(weights, cohort, "cpu")
+        only = None if args.only is None else tuple(tuple(name.split("/", 1)) for name in args.only)
+        if only and any(len(name) != 2 for name in only):
+            raise ValueError('--only needs METHOD/SET, such as "blur/kernel 9"')
+        plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
+        run_attacks(cohort, judges, vgan, out, plan, cards)
+    content = read_attacks(out)
+    if content is None:
+        return study.rows
+    rows = join(study.rows, content, cards, study.provenance["data_hash"])
+    write_table(rows, out, study.provenance)
+    if args.attacks:
+        from medpriv_lib.figures_attacks import write_attack_figures
+        write_attack_figures(rows, content, out)
+    return rows

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from medpriv_lib.evaluation.attacks import columns as attacks
 from medpriv_lib.evaluation.scores import RATES
 from medpriv_lib.explanation import columns as explanation
 from medpriv_lib.files import atomic_write
@@ -18,8 +19,9 @@ COUNTS = ("n", "draws", "test_patients")
 OWN_RATES = ("other_contributor_accuracy", "glaucoma_accuracy_unseen", "glaucoma_f1_unseen", "own_patient_rate",
              "contributor_seen_rate", "majority_rate", "chance_identity")
 SPREADS = tuple(f"{rate}_{what}" for rate in RATES for what in ("std", "low", "high"))
-COLUMNS = NAMES + PAPER_RATES + OWN_RATES + COUNTS + SPREADS + explanation.COLUMNS + ("labels", "note")
-TEXT = NAMES + ("labels", "note")
+COLUMNS = (NAMES + PAPER_RATES + OWN_RATES + COUNTS + SPREADS + explanation.COLUMNS + attacks.COLUMNS
+           + ("labels", "note"))
+TEXT = NAMES + (attacks.BEST, "labels", "note")
 
 Row = dict[str, str | float | int | None]
 

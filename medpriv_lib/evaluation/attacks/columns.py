@@ -35,3 +35,24 @@ def columns(found: Sequence[Finding]) -> dict[str, str | float | None]:
         if measure == "rank1":
             row[BEST] = winner.attack
     return row
+
+
+def render_attacks(rows: Sequence[dict]) -> str:
+    """Return the naive and the adaptive attackers side by side as text for a terminal; nothing where none was run."""
+    rows = [row for row in rows if row["labels"] != "predicted" and row.get(RANK1) is not None]
+    if not rows:
+        return ""
+    width = max(len(str(row["set"])) for row in rows) + 3
+    lines = ["attackers".ljust(width) + f"{'naive':>8}{'best':>8}{'95 %':>16}  {'attack':<12}{'linkage':>8}"
+             f"{'95 %':>16}"]
+    for row in rows:
+        naive = "-" if row["identity_accuracy"] is None else f"{row['identity_accuracy']:.1f}"
+        lines.append(f"  {row['set']}".ljust(width) + f"{naive:>8}{row[RANK1]:>8.1f}{_range(row, RANK1):>16}  "
+                     f"{row[BEST]:<12}" + ("" if row[AUC] is None else f"{row[AUC]:>8.1f}{_range(row, AUC):>16}"))
+    return "\n".join([*lines, "", "naive: the identity judge names the source; best: the attack that names most; "
+                      "linkage: area under the curve, 50 is guessing"])
+
+
+def _range(row: dict, column: str) -> str:
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"
