@@ -1,21 +1,38 @@
-"""The picture on the landing page: a case, the decision, the similar case that explains it, and what may be shown."""
+"""What the landing page shows: the four pictures of a case, one eye through every method, the result, what ships."""
 
 import base64
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from IPython.display import HTML
 
+from medpriv_lib import weights
 from medpriv_lib.cohort import Cohort, to_tensor
 from medpriv_lib.data.default import default_cohort
+from medpriv_lib.evaluation.page import METHODS
+from medpriv_lib.evaluation.table import read_table
+from medpriv_lib.explanation.evidence import evidence_kept
+from medpriv_lib.figures_explanation import verdicts
+from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.privatizers.blur import Blur
+from medpriv_lib.privatizers.controls import RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_decoded import seeded
+from medpriv_lib.widgets import Stepper
 
 K = 6
+RESULTS = Path(__file__).resolve().parent.parent / "chapters" / "results" / "table.csv"
+SUMMED_UP = (("blur", "kernel 3"), ("blur", "kernel 9"), ("blur", "kernel 21"), ("k-same-select", "6 identities"),
+             ("pprl-vgan", "identities with the same pathology"),
+             ("pprl-vgan", "average of 6 with the same pathology"),
+             ("control", "real image, other patient, same label"), ("control", "mean image of the label"))
 
 
 @dataclass(frozen=True)
@@ -96,3 +113,79 @@ def picture() -> HTML:
              "Is that enough?"),
     ]
     return HTML(f'<div class="cases">{"".join(cards)}</div>')
+
+
+def ways(train: Cohort) -> dict:
+    """Return the methods that the moving picture steps through, by name, each fitted."""
+    vgan = PPRLVGAN.load(weights.shipped("pprl-vgan"))
+    return ({f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
+            | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in (3, 6, 12)}
+            | {"generated, identity with the same diagnosis": vgan.with_policy("same"),
+               "generated, identity with another diagnosis": vgan.with_policy("different"),
+               "six generated images averaged": Averaged(vgan, K, "same"),
+               "a stranger's photograph": RealOther().fit(train)})
+
+
+def journey() -> Stepper:
+    """Return one case as every method would show it, with what the judges and the twin say of each picture."""
+    cohort, judges = default_cohort(), Judges.load()
+    row = tell(cohort, judges).similar
+    case = cohort.take(np.array([row]))
+    twin = replace(case, images=case.twin)
+    made = {}
+    for name, method in ways(cohort.of("train")).items():
+        shown, without = (method.privatize(part, seeded(0, "journey", name)).images for part in (case, twin))
+        named = _percent(judges.identity, shown, case.patient[0])[0]
+        sick = _percent(judges.disease, shown, 1)[0]
+        made[name] = shown[0], named, sick, 100 * float(evidence_kept(shown, without, case.images, case.twin,
+                                                                      case.evidence)[0])
+    made = {"nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()}
+
+    def draw(shown_instead):
+        pair = np.hstack([case.images[0], np.full((64, 4), 255, np.uint8), made[shown_instead][0]])
+        return cv2.resize(pair, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+
+    def describe(shown_instead):
+        _, named, sick, kept = made[shown_instead]
+        return (f"Left the case, right what is shown instead: {shown_instead}. The judges: this patient {named:.0f} %, "
+                f"glaucoma {sick:.0f} %. Of the patient's own signs {kept:.0f} % are left.")
+
+    return Stepper(draw, {"shown_instead": list(made)}, describe, title="One case, twelve ways to show it")
+
+
+def result() -> HTML:
+    """Return the study's outcome in one figure: methods against requirements, from the results' table."""
+    rows = {(row["experiment"], row["set"]): row for row in read_table(RESULTS)}
+    everyone = [row for row in rows.values() if row["labels"] != "predicted" and row["experiment"] != "baseline"
+                and row["glaucoma_accuracy"] is not None]
+    perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
+    shown = [rows[name] for name in SUMMED_UP if name in rows]
+    heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in verdicts(shown[0]))
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(METHODS[row["experiment"]])}: {html.escape(row["set"])}</th>'
+        + "".join(_cell(text, met) for text, met in verdicts(row).values()) + "</tr>" for row in shown)
+    count = "None" if perfect == 0 else str(perfect)
+    caption = (f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. Cross and orange: "
+               "not met; the lines between are drawn in the comparison.")
+    return HTML('<div class="scroll" tabindex="0" role="region" aria-label="methods against requirements">'
+                f'<table class="numbers"><caption>{caption}</caption><thead><tr><th></th>{heads}</tr></thead>'
+                f"<tbody>{body}</tbody></table></div>")
+
+
+def _cell(text: str, met: bool | None) -> str:
+    colour = {None: "transparent", True: "rgba(15, 118, 110, .16)", False: "rgba(234, 120, 30, .26)"}[met]
+    sign = {None: "", True: "", False: "\u2717 "}[met]
+    return f'<td style="background:{colour};text-align:center">{sign}{html.escape(text)}</td>'
+
+
+def shipped_table() -> HTML:
+    """Return what trained networks ship, from their cards: command, seed, cohort, checksum."""
+    rows = []
+    for path in sorted(weights.FOLDER.glob("*.safetensors")):
+        card = weights.read_card(path)
+        cells = (path.name, f"{path.stat().st_size / 1e6:.1f} MB", card["command"], str(card["seed"]),
+                 card["data_hash"], card["sha256"][:16])
+        rows.append("<tr>" + "".join(f"<td><code>{html.escape(cell)}</code></td>" for cell in cells) + "</tr>")
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("file", "size", "command", "seed", "cohort", "SHA-256"))
+    return HTML('<div class="scroll" tabindex="0" role="region" aria-label="weights that ship"><table class="numbers">'
+                f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
