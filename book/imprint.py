@@ -60,14 +60,22 @@ def drop_thebe(app, pagename, templatename, context, doctree) -> None:
         context[key] = [file for file in context.get(key, []) if not _is_thebe(file)]
 
 
+def offer_colab_for_notebooks_only(app, pagename, templatename, context, doctree) -> None:
+    """Take the launch button off pages that are no .ipynb file: Colab cannot open those."""
+    if not str(app.env.doc2path(pagename)).endswith(".ipynb"):
+        buttons = context.get("header_buttons", [])
+        context["header_buttons"] = [button for button in buttons if button.get("label") != "launch-buttons"]
+
+
 def _is_thebe(file) -> bool:
     body = (getattr(file, "attributes", None) or {}).get("body") or ""
     return "thebe" in str(getattr(file, "filename", file)).lower() or "thebe" in body.lower()
 
 
 def setup(app) -> dict:
-    """Connect both to Sphinx; tell the kernels that no live widget will be seen, so that none is stored in a page."""
+    """Connect all to Sphinx; tell the kernels that no live widget will be seen, so that none is stored in a page."""
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
     app.connect("html-page-context", drop_thebe, priority=999)
+    app.connect("html-page-context", offer_colab_for_notebooks_only, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -138,8 +138,8 @@ def record(path: Path) -> int:
 
 def repository() -> tuple[str, str]:
     """Return the one setting, the repository's URL and branch, from _config.yml."""
-    setting = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["repository"]
-    return setting["url"], setting["branch"]
+    setting = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["sphinx"]["config"]["html_theme_options"]
+    return setting["repository_url"], setting["repository_branch"]
 
 
 def set_repository(url: str, branch: str, notebooks: list[Path]) -> None:
@@ -151,7 +151,7 @@ def set_repository(url: str, branch: str, notebooks: list[Path]) -> None:
     if not URL.fullmatch(url) or not re.fullmatch(r"[\w./-]+", branch):
         raise ValueError(f"{url!r} with branch {branch!r}: Colab needs https://github.com/OWNER/NAME and a branch")
     config = CONFIG.read_text(encoding="utf-8")
-    config = _replace_one(config, r"(^repository:\n  url: ).*(\n  branch: ).*$", rf"\g<1>{url}\g<2>{branch}")
+    config = _replace_one(config, r"(^ +repository_url: ).*(\n +repository_branch: ).*$", rf"\g<1>{url}\g<2>{branch}")
     setup = _replace_one(SETUP.read_text(encoding="utf-8"), r"^REPOSITORY, BRANCH = .*$", setting_line(url, branch))
     CONFIG.write_text(config, encoding="utf-8")
     SETUP.write_text(setup, encoding="utf-8")

@@ -3,11 +3,14 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import notebooks
 import pytest
 
 VIEWS = {"wide": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (375, 812, "light")}
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "_build" / "screenshots"  # for people to look at
 PAGE_LIMIT = 1_500_000
 ASSET_LIMIT = 4_000_000
 
@@ -47,6 +50,7 @@ class Links(HTMLParser):
 @pytest.mark.parametrize("view", VIEWS)
 def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, address, names, view):
     problems = []
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for name in [*names, "index.html", "search.html"]:
         reading = Reading(browser, address, name, view)
         page = reading.page
@@ -57,6 +61,7 @@ def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, ad
         problems += [f"{name}: {over} px wider than the screen"] if over > 0 else []
         bare = page.evaluate("[...document.images].filter(i => !i.alt.trim()).map(i => i.src.slice(0, 60))")
         problems += [f"{name}: no alt text: {src}" for src in bare]
+        page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-').removesuffix('.html')}-{view}.png", full_page=True)
         page.close()
     assert not problems, "\n".join(problems)
 
@@ -88,6 +93,26 @@ def test_search_finds_the_table(browser, address):
     reading.page.close()
     assert any("comparison" in text.lower() for text in found), found
     assert not reading.errors
+
+
+def test_search_finds_k_same(browser, address, names):
+    reading = Reading(browser, address, "search.html?q=K-Same", "wide")
+    reading.page.wait_for_selector("ul.search li a", timeout=15_000)
+    found = reading.page.locator("ul.search li a").all_inner_texts()
+    reading.page.close()
+    if any("k-same" in name for name in names):
+        assert any("K-Same" in text for text in found), found
+    assert found
+
+
+def test_notebooks_open_in_colab_from_the_one_repository(book, names):
+    url, branch = notebooks.repository()
+    start = f"https://colab.research.google.com/{url.removeprefix('https://').replace('.com', '', 1)}/blob/{branch}/"
+    for name in names:
+        source = name.removesuffix(".html") + ".ipynb"
+        links = re.findall(r'href="(https://colab[^"]+)"', (book / name).read_text(encoding="utf-8"))
+        wanted = {start + source} if (SCREENSHOTS.parents[1] / source).is_file() else set()
+        assert set(links) == wanted, name
 
 
 def test_internal_links_resolve(book):
