@@ -260,6 +260,23 @@ def test_contributors_who_show_are_named_and_linked():
     assert seen.measures["rank1"] > 0.95
 
 
+def test_linking_contributors_equals_the_slow_twin():
+    rng = np.random.default_rng(26)
+    source = rng.integers(0, 9, 12)
+    table = np.array([rng.choice(9, 3, replace=False) for _ in source])
+    table[::3, 2] = -1
+    likeness, alike = rng.integers(0, 4, (12, 9)).astype(float), rng.random((12, 9)) < 0.8
+    wins = []
+    for row, one in enumerate(source):
+        inside = set(table[row].tolist()) - {-1}
+        strangers = [p for p in range(9) if p not in inside and p != one and alike[row, p]]
+        for p in inside - {one}:
+            if strangers:
+                mine = likeness[row, p]
+                wins.append(np.mean([(mine > likeness[row, q]) + 0.5 * (mine == likeness[row, q]) for q in strangers]))
+    assert linked(likeness, table, source, alike, rng).measures["linkage_auc"] == pytest.approx(np.mean(wins))
+
+
 def test_the_source_is_no_contributor_and_pads_are_nobody():
     used = others(np.array([[1, 2, -1], [0, 1, 2]]), np.array([1, 0]), 4)
     assert used.tolist() == [[False, False, True, False], [False, True, True, False]]

@@ -176,7 +176,8 @@ def deblur(blurred: Blurred, originals: UInt8[np.ndarray, "n h w"], patient: Int
     intervals = {key: mean_interval(hit, patient) for key, hit in hits.items()} | {
         "rank1": mean_interval(hits[best], patient)}
     return Finding("inversion", knowledge_of(deblur), measures, intervals, n=len(patient),
-                   patients=len(np.unique(patient)), per_patient=shares(hits[best], patient), note=f"best: {best}")
+                   patients=len(np.unique(patient)), per_patient=shares(hits[best], patient), note=f"best: {best}",
+                   hits=hits[best].astype(np.float64), probe=np.arange(len(patient)))
 
 
 def subtract_known(mean: np.ndarray, known: UInt8[np.ndarray, "n m h w"]) -> Float[np.ndarray, "n h w"]:
