@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 import torch  # noqa: E402
 
 from medpriv_lib.cohort import Cohort  # noqa: E402
-from medpriv_lib.privatizers import vgan_training  # noqa: E402
+from medpriv_lib.privatizers import vgan_training, vgan_validation  # noqa: E402
 from medpriv_lib.privatizers.augment import Augmentation  # noqa: E402
 from medpriv_lib.privatizers.vgan_networks import Architecture  # noqa: E402
 from medpriv_lib.recognition import train as recognition  # noqa: E402
@@ -89,7 +89,7 @@ def fit(cohort: Cohort, architecture: Architecture, training: vgan_training.Trai
     if main_process:  # the others never measure; they wait
         judges = [judge(cohort, target, folder, options.seed + 1, options.judge_epochs)
                   for target in ("identity", "disease")]
-        validate = vgan_training.validation(train, cohort.of("val"), *judges)
+        validate = vgan_validation.validation(train, cohort.of("val"), *judges)
         print(f"judges ready after {time.monotonic() - started:.0f} s", flush=True)
 
     last = {"round": 0, "seconds": 0.0}
@@ -104,7 +104,7 @@ def fit(cohort: Cohort, architecture: Architecture, training: vgan_training.Trai
     if main_process:
         command = "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
         path = Path(options.out) / "pprl-vgan"
-        vgan_training.write_weights(path, trainer, train, cohort, command)
+        vgan_validation.write_weights(path, trainer, train, cohort, command)
         print(f"{path}.safetensors: written", flush=True)
     return 0
 

@@ -17,7 +17,9 @@ from medpriv_lib.cohort import Cohort
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan_networks import Architecture
-from medpriv_lib.privatizers.vgan_training import Training, train, validation
+from medpriv_lib.privatizers.vgan_settings import Training
+from medpriv_lib.privatizers.vgan_training import train
+from medpriv_lib.privatizers.vgan_validation import validation
 from medpriv_lib.recognition.judges import Judges, fit_judges
 from medpriv_lib.recognition.train import logits
 
@@ -52,7 +54,8 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
     folder = Path(folder)
     for split in ("train", "val"):
         cohort.of(split)
-    config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed, warmup=budget.rounds // 8)
+    config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed, warmup=min(400, budget.rounds // 8),
+                      reconstruction=min(700, budget.rounds // 2))
     architecture = Architecture(cohort.patients, cohort.images.shape[1])
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["medpriv", *sys.argv[1:]])

@@ -11,7 +11,7 @@ from medpriv_lib.cohort import Cohort, to_tensor, to_uint8
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN, discriminator_loss, divergence, generator_loss
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.privatizers.replacement import Pools
-from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Encoder, Generator
+from medpriv_lib.privatizers.vgan_networks import UPSAMPLING, Architecture, Discriminator, Encoder, Generator
 
 SMALL = {"latent": 8, "encoder": (4, 4, 8, 8), "decoder": (8, 8, 4, 4), "discriminator": (4, 4, 8, 8)}
 
@@ -110,7 +110,7 @@ def test_divergence_agrees_with_torch_distributions_and_vanishes_at_the_prior():
 
 
 @pytest.mark.parametrize("kernel", [4, 5, 8])
-@pytest.mark.parametrize("upsampling", ["transposed", "resize-conv", "pixel-shuffle"])
+@pytest.mark.parametrize("upsampling", UPSAMPLING)
 def test_shapes_for_every_kernel_and_upsampling(kernel, upsampling):
     a = Architecture(3, 32, kernel=kernel, decoder_kernel=None, upsampling=upsampling, **SMALL)
     images, c = torch.zeros(2, 1, 32, 32), torch.tensor([0, 2])
@@ -121,12 +121,30 @@ def test_shapes_for_every_kernel_and_upsampling(kernel, upsampling):
     assert [tuple(head.shape) for head in Discriminator(a)(images)] == [(2,), (2, 3), (2, 2)]
 
 
+@pytest.mark.parametrize("refine", [0, 3])
+def test_sketches_of_all_stages_add_up_to_the_image(refine):
+    a = Architecture(3, 32, upsampling="bilinear-conv", skip=True, refine=refine, **SMALL)
+    decoder = Generator(a).decoder.eval()
+    z, c = torch.randn(2, a.latent), torch.tensor([0, 2])
+    with torch.no_grad():
+        grid = decoder.dense(torch.cat([z, torch.eye(3)[c]], dim=1)).relu().unflatten(1, (-1, 2, 2))
+        total = torch.zeros(2, 1, 32, 32)
+        for i, sketch in enumerate(decoder.sketches):  # the slow twin enlarges every sketch to the end by itself
+            grid = decoder.layers[3 * i:3 * i + 3](grid)
+            part = sketch(grid)
+            while part.shape[-1] < 32:
+                part = torch.nn.functional.interpolate(part, scale_factor=2, mode="bilinear")
+            total += part
+        total += decoder.layers[9:](grid)
+        assert torch.allclose(decoder(z, c), total.tanh(), atol=1e-5)
+
+
 def test_the_papers_widths_by_default():
     sizes = {name: tuple(p.shape) for name, p in Generator(Architecture(115)).named_parameters() if p.dim() == 4}
     assert [shape[0] for name, shape in sizes.items() if name.startswith("encoder")] == [32, 64, 128, 256]
     assert {shape[2:] for name, shape in sizes.items() if name.startswith("encoder")} == {(5, 5)}
     assert {shape[2:] for name, shape in sizes.items() if name.startswith("decoder")} == {(3, 3)}
-    sizes = [p.shape for p in Generator(Architecture(115, decoder_kernel=None)).parameters() if p.dim() == 4]
+    sizes = [p.shape for p in Generator(Architecture(115, decoder_kernel=None, refine=0, skip=False)).parameters() if p.dim() == 4]
     assert {tuple(shape[2:]) for shape in sizes} == {(5, 5)}
 
 

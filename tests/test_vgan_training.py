@@ -20,7 +20,8 @@ from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan_checkpoint import NAME, read_checkpoint
 from medpriv_lib.privatizers.vgan_networks import Architecture
-from medpriv_lib.privatizers.vgan_training import Trainer, Training, fit_generator, train, validation
+from medpriv_lib.privatizers.vgan_training import Trainer, Training, fit_generator, train
+from medpriv_lib.privatizers.vgan_validation import validation
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = {"latent": 8, "encoder": (8, 8, 8, 16), "decoder": (8, 16, 8, 8), "discriminator": (8, 8, 8, 16)}
@@ -60,7 +61,7 @@ def assert_same(one, other):
     assert different == []
 
 
-CONFIG = Training(rounds=6, batch=8, warmup=3, seed=5, validate_every=2, precision="no")
+CONFIG = Training(rounds=6, batch=8, warmup=3, reconstruction=2, r1_every=2, seed=5, validate_every=2, precision="no")
 
 
 # --- a round ---------------------------------------------------------------------------------------------------------
@@ -136,6 +137,18 @@ def test_warming_up_teaches_the_discriminator_who_is_who():
     assert (task.argmax(1).numpy() == cohort.diseased).mean() >= 0.9
 
 
+def test_reconstruction_teaches_the_generator_to_show_each_image_as_its_own_patient():
+    """Against the spread of the images around their mean, which a generator that knows nothing cannot beat."""
+    cohort = make_cohort().of("train")
+    config = dataclasses.replace(CONFIG, warmup=0, reconstruction=200, rounds=0)
+    trainer = train(cohort, small(cohort), config)
+    images = to_tensor(cohort.images)
+    with torch.no_grad():
+        shown, _, _ = trainer.bare_generator(images, torch.from_numpy(cohort.patient), torch.zeros(len(images), 8))
+    ignorant = (images - images.mean(dim=0)).abs().mean()
+    assert float((shown - images).abs().mean()) < 0.5 * float(ignorant)
+
+
 def test_on_four_grey_levels_it_learns_to_replace_the_identity():
     """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of chance .25 reach .6
     by luck less than once in 10,000; the training is seeded."""
@@ -154,9 +167,55 @@ def test_on_four_grey_levels_it_learns_to_replace_the_identity():
 # --- augmentation ----------------------------------------------------------------------------------------------------
 
 
+def test_the_slope_penalty_is_the_mean_squared_gradient_of_the_logit_at_real_images():
+    cohort = make_cohort().of("train")
+    trainer = Trainer(cohort, small(cohort), Training(batch=4, precision="no", augmentation=None))
+    trainer.bare_discriminator.eval()  # without dropout both sides see the same network
+    images = trainer.images[:3]
+    step, steepness = 1e-2, 0.0
+    for image in images.double():  # the slow twin: finite differences, pixel by pixel, in double precision
+        network = trainer.bare_discriminator.double()
+        for pixel in range(image.numel()):
+            shift = torch.zeros(image.numel(), dtype=torch.float64)
+            shift[pixel] = step
+            shift = shift.view_as(image)
+            both = torch.stack([image + shift, image - shift])
+            with torch.no_grad():
+                up, down = network(both)[0].double()
+            steepness += float((up - down) / (2 * step)) ** 2 / len(images)
+    trainer.bare_discriminator.float()
+    assert float(trainer._steepness(images).detach()) == pytest.approx(steepness, rel=0.05)
+    assert steepness > 0
+
+
+def test_the_slope_penalty_reaches_the_discriminator_in_its_rounds_only():
+    cohort = make_cohort().of("train")
+    ends = {}
+    for name, weight in (("without", 0.0), ("with", 10.0)):
+        trainer = Trainer(cohort, small(cohort), Training(rounds=9, batch=4, r1=weight, r1_every=2, warmup=0,
+                                                          augmentation=None, precision="no"))
+        trainer.round = 1
+        trainer.step()
+        ends[name, 1] = {k: v.clone() for k, v in trainer.bare_discriminator.state_dict().items()}
+        trainer.step()
+        ends[name, 2] = {k: v.clone() for k, v in trainer.bare_discriminator.state_dict().items()}
+    same = [all(torch.equal(ends["without", r][k], ends["with", r][k]) for k in ends["with", r]) for r in (1, 2)]
+    assert same == [True, False]
+
+
+def test_noise_is_of_another_strength_in_every_image_up_to_the_limit():
+    flat = torch.zeros(2000, 1, 16, 16)
+    quiet = {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "contrast": 0.0, "brightness": 0.0}
+    spread = Augmentation(**quiet, noise=0.2)(flat, torch.Generator().manual_seed(0)).flatten(1).std(dim=1)
+    # uniform on [0, .2]: mean .1 with a standard error of .2 / sqrt(12 * 2000) = .0013
+    assert abs(float(spread.mean()) - 0.1) < 5 * 0.0013
+    assert float(spread.min()) < 0.01
+    assert 0.19 < float(spread.max()) < 0.25
+
+
 def test_no_amount_of_distortion_is_none():
     images = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    still = Augmentation(0, 0, 0, 0, 0)(images, torch.Generator().manual_seed(1))
+    still = Augmentation(0, 0, 0, 0, 0, noise=0)(images, torch.Generator().manual_seed(1))
     assert torch.allclose(still, images, atol=1e-5)
 
 
@@ -164,7 +223,7 @@ def test_a_shift_moves_the_image_and_gradients_flow_back():
     images = torch.zeros(64, 1, 32, 32)
     images[:, :, 16, 16] = 1
     images.requires_grad_()
-    moved = Augmentation(0.25, 0, 0, 0, 0)(images, torch.Generator().manual_seed(1))
+    moved = Augmentation(0.25, 0, 0, 0, 0, noise=0)(images, torch.Generator().manual_seed(1))
     grid = torch.arange(32.0)
     weight = moved[:, 0] / moved[:, 0].sum(dim=(1, 2), keepdim=True)
     shift = torch.stack([(weight.sum(1) * grid).sum(1), (weight.sum(2) * grid).sum(1)]) - 16
@@ -177,7 +236,7 @@ def test_a_shift_moves_the_image_and_gradients_flow_back():
 def test_what_is_not_turned_keeps_its_sharp_pixels():
     """Noise has all its power at the finest scale: whole-pixel shifts keep it, interpolation takes a third."""
     noise = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    spread = {share: float(Augmentation(contrast=0, brightness=0, turned=share)(
+    spread = {share: float(Augmentation(contrast=0, brightness=0, turned=share, noise=0)(
         noise, torch.Generator().manual_seed(1)).std()) for share in (0.0, 0.5, 1.0)}
     assert abs(spread[0.0] / float(noise.std()) - 1) < 0.02  # mirrored borders repeat some pixels
     assert spread[1.0] < 0.75
@@ -192,8 +251,7 @@ def test_stopping_after_any_round_and_going_on_ends_at_the_same_place(tmp_path):
     whole = train(cohort, small(cohort), CONFIG)
     for stop in (1, 4):
         trainer = Trainer(cohort, small(cohort), CONFIG)
-        for _ in range(CONFIG.warmup):
-            trainer.warmup_step()
+        trainer.warm_up()
         for _ in range(stop):
             trainer.step()
         folder = tmp_path / str(stop)

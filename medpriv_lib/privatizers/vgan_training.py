@@ -14,7 +14,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +23,10 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from jaxtyping import UInt8
 from torch import Tensor
 
 from medpriv_lib.cohort import Cohort, to_tensor
-from medpriv_lib.privatizers.augment import Augmentation
-from medpriv_lib.privatizers.pprl_vgan import D_WEIGHTS, PPRLVGAN, discriminator_loss, generator_loss
-from medpriv_lib.privatizers.replacement import Pools
+from medpriv_lib.privatizers.pprl_vgan import D_WEIGHTS, discriminator_loss, divergence, generator_loss
 from medpriv_lib.privatizers.vgan_checkpoint import (
     optimiser_tensors,
     read_checkpoint,
@@ -37,60 +34,9 @@ from medpriv_lib.privatizers.vgan_checkpoint import (
     write_checkpoint,
 )
 from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Generator
+from medpriv_lib.privatizers.vgan_settings import Training, native_bfloat16
 
-Judge = Callable[[UInt8[np.ndarray, "n h w"]], Tensor]  # grey levels to logits (N, classes)
-
-
-@dataclass(frozen=True)
-class Training:
-    """How PPRL-VGAN is trained; everything here is written into the card of the weights.
-
-    `batch` counts over all processes. `decay_from` is the share of the rounds after which the learning rate falls
-    linearly to zero; `ema` the decay per round of the averaged generator, the one that is kept. `augmentation` distorts
-    what D sees, None leaves it alone. `warmup` steps come before the first round (None: a tenth as many as rounds), in
-    which D learns to name patients and labels of real images alone; a step costs a tenth of a round, and 400 bring D's
-    identity head from 1 to 97 % on validation images, so that the generator learns to please a head that knows the
-    patients, not one that knows the training images. `discriminator_steps` a round, 1 or 2, follow the last of its two
-    generator steps. `reals` real images in D's batch come on every made one.
-    `precision` "auto" takes bfloat16 where the processor multiplies it natively.
-    """
-
-    rounds: int = 2400
-    batch: int = 64
-    optimiser: str = "adam"
-    learning_rate: float = 3e-4
-    discriminator_rate: float | None = 4e-4
-    discriminator_steps: int = 2
-    betas: tuple[float, float] = (0.5, 0.99)
-    decay_from: float = 0.7
-    ema: float = 0.995
-    smoothing: float = 0.1
-    augmentation: Augmentation | None = field(default_factory=Augmentation)
-    warmup: int | None = None
-    reals: int = 1
-    discriminator_dropout: float = 0.5
-    weight_decay: float = 0.0
-    precision: str = "auto"
-    seed: int = 0
-    validate_every: int = 100
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "Training":
-        """Return the settings that `asdict` wrote."""
-        values = dict(values)
-        values["betas"] = tuple(values["betas"])
-        values["augmentation"] = Augmentation(**values["augmentation"]) if values["augmentation"] else None
-        return cls(**values)
-
-
-def native_bfloat16(device: torch.device) -> bool:
-    """Tell whether the device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False
+RECONSTRUCTION_RATE, RECONSTRUCTION_KL = 1e-3, 5e-4
 
 
 class Trainer:
@@ -117,6 +63,7 @@ class Trainer:
         self._build()
         self.random = torch.Generator(device).manual_seed(1_000_003 * config.seed + self.accelerator.process_index)
         self.warmup = config.rounds // 10 if config.warmup is None else config.warmup
+        self.reconstruction = config.rounds // 10 if config.reconstruction is None else config.reconstruction
         self.warmed, self.round, self.seconds, self.curve = 0, 0, 0.0, []
         self.identity = json.loads(json.dumps({  # what has to be equal for a checkpoint to be of this training
             "data": train.hash(), "architecture": asdict(architecture), "config": asdict(config),
@@ -190,7 +137,17 @@ class Trainer:
         s = self.config.smoothing
         loss = discriminator_loss(on_real, on_fake, self.patient[rows], self.task[rows],
                                   self._uniform(len(rows), 1 - s, 1), self._uniform(self.batch, 0, s))
+        if self.config.r1 and self.round % self.config.r1_every == 0:
+            loss = loss + self.config.r1_every * self.config.r1 / 2 * self._steepness(self._seen(self.images[rows]))
         self._descend(self.discriminator_optimiser, loss)
+
+    def _steepness(self, images: Tensor) -> Tensor:
+        """Return the mean squared gradient of D^1's logit at real images (R1 of Mescheder et al. 2018)."""
+        images = images.detach().requires_grad_()
+        with self.autocast():
+            real = self.discriminator(images)[0]
+        slope, = torch.autograd.grad(real.sum(), images, create_graph=True)
+        return slope.square().sum(dim=(1, 2, 3)).mean()
 
     def warmup_step(self) -> None:
         """One step of the identity and task terms of Equation 1, on real images."""
@@ -201,6 +158,25 @@ class Trainer:
         loss = loss + D_WEIGHTS[2] * F.cross_entropy(task, self.task[rows])
         self._descend(self.discriminator_optimiser, loss)
         self.warmed += 1
+
+    def reconstruction_step(self) -> None:
+        """One step of a plain conditional variational autoencoder: each training image shown as its own patient."""
+        rows = self._rows()
+        noise = torch.randn(self.batch, self.architecture.latent, generator=self.random, device=self.device)
+        with self.autocast():
+            shown, mu, log_variance = self.generator(self.images[rows], self.patient[rows], noise)
+        loss = F.l1_loss(shown, self.images[rows]) + RECONSTRUCTION_KL * divergence(mu, log_variance)
+        for group in self.generator_optimiser.param_groups:
+            group["lr"] = RECONSTRUCTION_RATE
+        self._descend(self.generator_optimiser, loss)
+        self.warmed += 1
+
+    def warm_up(self) -> None:
+        """Take the steps that are still missing before the first round."""
+        while self.warmed < self.warmup:
+            self.warmup_step()
+        while self.warmed < self.warmup + self.reconstruction:
+            self.reconstruction_step()
 
     def _descend(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         optimiser.zero_grad()
@@ -291,8 +267,7 @@ def train(
         trainer.load(Path(folder))
     main = trainer.accelerator.is_main_process
     saved = started = time.monotonic()
-    while trainer.warmed < trainer.warmup:
-        trainer.warmup_step()
+    trainer.warm_up()
     while trainer.round < config.rounds:
         trainer.step()
         last = trainer.round == config.rounds
@@ -323,38 +298,8 @@ def _due(trainer: Trainer, due: bool) -> bool:
     return bool(broadcast(torch.tensor(float(due), device=trainer.device)).item())
 
 
-def validation(train: Cohort, val: Cohort, identity: Judge, disease: Judge | None = None, seed: int = 0) -> Callable:
-    """Return a `validate` for `train`: what independent judges, trained on originals, say of privatised `val` images.
-
-    Always the same codes' noise and the same random replacement identities. Measured are the shares of images in which
-    the judges name the replacement identity, the original identity and the source's label.
-    """
-    pools = Pools.of(train)
-
-    def validate(generator: Generator) -> dict[str, float]:
-        release = PPRLVGAN("random", generator, pools).privatize(val, torch.Generator().manual_seed(seed))
-        named = identity(release.images).argmax(dim=1).cpu().numpy()
-        measured = {"replacement": named == release.contributors[:, 0], "original": named == val.patient}
-        if disease is not None:
-            measured["disease"] = disease(release.images).argmax(dim=1).cpu().numpy() == val.diseased
-        return {key: round(float(value.mean()), 4) for key, value in measured.items()}
-
-    return validate
-
-
 def fit_generator(train_images: Cohort, architecture: Architecture | None = None, config: Training | None = None,
                   **options) -> Generator:
     """Return the averaged generator of a training, in evaluation mode; options as of `train`."""
     architecture = architecture or Architecture(train_images.patients, train_images.images.shape[1])
     return train(train_images, architecture, config or Training(), **options).averaged()
-
-
-def write_weights(path: str | Path, trainer: Trainer, train_images: Cohort, cohort: Cohort, command: str) -> None:
-    """Write the averaged generator and the card that says how it was made; `cohort` is the whole one, for its hash."""
-    curve = {key: [row.get(key) for row in trainer.curve] for key in (trainer.curve[-1] if trainer.curve else {})}
-    metrics = {key: value for key, value in (trainer.curve[-1] if trainer.curve else {}).items() if key != "round"}
-    vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
-    vgan.save(path, {
-        "kind": "pprl-vgan", "data_hash": cohort.hash(), "config": trainer.identity["config"],
-        "seed": trainer.config.seed, "command": command, "metrics": metrics, "curve": curve,
-    })
