@@ -80,7 +80,10 @@ def environment(folder: Path) -> tuple[Path, list[str]]:
 
 def _pip(python: Path, *what: str) -> bool:
     command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *what]
-    return subprocess.run(command, stdout=sys.stderr).returncode == 0
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        print(f"pip install {' '.join(what)}: {result.stderr.strip()[-500:]}", file=sys.stderr)
+    return result.returncode == 0
 
 
 def copy_source(folder: Path) -> Path:
