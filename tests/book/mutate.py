@@ -19,8 +19,7 @@ class Mutation:
 MUTATIONS = [
     Mutation("03", "privatizers/blur.py", "return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8",
              "return 0.3 * ((kernel - 1) * 0.5 - 1) + 1.1"),
-    Mutation("04", "privatizers/k_same.py", "nearest = np.argpartition(key, k - 1)[:k]",
-             "nearest = np.argpartition(-key, k - 1)[:k]"),
+    Mutation("04", "privatizers/k_same.py", "return int(k)", "return int(k) + 1"),
     Mutation("05", "privatizers/pprl_vgan.py", "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
              "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)"),
     Mutation("07", "explanation/deep_taylor.py", 'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
