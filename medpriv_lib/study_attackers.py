@@ -71,9 +71,10 @@ class Attackers:
 
     def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
         """Return the verifier of each part for a scene; `name` is for the files and the reader, not for finding."""
-        return {part: self._verifier(scene, name, part) for part in PARTS}
+        return {part: self.verifier(scene, name, part) for part in PARTS}
 
-    def _verifier(self, scene: Scene, name: str, part: str) -> Verifier:
+    def verifier(self, scene: Scene, name: str, part: str) -> Verifier:
+        """Return the verifier of one part."""
         key, first, bank = self._originals(scene, part)
         images, rows = scene.lessons(part, self.half)
         second = None
@@ -101,20 +102,18 @@ class Attackers:
         if key in self._shipped:
             return self._shipped[key]
         path = None if self.folder is None else self.folder / f"{name}-seed-{self.seed}-{key}.safetensors"
-        network = Embedder(self.cohort.images.shape[1])
         if path is not None and path.is_file():
             tensors, _ = store.load(path, KIND)
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
             self.advance(f"found {name}")
-            return network.eval()
-        network = _rounded(train())
+            return _network_of(tensors, self.cohort.images.shape[1])
+        tensors = halved(train())
         if path is not None:
-            store.save(path, halved(network), {
+            store.save(path, tensors, {
                 "kind": KIND, "data_hash": self.hash, "seed": self.seed,
                 "config": {"schedule": asdict(schedule), "name": name, "key": key},
                 "command": shlex.join(["medpriv", *sys.argv[1:]]), "metrics": {}, "curve": {}})
         self.advance(f"trained {name}")
-        return network
+        return _network_of(tensors, self.cohort.images.shape[1])
 
     def ship(self, scene: Scene, path: str | os.PathLike) -> Path:
         """Write the originals' networks of all parts as one file of weights, which later runs on this cohort find."""
@@ -138,11 +137,9 @@ class Attackers:
         tensors, card = store.load(path, SHIPPED)
         networks = {}
         for part, key in card["config"]["keys"].items():
-            network = Embedder(card["config"]["size"])
             mine = {name.removeprefix(f"{part}."): value for name, value in tensors.items()
                     if name.startswith(f"{part}.")}
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in mine.items()})
-            networks[key] = network.eval()
+            networks[key] = _network_of(mine, card["config"]["size"])
         return networks
 
     def _key(self, schedule: Schedule, *parts: object) -> str:
@@ -159,7 +156,8 @@ def halved(network: Embedder) -> dict[str, torch.Tensor]:
     return {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
 
 
-def _rounded(network: Embedder) -> Embedder:
-    """Round the weights to half precision, in place."""
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in halved(network).items()})
-    return network.eval()
+def _network_of(tensors: dict[str, torch.Tensor], size: int) -> Embedder:
+    """Return the network of a state in half precision, ready to embed."""
+    network = Embedder(size)
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    return network.to(memory_format=torch.channels_last).eval()

@@ -1,11 +1,13 @@
 """Linkage: which pairs count, where true pairs lie among impostors, and what stays at chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from medpriv_lib.cohort import Cohort
-from medpriv_lib.evaluation.attacks.verification import Pairs, finding, pairs, places
+from medpriv_lib.evaluation.attacks.verification import Pairs, finding, pairs, places, strata
 
 
 def cohort_of(patients=8, each=4, seed=0):
@@ -77,6 +79,19 @@ def test_a_score_that_knows_only_the_label_links_nobody():
     found = finding("x", "Labels.", [places(scores, pairs(cohort, rows, rows), cohort.patient)], [rows], cohort, rows)
     assert found.measures["linkage_auc"] == 0.5
     assert found.measures["tar_1"] == 0
+
+
+def test_a_label_that_scores_higher_links_nobody():
+    """Scores that depend on the label of the released image alone: 0.5 exactly with strata, not without."""
+    cohort = cohort_of(9, 4)
+    cohort = replace(cohort, eye=np.full(36, ""))
+    rows = np.arange(36)
+    which, scores = pairs(cohort, rows, rows), np.repeat(cohort.diseased[:, None].astype(float), 36, axis=1)
+    apart = places(scores, which, cohort.patient, strata(cohort, rows))
+    pooled = places(scores, which, cohort.patient)
+    assert apart.place.mean() == 0.5
+    assert pooled.place.mean() > 0.55
+    assert apart.accepted.sum() == 0
 
 
 def test_a_score_that_knows_the_patient_links_everybody():

@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="WEIGHTS", help="made by `medpriv fit` for that cohort (default: the "
                         "package's for the package's cohort, else none)")
     parser.add_argument("--out", default="attacked", metavar="OUT", help="folder of the report (default attacked)")
+    parser.add_argument("--attackers", metavar="FOLDER", help="where trained attackers are kept and found "
+                        "(default OUT/attackers); several releases of one cohort share those of the originals")
     parser.add_argument("--seed", type=int, default=0, help="of the attackers and of the patients' numbers")
 
 
@@ -50,7 +52,8 @@ def run(args: argparse.Namespace) -> None:
     judges, vgan = _weights(args, cohort)
     rows = source_rows(release, cohort, args.release)
     scene, notes = scene_of(release, cohort, rows, vgan, args.seed)
-    attackers = Attackers(cohort, _own_folder(out) / "attackers", args.seed, advance=note)
+    kept = _own_folder(out) / "attackers" if args.attackers is None else require_parent(args.attackers)
+    attackers = Attackers(cohort, kept, args.seed, advance=note)
     verifiers = attackers.verifiers(scene, release.method)
     findings = battery(scene, verifiers, attackers.half, None if judges is None else recogniser(judges))
     if judges is None:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from medpriv_lib.evaluation.attacks import Finding, knowledge_of
 from medpriv_lib.evaluation.attacks.identification import naive, parrot, reverse
 from medpriv_lib.evaluation.attacks.scene import ALL, HALVES, Scene
-from medpriv_lib.evaluation.attacks.verification import finding, pairs, places
+from medpriv_lib.evaluation.attacks.verification import finding, pairs, places, strata
 
 Embed = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
 Scores = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n p"]]
@@ -71,16 +71,26 @@ def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray
     if everyone.released is not None:
         shown, others = everyone.released(scene.released), scene.originals(ALL, half)
         found.append(_tried(reverse, lambda: reverse(
-            everyone.bank[others] @ shown.T, cohort.patient[others], scene.patient, cohort.patients,
-            everyone.bank[scene.source] @ shown.T)))
+            alike(everyone.bank[others], shown), cohort.patient[others], scene.patient, cohort.patients,
+            alike(everyone.bank[scene.source], shown))))
         found.append(_tried(parrot, lambda: parrot(
-            shown @ everyone.released(scene.known).T, scene.patient, cohort.patient[scene.known_source],
+            alike(shown, everyone.released(scene.known)), scene.patient, cohort.patient[scene.known_source],
             cohort.patients)))
     found.append(_tried(linkage_naive, lambda: linkage_naive(scene, verifiers, half)))
     if all(verifiers[part].released is not None for part in HALVES):
         found += [_tried(attack, lambda attack=attack: attack(scene, verifiers, half))
                   for attack in (linkage_retrained, linkage_parrot)]
     return found
+
+
+def alike(probes: Float[np.ndarray, "n d"], gallery: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+    """Return the cosine of each probe and gallery point; equal gallery points have exactly equal values.
+
+    One matrix product can differ in the last bit between equal columns, and would then break ties among the members of
+    a group that nobody can tell apart.
+    """
+    points, which = np.unique(gallery, axis=0, return_inverse=True)
+    return (probes @ points.T)[:, which.ravel()]
 
 
 def _tried(attack: Callable, run: Callable[[], Finding]) -> Finding:
@@ -106,8 +116,9 @@ def _over_halves(name: str, knowledge: str, scene: Scene, verifiers: dict[str, V
             gallery, points = other, verifier.bank[other]
         if len(mine) == 0 or len(gallery) == 0:
             continue
-        scores = embed(verifier, scene.released[mine]) @ points.T
-        found.append(places(scores, pairs(scene.cohort, scene.source[mine], gallery), scene.patient[mine]))
+        source = scene.source[mine]
+        found.append(places(alike(embed(verifier, scene.released[mine]), points), pairs(scene.cohort, source, gallery),
+                            scene.patient[mine], strata(scene.cohort, source)))
         rows.append(mine)
     if not found:
         raise ValueError("there are no images to compare the released ones with")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medpriv_lib.cohort import Cohort, to_tensor
+from medpriv_lib.evaluation.anonymity import groups_of_equal
 from medpriv_lib.recognition.augment import augment
 from medpriv_lib.recognition.train import _has_bfloat16
 
@@ -77,11 +78,16 @@ def identities(cohort: Cohort) -> Int64[np.ndarray, " n"]:
 
 @torch.no_grad()
 def embed(network: Embedder, images: UInt8[np.ndarray, "n h w"], batch: int = 128) -> Float[np.ndarray, "n d"]:
-    """Return the points (N, D), float32, of uint8 images; evaluation mode, on the CPU, never under autocast."""
+    """Return the points (N, D), float32, of uint8 images; evaluation mode, on the CPU, never under autocast.
+
+    Equal images have exactly equal points: each is embedded once.
+    """
     network.eval()
+    group = groups_of_equal(images)
+    images = images[np.unique(group, return_index=True)[1]]
     parts = [network(to_tensor(images[i:i + batch]).contiguous(memory_format=torch.channels_last))
              for i in range(0, len(images), batch)]
-    return (torch.cat(parts) if parts else torch.zeros(0, network.dimensions)).numpy()
+    return (torch.cat(parts) if parts else torch.zeros(0, network.dimensions)).numpy()[group]
 
 
 def fit_originals(images: UInt8[np.ndarray, "n h w"], identity: Int64[np.ndarray, " n"], seed: int,

@@ -5,8 +5,10 @@ the patient, not the file. Pairs with the source itself are counted apart ("own"
 patient with the same label and the same side of the eye, so that a disease or a side that shows links nobody.
 
 The area under the curve is the mean place of the true pairs among the impostor pairs: the probability that a true pair
-scores above an impostor pair, ties counted half. Its interval draws the patients of the released images anew and takes
-the impostors as they are: there are hundreds of them for every true pair.
+scores above an impostor pair, ties counted half. A pair is placed among the impostors of released images of the same
+label and side only. Pooled over labels, scores that are merely higher for one label would move the area, because labels
+are not equally frequent among true and impostor pairs. The interval draws the patients of the released images anew and
+takes the impostors as they are: there are hundreds of them for every true pair.
 """
 
 from dataclasses import dataclass
@@ -47,8 +49,8 @@ def pairs(cohort: Cohort, source: Int64[np.ndarray, " n"], gallery: Int64[np.nda
 class Places:
     """Where true pairs lie among the impostors of one verifier.
 
-    `place` (T,) the share of impostor scores below each true pair's (ties half), `accepted` (T,) whether it is above
-    the threshold that 1 % of the impostors pass, `strict` the same at 0.1 %; `row` (T,) the released image of the pair;
+    `place` (T,) the share of impostor scores below each true pair's (ties half), `accepted` (T,) whether at most 1 % of
+    the impostors score as high, `strict` the same at 0.1 %; `row` (T,) the released image of the pair;
     `own_place`, `own_accepted` (S,) the same for pairs with the source itself; `impostors` how many pairs, of how many
     patients.
     """
@@ -63,19 +65,37 @@ class Places:
     impostor_patients: int
 
 
-def places(scores: Float[np.ndarray, "n m"], which: Pairs, patient: Int64[np.ndarray, " n"]) -> Places:
+def places(scores: Float[np.ndarray, "n m"], which: Pairs, patient: Int64[np.ndarray, " n"],
+           stratum: np.ndarray | None = None) -> Places:
     """Return the places of all true pairs; `scores` are larger for more alike, `patient` (N,) of the released images.
 
-    One sort of the impostors, then a binary search for every true pair. Raises `ValueError` without impostor pairs.
+    `stratum` (N,) numbers what released images are compared within (label and side), None means one for all. One sort
+    of a stratum's impostors, then a binary search for each of its pairs; strata without impostors are left out. Raises
+    `ValueError` where no stratum has any.
     """
-    impostors = np.sort(scores[which.impostor].astype(np.float64))
-    if len(impostors) == 0:
+    stratum = np.zeros(len(scores), dtype=np.int64) if stratum is None else stratum
+    true, own, pairs_, who = [], [], 0, []
+    for number in np.unique(stratum):
+        mine = np.flatnonzero(stratum == number)
+        part = scores[mine].astype(np.float64)
+        impostors = np.sort(part[which.impostor[mine]])
+        if len(impostors) == 0:
+            continue
+        row = mine[np.nonzero(which.true[mine])[0]]
+        true.append((*_placed(part[which.true[mine]], impostors), row))
+        own.append(_placed(part[which.own[mine]], impostors))
+        pairs_ += len(impostors)
+        who.append(patient[mine[which.impostor[mine].any(axis=1)]])
+    if not true:
         raise ValueError("no two patients share a label and a side of the eye: there are no impostors to compare with")
-    limits = [impostors[_allowed(len(impostors), share)] for share in (FALSE, STRICT)]
-    true, own = scores[which.true].astype(np.float64), scores[which.own].astype(np.float64)
-    return Places(_place(true, impostors), true > limits[0], true > limits[1], np.nonzero(which.true)[0],
-                  _place(own, impostors), own > limits[0], len(impostors),
-                  len(np.unique(patient[which.impostor.any(axis=1)])))
+    place, accepted, strict, row = (np.concatenate(column) for column in zip(*true, strict=True))
+    own_place, own_accepted, _ = (np.concatenate(column) for column in zip(*own, strict=True))
+    return Places(place, accepted, strict, row, own_place, own_accepted, pairs_, len(np.unique(np.concatenate(who))))
+
+
+def strata(cohort: Cohort, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Return a number for each combination of label and side."""
+    return 2 * np.unique(cohort.eye, return_inverse=True)[1][rows] + cohort.diseased[rows]
 
 
 def finding(attack: str, knowledge: str, found: list[Places], rows: list[np.ndarray], cohort: Cohort,
@@ -110,14 +130,11 @@ def finding(attack: str, knowledge: str, found: list[Places], rows: list[np.ndar
                    dict(zip(numbers.tolist(), rate.tolist(), strict=True)), note=note, hits=accepted, probe=image)
 
 
-def _allowed(count: int, share: float) -> int:
-    """Return the index in ascending scores of the threshold that at most a share of them exceeds."""
-    return count - 1 - int(share * count)
-
-
-def _place(scores: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    below = np.searchsorted(ordered, scores, side="left")
-    return (below + np.searchsorted(ordered, scores, side="right")) / (2 * len(ordered))
+def _placed(scores: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the place of each score among ascending impostors, and whether at most 1 % and 0.1 % are as high."""
+    below, upto = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
+    as_high = (len(ordered) - below) / len(ordered)
+    return (below + upto) / (2 * len(ordered)), as_high <= FALSE, as_high <= STRICT
 
 
 def _interval(values: np.ndarray, patient: np.ndarray) -> tuple[float, float]:

@@ -1,0 +1,134 @@
+"""`medpriv attack` from a release on disk to its report."""
+
+import json
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medpriv_lib.cli import main
+from medpriv_lib.cli.attack import source_rows
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.attacks.embedding import Schedule
+from medpriv_lib.privatizers.controls import RealOther
+from medpriv_lib.sharing import read_release, write_release
+from medpriv_lib.study_attackers import Attackers
+
+SHORT = Schedule(steps=2, rate=1e-3, batch=16)
+
+
+def toy_cohort(patients=8, each=6):
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(patients), each)
+    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
+    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
+    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient % 3 == 0, split,
+                  np.array([f"Name-{i}" for i in range(patients)]), name="toy")
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr("medpriv_lib.study_attackers.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A cohort file and a release of its test images, blurred."""
+    toy_cohort().save(tmp_path / "toy.npz")
+    command = ["privatize", str(tmp_path / "toy.npz"), "--method", "blur", "--kernel", "3", "--out",
+               str(tmp_path / "release")]
+    assert main(command) == 0
+    return tmp_path
+
+
+def attack(folder: Path, *more: str) -> int:
+    return main(["attack", str(folder / "release"), "--cohort", str(folder / "toy.npz"), "--out",
+                 str(folder / "attacked"), *more])
+
+
+def test_the_report_says_what_was_tried_known_and_found(released, capsys):
+    assert attack(released) == 0
+    out = capsys.readouterr().out
+    assert "best naming attack" in out
+    report = json.loads((released / "attacked" / "report.json").read_text())
+    tried = {one["attack"]: one for one in report["findings"]}
+    assert {"reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage"} <= set(tried)
+    assert "naive" not in tried  # no recogniser of these patients
+    assert any("No recogniser" in note for note in report["notes"])
+    assert report["images"] == report["patients"] == 8
+    assert "does not prove" in report["not_proved"]
+    assert report["groups"]["smallest"] == 1
+    page = (released / "attacked" / "report.html").read_text()
+    for text in ("What was tried", "What this does not prove", "Who is at risk", "default-src 'none'"):
+        assert text in page
+    assert not re.search(r'(src|href)="|url\(', page)  # nothing is asked of anybody
+
+
+def test_the_report_names_nobody_and_the_key_says_who_is_who(released):
+    assert attack(released) == 0
+    for name in ("report.html", "report.json"):
+        assert "Name-" not in (released / "attacked" / name).read_text()
+    lines = (released / "attacked" / "keep" / "patients.csv").read_text().split()
+    assert lines[0] == "number,patient"
+    assert sorted(line.split(",")[1] for line in lines[1:]) == [f"Name-{i}" for i in range(8)]
+    assert sorted(int(line.split(",")[0]) for line in lines[1:]) == list(range(1, 9))
+    assert (released / "attacked" / "keep" / "patients.csv").stat().st_mode & 0o077 == 0
+    report = json.loads((released / "attacked" / "report.json").read_text())
+    assert {one["patient"] for one in report["worst"]} <= set(range(1, 9))
+    assert [one["named"] for one in report["worst"]] == sorted((one["named"] for one in report["worst"]), reverse=True)
+
+
+def test_a_second_run_finds_its_attackers_and_the_same_result(released):
+    assert attack(released) == 0
+    first = (released / "attacked" / "report.json").read_bytes()
+    times = {path: path.stat().st_mtime_ns for path in (released / "attacked" / "attackers").glob("*.safetensors")}
+    assert len(times) == 6
+    assert attack(released) == 0
+    assert (released / "attacked" / "report.json").read_bytes() == first
+    assert times == {path: path.stat().st_mtime_ns for path in (released / "attacked" / "attackers").iterdir()
+                     if path.suffix == ".safetensors"}
+
+
+def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(tmp_path):
+    cohort = toy_cohort()
+    cohort.save(tmp_path / "toy.npz")
+    release = RealOther().fit(cohort.of("train")).privatize(cohort, torch.Generator().manual_seed(0))
+    told = {"source_patients": cohort.patient_names[cohort.patient].tolist(),
+            "source_labels": cohort.diseased.tolist(), "data_hash": cohort.hash()}
+    write_release(replace(release, parameters=told), cohort, tmp_path / "release", np.random.default_rng(0))
+    assert attack(tmp_path) == 0
+    report = json.loads((tmp_path / "attacked" / "report.json").read_text())
+    assert any("half of each patient's released images" in note for note in report["notes"])
+    assert report["images"] == 24
+    assert "contributors linked" in {one["attack"] for one in report["findings"]}
+
+
+def test_sources_are_found_in_the_split_they_came_from(released):
+    release, _ = read_release(released / "release")
+    cohort = toy_cohort()
+    rows = source_rows(release, cohort, "x")
+    np.testing.assert_array_equal(rows, np.flatnonzero(cohort.split == "test"))
+    other = replace(release, parameters=release.parameters | {"source_patients": ["Name-0"] * 8})
+    with pytest.raises(ValueError, match="name the cohort file"):
+        source_rows(other, cohort, "x")
+    with pytest.raises(ValueError, match="the linkage key lacks"):
+        source_rows(replace(release, parameters={}), cohort, "x")
+
+
+def test_what_cannot_be_attacked_is_said_in_one_line(released, capsys):
+    assert main(["attack", str(released / "nothing"), "--out", str(released / "attacked")]) == 2
+    assert "medpriv privatize" in capsys.readouterr().err
+    assert main(["attack", str(released / "release"), "--out", str(released / "attacked")]) == 2  # another cohort
+    assert "--cohort" in capsys.readouterr().err
+    assert main(["attack", str(released / "release"), "--cohort", str(released / "toy.npz"), "--out",
+                 str(released / "release" / "share" / "x")]) == 2
+    assert "does not belong into the release" in capsys.readouterr().err
+    (released / "full").mkdir()
+    (released / "full" / "mine.txt").write_text("x")
+    assert main(["attack", str(released / "release"), "--cohort", str(released / "toy.npz"), "--out",
+                 str(released / "full")]) == 2
+    assert "holds something else" in capsys.readouterr().err

@@ -1,0 +1,180 @@
+"""All methods under attack on a toy cohort: what is written, what goes on, what is joined to the table."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from medpriv_lib.budgets import TOY
+from medpriv_lib.cohort import Cohort
+from medpriv_lib.evaluation.attacks.columns import AUC, BEST, COLUMNS, RANK1, render_attacks
+from medpriv_lib.evaluation.attacks.embedding import Schedule
+from medpriv_lib.evaluation.table import arrange, read_table, write_table
+from medpriv_lib.study_attackers import Attackers
+from medpriv_lib.study_attacks import Plan, join, read_attacks, run_attacks
+from medpriv_lib.study_methods import methods
+from medpriv_lib.study_weights import fit_weights, load_weights
+
+SHORT = Schedule(steps=2, rate=1e-3, batch=16)
+SOME = (("baseline", "original test set"), ("blur", "kernel 9"), ("k-same-select", "3 identities"),
+        ("k-same-select", "12 identities"), ("k-same-select", "3 identities, release form"),
+        ("pprl-vgan", "random identities"), ("control", "mean image of the label"))
+
+
+def toy_cohort(patients=8, each=6, seed=0):
+    """Return 16x16 images; patients 0..3 diseased, 4 with both labels, the rest healthy; all in every split."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), each)
+    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
+    diseased = (patient < 4) | ((patient == 4) & (np.arange(patients * each) % 2 == 0))
+    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
+    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), diseased, split,
+                  np.array([f"p{i}" for i in range(patients)]), name="toy")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("attacks") / "weights"
+    fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
+    return load_weights(folder, toy_cohort())
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr("medpriv_lib.study_attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
+    monkeypatch.setattr("medpriv_lib.study_attackers.SCRATCH", SHORT)
+
+
+@pytest.fixture(scope="module")
+def content(weights, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medpriv_lib.study_attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
+        patch.setattr("medpriv_lib.study_attackers.SCRATCH", SHORT)
+        judges, vgan, cards = weights
+        run_attacks(toy_cohort(), judges, vgan, out, Plan(draws=2, seeds=(0, 1), only=SOME), cards, progress=False)
+    return json.loads((out / "attacks.json").read_text()), out
+
+
+def found(content, name):
+    result = next(one for one in content["methods"] if (one["experiment"], one["set"]) == name)
+    return result, {one["attack"]: one for one in result["findings"]}
+
+
+def test_every_method_is_attacked_in_every_way_it_allows(content):
+    basic = {"naive", "reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage"}
+    for name in SOME:
+        result, attacks = found(content[0], name)
+        if name == ("k-same-select", "12 identities"):
+            assert "only 4 training patients" in result["note"]
+            assert result["findings"] == []
+            continue
+        assert basic <= set(attacks)
+        for one in attacks.values():
+            assert len(one["knowledge"]) > 20
+            for key, value in one["measures"].items():
+                assert np.isfinite(value), (name, one["attack"], key)
+    assert {"inversion", "inversion before rounding"} <= set(found(content[0], ("blur", "kernel 9"))[1])
+    assert "inversion" not in found(content[0], ("baseline", "original test set"))[1]
+    vgan = found(content[0], ("pprl-vgan", "random identities"))[1]
+    assert {"contributors named", "intersection of evidence", "copying in pixels"} <= set(vgan)
+    assert "homogeneity" in found(content[0], ("k-same-select", "3 identities, release form"))[1]
+
+
+def test_all_images_equal_within_a_label_are_a_guess(content):
+    """The mean image of the label: nothing but the label is left, so a verifier that shares it scores 0.5 exactly."""
+    _, attacks = found(content[0], ("control", "mean image of the label"))
+    assert attacks["parrot linkage"]["measures"]["linkage_auc"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_the_best_attack_is_the_largest_of_its_kind(content):
+    result, attacks = found(content[0], ("blur", "kernel 9"))
+    cells = result["columns"]
+    naming = {name: attacks[name]["measures"]["rank1"] for name in ("naive", "reverse", "parrot", "inversion")}
+    assert cells[RANK1] == pytest.approx(100 * max(naming.values()), abs=0.01)
+    assert naming[cells[BEST]] == max(naming.values())
+    linking = [attacks[f"{kind} linkage"]["measures"]["linkage_auc"] for kind in ("naive", "retrained", "parrot")]
+    assert cells[AUC] == pytest.approx(100 * max(linking), abs=0.01)
+    assert result["risk"]["attack"] == cells[BEST]
+
+
+def test_spreads_of_draws_and_seeds_are_apart(content):
+    random = found(content[0], ("pprl-vgan", "random identities"))[0]["spread"]["parrot"]
+    assert {"draws", "seeds", "mean", "measure"} == set(random)
+    fixed = found(content[0], ("blur", "kernel 9"))[0]["spread"]["parrot"]
+    assert {"seeds", "mean", "measure"} == set(fixed)  # one draw: nothing is random
+
+
+def test_the_check_from_scratch_is_there(content):
+    result, _ = found(content[0], ("blur", "kernel 9"))
+    assert {one["attack"] for one in result["from_scratch"]} >= {"parrot", "retrained linkage"}
+
+
+def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
+    judges, vgan, cards = weights
+    plan = Plan(draws=1, only=SOME[:3], scratch=False)
+    import medpriv_lib.study_attacks as module
+    attack = module.attack_method
+
+    def stops(row, *rest):
+        if row.experiment == "k-same-select":
+            raise KeyboardInterrupt
+        return attack(row, *rest)
+
+    monkeypatch.setattr(module, "attack_method", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
+    assert not (tmp_path / "attacks.json").exists()
+    done = []
+    monkeypatch.setattr(module, "attack_method", lambda row, *rest: done.append(row.experiment) or attack(row, *rest))
+    whole = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
+    assert done == ["k-same-select"]
+    assert len(whole["methods"]) == 3
+    done.clear()
+    run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, {"judges": "others"}, progress=False)
+    assert len(done) == 3  # the results of other weights are not taken for these
+
+
+def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_path):
+    result, out = content
+    judges, vgan, cards = weights
+    rows = arrange([{"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": "",
+                     "identity_accuracy": 12.5} for row in methods(vgan)])
+    joined = join(rows, read_attacks(out), cards, toy_cohort().hash())
+    write_table(joined, tmp_path, {})
+    back = {(row["experiment"], row["set"]): row for row in read_table(tmp_path / "table.csv")}
+    cells = found(result, ("blur", "kernel 9"))[0]["columns"]
+    assert back["blur", "kernel 9"][BEST] == cells[BEST]
+    assert back["blur", "kernel 9"][RANK1] == pytest.approx(cells[RANK1], abs=0.006)
+    assert back["blur", "kernel 3"][RANK1] is None
+    assert set(COLUMNS) <= set(back["blur", "kernel 3"])
+    text = render_attacks(joined)
+    assert "kernel 9" in text
+    assert "kernel 3" not in text
+    for other in ({"judges": "x"}, None):
+        assert all(row[RANK1] is None for row in join(rows, result, other, toy_cohort().hash()))
+    assert all(row[RANK1] is None for row in join(rows, result, cards, "another cohort"))
+    assert join(rows, None, cards, toy_cohort().hash()) == rows
+
+
+def test_what_cannot_be_read_or_planned_is_said(weights, tmp_path):
+    judges, vgan, _ = weights
+    assert read_attacks(tmp_path) is None
+    (tmp_path / "attacks.json").write_text("{}")
+    with pytest.raises(ValueError, match="not the result of attacks"):
+        read_attacks(tmp_path)
+    with pytest.raises(ValueError, match="no method is called blur / kernel 8"):
+        run_attacks(toy_cohort(), judges, vgan, tmp_path, Plan(only=(("blur", "kernel 8"),)), progress=False)
+    with pytest.raises(ValueError, match="at least one draw"):
+        run_attacks(toy_cohort(), judges, vgan, tmp_path, Plan(draws=0), progress=False)
+
+
+def test_figures_can_be_drawn(weights, content, tmp_path):
+    from medpriv_lib.figures_attacks import write_attack_figures
+    judges, vgan, cards = weights
+    rows = arrange([{"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": "",
+                     "identity_accuracy": 12.5, "evidence_kept": 40.0, "chance_identity": 12.5}
+                    for row in methods(vgan)])
+    write_attack_figures(join(rows, content[0], cards, toy_cohort().hash()), content[0], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"privacy-and-evidence.png", "rank-curves.png"}
