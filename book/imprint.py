@@ -9,7 +9,10 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+from docutils import nodes
+
 ROOT = Path(__file__).resolve().parent.parent
+HIDDEN = {"solution": "the solution", "setup": "the set-up cell"}
 
 
 def commit() -> str:
@@ -67,6 +70,14 @@ def offer_colab_for_notebooks_only(app, pagename, templatename, context, doctree
         context["header_buttons"] = [button for button in buttons if button.get("label") != "launch-buttons"]
 
 
+def name_what_is_hidden(app, doctree) -> None:
+    """Say "Show the solution" where a hidden cell is one, in place of "Show code cell source"."""
+    for cell in doctree.findall(nodes.container):
+        for tag, words in HIDDEN.items():
+            if f"tag_{tag}" in cell.get("classes", []) and "prompt_show" in cell:
+                cell["prompt_show"], cell["prompt_hide"] = f"Show {words}", f"Hide {words}"
+
+
 def _is_thebe(file) -> bool:
     body = (getattr(file, "attributes", None) or {}).get("body") or ""
     return "thebe" in str(getattr(file, "filename", file)).lower() or "thebe" in body.lower()
@@ -76,6 +87,7 @@ def setup(app) -> dict:
     """Connect all to Sphinx; tell the kernels that no live widget will be seen, so that none is stored in a page."""
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
+    app.connect("doctree-read", name_what_is_hidden)
     app.connect("html-page-context", drop_thebe, priority=999)
     app.connect("html-page-context", offer_colab_for_notebooks_only, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
