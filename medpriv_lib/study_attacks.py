@@ -22,7 +22,7 @@ from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.study_attackers import Attackers
-from medpriv_lib.study_attacks_more import more
+from medpriv_lib.study_attacks_more import more, together
 from medpriv_lib.study_decoded import seeded
 from medpriv_lib.study_methods import Method, Releases, methods
 
@@ -88,7 +88,8 @@ def run_attacks(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, folder: Path, pl
     content = {"provenance": provenance(cohort, test, plan.draws, plan.seed) | {
         "attackers": {"seeds": list(plan.seeds), "version": VERSION}, "weights": cards,
         "seconds": round(time.perf_counter() - began, 1),
-        "seconds_of_methods": round(sum(result["seconds"] for result in results), 1)}, "methods": results}
+        "seconds_of_methods": round(sum(result["seconds"] for result in results), 1)}, "methods": results,
+        "together": together(train, test, vgan, plan.seed)}
     write_json(folder / FILE, content)
     return content
 
@@ -126,13 +127,19 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
     The attacker runs the method on images of his own, one split after the other, with random numbers of his own.
     """
     tests = np.flatnonzero(cohort.split == "test")
-    images, rows = [], []
+    images, rows, errors = [], [], []
     for split in ("train", "val"):
         mine = np.flatnonzero(cohort.split == split)
-        release = row.release(cohort.of("train"), cohort.take(mine),
-                              seeded(seed, "attacker", row.experiment, row.set, split))
+        try:
+            release = row.release(cohort.of("train"), cohort.take(mine),
+                                  seeded(seed, "attacker", row.experiment, row.set, split))
+        except ValueError as error:  # too few patients in this split; the other one may do
+            errors.append(error)
+            continue
         images.append(release.images)
         rows.append(mine[release.source])
+    if not images:
+        raise errors[0]
     known, source = np.concatenate(images), np.concatenate(rows)
     return [Scene(cohort, one.images, tests[one.source], known, source, one.contributors) for one in drawn]
 

@@ -15,14 +15,18 @@ from medpriv_lib.evaluation.attacks.contributors import linked, named_as
 from medpriv_lib.evaluation.attacks.copying import copying
 from medpriv_lib.evaluation.attacks.homogeneity import homogeneity, of_contributors
 from medpriv_lib.evaluation.attacks.identification import best_of_patient
-from medpriv_lib.evaluation.attacks.intersection import add_evidence
+from medpriv_lib.evaluation.attacks.intersection import add_evidence, intersect_groups
 from medpriv_lib.evaluation.attacks.inversion import EXACT, ROUNDING, Blurred, deblur
 from medpriv_lib.evaluation.attacks.membership import against_images, nearness
 from medpriv_lib.evaluation.attacks.scene import ALL, Scene
+from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import sigma_of
+from medpriv_lib.privatizers.k_same import KSameSelect
+from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.study_decoded import seeded
+from medpriv_lib.study_methods import AVERAGED, GROUPS
 
 EPOCHS, PAIRS = 4, 400  # of the network that undoes a blur; it learns little more from more
 
@@ -130,6 +134,29 @@ def trained_on(scene: Scene, verifier: Verifier, rng: np.random.Generator) -> Fi
     shown = verifier.original(scene.released)
     scores = [nearness(verifier.bank[rows].astype(np.float64), shown.astype(np.float64)) for rows in (train, val)]
     return against_images(scores[0], cohort.patient[train], scores[1], cohort.patient[val], rng)
+
+
+def together(train: Cohort, test: Cohort, vgan: PPRLVGAN, seed: int, draws: int = 10) -> list[dict]:
+    """Return what several releases of the same images tell to somebody who knows each one's group.
+
+    K-Same-Select with every K of the study, in both forms, and `draws` draws of the averaged sets. What the cohort does
+    not allow is left out.
+    """
+    sets: dict[str, Callable[[], list[np.ndarray]]] = {
+        f"K-Same-Select, {form} form, K = {', '.join(map(str, GROUPS))}": lambda form=form: [
+            KSameSelect(k, form).fit(train).privatize(test).contributors[:len(test)] for k in GROUPS]
+        for form in ("query", "release")}
+    sets |= {f"averages of {AVERAGED}, {policy} identities, {draws} draws": lambda policy=policy: [
+        Averaged(vgan, AVERAGED, policy).identities(test, seeded(seed, "together", policy, draw))
+        for draw in range(draws)] for policy in ("random", "same")}
+    found = []
+    for name, groups in sets.items():
+        try:
+            one = intersect_groups(groups(), test.patient, test.patients).rows() | {"per_patient": {}}
+        except ValueError:
+            continue
+        found.append({"releases": name, "finding": one})
+    return found
 
 
 def _label_of(contributors: np.ndarray, has_label: np.ndarray) -> np.ndarray:

@@ -106,6 +106,15 @@ def test_spreads_of_draws_and_seeds_are_apart(content):
     assert {"seeds", "mean", "measure"} == set(fixed)  # one draw: nothing is random
 
 
+def test_several_releases_of_a_case_are_intersected(content):
+    """Averages keep the own identity in every draw: who is left after ten draws is the patient and few others."""
+    each = {one["releases"]: one["finding"] for one in content[0]["together"]}
+    averages = next(one for name, one in each.items() if name.startswith("averages of 6, random"))
+    assert averages["measures"]["kept"] == 1
+    assert averages["curves"]["left"][0] == 6
+    assert averages["curves"]["left"] == sorted(averages["curves"]["left"], reverse=True)
+
+
 def test_the_check_from_scratch_is_there(content):
     result, _ = found(content[0], ("blur", "kernel 9"))
     assert {one["attack"] for one in result["from_scratch"]} >= {"parrot", "retrained linkage"}
