@@ -54,8 +54,8 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
     folder = Path(folder)
     for split in ("train", "val"):
         cohort.of(split)
-    config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed, warmup=min(400, budget.rounds // 8),
-                      reconstruction=min(700, budget.rounds // 2))
+    config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed, warmup=min(300, budget.rounds // 8),
+                      reconstruction=min(400, budget.rounds // 2))
     architecture = Architecture(cohort.patients, cohort.images.shape[1])
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["medpriv", *sys.argv[1:]])

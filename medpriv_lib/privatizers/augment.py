@@ -28,13 +28,13 @@ class Augmentation:
     """
 
     shift: float = 0.05
-    rotation: float = 7.0
-    scale: float = 0.07
-    contrast: float = 0.08
-    brightness: float = 0.04
+    rotation: float = 6.0
+    scale: float = 0.06
+    contrast: float = 0.06
+    brightness: float = 0.03
     cutout: float = 0.0
     turned: float = 0.4
-    noise: float = 0.05
+    noise: float = 0.03
 
     def __call__(self, images: Float[Tensor, "n 1 s s"], generator: torch.Generator) -> Float[Tensor, "n 1 s s"]:
         """Return the images, each distorted in its own way; borders are mirrored. One draw and one grid per batch."""

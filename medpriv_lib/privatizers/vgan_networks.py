@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-UPSAMPLING = ("transposed", "resize-conv", "bilinear-conv", "pixel-shuffle")
+UPSAMPLING = ("transposed", "mixed", "resize-conv", "bilinear-conv", "pixel-shuffle")
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,17 @@ class Architecture:
     """The sizes of the networks. Defaults: Chen et al., for 64x64 images, with the 5x5 kernels of their first variant.
 
     `size` is the height and width of an image, a multiple of 16; `upsampling` is how the decoder doubles its grid:
-    "transposed" (the paper's), "resize-conv" (nearest neighbour, then a convolution), "bilinear-conv" or
-    "pixel-shuffle"; `decoder_kernel` None means `kernel`; `refine` channels at full size come before the last
-    convolution, 0 leaves them out; with `skip` each stage of the decoder adds its own sketch of the image to the
-    enlarged sketch of the stage before, so that coarse forms need not pass through the fine layers; `spectral` bounds
-    the discriminator's layers (Miyato et al. 2018, arXiv 1802.05957).
+    "transposed" (the paper's), "mixed" (transposed up to half the size, then bilinear), "resize-conv" (nearest
+    neighbour, then a convolution), "bilinear-conv" or "pixel-shuffle"; `decoder_kernel` None means `kernel`; `refine`
+    channels at full size come before the last convolution, 0 leaves them out; `spectral` bounds the discriminator's
+    layers (Miyato et al. 2018, arXiv 1802.05957).
 
     The decoder's defaults are ours, found by looking at what was made of validation images. Transposed convolutions
     covered them with a fine checkerboard, even with kernel 4, which the stride divides (Odena, Dumoulin, Olah 2016,
-    doi 10.23915/distill.00003), and nearest-neighbour upsampling wove a pattern of squares. Yet judges trained for
-    20 epochs named the replacement identity in 61 to 75 % of these: a pattern that pleases a weak network need not look
-    like an eye. Bilinear upsampling starts smooth and has to learn what is sharp.
+    doi 10.23915/distill.00003); nearest-neighbour upsampling wove a pattern of squares; bilinear upsampling all the way
+    stayed blurred, and a judge that knows sharp eyes names nobody in blurred ones. Transposed convolutions below and
+    one bilinear step at the end are sharp without a checkerboard at the finest scale. A judge's number alone would have
+    chosen wrongly: one trained for 20 epochs named the replacement identity in 75 % of the checkerboards.
     """
 
     patients: int
@@ -39,13 +39,12 @@ class Architecture:
     tasks: int = 2
     latent: int = 128
     kernel: int = 5
-    decoder_kernel: int | None = 3
+    decoder_kernel: int | None = 4
     encoder: tuple[int, ...] = (32, 64, 128, 256)
     decoder: tuple[int, ...] = (128, 128, 96, 48)
     discriminator: tuple[int, ...] = (32, 64, 128, 256)
-    upsampling: str = "bilinear-conv"
+    upsampling: str = "mixed"
     refine: int = 24
-    skip: bool = True
     dropout: float = 0.0
     spectral: bool = False
 
@@ -67,7 +66,7 @@ def _halve(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 
 def _double(inputs: int, outputs: int, kernel: int, upsampling: str) -> nn.Module:
-    if upsampling == "transposed":
+    if upsampling in ("transposed", "mixed"):
         return nn.ConvTranspose2d(
             inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2
         )
@@ -119,26 +118,19 @@ class Decoder(nn.Module):
                 nn.BatchNorm2d(width, momentum=0.2),
             ]
             inputs = width
+        last = (3, "bilinear-conv") if a.upsampling == "mixed" else (kernel, a.upsampling)
         if a.refine:
-            layers += [_double(inputs, a.refine, kernel, a.upsampling), nn.ReLU(),
+            layers += [_double(inputs, a.refine, *last), nn.ReLU(),
                        nn.BatchNorm2d(a.refine, momentum=0.2), nn.Conv2d(a.refine, 1, 3, padding=1)]
         else:
-            layers += [_double(inputs, 1, kernel, a.upsampling)]
+            layers += [_double(inputs, 1, *last)]
         self.layers = nn.Sequential(*layers)
-        self.sketches = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in widths) if a.skip else None
 
     def forward(self, z: Float[Tensor, "n z"], c: Int64[Tensor, " n"]) -> Float[Tensor, "n 1 s s"]:
         """Return G(I, c) for codes z of I."""
         joined = torch.cat([z, F.one_hot(c, self.patients).to(z.dtype)], dim=1)
         grid = self.dense(joined).relu().unflatten(1, (-1, self.grid, self.grid))
-        grid = grid.contiguous(memory_format=torch.channels_last)
-        if self.sketches is None:
-            return self.layers(grid).float().tanh()
-        image = 0.0
-        for i, sketch in enumerate(self.sketches):
-            grid = self.layers[3 * i:3 * i + 3](grid)
-            image = F.interpolate(image + sketch(grid), scale_factor=2, mode="bilinear")
-        return (image + self.layers[3 * len(self.sketches):](grid)).float().tanh()
+        return self.layers(grid.contiguous(memory_format=torch.channels_last)).float().tanh()
 
 
 class Generator(nn.Module):
