@@ -8,8 +8,10 @@ import contextlib
 import io
 import json
 import os
+import re
 import runpy
 import sys
+import warnings
 from pathlib import Path
 
 
@@ -32,8 +34,10 @@ def main(path: Path, wrong: Path) -> None:
     os.chdir(path.parent)
 
     def run(code: str, what: str) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            result = shell.run_cell(code, store_history=False)
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+            result = shell.run_cell(re.sub(r"^%matplotlib inline", "", code), store_history=False)
+        if "matplotlib.pyplot" in sys.modules:
+            sys.modules["matplotlib.pyplot"].close("all")  # no notebook is there to show them
         if not result.success:
             raise RuntimeError(f"{path.name}: {what} stops with {result.error_in_exec or result.error_before_exec!r}")
 
