@@ -35,7 +35,7 @@ def main(path: Path, wrong: Path) -> None:
 
     def run(code: str, what: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
-            result = shell.run_cell(re.sub(r"^%matplotlib inline", "", code), store_history=False)
+            result = shell.run_cell(re.sub(r"(?m)^%matplotlib inline", "", code), store_history=False)
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")  # no notebook is there to show them
         if not result.success:
