@@ -37,17 +37,17 @@ def ours(cohort: Cohort, source: np.ndarray, shown: np.ndarray, points: np.ndarr
 
 
 def plain_loop(cohort: Cohort, source: np.ndarray, shown: np.ndarray, points: np.ndarray) -> float:
-    """Score pair by pair and hand the lists to scikit-learn: no interval, no threshold."""
-    truth, scores = [], []
+    """Score pair by pair and hand the lists of each side and label to scikit-learn: no interval, no threshold."""
+    lists: dict = {}
     for i, a in enumerate(source.tolist()):
         for b in range(len(cohort)):
-            if a == b or cohort.eye[a] != cohort.eye[b]:
+            if a == b or cohort.eye[a] != cohort.eye[b] or cohort.diseased[a] != cohort.diseased[b]:
                 continue
-            same = cohort.patient[a] == cohort.patient[b]
-            if same or cohort.diseased[a] == cohort.diseased[b]:
-                truth.append(same)
-                scores.append(float(shown[i] @ points[b]))
-    return roc_auc_score(truth, scores)
+            truth, scores = lists.setdefault((cohort.eye[a], cohort.diseased[a]), ([], []))
+            truth.append(cohort.patient[a] == cohort.patient[b])
+            scores.append(float(shown[i] @ points[b]))
+    areas = [(roc_auc_score(truth, scores), sum(truth)) for truth, scores in lists.values() if any(truth)]
+    return sum(area * count for area, count in areas) / sum(count for _, count in areas)
 
 
 def seconds(work) -> float:

@@ -93,6 +93,19 @@ def test_a_second_run_finds_its_attackers_and_the_same_result(released):
                      if path.suffix == ".safetensors"}
 
 
+def test_releases_of_one_cohort_share_the_attackers_of_the_originals(released):
+    shared = released / "shared"
+    assert attack(released, "--attackers", str(shared)) == 0
+    assert len(list(shared.glob("*.safetensors"))) == 6
+    assert not (released / "attacked" / "attackers").exists()
+    assert main(["privatize", str(released / "toy.npz"), "--method", "blur", "--kernel", "9", "--out",
+                 str(released / "other")]) == 0
+    assert main(["attack", str(released / "other"), "--cohort", str(released / "toy.npz"), "--out",
+                 str(released / "second"), "--attackers", str(shared)]) == 0
+    assert len(list(shared.glob("*.safetensors"))) == 9
+    assert (released / "second" / "report.html").is_file()
+
+
 def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(tmp_path):
     cohort = toy_cohort()
     cohort.save(tmp_path / "toy.npz")

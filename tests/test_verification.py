@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from medpriv_lib.cohort import Cohort
-from medpriv_lib.evaluation.attacks.verification import Pairs, finding, pairs, places, strata
+from medpriv_lib.evaluation.attacks.verification import finding, pairs, places
 
 
 def cohort_of(patients=8, each=4, seed=0):
@@ -26,7 +26,7 @@ def slow_pairs(cohort, source, gallery):
                 kinds[i, j] = "own"
             elif cohort.patient[a] == cohort.patient[b]:
                 kinds[i, j] = "true" if cohort.eye[a] == cohort.eye[b] else ""
-            elif cohort.eye[a] == cohort.eye[b] and cohort.diseased[a] == cohort.diseased[b]:
+            elif cohort.eye[a] == cohort.eye[b]:
                 kinds[i, j] = "impostor"
     return kinds
 
@@ -40,9 +40,35 @@ def test_pairs_equal_the_slow_twin():
     assert not (which.true & which.impostor).any()
 
 
+def slow_places(scores, cohort, source, gallery):
+    """Place every true pair among the impostors of its side and its two labels, one comparison at a time."""
+    out = []
+    for i, a in enumerate(source):
+        for j, b in enumerate(gallery):
+            if a == b or cohort.patient[a] != cohort.patient[b] or cohort.eye[a] != cohort.eye[b]:
+                continue
+            others = [scores[m, n] for m, c in enumerate(source) for n, d in enumerate(gallery)
+                      if cohort.patient[c] != cohort.patient[d] and cohort.eye[c] == cohort.eye[d] == cohort.eye[a]
+                      and cohort.diseased[c] == cohort.diseased[a] and cohort.diseased[d] == cohort.diseased[b]]
+            if others:
+                out.append(np.mean([(s < scores[i, j]) + 0.5 * (s == scores[i, j]) for s in others]))
+    return sorted(out)
+
+
+def test_places_equal_the_slow_twin_also_where_labels_change():
+    cohort = cohort_of()
+    rng = np.random.default_rng(0)
+    cohort = replace(cohort, diseased=rng.random(32) < 0.4)
+    source, gallery = np.arange(0, 32, 2), np.arange(32)
+    scores = rng.integers(0, 6, (16, 32)).astype(float)
+    found = places(scores, pairs(cohort, source, gallery), cohort.patient[source])
+    np.testing.assert_allclose(sorted(found.place.tolist()), slow_places(scores, cohort, source, gallery))
+
+
 def test_the_area_is_that_of_scikit_learn_and_thresholds_let_one_percent_through():
     rng = np.random.default_rng(0)
     cohort = cohort_of(40, 8)
+    cohort = replace(cohort, eye=np.full(320, ""), diseased=np.zeros(320, dtype=bool))  # one cell
     source = gallery = np.arange(320)
     which = pairs(cohort, source, gallery)
     scores = np.round(rng.normal(size=(320, 320)) + 1.2 * which.true, 1)  # rounded: with ties
@@ -82,16 +108,15 @@ def test_a_score_that_knows_only_the_label_links_nobody():
 
 
 def test_a_label_that_scores_higher_links_nobody():
-    """Scores that depend on the label of the released image alone: 0.5 exactly with strata, not without."""
+    """Scores that depend on the labels of the pair alone, also where a patient has both: 0.5 exactly."""
     cohort = cohort_of(9, 4)
-    cohort = replace(cohort, eye=np.full(36, ""))
+    rng = np.random.default_rng(0)
+    cohort = replace(cohort, eye=np.full(36, ""), diseased=rng.random(36) < 0.4)
     rows = np.arange(36)
-    which, scores = pairs(cohort, rows, rows), np.repeat(cohort.diseased[:, None].astype(float), 36, axis=1)
-    apart = places(scores, which, cohort.patient, strata(cohort, rows))
-    pooled = places(scores, which, cohort.patient)
-    assert apart.place.mean() == 0.5
-    assert pooled.place.mean() > 0.55
-    assert apart.accepted.sum() == 0
+    scores = 2.0 * cohort.diseased[:, None] - 0.7 * cohort.diseased[None]
+    found = places(scores, pairs(cohort, rows, rows), cohort.patient)
+    assert (found.place == 0.5).all()
+    assert found.accepted.sum() == 0
 
 
 def test_a_score_that_knows_the_patient_links_everybody():
@@ -131,10 +156,10 @@ def test_a_tenth_of_a_percent_needs_enough_impostors():
 
 
 def test_what_cannot_be_linked_is_said():
-    none = np.zeros((2, 2), dtype=bool)
-    with pytest.raises(ValueError, match="no impostors"):
-        places(np.zeros((2, 2)), Pairs(~none, none, none), np.array([0, 1]))
     cohort = cohort_of()
+    rows = np.array([0, 2])  # one patient
+    with pytest.raises(ValueError, match="no impostors"):
+        places(np.zeros((2, 2)), pairs(cohort, rows, rows), cohort.patient[rows])
     rows = np.array([0, 4, 12])  # one image per patient
     with pytest.raises(ValueError, match="nothing can be linked"):
         finding("x", "-.", [places(np.zeros((3, 3)), pairs(cohort, rows, rows), cohort.patient[rows])], [rows], cohort,

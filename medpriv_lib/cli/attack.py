@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> None:
     judges, vgan = _weights(args, cohort)
     rows = source_rows(release, cohort, args.release)
     scene, notes = scene_of(release, cohort, rows, vgan, args.seed)
-    kept = _own_folder(out) / "attackers" if args.attackers is None else require_parent(args.attackers)
+    own = _own_folder(out) / "attackers"
+    kept = own if args.attackers is None else require_parent(args.attackers)
     attackers = Attackers(cohort, kept, args.seed, advance=note)
     verifiers = attackers.verifiers(scene, release.method)
     findings = battery(scene, verifiers, attackers.half, None if judges is None else recogniser(judges))

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from medpriv_lib.evaluation.attacks import Finding, knowledge_of
 from medpriv_lib.evaluation.attacks.identification import naive, parrot, reverse
 from medpriv_lib.evaluation.attacks.scene import ALL, HALVES, Scene
-from medpriv_lib.evaluation.attacks.verification import finding, pairs, places, strata
+from medpriv_lib.evaluation.attacks.verification import finding, pairs, places
 
 Embed = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
 Scores = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n p"]]
@@ -118,7 +118,7 @@ def _over_halves(name: str, knowledge: str, scene: Scene, verifiers: dict[str, V
             continue
         source = scene.source[mine]
         found.append(places(alike(embed(verifier, scene.released[mine]), points), pairs(scene.cohort, source, gallery),
-                            scene.patient[mine], strata(scene.cohort, source)))
+                            scene.patient[mine]))
         rows.append(mine)
     if not found:
         raise ValueError("there are no images to compare the released ones with")

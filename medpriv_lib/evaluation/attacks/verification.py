@@ -2,13 +2,14 @@
 
 A pair is *true* where the original is another image of the same eye, the source itself left out: who is looked for is
 the patient, not the file. Pairs with the source itself are counted apart ("own"). An *impostor* pair has another
-patient with the same label and the same side of the eye, so that a disease or a side that shows links nobody.
+patient, the same side of the eye, and the two labels of the true pair that it is compared with (the same label twice,
+unless the patient's label changes between images), so that a disease or a side that shows links nobody.
 
 The area under the curve is the mean place of the true pairs among the impostor pairs: the probability that a true pair
-scores above an impostor pair, ties counted half. A pair is placed among the impostors of released images of the same
-label and side only. Pooled over labels, scores that are merely higher for one label would move the area, because labels
-are not equally frequent among true and impostor pairs. The interval draws the patients of the released images anew and
-takes the impostors as they are: there are hundreds of them for every true pair.
+scores above an impostor pair, ties counted half. A pair is placed among the impostors of its own side and labels only.
+Pooled over labels, scores that are merely higher for one label would move the area, because labels are not equally
+frequent among true and impostor pairs. The interval draws the patients of the released images anew and takes the
+impostors as they are: there are hundreds of them for every true pair.
 """
 
 from dataclasses import dataclass
@@ -28,21 +29,24 @@ STRICT, STRICT_PAIRS, STRICT_PATIENTS = 0.001, 10_000, 30  # 0.1 % needs that ma
 class Pairs:
     """Which of N released images and M gallery images form a pair of which kind; all bool (N, M).
 
-    `true` other images of the same eye, `own` the source itself, `impostor` another patient of the same label and side.
+    `true` other images of the same eye, `own` the source itself, `impostor` another patient; `cell` int (N, M) numbers
+    the side of the eye and the two labels of a pair, -1 where the sides differ.
     """
 
     true: Bool[np.ndarray, "n m"]
     own: Bool[np.ndarray, "n m"]
     impostor: Bool[np.ndarray, "n m"]
+    cell: Int64[np.ndarray, "n m"]
 
 
 def pairs(cohort: Cohort, source: Int64[np.ndarray, " n"], gallery: Int64[np.ndarray, " m"]) -> Pairs:
     """Return the pairs of released images that stand for rows `source` and gallery images of rows `gallery`."""
     same = cohort.patient[source][:, None] == cohort.patient[gallery][None]
-    side = cohort.eye[source][:, None] == cohort.eye[gallery][None]
-    label = cohort.diseased[source][:, None] == cohort.diseased[gallery][None]
+    side = np.unique(cohort.eye, return_inverse=True)[1]
     own = source[:, None] == gallery[None]
-    return Pairs(same & side & ~own, own, ~same & side & label)
+    labels = 2 * cohort.diseased[source].astype(np.int64)[:, None] + cohort.diseased[gallery][None]
+    cell = np.where(side[source][:, None] == side[gallery][None], 4 * side[source][:, None] + labels, -1)
+    return Pairs(same & (cell >= 0) & ~own, own, ~same & (cell >= 0), cell)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,37 +69,29 @@ class Places:
     impostor_patients: int
 
 
-def places(scores: Float[np.ndarray, "n m"], which: Pairs, patient: Int64[np.ndarray, " n"],
-           stratum: np.ndarray | None = None) -> Places:
+def places(scores: Float[np.ndarray, "n m"], which: Pairs, patient: Int64[np.ndarray, " n"]) -> Places:
     """Return the places of all true pairs; `scores` are larger for more alike, `patient` (N,) of the released images.
 
-    `stratum` (N,) numbers what released images are compared within (label and side), None means one for all. One sort
-    of a stratum's impostors, then a binary search for each of its pairs; strata without impostors are left out. Raises
-    `ValueError` where no stratum has any.
+    For each cell one sort of its impostors, then a binary search for each of its pairs; cells without impostors are
+    left out. Raises `ValueError` where no true pair has any.
     """
-    stratum = np.zeros(len(scores), dtype=np.int64) if stratum is None else stratum
-    true, own, pairs_, who = [], [], 0, []
-    for number in np.unique(stratum):
-        mine = np.flatnonzero(stratum == number)
-        part = scores[mine].astype(np.float64)
-        impostors = np.sort(part[which.impostor[mine]])
+    true, own, count, who = [], [], 0, []
+    for number in np.unique(which.cell[which.true | which.own]):
+        here = which.cell == number
+        impostor = here & which.impostor
+        impostors = np.sort(scores[impostor].astype(np.float64))
         if len(impostors) == 0:
             continue
-        row = mine[np.nonzero(which.true[mine])[0]]
-        true.append((*_placed(part[which.true[mine]], impostors), row))
-        own.append(_placed(part[which.own[mine]], impostors))
-        pairs_ += len(impostors)
-        who.append(patient[mine[which.impostor[mine].any(axis=1)]])
+        mine = here & which.true
+        true.append((*_placed(scores[mine].astype(np.float64), impostors), np.nonzero(mine)[0]))
+        own.append(_placed(scores[here & which.own].astype(np.float64), impostors))
+        count += len(impostors)
+        who.append(patient[impostor.any(axis=1)])
     if not true:
         raise ValueError("no two patients share a label and a side of the eye: there are no impostors to compare with")
     place, accepted, strict, row = (np.concatenate(column) for column in zip(*true, strict=True))
     own_place, own_accepted, _ = (np.concatenate(column) for column in zip(*own, strict=True))
-    return Places(place, accepted, strict, row, own_place, own_accepted, pairs_, len(np.unique(np.concatenate(who))))
-
-
-def strata(cohort: Cohort, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    """Return a number for each combination of label and side."""
-    return 2 * np.unique(cohort.eye, return_inverse=True)[1][rows] + cohort.diseased[rows]
+    return Places(place, accepted, strict, row, own_place, own_accepted, count, len(np.unique(np.concatenate(who))))
 
 
 def finding(attack: str, knowledge: str, found: list[Places], rows: list[np.ndarray], cohort: Cohort,
