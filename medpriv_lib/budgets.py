@@ -12,8 +12,8 @@ from dataclasses import dataclass
 class Budget:
     """The length of one study.
 
-    `epochs` at most for a recogniser (early stopping ends sooner); `rounds` of the GAN, one step of the discriminator
-    and two of the generator each; images in a `batch` of the GAN; random `draws` of the replacement identities.
+    `epochs` at most for a recogniser (early stopping ends sooner); `rounds` of the GAN, two steps of each network;
+    images in a `batch` of the GAN; random `draws` of the replacement identities.
     """
 
     epochs: int
