@@ -29,7 +29,7 @@ def main() -> None:
     nobody = np.empty((len(test), 0), dtype=np.int64)
     scene = Scene(cohort, cohort.images[test], test, cohort.images[rest], rest, nobody)
     attackers = Attackers(cohort, options.keep, 0, advance=lambda what: print(what, flush=True))
-    print(attackers.ship(scene, Path(options.out) / SHIPPED))
+    print(attackers.ship(scene, Path(options.out) / SHIPPED, "python data_scripts/train_attackers.py"))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ class Attackers:
         if self.folder is not None:
             self.folder = Path(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._first: dict[str, tuple[Embedder, Float[np.ndarray, "r d"]]] = {}
+        self._first: dict[str, Embedder] = {}
+        self._banks: dict[str, Float[np.ndarray, "r d"]] = {}
         self._shipped = self._read_shipped()
 
     def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
@@ -75,7 +76,8 @@ class Attackers:
 
     def verifier(self, scene: Scene, name: str, part: str) -> Verifier:
         """Return the verifier of one part."""
-        key, first, bank = self._originals(scene, part)
+        key, first = self.original(scene, part)
+        bank = self._bank(key)
         images, rows = scene.lessons(part, self.half)
         second = None
         if len(images) >= 2:
@@ -88,14 +90,20 @@ class Attackers:
                 self.released))
         return Verifier(bank, partial(embed, first), None if second is None else partial(embed, second))
 
-    def _originals(self, scene: Scene, part: str) -> tuple[str, Embedder, Float[np.ndarray, "r d"]]:
+    def original(self, scene: Scene, part: str) -> tuple[str, Embedder]:
+        """Return the key and the network of the originals that the attacker of a part learned from."""
         rows = scene.originals(part, self.half)
         key = self._key(self.originals, rows.tolist())
         if key not in self._first:
-            network = self._network(f"originals-{part}", key, self.originals, lambda: fit_originals(
+            self._first[key] = self._network(f"originals-{part}", key, self.originals, lambda: fit_originals(
                 self.cohort.images[rows], self.eyes[rows], self._own_seed("originals", part), self.originals))
-            self._first[key] = network, embed(network, self.cohort.images)
-        return key, *self._first[key]
+        return key, self._first[key]
+
+    def _bank(self, key: str) -> Float[np.ndarray, "r d"]:
+        """Return all originals of the cohort as a network of originals sees them."""
+        if key not in self._banks:
+            self._banks[key] = embed(self._first[key], self.cohort.images)
+        return self._banks[key]
 
     def _network(self, name: str, key: str, schedule: Schedule, train: Callable[[], Embedder]) -> Embedder:
         """Return a network: shipped, kept, or trained now and kept."""
@@ -115,16 +123,19 @@ class Attackers:
         self.advance(f"trained {name}")
         return _network_of(tensors, self.cohort.images.shape[1])
 
-    def ship(self, scene: Scene, path: str | os.PathLike) -> Path:
-        """Write the originals' networks of all parts as one file of weights, which later runs on this cohort find."""
+    def ship(self, scene: Scene, path: str | os.PathLike, command: str) -> Path:
+        """Write the originals' networks of all parts as one file of weights, which later runs on this cohort find.
+
+        `command` is what the card tells of how they were made.
+        """
         tensors, keys = {}, {}
         for part in PARTS:
-            keys[part], network, _ = self._originals(scene, part)
+            keys[part], network = self.original(scene, part)
             tensors |= {f"{part}.{name}": tensor for name, tensor in halved(network).items()}
         return store.save(path, tensors, {
             "kind": SHIPPED, "data_hash": self.hash, "seed": self.seed, "metrics": {}, "curve": {},
             "config": {"schedule": asdict(self.originals), "keys": keys, "size": int(self.cohort.images.shape[1])},
-            "command": shlex.join(["medpriv", *sys.argv[1:]])})
+            "command": command})
 
     def _read_shipped(self) -> dict[str, Embedder]:
         """Return the shipped networks by key where they are of this cohort; none where they are not."""

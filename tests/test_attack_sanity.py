@@ -90,7 +90,7 @@ def test_k_same_keeps_its_promise_on_a_person_specific_set(cohort):
     assert found.hits.sum() <= 23 + 1e-9
     attackers, scene = Attackers(cohort, advance=never), scene_of(cohort, cohort.images)
     for part in PARTS:  # a verifier that has seen half of the patients, or all of them
-        _, network, _ = attackers._originals(scene, part)
+        _, network = attackers.original(scene, part)
         verifier = Verifier(np.empty((0, 0)), partial(embed, network), None)
         likeness = alike(verifier.original(one_each.images), verifier.original(release.images))
         reverse = hits(best_of_patient(likeness, one_each.patient, 115), one_each.patient)
