@@ -78,6 +78,12 @@ def name_what_is_hidden(app, doctree) -> None:
                 cell["prompt_show"], cell["prompt_hide"] = f"Show {words}", f"Hide {words}"
 
 
+def list_sources_as_a_list(app, pagename, templatename, context, doctree) -> None:
+    """Make the bibliography's entries items of their list: docutils gives them a role that a list may not hold."""
+    if 'class="citation-list"' in context.get("body", ""):
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def _is_thebe(file) -> bool:
     body = (getattr(file, "attributes", None) or {}).get("body") or ""
     return "thebe" in str(getattr(file, "filename", file)).lower() or "thebe" in body.lower()
@@ -89,5 +95,6 @@ def setup(app) -> dict:
     app.connect("config-inited", add_facts, priority=400)
     app.connect("doctree-read", name_what_is_hidden)
     app.connect("html-page-context", drop_thebe, priority=999)
+    app.connect("html-page-context", list_sources_as_a_list)
     app.connect("html-page-context", offer_colab_for_notebooks_only, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
