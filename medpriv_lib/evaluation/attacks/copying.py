@@ -3,6 +3,10 @@
 The distance of a generated image to its nearest training image means nothing alone: the more training images, the
 nearer the nearest. The yardstick is a real image that the generator never saw, and its nearest training image of
 *another* patient, in the same training set.
+
+In pixels a mean of several images is nearer to everything than any image is, without copying one: read averages in an
+embedding. And two images of one patient differ in pixels by gaze and light more than two patients do; "same_patient"
+says how far an embedding is from that.
 """
 
 from collections.abc import Callable
