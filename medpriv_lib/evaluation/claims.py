@@ -123,8 +123,9 @@ def verdict(answer: Answer) -> str:
 def render_claims(rows: Sequence[Row]) -> str:
     """Return the claims as an HTML table: the sentence, the numbers of both tables, the verdict on ours."""
     body = "".join(
-        f'<tr><th scope="row">{html.escape(claim.text)}</th><td class="theirs">{html.escape(theirs.numbers)}</td>'
-        f'<td class="ours">{html.escape(ours.numbers)}</td><td>{html.escape(verdict(ours))}</td></tr>'
+        f'<tr><th scope="row">{html.escape(claim.text)}</th>' + "".join(
+            f'<td class="{kind}" style="white-space:normal;text-align:left">{html.escape(text)}</td>'
+            for kind, text in (("theirs", theirs.numbers), ("ours", ours.numbers), ("", verdict(ours)))) + "</tr>"
         for claim, theirs, ours in weigh(rows))
     return ('<div class="scroll" tabindex="0" role="region" aria-label="claims"><table class="numbers claims"><thead>'
             '<tr><th scope="col">The study concludes</th><th scope="col">its numbers</th>'
