@@ -24,7 +24,7 @@ class Training:
     `precision` "auto" takes bfloat16 where the processor multiplies it natively.
     """
 
-    rounds: int = 5000
+    rounds: int = 4000
     batch: int = 32
     optimiser: str = "adam"
     learning_rate: float = 2e-4
