@@ -63,7 +63,7 @@ def found(content, name):
 
 
 def test_every_method_is_attacked_in_every_way_it_allows(content):
-    basic = {"naive", "reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage"}
+    basic = {"naive", "reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage", "residue linkage"}
     for name in SOME:
         result, attacks = found(content[0], name)
         if name == ("k-same-select", "12 identities"):

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.evaluation.attacks import Finding, knowledge_of
 from medpriv_lib.evaluation.attacks.identification import naive, parrot, reverse
+from medpriv_lib.evaluation.attacks.residue import linkage_residue
 from medpriv_lib.evaluation.attacks.scene import ALL, HALVES, Scene
 from medpriv_lib.evaluation.attacks.verification import finding, pairs, places
 
@@ -80,6 +81,7 @@ def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray
     if all(verifiers[part].released is not None for part in HALVES):
         found += [_tried(attack, lambda attack=attack: attack(scene, verifiers, half))
                   for attack in (linkage_retrained, linkage_parrot)]
+    found.append(_tried(linkage_residue, lambda: linkage_residue(scene, half)))
     return found
 
 

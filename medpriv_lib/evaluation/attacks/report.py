@@ -60,7 +60,7 @@ class Report:
     notes: Sequence[str] = ()
 
     def verdict(self) -> str:
-        """Return the main result in two sentences."""
+        """Return the main result in up to three sentences."""
         parts = []
         naming, linking = best(self.findings, "rank1"), best(self.findings, "linkage_auc")
         if naming is not None:
@@ -71,6 +71,8 @@ class Report:
             parts.append(f"The best linking attack ({linking.attack}) ranks a true pair above a false one with "
                          f"probability {linking.measures['linkage_auc']:.3f}{_interval(linking, 'linkage_auc')}; "
                          "guessing gives 0.5.")
+        if (owning := best(self.findings, "own_auc")) is not None:
+            parts.append(f"Who holds the source itself ({owning.attack}): {owning.measures['own_auc']:.3f}.")
         return " ".join(parts) or "No attack was possible on this release."
 
     def worst(self) -> list[tuple[int, float, float | None]]:
