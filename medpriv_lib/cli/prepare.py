@@ -67,9 +67,9 @@ def _refuse_single(listing) -> None:
     alone = np.flatnonzero(counts == 1)
     if len(alone):
         more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-        raise ValueError(f"{listing.name_of(int(first[alone[0]]))}: {names[alone[0]]!r}{more} is a patient with one "
-                         "image, which cannot be in training and in test; add images, remove the row, use --split-by "
-                         "patient, or accept it with --keep-single")
+        raise ValueError(f"{listing.name_of(int(first[alone[0]]))}: {str(names[alone[0]])!r}{more} is a patient "
+                         "with one image, which cannot be in training and in test; add images, remove the row, "
+                         "use --split-by patient, or accept it with --keep-single")
 
 
 def _print(report: dict, out: Path) -> None:
