@@ -1,6 +1,7 @@
 """`medpriv attack` from a release on disk to its report."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from medpriv_lib.privatizers.controls import RealOther
 from medpriv_lib.sharing import read_release, write_release
 from medpriv_lib.study_attackers import Attackers
 
+IMAGES = os.environ.get("MEDPRIV_TEST_IMAGES", "")
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 
 
@@ -130,6 +132,17 @@ def test_sources_are_found_in_the_split_they_came_from(released):
         source_rows(other, cohort, "x")
     with pytest.raises(ValueError, match="the linkage key lacks"):
         source_rows(replace(release, parameters={}), cohort, "x")
+
+
+@pytest.mark.skipif(not IMAGES, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images")
+def test_real_radiographs_from_the_folder_to_the_report(tmp_path):
+    file = str(tmp_path / "toy.npz")
+    assert main(["prepare", IMAGES, "--kind", "manifest", "--no-localize", "--size", "32", "--out", file]) == 0
+    assert main(["privatize", file, "--method", "k-same-select", "--k", "6", "--out", str(tmp_path / "release")]) == 0
+    assert attack(tmp_path) == 0
+    report = json.loads((tmp_path / "attacked" / "report.json").read_text())
+    assert (report["images"], report["patients"]) == (25, 24)
+    assert any("hide among fewer patients" in warning for warning in report["groups"]["warnings"])
 
 
 def test_what_cannot_be_attacked_is_said_in_one_line(released, capsys):

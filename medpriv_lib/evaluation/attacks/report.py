@@ -76,11 +76,14 @@ class Report:
         return " ".join(parts) or "No attack was possible on this release."
 
     def worst(self) -> list[tuple[int, float, float | None]]:
-        """Return the patients most at risk: (neutral number, share named, share linked), at most ten."""
+        """Return the patients most at risk: (neutral number, share named, share linked), at most ten.
+
+        Patients who were never found are left out.
+        """
         rates = {} if self.risk is None else self.risk.per_patient()
         linked = {} if self.linkage_risk is None else self.linkage_risk.per_patient()
-        there = sorted(set(rates) | set(linked),
-                       key=lambda one: (-rates.get(one, 0), -linked.get(one, 0), self.numbers[one]))
+        found = {one for one in set(rates) | set(linked) if rates.get(one, 0) > 0 or linked.get(one, 0) > 0}
+        there = sorted(found, key=lambda one: (-rates.get(one, 0), -linked.get(one, 0), self.numbers[one]))
         return [(int(self.numbers[one]), rates.get(one, 0.0), linked.get(one)) for one in there[:WORST]]
 
 
