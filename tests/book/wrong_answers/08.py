@@ -35,6 +35,7 @@ WRONG = {
         "    return [i for i, s in enumerate(scores) if not any((o > s).all() for o in scores)]\n",
         # equals throw each other out
         "def undominated(scores):\n"
-        "    return [i for i, s in enumerate(scores) if not any((o >= s).all() for j, o in enumerate(scores) if j != i)]\n",
+        "    return [i for i, s in enumerate(scores)"
+        " if not any((o >= s).all() for j, o in enumerate(scores) if j != i)]\n",
     ],
 }
