@@ -187,3 +187,21 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
                     for row in methods(vgan)])
     write_attack_figures(join(rows, content[0], cards, toy_cohort().hash()), content[0], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"privacy-and-evidence.png", "rank-curves.png"}
+
+
+def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsys):
+    from medpriv_lib.cli import main
+    toy_cohort().save(tmp_path / "toy.npz")
+    command = ["study", "--cohort", str(tmp_path / "toy.npz"), "--scale", "toy", "--device", "cpu", "--out",
+               str(tmp_path / "out")]
+    assert main([*command, "--attacks", "--only", "blur/kernel 9"]) == 0
+    assert "attackers" in capsys.readouterr().out
+    rows = {row["set"]: row for row in read_table(tmp_path / "out" / "table.csv")}
+    assert rows["kernel 9"][RANK1] is not None
+    assert rows["kernel 3"][RANK1] is None
+    assert (tmp_path / "out" / "privacy-and-evidence.png").is_file()
+    assert main(command) == 0  # no attack this time: what is known stays in the table
+    assert {row["set"]: row for row in read_table(tmp_path / "out" / "table.csv")} == rows
+    assert main(["study", "--attacks"]) == 2
+    assert "--out" in capsys.readouterr().err
+    assert main([*command, "--only", "blur/kernel 9"]) == 2
