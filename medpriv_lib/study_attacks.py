@@ -25,6 +25,7 @@ from medpriv_lib.study_attackers import Attackers
 from medpriv_lib.study_attacks_more import more, together
 from medpriv_lib.study_decoded import seeded
 from medpriv_lib.study_methods import Method, Releases, methods
+from medpriv_lib.study_weights import VGAN
 
 FILE = "attacks.json"
 DRAWS = 3
@@ -232,6 +233,9 @@ def _plain(one: Risk) -> dict:
 
 
 def _key(cohort: Cohort, row: Method, plan: Plan, cards: dict) -> str:
+    """Name a result by what it depends on; the generator only where the method uses it."""
     one = replace(plan, only=None)
+    if not (row.policy or row.set.startswith("prior sample")):
+        cards = {name: value for name, value in cards.items() if name != VGAN}
     text = repr((VERSION, cohort.hash(), row.experiment, row.set, row.labels, one, sorted(cards.items())))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

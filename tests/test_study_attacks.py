@@ -143,6 +143,9 @@ def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
     done.clear()
     run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, {"judges": "others"}, progress=False)
     assert len(done) == 3  # the results of other weights are not taken for these
+    done.clear()
+    run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards | {"pprl-vgan": "another"}, progress=False)
+    assert done == []  # none of the three uses the generator
 
 
 def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_path):
