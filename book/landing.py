@@ -160,7 +160,8 @@ def result() -> HTML:
                 and row["glaucoma_accuracy"] is not None]
     perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
     shown = [rows[name] for name in SUMMED_UP if name in rows]
-    heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in verdicts(shown[0]))
+    heads = "".join(f'<th scope="col" style="white-space:normal;text-align:center">{html.escape(head)}</th>'
+                    for head in verdicts(shown[0]))
     body = "".join(
         f'<tr><th scope="row">{html.escape(METHODS[row["experiment"]])}: {html.escape(row["set"])}</th>'
         + "".join(_cell(text, met) for text, met in verdicts(row).values()) + "</tr>" for row in shown)
@@ -175,7 +176,7 @@ def result() -> HTML:
 def _cell(text: str, met: bool | None) -> str:
     colour = {None: "transparent", True: "rgba(15, 118, 110, .16)", False: "rgba(234, 120, 30, .26)"}[met]
     sign = {None: "", True: "", False: "\u2717 "}[met]
-    return f'<td style="background:{colour};text-align:center">{sign}{html.escape(text)}</td>'
+    return f'<td style="background:{colour};text-align:center;white-space:normal">{sign}{html.escape(text)}</td>'
 
 
 def shipped_table() -> HTML:
