@@ -66,7 +66,8 @@ def rank_curves(content: dict, names: Sequence[tuple[str, str]]) -> Figure:
                 last = max(last, len(cmc))
                 axis.plot(range(1, len(cmc) + 1), [100 * value for value in cmc], label=one["attack"],
                           linestyle={"naive": "-", "reverse": "--"}.get(one["attack"], "-."))
-        axis.plot([1, last], [100 / last, 100], color=INK, linewidth=1, linestyle=":", label="guessing")
+        ranks = range(1, last + 1)  # a straight line, but not on this axis
+        axis.plot(ranks, [100 * rank / last for rank in ranks], color=INK, linewidth=1, linestyle=":", label="guessing")
         axis.set_title("\n".join(name), fontsize=9, color=INK)
         axis.set(xscale="log", xlabel="rank", ylim=(0, 101))
         axis.grid(alpha=0.25)
