@@ -23,7 +23,7 @@ def test_a_planted_leak_is_linked_to_its_source_by_the_retrained_attacker_only()
     """PPRL-VGAN's images with 5 % of the original blended in.
 
     The attacker who learned from pairs of other patients finds the source (AUC >= 0.8 of 359 images; without the leak
-    at most 0.7: a generator may let a little through by itself, guessing would give 0.5 with sd 0.015). A
+    at most 0.6: guessing has sd 0.289 / sqrt(359) = 0.015, and a generator may let a little through by itself). A
     verifier that saw originals only overlooks it.
     """
     cohort = default_cohort()
@@ -32,7 +32,7 @@ def test_a_planted_leak_is_linked_to_its_source_by_the_retrained_attacker_only()
     leaking = scene_of(cohort, np.rint(0.95 * made + 0.05 * cohort.images).astype(np.uint8))
     attackers = Attackers(cohort)
     assert linkage_residue(leaking, attackers.half).measures["own_auc"] >= 0.8
-    assert linkage_residue(scene_of(cohort, made), attackers.half).measures["own_auc"] <= 0.7
+    assert linkage_residue(scene_of(cohort, made), attackers.half).measures["own_auc"] <= 0.6
     verifiers = {}
     for part in HALVES:
         _, network = attackers.original(leaking, part)

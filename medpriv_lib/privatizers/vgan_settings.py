@@ -14,9 +14,9 @@ class Training:
     `batch` counts over all processes. `decay_from` is the share of the rounds after which the learning rate falls
     linearly to zero; `ema` the decay per round of the averaged generator, the one that is kept. `augmentation` distorts
     what D sees, None leaves it alone. `warmup` steps come before the first round (None: a tenth as many as rounds), in
-    which D learns to name patients and labels of real images alone, so that the generator
-    learns to please a head that knows the patients. `reconstruction` steps follow (None: a tenth as many), in which G
-    alone learns to show each image as its own patient: a plain conditional variational autoencoder with an L1 loss. It
+    which D learns to name patients and labels of real images alone, so that the generator learns
+    to please a head that knows the patients. `reconstruction` steps follow (None: a tenth as many), in which G alone
+    learns to show each image as its own patient: a plain conditional variational autoencoder with an L1 loss. It
     ends with blurred eyes, but eyes, from which the adversarial rounds set out; no pixel loss takes part in these.
     `discriminator_steps` a round, 1 or 2, follow the last of its two generator steps. `reals` real images in D's batch
     come on every made one. `r1` weighs the squared slope of D^1 at real images (Mescheder, Geiger, Nowozin 2018, arXiv
