@@ -55,7 +55,7 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
     for split in ("train", "val"):
         cohort.of(split)
     config = Training(rounds=budget.rounds, batch=budget.batch, seed=seed, warmup=min(300, budget.rounds // 8),
-                      reconstruction=min(400, budget.rounds // 2))
+                      reconstruction=min(400, budget.rounds // 2), recogniser_epochs=budget.epochs)
     architecture = Architecture(cohort.patients, cohort.images.shape[1])
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["medpriv", *sys.argv[1:]])

@@ -98,6 +98,16 @@ def test_generator_loss_is_the_non_saturating_equation_2():
     assert float(generator_loss(fake, c, e, mu, log_variance)) == pytest.approx(equation, rel=1e-5)
 
 
+def test_the_identity_term_is_the_mean_over_all_networks_that_name_the_patient():
+    fake, others = heads(5, 7, seed=2), [heads(5, 7, seed=s)[1] for s in (5, 6)]
+    c, e = torch.tensor([1, 0, 6, 2, 5]), torch.tensor([0, 1, 1, 0, 1])
+    code = torch.zeros(5, 3), torch.zeros(5, 3)
+    alone = [float(generator_loss((fake[0], logits, fake[2]), c, e, *code)) for logits in (fake[1], *others)]
+    together = float(generator_loss(fake, c, e, *code, named=others))
+    assert together == pytest.approx(np.mean(alone), rel=1e-6)
+    assert together != pytest.approx(alone[0], rel=1e-3)
+
+
 def test_divergence_agrees_with_torch_distributions_and_vanishes_at_the_prior():
     mu, log_variance = torch.randn(6, 4, generator=seeded(1)), torch.randn(6, 4, generator=seeded(2))
     posterior = torch.distributions.Normal(mu, (log_variance / 2).exp())

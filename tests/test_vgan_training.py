@@ -61,7 +61,8 @@ def assert_same(one, other):
     assert different == []
 
 
-CONFIG = Training(rounds=6, batch=8, warmup=3, reconstruction=2, r1_every=2, seed=5, validate_every=2, precision="no")
+CONFIG = Training(rounds=6, batch=8, warmup=3, reconstruction=2, r1_every=2, seed=5, validate_every=2, precision="no",
+                  frozen_recognisers=2, recogniser_epochs=2)
 
 
 # --- a round ---------------------------------------------------------------------------------------------------------
@@ -103,6 +104,56 @@ def test_generator_steps_leave_the_discriminator_alone_and_the_other_way_round()
     assert moved(d, trainer.bare_discriminator)
     assert not moved(g, trainer.bare_generator)
     assert fake.shape == (8, 1, 16, 16)
+
+
+def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_them():
+    cohort = make_cohort()
+    trainer = Trainer(cohort, small(cohort), CONFIG)
+    weights = [p.clone() for network in trainer.recognisers for p in network.state_dict().values()]
+    random = trainer.random.get_state()
+    trainer.bare_discriminator.heads.weight.data.zero_()  # D says the same of every image: it teaches nothing
+    still = trainer.bare_generator.decoder.dense.weight.detach().clone()
+    trainer.generator_step()
+    moved = trainer.bare_generator.decoder.dense.weight.detach() - still
+    assert [torch.equal(a, b) for a, b in zip(
+        weights, (p for network in trainer.recognisers for p in network.state_dict().values()), strict=True)] == (
+        [True] * len(weights))
+    deaf = Trainer(cohort, small(cohort), CONFIG)
+    deaf.recognisers = []
+    deaf.random.set_state(random)
+    deaf.bare_discriminator.heads.weight.data.zero_()
+    deaf.generator_step()
+    assert not torch.allclose(deaf.bare_generator.decoder.dense.weight.detach() - still, moved)
+
+
+def test_the_frozen_recognisers_know_the_training_patients_and_differ():
+    cohort = make_cohort().of("train")
+    one, two = Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, recogniser_epochs=60)).recognisers
+    images = to_tensor(cohort.images)
+    for network in (one, two):
+        assert (network(images).argmax(dim=1).numpy() == cohort.patient).mean() >= 0.9  # chance is .25
+    assert not torch.equal(one(images), two(images))
+
+
+def test_recognisers_that_were_killed_while_training_go_on_to_the_same_end(tmp_path, monkeypatch):
+    cohort = make_cohort()
+    whole = train(cohort, small(cohort), CONFIG)
+    from medpriv_lib.privatizers import vgan_recognisers
+
+    real, calls = vgan_recognisers.fit_recogniser, []
+
+    def killed(*arguments, **options):
+        calls.append(options["resume"])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(vgan_recognisers, "fit_recogniser", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(cohort, small(cohort), CONFIG, tmp_path)
+    assert (calls[0] / "training.safetensors").is_file()
+    monkeypatch.setattr(vgan_recognisers, "fit_recogniser", real)
+    assert_same(tensors_of(train(cohort, small(cohort), CONFIG, tmp_path)), tensors_of(whole))
 
 
 def test_the_learning_rate_is_constant_then_falls_to_zero():
@@ -154,7 +205,7 @@ def test_on_four_grey_levels_it_learns_to_replace_the_identity():
     by luck less than once in 10,000; the training is seeded."""
     cohort = make_cohort(each=12)
     config = Training(rounds=400, batch=16, warmup=150, learning_rate=2e-3, ema=0.9, precision="no", augmentation=None,
-                      validate_every=1000)
+                      validate_every=1000, frozen_recognisers=0)
     vgan = PPRLVGAN().fit(cohort.of("train"), architecture=small(cohort), config=config)
     releases = [vgan.privatize(cohort.of("val"), torch.Generator().manual_seed(s)) for s in range(8)]
     shown = np.concatenate([release.images for release in releases])
@@ -169,7 +220,8 @@ def test_on_four_grey_levels_it_learns_to_replace_the_identity():
 
 def test_the_slope_penalty_is_the_mean_squared_gradient_of_the_logit_at_real_images():
     cohort = make_cohort().of("train")
-    trainer = Trainer(cohort, small(cohort), Training(batch=4, precision="no", augmentation=None))
+    trainer = Trainer(cohort, small(cohort), Training(batch=4, precision="no", augmentation=None,
+                                                      frozen_recognisers=0))
     trainer.bare_discriminator.eval()  # without dropout both sides see the same network
     images = trainer.images[:3]
     step, steepness = 1e-2, 0.0
@@ -193,7 +245,7 @@ def test_the_slope_penalty_reaches_the_discriminator_in_its_rounds_only():
     ends = {}
     for name, weight in (("without", 0.0), ("with", 10.0)):
         trainer = Trainer(cohort, small(cohort), Training(rounds=9, batch=4, r1=weight, r1_every=2, warmup=0,
-                                                          augmentation=None, precision="no"))
+                                                          augmentation=None, precision="no", frozen_recognisers=0))
         trainer.round = 1
         trainer.step()
         ends[name, 1] = {k: v.clone() for k, v in trainer.bare_discriminator.state_dict().items()}
@@ -273,7 +325,8 @@ train(cohort, small(cohort), Training(**{config!r}), {folder!r}, checkpoint_minu
 
 def test_five_random_kills_end_where_an_undisturbed_training_ends(tmp_path):
     cohort = make_cohort()
-    values = {"rounds": 60, "batch": 8, "warmup": 5, "seed": 5, "precision": "no", "validate_every": 1000}
+    values = {"rounds": 60, "batch": 8, "warmup": 5, "seed": 5, "precision": "no", "validate_every": 1000,
+              "frozen_recognisers": 1, "recogniser_epochs": 2}
     torch.set_num_threads(1)
     whole = train(cohort, small(cohort), Training(**values))
     folder, chance, kills = tmp_path / "run", random.Random(7), 0

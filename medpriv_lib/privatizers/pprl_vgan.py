@@ -14,7 +14,7 @@ The two losses come first, then the privatizer. The networks are in `vgan_networ
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -67,6 +67,7 @@ def generator_loss(
     mu: Float[Tensor, "n z"],
     log_variance: Float[Tensor, "n z"],
     weights: tuple[float, float, float, float] = G_WEIGHTS,
+    named: Sequence[Float[Tensor, "n patients"]] = (),
 ) -> Tensor:
     """Return Equation 2 in its trained form: a scalar to be minimised.
 
@@ -74,11 +75,15 @@ def generator_loss(
     for D^2 and D^3 it says the same as "be named c" and "show the label" with weak gradients where they are needed
     most. Chen et al.'s code, and this one, train the non-saturating - log D on all three heads, with hard targets:
     the fixed point is the same (Goodfellow et al. 2014, section 3).
+
+    `named` holds the logits that other networks give the same images; the identity term is then the mean over D^2 and
+    them. Without any it is Equation 2's.
     """
     real, identity, label = on_fake
+    unlike = torch.stack([F.cross_entropy(logits, c) for logits in (identity, *named)]).mean()
     return (
         weights[0] * F.binary_cross_entropy_with_logits(real, torch.ones_like(real))  # - lambda_1 log D^1(G(I, c))
-        + weights[1] * F.cross_entropy(identity, c)  # - lambda_2 log D^2_c(G(I, c))
+        + weights[1] * unlike  # - lambda_2 log D^2_c(G(I, c))
         + weights[2] * F.cross_entropy(label, task)  # - lambda_3 log D^3_{y^e}(G(I, c))
         + weights[3] * divergence(mu, log_variance)  # + lambda_4 KL
     )

@@ -21,6 +21,8 @@ class Training:
     `discriminator_steps` a round, 1 or 2, follow the last of its two generator steps. `reals` real images in D's batch
     come on every made one. `r1` weighs the squared slope of D^1 at real images (Mescheder, Geiger, Nowozin 2018, arXiv
     1801.04406), added every `r1_every` rounds, that many times.
+    `frozen_recognisers` identity recognisers, trained before for `recogniser_epochs` on the same images, share the
+    identity term of the generator with D^2 (`vgan_recognisers` says why; 0 leaves it to D^2, as Chen et al.).
     `precision` "auto" takes bfloat16 where the processor multiplies it natively.
     """
 
@@ -42,6 +44,8 @@ class Training:
     weight_decay: float = 0.0
     r1: float = 0.05
     r1_every: int = 8
+    frozen_recognisers: int = 2
+    recogniser_epochs: int = 60
     precision: str = "auto"
     seed: int = 0
     validate_every: int = 100

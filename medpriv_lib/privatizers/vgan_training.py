@@ -34,6 +34,7 @@ from medpriv_lib.privatizers.vgan_checkpoint import (
     write_checkpoint,
 )
 from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Generator
+from medpriv_lib.privatizers.vgan_recognisers import frozen_recognisers
 from medpriv_lib.privatizers.vgan_settings import Training, native_bfloat16
 
 RECONSTRUCTION_RATE, RECONSTRUCTION_KL = 1e-3, 5e-4
@@ -42,8 +43,11 @@ RECONSTRUCTION_RATE, RECONSTRUCTION_KL = 1e-3, 5e-4
 class Trainer:
     """The state of one training: two networks, two optimisers, averaged generator, random numbers, round."""
 
-    def __init__(self, train: Cohort, architecture: Architecture, config: Training) -> None:
-        """Move the images to the device and build everything from `config.seed`."""
+    def __init__(self, train: Cohort, architecture: Architecture, config: Training, folder: Path | None = None) -> None:
+        """Move the images to the device and build everything from `config.seed`.
+
+        The frozen recognisers are trained here; a killed training of theirs goes on from what is in `folder`.
+        """
         torch.set_flush_denormal(True)  # late activations fall into denormals, which are many times slower
         if train.images.shape[1:] != (architecture.size, architecture.size):
             raise ValueError(f"images of {train.images.shape[1:]} do not fit networks of size {architecture.size}")
@@ -61,6 +65,9 @@ class Trainer:
         self.patient = torch.from_numpy(train.patient).to(device)
         self.task = torch.from_numpy(train.diseased.astype(np.int64)).to(device)
         self._build()
+        with self.accelerator.main_process_first():  # the others find the finished ones in the folder
+            self.recognisers = frozen_recognisers(train, config.frozen_recognisers, config.recogniser_epochs,
+                                                  config.seed, device, folder)
         self.random = torch.Generator(device).manual_seed(1_000_003 * config.seed + self.accelerator.process_index)
         self.warmup = config.rounds // 10 if config.warmup is None else config.warmup
         self.reconstruction = config.rounds // 10 if config.reconstruction is None else config.reconstruction
@@ -122,8 +129,9 @@ class Trainer:
         self.bare_discriminator.requires_grad_(False)
         with self.autocast():
             fake, mu, log_variance = self.generator(self.images[rows], c, noise)
-            judged = self.bare_discriminator(self._seen(fake))
-        loss = generator_loss(judged, c, self.task[rows], mu, log_variance)
+            seen = self._seen(fake)
+            judged, named = self.bare_discriminator(seen), [network(seen) for network in self.recognisers]
+        loss = generator_loss(judged, c, self.task[rows], mu, log_variance, named=[logits.float() for logits in named])
         self._descend(self.generator_optimiser, loss)
         self.bare_discriminator.requires_grad_(True)
         return fake.detach()
@@ -261,10 +269,12 @@ def train(
     rounds; what it returns is added to the curve and, with the pace, passed to `report`. Raises `ValueError` where the
     images do not fit the architecture and where the checkpoint belongs to another cohort or other settings.
     """
-    trainer = Trainer(cohort, architecture, config)
+    folder = None if folder is None else Path(folder)
     if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        trainer.load(Path(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(cohort, architecture, config, folder)
+    if folder is not None:
+        trainer.load(folder)
     main = trainer.accelerator.is_main_process
     saved = started = time.monotonic()
     trainer.warm_up()
@@ -283,7 +293,7 @@ def train(
         if folder is not None and (last or _due(trainer, time.monotonic() - saved > 60 * checkpoint_minutes)):
             now = time.monotonic()
             trainer.seconds, started = trainer.seconds + now - started, now
-            trainer.save(Path(folder))
+            trainer.save(folder)
             saved = time.monotonic()
     trainer.accelerator.wait_for_everyone()
     return trainer
