@@ -66,6 +66,15 @@ def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, ad
     assert not problems, "\n".join(problems)
 
 
+def test_every_page_names_its_icon_so_that_no_browser_asks_for_another(book, names):
+    for name in [*names, "index.html", "search.html", "genindex.html"]:
+        page = (book / name).read_text(encoding="utf-8")
+        icons = re.findall(r'<link[^>]*rel="(?:shortcut )?icon"[^>]*>', page)
+        assert len(icons) == 1, f"{name}: {icons}"
+        target = re.search(r'href="([^"]+)"', icons[0]).group(1)
+        assert ((book / name).parent / target).is_file(), f"{name}: no icon at {target}"
+
+
 def test_dark_mode_is_dark_with_light_text(browser, address, names):
     for name in names:
         page = Reading(browser, address, name, "dark").page
