@@ -11,11 +11,13 @@ METHODS = ("deep-taylor", "gradient-x-input", "integrated-gradients")
 
 
 def relevance(
-    method: str, network: nn.Module, x: Float[Tensor, "n c h w"], target: int | Int64[Tensor, " n"] | None = None
+    method: str, network: nn.Module, x: Float[Tensor, "n c h w"], target: int | Int64[Tensor, " n"] | None = None,
+    *, steps: int = 32,
 ) -> Float[Tensor, "n c h w"]:
     """Return the maps of one of `METHODS`; Deep Taylor's start from 1, not from the logit, and so are always defined.
 
-    `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one. Raises `ValueError` for another
+    `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one; `steps` of integrated gradients,
+    the other methods have none. Raises `ValueError` for another
     name and what `deep_taylor` raises.
     """
     if method == "deep-taylor":
@@ -23,7 +25,7 @@ def relevance(
     if method == "gradient-x-input":
         return gradient_times_input(network, x, target)
     if method == "integrated-gradients":
-        return integrated_gradients(network, x, target)
+        return integrated_gradients(network, x, target, steps=steps)
     raise ValueError(f"unknown relevance method {method!r}; choose from {', '.join(METHODS)}")
 
 

@@ -39,7 +39,7 @@ def rank_correlation(a: Float[np.ndarray, "n ..."], b: Float[np.ndarray, "n ..."
 
 
 def cascade(
-    method: str, network: nn.Module, x: Float[Tensor, "n 1 h w"], generator: torch.Generator
+    method: str, network: nn.Module, x: Float[Tensor, "n 1 h w"], generator: torch.Generator, *, steps: int = 32
 ) -> list[Check]:
     """Randomise the layers from the last to the first, one more each time, and compare each map with the true one.
 
@@ -47,32 +47,33 @@ def cascade(
     the same standard deviation, mean 0. The class stays the one that the intact network predicts. Absolute values of
     the maps are compared by rank. A method that explains the decision must lose its map; z+ hardly reacts to later
     layers, because its backward pass multiplies positive matrices, whose product approaches rank one (Sixt, Granz,
-    Landgraf 2020). Returns one `Check` per layer, `changed` "last", "last 2", …, "all".
+    Landgraf 2020). `method` is one of `METHODS`; `steps` are those of integrated gradients. Returns one `Check` per
+    layer, `changed` "last", "last 2", …, "all".
     """
     chain = unfold(network, x[:2])
     target, _ = other_class(chain, x)
-    true = _absolute(method, chain, x, target)
+    true = _absolute(method, chain, x, target, steps)
     layers = [i for i, layer in enumerate(chain) if isinstance(layer, LINEAR)]
     chain, checks = copy.deepcopy(chain), []
     for count, index in enumerate(reversed(layers), 1):
         _randomise(chain[index], generator)
         name = "all" if count == len(layers) else "last" if count == 1 else f"last {count}"
-        checks.append(Check(method, name, rank_correlation(true, _absolute(method, chain, x, target))))
+        checks.append(Check(method, name, rank_correlation(true, _absolute(method, chain, x, target, steps))))
     return checks
 
 
-def other_class_check(method: str, network: nn.Module, x: Float[Tensor, "n 1 h w"]) -> Check:
+def other_class_check(method: str, network: nn.Module, x: Float[Tensor, "n 1 h w"], *, steps: int = 32) -> Check:
     """Compare the map of the predicted class with that of the second most likely one, by rank of absolute values.
 
     Near 1, the map shows what the network looks at, not what speaks for this class and against the other.
     """
     first, second = other_class(network, x)
-    pair = [_absolute(method, network, x, target) for target in (first, second)]
+    pair = [_absolute(method, network, x, target, steps) for target in (first, second)]
     return Check(method, "other class", rank_correlation(*pair))
 
 
-def _absolute(method: str, network: nn.Module, x: Tensor, target: Tensor) -> np.ndarray:
-    return relevance(method, network, x, target).abs().cpu().numpy()
+def _absolute(method: str, network: nn.Module, x: Tensor, target: Tensor, steps: int) -> np.ndarray:
+    return relevance(method, network, x, target, steps=steps).abs().cpu().numpy()
 
 
 def _randomise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
