@@ -11,27 +11,23 @@ from PIL import Image
 
 from medpriv_lib.explanation.case import Explanation
 from medpriv_lib.files import atomic_write
+from medpriv_lib.html_page import html_page
 
 SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
 ORANGE = np.array([255.0, 140.0, 0.0])
+LEGEND = """Orange marks the pixels that a reading rests on, the stronger the more (Deep Taylor relevance). It shows
+where the recogniser looked, not that it is right, and it changes little when the other answer is asked for. Similarity
+is 1 for the same to the recogniser and 0 for the middle case on file with the same reading. This page is no
+diagnosis."""
 STYLE = """
-:root { color-scheme: light dark; --page: #ffffff; --ink: #1d1d1f; --soft: #55555c; --line: #d5d5da; }
-@media (prefers-color-scheme: dark) { :root { --page: #17171a; --ink: #ececf0; --soft: #b4b4bd; --line: #3d3d45; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem; background: var(--page); color: var(--ink);
-  font: 1rem/1.5 system-ui, "Liberation Sans", sans-serif; }
-h1 { font-size: 1.4rem; margin: 0 0 .5rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
-p { max-width: 46rem; margin: .5rem 0; } .soft, figcaption { color: var(--soft); }
 .cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
-figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; break-inside: avoid; }
+figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; }
 figure div { display: flex; flex-wrap: wrap; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
+.warning { border-left: .25rem solid var(--mark); padding-left: .75rem; }
 img, .blank { width: 192px; height: 192px; max-width: 100%; image-rendering: pixelated; }
 .blank { display: grid; place-items: center; border: 1px dashed var(--line); color: var(--soft); }
-@media print { :root { --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; color-scheme: light; }
-  body { padding: 0; max-width: none; font-size: 9.5pt; } h1 { font-size: 13pt; } h2 { font-size: 11pt; margin: .6rem 0
-  .3rem; } .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; } figure { padding: .3rem; } img, .blank {
-  width: 27mm; height: 27mm; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-@page { size: A4; margin: 12mm; }
+@media print { .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; } figure { padding: .3rem; }
+  img, .blank { width: 27mm; height: 27mm; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
 
@@ -52,30 +48,14 @@ def render(explanation: Explanation) -> str:
             alt = f"Similar case {i + 1}, privatised, read as {e.classes[int(e.case_decisions[i])]}."
             pictures = _pictures(case, relevance, alt, f"case {i + 1}")
         cases.append(_figure(pictures, e.case_caption(i)))
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Why this image is read as {html.escape(reading)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Why this image is read as \u201c{html.escape(reading)}\u201d</h1>
+    title = f"Why this image is read as \u201c{reading}\u201d"
+    return html_page(title, f"""<h1>{html.escape(title)}</h1>
 <p>{html.escape(e.caption)}</p>
 {query}
 <h2>The most similar earlier cases</h2>
 <div class="cases">
-{"".join(cases)}
-</div>
-<p class="soft">Orange marks the pixels that a reading rests on, the stronger the more (Deep Taylor relevance). It
-shows where the recogniser looked, not that it is right, and it changes little when the other answer is asked for.
-Similarity is 1 for the same to the recogniser and 0 for the middle case on file with the same reading. This page is no
-diagnosis.</p> </main> </body> </html>
-"""
+{"".join(cases)}</div>
+<p class="soft">{LEGEND}</p>""", STYLE)
 
 
 def write_report(explanation: Explanation, path: str | os.PathLike) -> None:

@@ -14,6 +14,7 @@ from medpriv_lib.evaluation.attacks.columns import best
 from medpriv_lib.evaluation.per_patient import Risk
 from medpriv_lib.evaluation.table import write_json
 from medpriv_lib.files import atomic_write
+from medpriv_lib.html_page import html_page
 
 WORST = 10
 NAMES = {"rank1": "patient named first", "rank5": "patient among the first five", "rank1_own": "source itself found",
@@ -23,21 +24,6 @@ NOT_PROVED = ("A low number here does not prove that nobody can do better: it sa
               "training and these images, did not. Another network, more images, several releases of the same patient, "
               "or knowledge from elsewhere (a name in a file, a rare disease, an age) were not tried beyond what is "
               "listed. A high number is a proof: it was done.")
-STYLE = """
-:root { color-scheme: light dark; --page: #ffffff; --ink: #1d1d1f; --soft: #55555c; --line: #d5d5da; --bar: #b5541c; }
-@media (prefers-color-scheme: dark) { :root { --page: #17171a; --ink: #ececf0; --soft: #b4b4bd; --line: #3d3d45;
-  --bar: #f0a26b; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 64rem; padding: 1.5rem 1rem; background: var(--page); color: var(--ink);
-  font: 1rem/1.5 system-ui, "Liberation Sans", sans-serif; }
-h1 { font-size: 1.4rem; margin: 0 0 .5rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
-p { max-width: 46rem; margin: .5rem 0; } .soft { color: var(--soft); } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .92rem; } caption { text-align: left; color: var(--soft); }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-svg { max-width: 100%; height: auto; } pre { white-space: pre-wrap; font: inherit; }
-@media print { :root { --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; color-scheme: light; } }
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,24 +75,12 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the page; everything that comes from the release is escaped."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    tried = "".join(_row(one) for one in report.findings)
+    tried = "".join(_row(one, report.numbers) for one in report.findings)
     worst = "".join(f'<tr><th scope="row">patient {number}</th><td class="number">{_share(rate)}</td>'
                     f'<td class="number">{"–" if linked is None else _share(linked)}</td></tr>'
                     for number, rate, linked in report.worst())
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in report.notes)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Attacks on a release</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>What attackers found in this release</h1>
+    return html_page("Attacks on a release", f"""<h1>What attackers found in this release</h1>
 <p>{report.images} released images of {report.patients} patients, made by {html.escape(report.method)}.</p>
 <p>{html.escape(report.verdict())}</p>
 <h2>What was tried, what the attacker knew, what was found</h2>
@@ -124,11 +98,7 @@ who they are.</caption><thead><tr><th scope="col">patient</th><th scope="col" cl
 <h2>Groups of equal images</h2>
 <pre>{html.escape(report.audit.text())}</pre>
 <h2>What this does not prove</h2>
-<p>{html.escape(NOT_PROVED)}</p>{notes}
-</main>
-</body>
-</html>
-"""
+<p>{html.escape(NOT_PROVED)}</p>{notes}""")
 
 
 def write_report(report: Report, folder: str | os.PathLike, provenance: dict) -> None:
@@ -153,11 +123,14 @@ def write_report(report: Report, folder: str | os.PathLike, provenance: dict) ->
                    "l_diversity": audit.l_diversity, "claimed": audit.claimed, "warnings": audit.warnings}})
 
 
-def _row(one: Finding) -> str:
+def _row(one: Finding, numbers: np.ndarray) -> str:
     found = "<br>".join(
         f"{html.escape(NAMES.get(key, key.replace('_', ' ')))}: {_number(key, value)}{_interval(one, key)}"
         + (f" (guessing {_number(key, one.chance[key])})" if key in one.chance else "")
         for key, value in one.measures.items())
+    if one.attack.startswith("membership") and one.per_patient:  # a mean like guessing may hide a few sure ones
+        surest = sorted(one.per_patient, key=lambda who: (-one.per_patient[who], numbers[who]))[:3]
+        found += "<br>surest: " + ", ".join(f"patient {numbers[who]} ({one.per_patient[who]:.2f})" for who in surest)
     note = f'<br><span class="soft">{html.escape(one.note)}</span>' if one.note else ""
     return (f'<tr><th scope="row">{html.escape(one.attack)}</th><td>{html.escape(one.knowledge)}</td>'
             f"<td>{found}{note}</td></tr>\n")
@@ -175,7 +148,7 @@ def _histogram(rate: np.ndarray) -> str:
     counts, _ = np.histogram(rate, bins=10, range=(0, 1))
     top = max(1, int(counts.max()))
     bars = "".join(f'<rect x="{40 + 36 * i}" y="{110 - 90 * count / top:.1f}" width="30" '
-                   f'height="{90 * count / top:.1f}" fill="var(--bar)"/>'
+                   f'height="{90 * count / top:.1f}" fill="var(--mark)"/>'
                    f'<text x="{55 + 36 * i}" y="{106 - 90 * count / top:.1f}" text-anchor="middle" font-size="11" '
                    f'fill="currentColor">{count}</text>' for i, count in enumerate(counts.tolist()))
     label = (f"Histogram: {counts[0]} of {len(rate)} patients are named in under 10 % of their images, {counts[-1]} in "
@@ -195,7 +168,7 @@ def _curves(findings: Sequence[Finding]) -> str:
     for one, dash in zip(shown, ("", "6 4", "2 3", "8 3 2 3"), strict=False):
         cmc = one.curves["cmc"]
         points = " ".join(f"{40 + 340 * i / (len(cmc) - 1):.1f},{170 - 150 * value:.1f}" for i, value in enumerate(cmc))
-        lines.append(f'<polyline points="{points}" fill="none" stroke="var(--bar)" stroke-width="2" '
+        lines.append(f'<polyline points="{points}" fill="none" stroke="var(--mark)" stroke-width="2" '
                      f'stroke-dasharray="{dash}"/>')
         label.append(f"{one.attack} {100 * cmc[0]:.0f} % at rank 1")
     text = html.escape("Share of images whose patient is among the first r: " + ", ".join(label) + ".")
