@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_cohorts import toy_cohort
 
 from medpriv_lib.cli import main
 from medpriv_lib.cli.attack import source_rows
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.attacks.embedding import Schedule
 from medpriv_lib.privatizers.controls import RealOther
 from medpriv_lib.sharing import read_release, write_release
@@ -23,13 +23,9 @@ IMAGES = os.environ.get("MEDPRIV_TEST_IMAGES", "")
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 
 
-def toy_cohort(patients=8, each=6):
-    rng = np.random.default_rng(0)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient % 3 == 0, split,
-                  np.array([f"Name-{i}" for i in range(patients)]), name="toy")
+def named_cohort():
+    """The toy cohort with names that no file has by chance."""
+    return replace(toy_cohort(), patient_names=np.array([f"Name-{i}" for i in range(8)]))
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +36,7 @@ def _short(monkeypatch):
 @pytest.fixture
 def released(tmp_path):
     """A cohort file and a release of its test images, blurred."""
-    toy_cohort().save(tmp_path / "toy.npz")
+    named_cohort().save(tmp_path / "toy.npz")
     command = ["privatize", str(tmp_path / "toy.npz"), "--method", "blur", "--kernel", "3", "--out",
                str(tmp_path / "release")]
     assert main(command) == 0
@@ -109,7 +105,7 @@ def test_releases_of_one_cohort_share_the_attackers_of_the_originals(released):
 
 
 def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(tmp_path):
-    cohort = toy_cohort()
+    cohort = named_cohort()
     cohort.save(tmp_path / "toy.npz")
     release = RealOther().fit(cohort.of("train")).privatize(cohort, torch.Generator().manual_seed(0))
     told = {"source_patients": cohort.patient_names[cohort.patient].tolist(),
@@ -124,7 +120,7 @@ def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(t
 
 def test_sources_are_found_in_the_split_they_came_from(released):
     release, _ = read_release(released / "release")
-    cohort = toy_cohort()
+    cohort = named_cohort()
     rows = source_rows(release, cohort, "x")
     np.testing.assert_array_equal(rows, np.flatnonzero(cohort.split == "test"))
     other = replace(release, parameters=release.parameters | {"source_patients": ["Name-0"] * 8})

@@ -3,19 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from small_cohorts import scene_of
 
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.evaluation.attacks.battery import Verifier, linkage_naive
 from medpriv_lib.evaluation.attacks.embedding import embed
 from medpriv_lib.evaluation.attacks.residue import linkage_residue
-from medpriv_lib.evaluation.attacks.scene import HALVES, Scene
+from medpriv_lib.evaluation.attacks.scene import HALVES
 from medpriv_lib.study_attackers import Attackers
 from medpriv_lib.study_weights import load_weights
-
-
-def scene_of(cohort, images):
-    test, rest = np.flatnonzero(cohort.split == "test"), np.flatnonzero(cohort.split != "test")
-    return Scene(cohort, images[test], test, images[rest], rest, np.empty((len(test), 0), np.int64))
 
 
 @pytest.mark.slow

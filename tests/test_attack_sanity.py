@@ -8,12 +8,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from small_cohorts import scene_of
 
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.evaluation.attacks.battery import Verifier, alike, battery
 from medpriv_lib.evaluation.attacks.embedding import RELEASED, embed
 from medpriv_lib.evaluation.attacks.identification import best_of_patient, hits, naive
-from medpriv_lib.evaluation.attacks.scene import PARTS, Scene
+from medpriv_lib.evaluation.attacks.scene import PARTS
 from medpriv_lib.privatizers.k_same import KSame
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.study_attackers import Attackers
@@ -25,12 +26,6 @@ SHORT = replace(RELEASED, steps=40)
 @pytest.fixture(scope="module")
 def cohort():
     return default_cohort()
-
-
-def scene_of(cohort, images):
-    """Return the scene where `images` (all rows) is what became of the cohort; the test images are under attack."""
-    test, rest = np.flatnonzero(cohort.split == "test"), np.flatnonzero(cohort.split != "test")
-    return Scene(cohort, images[test], test, images[rest], rest, np.empty((len(test), 0), np.int64))
 
 
 def by_name(findings):

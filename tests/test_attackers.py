@@ -5,31 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_cohorts import scene_of, toy_cohort
 
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.attacks.battery import battery
 from medpriv_lib.evaluation.attacks.draws import averaged
 from medpriv_lib.evaluation.attacks.embedding import Embedder, Schedule, _order, embed, fit_originals, identities
-from medpriv_lib.evaluation.attacks.scene import PARTS, Scene, dealt, halves
+from medpriv_lib.evaluation.attacks.scene import PARTS, dealt, halves
 from medpriv_lib.study_attackers import Attackers
 
 SHORT = Schedule(steps=4, rate=1e-3, batch=16)
-
-
-def toy_cohort(patients=8, each=6, seed=0):
-    """Return 16x16 images whose brightness is the patient's; every third patient diseased; last image a test image."""
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient % 3 == 0, split,
-                  np.array([f"p{i}" for i in range(patients)]), name="toy")
-
-
-def scene_of(cohort, change=lambda images: images):
-    test, rest = np.flatnonzero(cohort.split == "test"), np.flatnonzero(cohort.split != "test")
-    return Scene(cohort, change(cohort.images[test]), test, change(cohort.images[rest]), rest,
-                 np.empty((len(test), 0), np.int64))
 
 
 def attackers(cohort, folder=None, told=None, **changes):
@@ -69,7 +53,7 @@ def test_halves_divide_patients_with_and_without_the_disease_alike():
 
 def test_who_is_attacked_is_not_among_those_learned_from():
     cohort = toy_cohort()
-    scene, half = scene_of(cohort), halves(cohort, 0)
+    scene, half = scene_of(cohort, cohort.images), halves(cohort, 0)
     for part in PARTS[1:]:
         attacked = set(scene.patient[scene.attacked(part, half)].tolist())
         learned = set(cohort.patient[scene.originals(part, half)].tolist())
@@ -94,7 +78,7 @@ def test_the_same_seed_gives_the_same_network_another_seed_another():
 def test_training_goes_on_where_it_was_stopped(tmp_path):
     """A second run finds all networks and its findings are the same; other images or another seed train anew."""
     cohort, told = toy_cohort(), []
-    scene = scene_of(cohort, lambda images: images // 2)
+    scene = scene_of(cohort, cohort.images // 2)
     first = attackers(cohort, tmp_path, told)
     found = battery(scene, first.verifiers(scene, "half"), first.half, None)
     assert [what.split()[0] for what in told] == ["trained"] * 6
@@ -106,7 +90,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
     assert [what.split()[0] for what in told] == ["found"] * 5 + ["trained"]
     assert [one.rows() for one in again] == [one.rows() for one in found]
     told.clear()
-    changed = scene_of(cohort, lambda images: images // 3)
+    changed = scene_of(cohort, cohort.images // 3)
     attackers(cohort, tmp_path, told).verifiers(changed, "half")
     assert sorted(what.split()[0] for what in told) == ["found"] * 3 + ["trained"] * 3
     told.clear()
@@ -116,7 +100,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
 
 def test_what_is_in_memory_is_what_is_kept(tmp_path):
     cohort = toy_cohort()
-    scene = scene_of(cohort)
+    scene = scene_of(cohort, cohort.images)
     alone = attackers(cohort).verifiers(scene, "x")
     attackers(cohort, tmp_path).verifiers(scene, "x")
     kept = attackers(cohort, tmp_path).verifiers(scene, "x")
@@ -127,7 +111,7 @@ def test_what_is_in_memory_is_what_is_kept(tmp_path):
 
 def test_a_tower_from_scratch_does_not_begin_with_the_first():
     cohort = toy_cohort()
-    scene = scene_of(cohort)
+    scene = scene_of(cohort, cohort.images)
     short = attackers(cohort).verifiers(scene, "x")["all"]
     fresh = attackers(cohort, scratch=True)
     fresh.released = SHORT
@@ -138,7 +122,7 @@ def test_a_tower_from_scratch_does_not_begin_with_the_first():
 
 def test_scenes_refuse_what_does_not_fit():
     cohort = toy_cohort()
-    scene = scene_of(cohort)
+    scene = scene_of(cohort, cohort.images)
     with pytest.raises(ValueError, match="may not be among the attacker's own"):
         replace(scene, known=cohort.images[scene.source], known_source=scene.source)
     with pytest.raises(ValueError, match="give the cohort that was privatised"):
@@ -165,7 +149,7 @@ def test_a_release_alone_is_dealt_out():
 
 def test_draws_are_averaged_and_attacks_not_mixed():
     cohort = toy_cohort()
-    scene = scene_of(cohort)
+    scene = scene_of(cohort, cohort.images)
     team = attackers(cohort)
     verifiers = team.verifiers(scene, "x")
     one = battery(scene, verifiers, team.half, None)

@@ -1,5 +1,6 @@
 """The command: what it does, what it prints and where, on toy cohorts."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,32 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from small_cohorts import toy_cohort
 
-from medpriv_lib.budgets import TOY
 from medpriv_lib.cli import COMMANDS, main, one_line
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.sharing import read_release
-from medpriv_lib.study_weights import fit_weights
 
 ROOT = Path(__file__).parents[1]
 
 
-def toy_cohort(patients=8, each=6):
-    """Return 16x16 images; the first half of the patients diseased; all patients in every split."""
-    rng = np.random.default_rng(0)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient < patients // 2, split,
-                  np.array([f"p{i}" for i in range(patients)]), name="toy")
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(toy_weights, tmp_path_factory):
     """A folder with a cohort file and weights for it."""
     folder = tmp_path_factory.mktemp("made")
     toy_cohort().save(folder / "c.npz")
-    fit_weights(toy_cohort(), folder / "w", 0, TOY, "cpu", False)
+    shutil.copytree(toy_weights, folder / "w")
     return folder
 
 
@@ -136,7 +125,7 @@ def test_a_manifest_brings_patients_and_labels(folder, made, tmp_path):
     assert release.parameters["labels_known"]
     cohort = toy_cohort()
     for row, label in zip(release.contributors, release.parameters["source_labels"], strict=True):
-        assert all(cohort.diseased[cohort.patient == patient].all() == label for patient in row)
+        assert all(label in cohort.diseased[cohort.patient == patient] for patient in row)
 
 
 def test_an_option_without_meaning_is_refused(made, tmp_path, capsys):

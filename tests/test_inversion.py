@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import solve
+from small_cohorts import strangers
 
 from medpriv_lib.evaluation.attacks import inversion
 from medpriv_lib.evaluation.attacks.inversion import (
@@ -21,7 +22,6 @@ from medpriv_lib.evaluation.attacks.inversion import (
 )
 from medpriv_lib.privatizers.blur import blurred, sigma_of
 from medpriv_lib.privatizers.k_same import KSame
-from tests.test_anonymity import people
 
 
 def weights(kernel):
@@ -123,7 +123,7 @@ def test_the_network_improves_on_wiener_and_is_the_same_again():
 
 
 def test_known_members_reveal_the_last_exactly_in_float_and_within_half_k_in_8_bit():
-    cohort = people(patients=30, each=1)
+    cohort = strangers(patients=30, each=1)
     method = KSame(5)
     averages, release = method.averages(cohort), method.privatize(cohort)
     rows = [row for row in range(30) if (release.contributors[row] >= 0).sum() == 5]

@@ -7,30 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
+from small_cohorts import cohort_of, people
 
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.privatizers.distances import centred, squared_distances
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect, group, rounded
 from medpriv_lib.privatizers.protocol import Privatizer
-
-
-def cohort_of(images, patient=None, diseased=None):
-    images = np.asarray(images, dtype=np.uint8)
-    images = images.reshape(len(images), *(images.shape[1:] if images.ndim == 3 else (1, -1)))
-    patient = np.arange(len(images)) if patient is None else np.asarray(patient, dtype=np.int64)
-    diseased = np.zeros(len(images), dtype=bool) if diseased is None else np.asarray(diseased, dtype=bool)
-    return Cohort(images=images, patient=patient, eye=np.full(len(images), ""), diseased=diseased,
-                  split=np.full(len(images), "train"), patient_names=np.arange(patient.max() + 1).astype(str))
-
-
-def people(n=60, images=1, size=8, noise=10.0, seed=0, both_labels=False):
-    """A cohort where the images of one person resemble each other: a random face each, plus noise."""
-    rng = np.random.default_rng(seed)
-    faces = rng.uniform(60, 195, (n, size, size))
-    patient = np.repeat(np.arange(n), images)
-    shown = faces[patient] + rng.normal(0, noise, (n * images, size, size))
-    diseased = (np.arange(n * images) % 2 == 0) if both_labels else patient % 3 == 0
-    return cohort_of(np.clip(np.rint(shown), 0, 255), patient, diseased)
 
 
 def slow_groups(images, k, order):

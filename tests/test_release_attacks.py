@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_cohorts import strangers
 
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.anonymity import audit
@@ -19,7 +20,6 @@ from medpriv_lib.evaluation.attacks.membership import (
     nearness,
 )
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
-from tests.test_anonymity import people
 
 
 def faces(patients=30, each=4, noise=12.0, seed=0, size=8, first=0):
@@ -36,7 +36,7 @@ def faces(patients=30, each=4, noise=12.0, seed=0, size=8, first=0):
 # intersection
 
 def test_releases_with_several_k_intersect_to_fewer_than_any_k():
-    cohort = people(patients=40, each=1)
+    cohort = strangers(patients=40, each=1)
     groups = [KSame(k).privatize(cohort).contributors for k in (3, 4, 5)]
     found = intersect_groups(groups, cohort.patient, 40)
     slow = [set(a[a >= 0]) & set(b[b >= 0]) & set(c[c >= 0]) for a, b, c in zip(*groups, strict=True)]
@@ -83,7 +83,7 @@ def test_memberships_and_mismatched_releases():
 # homogeneity
 
 def test_select_tells_every_label_and_plain_k_same_little_more_than_chance():
-    cohort = people(patients=60, each=1)  # labels have nothing to do with the pixels
+    cohort = strangers(patients=60, each=1)  # labels have nothing to do with the pixels
     rng = np.random.default_rng(3)
     for method, told in ((KSameSelect(5, form="release"), True), (KSame(5), False)):
         release = method.privatize(cohort)
@@ -112,7 +112,7 @@ def test_homogeneity_equals_the_slow_twin():
 
 
 def test_being_a_contributor_of_select_tells_the_label():
-    cohort = people(patients=30, each=2)
+    cohort = strangers(patients=30, each=2)
     release = KSameSelect(3).fit(cohort).privatize(cohort)
     has_label = np.stack([cohort.diseased[::2] == 0, cohort.diseased[::2]], axis=1)
     found = of_contributors(release.contributors, cohort.diseased[release.source], has_label)

@@ -1,20 +1,21 @@
 """All methods under attack on a toy cohort: what is written, what goes on, what is joined to the table."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from small_cohorts import toy_cohort
 
-from medpriv_lib.budgets import TOY
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.attacks.columns import AUC, BEST, COLUMNS, RANK1, render_attacks
 from medpriv_lib.evaluation.attacks.embedding import Schedule
 from medpriv_lib.evaluation.table import arrange, read_table, write_table
+from medpriv_lib.study_attack_members import of_generator
 from medpriv_lib.study_attackers import Attackers
 from medpriv_lib.study_attacks import Plan, join, read_attacks, run_attacks
 from medpriv_lib.study_methods import methods
-from medpriv_lib.study_weights import fit_weights, load_weights
+from medpriv_lib.study_weights import load_weights
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 SOME = (("baseline", "original test set"), ("blur", "kernel 9"), ("k-same-select", "3 identities"),
@@ -22,36 +23,27 @@ SOME = (("baseline", "original test set"), ("blur", "kernel 9"), ("k-same-select
         ("pprl-vgan", "random identities"), ("control", "mean image of the label"))
 
 
-def toy_cohort(patients=8, each=6, seed=0):
-    """Return 16x16 images; patients 0..3 diseased, 4 with both labels, the rest healthy; all in every split."""
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    diseased = (patient < 4) | ((patient == 4) & (np.arange(patients * each) % 2 == 0))
-    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), diseased, split,
-                  np.array([f"p{i}" for i in range(patients)]), name="toy")
-
-
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("attacks") / "weights"
-    fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
-    return load_weights(folder, toy_cohort())
+def weights(toy_weights):
+    return load_weights(toy_weights, toy_cohort())
+
+
+def shorten(patch):
+    patch.setattr("medpriv_lib.study_attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
+    patch.setattr("medpriv_lib.study_attackers.SCRATCH", SHORT)
+    patch.setattr("medpriv_lib.study_attacks.of_generator", partial(of_generator, runs=2, rounds=1))
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr("medpriv_lib.study_attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
-    monkeypatch.setattr("medpriv_lib.study_attackers.SCRATCH", SHORT)
+    shorten(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def content(weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("medpriv_lib.study_attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
-        patch.setattr("medpriv_lib.study_attackers.SCRATCH", SHORT)
+        shorten(patch)
         judges, vgan, cards = weights
         run_attacks(toy_cohort(), judges, vgan, out, Plan(draws=2, seeds=(0, 1), only=SOME), cards, progress=False)
     return json.loads((out / "attacks.json").read_text()), out
@@ -79,7 +71,14 @@ def test_every_method_is_attacked_in_every_way_it_allows(content):
     assert "inversion" not in found(content[0], ("baseline", "original test set"))[1]
     vgan = found(content[0], ("pprl-vgan", "random identities"))[1]
     assert {"contributors named", "intersection of evidence", "copying in pixels"} <= set(vgan)
-    assert "homogeneity" in found(content[0], ("k-same-select", "3 identities, release form"))[1]
+    for name in SOME[2], SOME[4]:
+        attacks = found(content[0], name)[1]
+        assert {"known members", "known members before rounding", "membership in the gallery"} <= set(attacks)
+        assert len(attacks["membership in the gallery"]["per_patient"]) == 8  # kept for every patient
+        assert attacks["known members before rounding"]["measures"]["largest_error"] == 0
+    assert "homogeneity" in found(content[0], SOME[4])[1]
+    assert len(content[0]["training"]["per_patient"]) == 8
+    assert content[0]["training"]["attack"] == "membership in the training"
 
 
 def test_all_images_equal_within_a_label_are_a_guess(content):
@@ -146,6 +145,39 @@ def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
     done.clear()
     run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards | {"pprl-vgan": "another"}, progress=False)
     assert done == []  # none of the three uses the generator
+
+
+def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path, monkeypatch):
+    import medpriv_lib.study_attacks as module
+    judges, vgan, cards = weights
+    plan = Plan(draws=2, only=(SOME[1], SOME[5]), scratch=False)
+    one = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
+    attack, rates, done = module.attack_method, module.rates_of, []
+
+    def stops(row, *rest):
+        if done:
+            raise KeyboardInterrupt
+        done.append(row.set)
+        return rates(row, *rest)
+
+    monkeypatch.setattr(module, "attack_method", lambda *rest: pytest.fail("the first seed was attacked again"))
+    monkeypatch.setattr(module, "rates_of", stops)
+    more = replace(plan, seeds=(0, 1))
+    with pytest.raises(KeyboardInterrupt):
+        run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards, progress=False)
+    assert json.loads((tmp_path / "attacks.json").read_text())["provenance"]["attackers"]["seeds"] == [0]
+    monkeypatch.setattr(module, "rates_of", lambda row, *rest: done.append(row.set) or rates(row, *rest))
+    both = run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards, progress=False)
+    assert done == ["kernel 9", "random identities"]  # each once
+    assert both["provenance"]["attackers"]["seeds"] == [0, 1]
+    for few, many in zip(one["methods"], both["methods"], strict=True):
+        assert few["findings"] == many["findings"]
+        assert "seeds" in many["spread"]["parrot"]
+        assert "seeds" not in few["spread"]["parrot"]
+    done.clear()
+    monkeypatch.setattr(module, "attack_method", lambda row, *rest: done.append(row.set) or attack(row, *rest))
+    run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards | {"pprl-vgan": "another"}, progress=False)
+    assert done == ["random identities"] * 2  # a new generator: its row alone, with both seeds
 
 
 def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_path):
