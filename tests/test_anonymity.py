@@ -2,22 +2,14 @@
 
 import numpy as np
 import pytest
+from small_cohorts import strangers
 
 from medpriv_lib.cohort import Cohort, Release
 from medpriv_lib.evaluation.anonymity import audit, distinct, groups_of_equal
-from medpriv_lib.evaluation.per_patient import label_gap, risk, spreads, worst_decile
+from medpriv_lib.evaluation.per_patient import risk, spreads, worst_decile
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
-
-
-def people(patients=24, each=3, seed=0):
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), each)
-    images = rng.integers(0, 256, (patients * each, 8, 8)).astype(np.uint8)
-    diseased = patient % 3 == 0
-    return Cohort(images, patient, np.full(len(patient), ""), diseased, np.full(len(patient), "train"),
-                  np.arange(patients).astype(str))
 
 
 def slow_audit(release, cohort):
@@ -34,7 +26,7 @@ def slow_audit(release, cohort):
 
 @pytest.mark.parametrize("method", [KSame(4, several_images=True), KSameSelect(3, form="release"), Blur(3)])
 def test_audit_equals_the_slow_twin(method):
-    cohort = people()
+    cohort = strangers()
     release = method.fit(cohort).privatize(cohort, None)
     found = audit(release, cohort)
     for ours, theirs in zip((found.hides_among, found.copies, found.labels, found.certainty),
@@ -44,12 +36,12 @@ def test_audit_equals_the_slow_twin(method):
 
 
 def test_a_person_specific_set_keeps_k_and_several_images_do_not():
-    cohort = people(each=1)
+    cohort = strangers(each=1)
     kept = audit(KSame(5).privatize(cohort), cohort)
     assert kept.smallest >= 5
     assert not [w for w in kept.warnings if "claims" in w]
-    noisy = people(each=6)  # six near copies of every patient: a group is one patient
-    images = np.repeat(people(each=1).images, 6, axis=0)
+    noisy = strangers(each=6)  # six near copies of every patient: a group is one patient
+    images = np.repeat(strangers(each=1).images, 6, axis=0)
     images[:, 0, 0] = np.tile(np.arange(6), 24)
     several = Cohort(images, noisy.patient, noisy.eye, noisy.diseased, noisy.split, noisy.patient_names)
     broken = audit(KSame(5, several_images=True).privatize(several), several)
@@ -59,7 +51,7 @@ def test_a_person_specific_set_keeps_k_and_several_images_do_not():
 
 
 def test_the_query_form_hides_among_nobody_though_k_patients_went_in():
-    cohort = people()
+    cohort = strangers()
     found = audit(KSameSelect(4).fit(cohort).privatize(cohort), cohort)
     assert (found.went_in == 4).all()
     assert found.smallest == 1
@@ -68,7 +60,7 @@ def test_the_query_form_hides_among_nobody_though_k_patients_went_in():
 
 
 def test_select_tells_the_label_of_everybody_in_a_group_and_the_release_form_keeps_k():
-    cohort = people()
+    cohort = strangers()
     found = audit(KSameSelect(4, form="release").privatize(cohort), cohort)
     assert found.smallest >= 4
     assert found.l_diversity == 1
@@ -77,7 +69,7 @@ def test_select_tells_the_label_of_everybody_in_a_group_and_the_release_form_kee
 
 
 def test_blur_claims_nothing_and_the_class_mean_hides_among_a_class():
-    cohort = people()
+    cohort = strangers()
     assert audit(Blur(3).privatize(cohort), cohort).warnings == []
     assert (audit(Blur(3).privatize(cohort), cohort).went_in == 0).all()
     assert audit(ClassMean().fit(cohort).privatize(cohort), cohort).smallest == 8  # 8 of 24 patients are diseased
@@ -85,7 +77,7 @@ def test_blur_claims_nothing_and_the_class_mean_hides_among_a_class():
 
 
 def test_a_release_of_another_cohort_is_refused():
-    cohort = people()
+    cohort = strangers()
     release = Blur(3).privatize(cohort)
     with pytest.raises(ValueError, match="audit it with the cohort"):
         audit(release, cohort.take(np.arange(5)))
@@ -153,11 +145,6 @@ def test_labels_are_told_apart():
     assert found.by_label["healthy"][:1] == (0,)
     assert found.by_label["diseased"][3:] == (60, 20)
     assert "diseased: 1.000" in found.text()
-    gap, low, high = label_gap(diseased, patient, diseased, np.random.default_rng(6))
-    assert gap == 1
-    assert low == high == 1
-    with pytest.raises(ValueError, match="both"):
-        label_gap(diseased, patient, np.ones(120, dtype=bool), np.random.default_rng(6))
 
 
 def test_spreads_of_draws_and_seeds_are_apart():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from medpriv_lib.evaluation.intervals import bootstrap, mean_interval
+from medpriv_lib.evaluation.intervals import mean_interval
 
 SIMULATIONS = 1000
 WORST = 0.1
@@ -93,23 +93,6 @@ def worst_decile(rate: Float[np.ndarray, "*d p"]) -> np.ndarray:
     """Return the mean of the highest tenth of the rates along the last axis, at least one of them."""
     count = int(np.ceil(WORST * rate.shape[-1] - 1e-9))
     return np.sort(rate, axis=-1)[..., -count:].mean(axis=-1)
-
-
-def label_gap(hits: Bool[np.ndarray, " n"], patient: Int64[np.ndarray, " n"], diseased: Bool[np.ndarray, " n"],
-              rng: np.random.Generator) -> tuple[float, float, float]:
-    """Return how much more often diseased images are hits than healthy ones, and its 95 % interval over patients.
-
-    Raises `ValueError` where one of the two labels has no image.
-    """
-    if diseased.all() or not diseased.any():
-        raise ValueError("a gap between labels needs images of both")
-    values = np.asarray(hits, dtype=np.float64)
-    sums = np.stack([values * diseased, diseased, values * ~diseased, ~diseased], axis=1).astype(np.float64)
-
-    def gap(total: np.ndarray) -> np.ndarray:
-        return total[:, 0] / total[:, 1] - total[:, 2] / total[:, 3]
-
-    return float(gap(sums.sum(axis=0, keepdims=True))[0]), *bootstrap(sums, patient, gap, generator=rng)
 
 
 def spreads(rates: Float[np.ndarray, "seeds draws"]) -> dict[str, float]:
