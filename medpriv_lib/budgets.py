@@ -22,7 +22,7 @@ class Budget:
     draws: int
 
 
-PAPER = Budget(epochs=60, rounds=4000, batch=32, draws=10)
+PAPER = Budget(epochs=60, rounds=4800, batch=32, draws=10)
 SMALL = Budget(epochs=40, rounds=600, batch=32, draws=10)
 READING = Budget(epochs=6, rounds=20, batch=32, draws=3)
 TOY = Budget(epochs=1, rounds=2, batch=8, draws=2)

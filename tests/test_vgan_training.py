@@ -62,7 +62,7 @@ def assert_same(one, other):
 
 
 CONFIG = Training(rounds=6, batch=8, warmup=3, reconstruction=2, r1_every=2, seed=5, validate_every=2, precision="no",
-                  frozen_recognisers=2, recogniser_epochs=2)
+                  frozen_recognisers=2, recogniser_epochs=2, recognisers_from=0.0)
 
 
 # --- a round ---------------------------------------------------------------------------------------------------------
@@ -124,6 +124,17 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
     deaf.bare_discriminator.heads.weight.data.zero_()
     deaf.generator_step()
     assert not torch.allclose(deaf.bare_generator.decoder.dense.weight.detach() - still, moved)
+
+
+def test_the_frozen_recognisers_join_after_their_share_of_the_rounds():
+    cohort = make_cohort()
+    later = dataclasses.replace(CONFIG, rounds=6, recognisers_from=0.5, decay_from=1.0)
+    with_them, alone = (Trainer(cohort, small(cohort), dataclasses.replace(later, frozen_recognisers=n)) for n in (2, 0))
+    same = []
+    for _ in range(4):
+        with_them.step(), alone.step()
+        same.append(torch.equal(with_them.average["decoder.dense.weight"], alone.average["decoder.dense.weight"]))
+    assert same == [True, True, True, False]
 
 
 def test_the_frozen_recognisers_know_the_training_patients_and_differ():
@@ -458,8 +469,8 @@ def test_the_entry_point_writes_weights_that_load(tmp_path):
     assert vgan.privatize(cohort, torch.Generator().manual_seed(0)).images.shape == cohort.images.shape
     card = json.loads((tmp_path / "out" / "pprl-vgan.json").read_text())
     assert card["data_hash"] == cohort.hash()
-    assert card["config"]["rounds"] == 4
-    assert card["curve"]["round"] == [2, 4]
+    assert card["config"]["training"]["rounds"] == 4
+    assert [row["round"] for row in card["curve"]["rounds"]] == [2, 4]
     assert "train_weights.py" in card["command"]
 
 

@@ -22,11 +22,12 @@ class Training:
     come on every made one. `r1` weighs the squared slope of D^1 at real images (Mescheder, Geiger, Nowozin 2018, arXiv
     1801.04406), added every `r1_every` rounds, that many times.
     `frozen_recognisers` identity recognisers, trained before for `recogniser_epochs` on the same images, share the
-    identity term of the generator with D^2 (`vgan_recognisers` says why; 0 leaves it to D^2, as Chen et al.).
+    identity term of the generator with D^2 (`vgan_recognisers` says why; 0 leaves it to D^2, as Chen et al.). They join
+    after the share `recognisers_from` of the rounds, when the code has learned to carry the label.
     `precision` "auto" takes bfloat16 where the processor multiplies it natively.
     """
 
-    rounds: int = 4000
+    rounds: int = 4800
     batch: int = 32
     optimiser: str = "adam"
     learning_rate: float = 2e-4
@@ -46,6 +47,7 @@ class Training:
     r1_every: int = 8
     frozen_recognisers: int = 2
     recogniser_epochs: int = 60
+    recognisers_from: float = 0.5
     precision: str = "auto"
     seed: int = 0
     validate_every: int = 100

@@ -126,11 +126,12 @@ class Trainer:
         rows = self._rows()
         c = torch.randint(self.architecture.patients, (self.batch,), generator=self.random, device=self.device)
         noise = torch.randn(self.batch, self.architecture.latent, generator=self.random, device=self.device)
+        joined = self.recognisers if self.round >= self.config.recognisers_from * self.config.rounds else []
         self.bare_discriminator.requires_grad_(False)
         with self.autocast():
             fake, mu, log_variance = self.generator(self.images[rows], c, noise)
             seen = self._seen(fake)
-            judged, named = self.bare_discriminator(seen), [network(seen) for network in self.recognisers]
+            judged, named = self.bare_discriminator(seen), [network(seen) for network in joined]
         loss = generator_loss(judged, c, self.task[rows], mu, log_variance, named=[logits.float() for logits in named])
         self._descend(self.generator_optimiser, loss)
         self.bare_discriminator.requires_grad_(True)
