@@ -24,11 +24,12 @@ def main() -> None:
     parser.add_argument("--keep", help="folder that keeps what is finished, for going on")
     parser.add_argument("--out", default=str(FOLDER))
     options = parser.parse_args()
+    Path(options.out).mkdir(parents=True, exist_ok=True)
     cohort = default_cohort()
     test, rest = np.flatnonzero(cohort.split == "test"), np.flatnonzero(cohort.split != "test")
     nobody = np.empty((len(test), 0), dtype=np.int64)
     scene = Scene(cohort, cohort.images[test], test, cohort.images[rest], rest, nobody)
-    attackers = Attackers(cohort, options.keep, 0, advance=lambda what: print(what, flush=True))
+    attackers = Attackers(cohort, options.keep, 0, advance=lambda what: print(what, flush=True), shipped=False)
     print(attackers.ship(scene, Path(options.out) / SHIPPED, "python data_scripts/train_attackers.py"))
 
 

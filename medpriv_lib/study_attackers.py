@@ -44,7 +44,8 @@ class Attackers:
 
     `folder` where they are kept (None: nowhere); `originals` and `released` how the two towers are trained; `advance`
     is told "trained NAME" or "found NAME" for each. With `scratch` the second tower starts from random weights and not
-    from the first: a check that the shorter way does not weaken the attacker.
+    from the first: a check that the shorter way does not weaken the attacker. The package's networks of originals are
+    taken where they are of this cohort, unless `shipped` is False.
     """
 
     cohort: Cohort
@@ -54,6 +55,7 @@ class Attackers:
     released: Schedule = RELEASED
     scratch: bool = False
     advance: Callable[[str], None] = lambda what: None
+    shipped: bool = True
     half: Int64[np.ndarray, " p"] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +70,7 @@ class Attackers:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._first: dict[str, Embedder] = {}
         self._banks: dict[str, Float[np.ndarray, "r d"]] = {}
-        self._shipped = self._read_shipped()
+        self._shipped = self._read_shipped() if self.shipped else {}
 
     def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
         """Return the verifier of each part for a scene; `name` is for the files and the reader, not for finding."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_cohorts import scene_of, toy_cohort
 
+from medpriv_lib.data.default import default_cohort
 from medpriv_lib.evaluation.attacks.battery import battery
 from medpriv_lib.evaluation.attacks.draws import averaged
 from medpriv_lib.evaluation.attacks.embedding import Embedder, Schedule, _order, embed, fit_originals, identities
@@ -160,3 +161,10 @@ def test_draws_are_averaged_and_attacks_not_mixed():
     np.testing.assert_allclose(mean.hits, (one[0].hits + two[0].hits) / 2)
     with pytest.raises(ValueError, match="one attack"):
         averaged([one[0], one[1]])
+
+
+def test_the_package_s_networks_are_taken_unless_they_are_to_be_trained_anew():
+    cohort = default_cohort()
+    assert len(Attackers(cohort)._shipped) == len(PARTS)
+    assert Attackers(cohort, shipped=False)._shipped == {}
+    assert Attackers(toy_cohort())._shipped == {}  # of another cohort
