@@ -4,8 +4,9 @@ The discriminator's own head D^2 is easily pleased. It knows the training patien
 patterns that D^2 takes for patient c and that no other network does: its identity loss falls to zero while an
 independent judge names c in half of the images. What pleases several networks that were trained apart carries over to
 a network that took no part (Liu, Chen, Liu, Song, ICLR 2017, arXiv 1611.02770). So recognisers, trained beforehand on
-the same training images and then left alone, share the identity term with D^2. An identity loss from a frozen recogniser is usual where faces are exchanged (Li, Bao, Yang,
-Chen, Wen, CVPR 2020, arXiv 1912.13457); Chen et al. and Montenegro et al. have D^2 alone.
+the same training images and then left alone, share the identity term with D^2. An identity loss from a frozen
+recogniser is usual where faces are exchanged (Li, Bao, Yang, Chen, Wen, CVPR 2020, arXiv 1912.13457); Chen et al. and
+Montenegro et al. have D^2 alone.
 
 They are not the judges: those have other seeds and take no part in the training.
 """
