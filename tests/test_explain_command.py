@@ -43,12 +43,13 @@ def work(tmp_path_factory):
 
 def command(work, *more, image="scan of Jane.png", method="blur"):
     return main(["explain", str(work / image), "--method", method, "--cohort", str(work / "cohort.npz"), "--weights",
-                 str(work / "weights"), "--no-localize", "--out", str(work / "why.html"), "--cases", "1", *more])
+                 str(work / "weights"), "--no-localize", "--out", str(work / "why.html"), "--force", "--cases", "1",
+                 *more])
 
 
 @pytest.mark.parametrize("method", ["blur", "pprl-vgan", "averaged"])
 def test_writes_a_page_for_an_image_file(work, method, capsys):
-    (work / "why.html").unlink(missing_ok=True)
+    (work / "why.html").write_text("before")
     assert command(work, method=method) == 0
     page = (work / "why.html").read_text(encoding="utf-8")
     assert "<main>" in page

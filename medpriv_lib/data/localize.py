@@ -27,7 +27,7 @@ IRIS_SURE = 24.0  # px of the voting copy: smaller circles must fit better, lash
 RINGS = 1.6 * 1.03 ** np.arange(128)  # radii in px of the voting copy along which candidates are judged, up to 68
 RATIO = (0.16, 0.8)  # pupil over iris radius; eyes have .2 to .7
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
-MIN_SCORE = 0.17  # synthetic eyes reach .27 and more, a third open .18, chest X-rays up to .175
+MIN_SCORE = 0.17  # 119 of 120 synthetic eyes reach it; so do 6 of 40 chest X-rays (up to .20) and most noise
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,30 @@ def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
     The iris must be at least a fifth of the short side wide. A burned-in label should be cut off before, though it
     rarely matters. Raises `ValueError` for an array that is not uint8 (H, W) or is smaller than 32x32.
     """
+    return locate_scored(image)[0]
+
+
+def locate_scored(image: UInt8[np.ndarray, "h w"]) -> tuple[Eye | None, float]:
+    """Return what `locate` returns and its score: how strong, along both circles, the step from dark to bright is.
+
+    0: nothing round; `MIN_SCORE` is the least that counts as an eye. The score is relative to the image's own contrast
+    and orders images by how sure the finding is; it is no probability. Raises what `locate` raises.
+    """
     if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < 32:
         raise ValueError(f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}")
     small, scale = _copy(image, VOTE_SIDE, shrink_only=False)
-    best = _search(small)
+    score, best = _search(small)
     if best is None:  # large reflections can hide a small pupil: once more without anything up to 9 px of 120
-        best = _search(cv2.medianBlur(small.astype(np.uint8), 9).astype(np.float32))
+        score, best = _search(cv2.medianBlur(small.astype(np.uint8), 9).astype(np.float32))
     if best is None:  # a grey, oval pupil (cataract) gathers few votes and is no blob: look everywhere in the middle
-        best = _search(small, _grid(small.shape))
+        score, best = _search(small, _grid(small.shape))
     if best is None:
-        return None
+        return None, score
     fine, fine_scale = _copy(image, REFINE_SIDE, shrink_only=True)
     pupil, iris = (_moved(circle, scale / fine_scale) for circle in best)
     pupil = _refine(fine, pupil, 0.35, _weights(0.5))
     iris = _refine(fine, iris, 0.16, _weights(0.1))
-    return Eye(*_moved(pupil, fine_scale), *_moved(iris, fine_scale))
+    return Eye(*_moved(pupil, fine_scale), *_moved(iris, fine_scale)), score
 
 
 def _grid(shape: tuple[int, int]) -> list[tuple[float, float, float]]:
@@ -74,14 +83,14 @@ def _grid(shape: tuple[int, int]) -> list[tuple[float, float, float]]:
     return [(float(x), float(y), r) for r in (10.0, 17.0) for y in rows for x in columns]
 
 
-def _search(small: np.ndarray, candidates: list | None = None) -> tuple | None:
-    """Return the two circles of the best candidate in the voting copy, or None where none is good enough."""
-    best, best_score = None, MIN_SCORE
+def _search(small: np.ndarray, candidates: list | None = None) -> tuple[float, tuple | None]:
+    """Return the best candidate's score in the voting copy and its two circles, or None where it is not good enough."""
+    best, best_score = None, 0.0
     for candidate in candidates or _vote(small) + _blobs(small):
         score, circles = _judge(small, *candidate)
         if score > best_score:
             best, best_score = circles, score
-    return best
+    return best_score, best if best_score > MIN_SCORE else None
 
 
 def _copy(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarray, float]:
