@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.data.default import DEFAULT_COHORT, default_cohort
-from medpriv_lib.data.localize import Eye
+from medpriv_lib.data.eye import Eye
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import Frame, frame_of_eye, prepare
 from medpriv_lib.data.split import split_groups, split_images, split_sizes

@@ -13,11 +13,11 @@ Nothing is tuned to one camera: lengths are shares of the image's short side, gr
 contrast and quantiles only, and bright and dark specks (glints of either sign) are removed by a median.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+from medpriv_lib.data.eye import Eye
 
 VOTE_SIDE, REFINE_SIDE = 120, 240  # short sides of the two working copies, px
 RADII = 4.0 * 1.2 ** np.arange(14)  # px of the voting copy: 4 to 43
@@ -28,18 +28,6 @@ RINGS = 1.6 * 1.03 ** np.arange(128)  # radii in px of the voting copy along whi
 RATIO = (0.16, 0.8)  # pupil over iris radius; eyes have .2 to .7
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
 MIN_SCORE = 0.17  # 119 of 120 synthetic eyes reach it; so do 6 of 40 chest X-rays (up to .20) and most noise
-
-
-@dataclass(frozen=True)
-class Eye:
-    """The pupil and the iris as circles; centres and radii in px, (0, 0) is the middle of the first pixel."""
-
-    pupil_x: float
-    pupil_y: float
-    pupil_r: float
-    iris_x: float
-    iris_y: float
-    iris_r: float
 
 
 def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:

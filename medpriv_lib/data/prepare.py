@@ -12,9 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from medpriv_lib.cohort import SPLITS, Cohort
+from medpriv_lib.data.eye import Eye
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.listing import Listing
-from medpriv_lib.data.localize import Eye, locate
+from medpriv_lib.data.localize import locate
 from medpriv_lib.data.split import split_groups, split_images
 from medpriv_lib.data.strip import strip_rows
 

@@ -16,10 +16,10 @@ from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Hole, Nevus, Pathology, Wedge
 from medpriv_lib.data.synthetic.render import Rendering, render, render_with_truth, twin
-from medpriv_lib.data.synthetic.scene import Eye, locate, pupil_ratio
+from medpriv_lib.data.synthetic.scene import locate, pupil_ratio
 
 __all__ = [
-    "DEFAULT", "IMAGES", "SEED", "Capture", "Difficulty", "Eye", "Glint", "Hole", "Identity", "Item", "Nevus",
-    "Pathology", "Rendering", "Wedge", "conditions", "findings", "locate", "person", "plan", "pupil_ratio", "render",
+    "DEFAULT", "IMAGES", "SEED", "Capture", "Difficulty", "Glint", "Hole", "Identity", "Item", "Nevus", "Pathology",
+    "Rendering", "Wedge", "conditions", "findings", "locate", "person", "plan", "pupil_ratio", "render",
     "render_item", "render_with_truth", "twin", "write_synthetic",
 ]

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from medpriv_lib.data.eye import Eye
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
-from medpriv_lib.data.synthetic.scene import EYE_RADIUS, HEIGHT, WIDTH, Eye, Scene, locate, pupil_ratio
+from medpriv_lib.data.synthetic.scene import EYE_RADIUS, HEIGHT, WIDTH, Scene, locate, pupil_ratio
 from medpriv_lib.data.synthetic.texture import CANVAS, PAD, POLAR, SKIN_PX_PER_MM, iris_texture, skin_texture
 
 EVIDENCE_LEVEL = 8  # grey levels of 255 by which a pixel must differ from its twin before noise

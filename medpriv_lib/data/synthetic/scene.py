@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from medpriv_lib.data.eye import Eye
 from medpriv_lib.data.synthetic import lashes
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
@@ -17,23 +18,6 @@ PX_PER_MM = 21.5
 # behind the cornea (Ohlendorf, Schaeffel, Wahl 2022, Ophthalmic Physiol. Opt. 42:376), the iris some 3.5 mm: the mean
 EYE_RADIUS = 10.5
 TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
-
-
-@dataclass(frozen=True)
-class Eye:
-    """Centres and radii of pupil and iris in px of the 640x480 frame."""
-
-    pupil_x: float
-    pupil_y: float
-    pupil_r: float
-    iris_x: float
-    iris_y: float
-    iris_r: float
-
-    @property
-    def pupil_ratio(self) -> float:
-        """Pupil over iris diameter."""
-        return self.pupil_r / self.iris_r
 
 
 def pupil_ratio(capture: Capture, pathology: Pathology) -> float:
