@@ -7,40 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from small_cohorts import toy_cohort
 
 from medpriv_lib.budgets import TOY
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.table import differences, paper_table, read_table
+from medpriv_lib.figures import fewer_colours
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.study import compare, run_study
 from medpriv_lib.study_decoded import Decoded, seeded
-from medpriv_lib.study_weights import fit_weights, load_weights
+from medpriv_lib.study_weights import load_weights
 
 RESULTS = Path(__file__).parents[1] / "chapters" / "results"
 
 
-def toy_cohort(patients=8, each=6, seed=0):
-    """Return 16x16 images; patients 0..3 diseased, 4 with both labels, the rest healthy; all in every split."""
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    diseased = (patient < 4) | ((patient == 4) & (np.arange(patients * each) % 2 == 0))
-    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), diseased, split,
-                  np.array([f"p{i}" for i in range(patients)]), name="toy")
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study") / "weights"
-    fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def study(trained, tmp_path_factory):
+def study(toy_weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    return run_study(toy_cohort(), trained, out, draws=3, progress=False), out
+    return run_study(toy_cohort(), toy_weights, out, draws=3, progress=False), out
 
 
 def test_every_row_of_the_paper_is_there_first(study):
@@ -94,35 +78,47 @@ def test_what_is_written(study):
         assert b"tEXt" not in path.read_bytes()  # no metadata
 
 
-def test_the_same_seed_gives_the_same_table_another_seed_other_draws(trained, study):
-    judges, vgan, _ = load_weights(trained, toy_cohort())
+def test_figures_are_written_with_the_colours_they_need():
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.integers(0, 256, (40, 40, 1), dtype=np.uint8), 3, axis=2)
+    lines = np.full((40, 40, 3), 255, dtype=np.uint8)
+    lines[::4] = (200, 30, 30)
+    noise = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)  # far more than 256 colours, all needed
+    for levels, mode in ((grey, "L"), (lines, "P"), (noise, "RGB")):
+        few = fewer_colours(Image.fromarray(levels))
+        assert few.mode == mode
+        np.testing.assert_array_equal(np.asarray(few.convert("RGB")), levels)
+
+
+def test_the_same_seed_gives_the_same_table_another_seed_other_draws(toy_weights, study):
+    judges, vgan, _ = load_weights(toy_weights, toy_cohort())
     again = compare(toy_cohort(), judges, vgan, draws=3, seed=0, progress=False)
     assert differences(again.rows, study[0].rows, 1e-9) == []
     other = compare(toy_cohort(), judges, vgan, draws=3, seed=1, progress=False)
     assert differences(other.rows, study[0].rows) != []
 
 
-def test_one_changed_tensor_changes_the_table(trained, study):
-    judges, vgan, _ = load_weights(trained, toy_cohort())
+def test_one_changed_tensor_changes_the_table(toy_weights, study):
+    judges, vgan, _ = load_weights(toy_weights, toy_cohort())
     with torch.no_grad():
         judges.disease.head.weight.neg_()  # every verdict is turned round
         judges.disease.head.bias.neg_()
     assert differences(compare(toy_cohort(), judges, vgan, 3, 0, False).rows, study[0].rows) != []
 
 
-def test_large_cohorts_are_made_draw_by_draw(trained, study, monkeypatch):
+def test_large_cohorts_are_made_draw_by_draw(toy_weights, study, monkeypatch):
     """Without the kept decodes the privatizers themselves run; rows without random identities stay the same."""
     monkeypatch.setattr("medpriv_lib.study_methods.LARGEST", 0)
-    judges, vgan, _ = load_weights(trained, toy_cohort())
+    judges, vgan, _ = load_weights(toy_weights, toy_cohort())
     rows = compare(toy_cohort(), judges, vgan, draws=3, seed=0, progress=False).rows
     assert all(row["glaucoma_accuracy"] is not None for row in rows[:10])
     fixed = [i for i, row in enumerate(rows) if row["experiment"] in ("baseline", "blur", "k-same-select")]
     assert differences([rows[i] for i in fixed], [study[0].rows[i] for i in fixed], 1e-9) == []
 
 
-def test_decodes_equal_the_privatizers_within_a_grey_level(trained):
+def test_decodes_equal_the_privatizers_within_a_grey_level(toy_weights):
     """The slow twin: decode each image with the identities and the code that the fast way looked up."""
-    _, vgan, _ = load_weights(trained, toy_cohort())
+    _, vgan, _ = load_weights(toy_weights, toy_cohort())
     test = toy_cohort().of("test")
     decoded = Decoded(vgan, test, 0)
     named = decoded.averaged_identities(test, 4, "random", 0)
@@ -144,12 +140,12 @@ def test_decodes_equal_the_privatizers_within_a_grey_level(trained):
     assert np.abs(single.images - (direct + 1) * 127.5).max() <= 0.6
 
 
-def test_the_candidates_are_drawn_uniformly(trained, monkeypatch):
+def test_the_candidates_are_drawn_uniformly(toy_weights, monkeypatch):
     """Every other patient is drawn equally often: 8 images x 500 seeds, 7 others each, chi-square of 48 degrees.
 
     The 99.99 % quantile of chi-square with 8 x 6 = 48 degrees of freedom is 93; the seeds are fixed.
     """
-    _, vgan, _ = load_weights(trained, toy_cohort())
+    _, vgan, _ = load_weights(toy_weights, toy_cohort())
     test = toy_cohort().of("test")
     monkeypatch.setattr("medpriv_lib.study_decoded.CANDIDATES", 3)
     counts = np.zeros((8, 8))
@@ -162,8 +158,8 @@ def test_the_candidates_are_drawn_uniformly(trained, monkeypatch):
     assert ((others - 500 / 7) ** 2 / (500 / 7)).sum() < 93
 
 
-def test_predicted_labels_change_a_draw_only_where_they_differ(trained):
-    _, vgan, _ = load_weights(trained, toy_cohort())
+def test_predicted_labels_change_a_draw_only_where_they_differ(toy_weights):
+    _, vgan, _ = load_weights(toy_weights, toy_cohort())
     test = toy_cohort().of("test")
     flipped = test.diseased.copy()
     flipped[0] = ~flipped[0]
@@ -209,16 +205,17 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
         run_study(toy_cohort(), out=tmp_path / "parts", draws=3, budget=TOY, seeds=2, progress=False)
 
 
-def test_arguments_that_do_not_fit_together(tmp_path, trained):
+def test_arguments_that_do_not_fit_together(tmp_path, toy_weights):
     with pytest.raises(ValueError, match="--out"):
         run_study(toy_cohort(), progress=False)
     with pytest.raises(ValueError, match="exclude each other"):
-        run_study(toy_cohort(), trained, tmp_path, train=True, progress=False)
+        run_study(toy_cohort(), toy_weights, tmp_path, train=True, progress=False)
     with pytest.raises(ValueError, match="at least one draw"):
-        run_study(toy_cohort(), trained, draws=0, progress=False)
+        run_study(toy_cohort(), toy_weights, draws=0, progress=False)
     cohort = toy_cohort()
     with pytest.raises(ValueError, match="no test images"):
-        run_study(replace(cohort, split=np.where(cohort.split == "test", "val", cohort.split)), trained, progress=False)
+        run_study(replace(cohort, split=np.where(cohort.split == "test", "val", cohort.split)), toy_weights,
+                  progress=False)
 
 
 @pytest.fixture(scope="module")
