@@ -146,6 +146,18 @@ def test_the_frozen_recognisers_know_the_training_patients_and_differ():
     assert not torch.equal(one(images), two(images))
 
 
+def test_the_frozen_recognisers_do_not_see_a_fine_checkerboard():
+    """At half the size each pixel is the mean of four, of which two rise and two fall."""
+    cohort = make_cohort(size=32).of("train")
+    config = dataclasses.replace(CONFIG, frozen_recognisers=1)
+    network, = Trainer(cohort, small(cohort), config).recognisers
+    images = 0.5 * to_tensor(cohort.images)
+    checkerboard = 0.1 * (1 - 2 * (torch.arange(32)[:, None] + torch.arange(32)).remainder(2))
+    stripes = 0.1 * (1 - 2 * (torch.arange(32) // 2).remainder(2)).expand(32, 32)
+    assert torch.allclose(network(images + checkerboard), network(images), atol=1e-4)
+    assert not torch.allclose(network(images + stripes), network(images), atol=1e-2)
+
+
 def test_recognisers_that_were_killed_while_training_go_on_to_the_same_end(tmp_path, monkeypatch):
     cohort = make_cohort()
     whole = train(cohort, small(cohort), CONFIG)

@@ -8,11 +8,17 @@ the same training images and then left alone, share the identity term with D^2. 
 recogniser is usual where faces are exchanged (Li, Bao, Yang, Chen, Wen, CVPR 2020, arXiv 1912.13457); Chen et al. and
 Montenegro et al. have D^2 alone.
 
+They look at the image at half its size, where that is a multiple of 16. In full size they taught the generator to
+cover the eye with a fine checkerboard, which is a name to a network and nothing to a person.
+
 They are not the judges: those have other seeds and take no part in the training.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,10 +35,14 @@ def frozen_recognisers(train: Cohort, count: int, epochs: int, seed: int, device
     Each maps images (N, 1, S, S) in [-1, 1] to logits (N, patients). No image of another split is used, so all `epochs`
     are run and the last state is kept. With a `folder` each goes on from the checkpoint it finds there.
     """
+    size = train.images.shape[1]
+    seen = size // 2 if size % 32 == 0 else size
+    images = np.stack([cv2.resize(image, (seen, seen), interpolation=cv2.INTER_AREA) for image in train.images])
+    small = replace(train, images=images, twin=None, evidence=None)
     networks = []
     for number in range(count):
         resume = None if folder is None else folder / f"recogniser-{number}"
-        network, _ = fit_recogniser(train, None, "identity", seed=SEED * (seed + 1) + number, epochs=epochs,
+        network, _ = fit_recogniser(small, None, "identity", seed=SEED * (seed + 1) + number, epochs=epochs,
                                     device=device, resume=resume)
-        networks.append(network.merged().requires_grad_(False))
+        networks.append(nn.Sequential(nn.AdaptiveAvgPool2d(seen), network.merged()).requires_grad_(False))
     return networks
