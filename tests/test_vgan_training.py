@@ -129,7 +129,8 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
 def test_the_frozen_recognisers_join_after_their_share_of_the_rounds():
     cohort = make_cohort()
     later = dataclasses.replace(CONFIG, rounds=6, recognisers_from=0.5, decay_from=1.0)
-    with_them, alone = (Trainer(cohort, small(cohort), dataclasses.replace(later, frozen_recognisers=n)) for n in (2, 0))
+    with_them, alone = (Trainer(cohort, small(cohort), dataclasses.replace(later, frozen_recognisers=n))
+                        for n in (2, 0))
     same = []
     for _ in range(4):
         with_them.step(), alone.step()
