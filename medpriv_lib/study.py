@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,9 @@ from medpriv_lib.evaluation.table import Row, arrange, read_table, write_json, w
 from medpriv_lib.evaluation.verdicts import Panel
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.study_explanation import DRAWS as EXPLAINED
 from medpriv_lib.study_explanation import Examiner
+from medpriv_lib.study_memory import Reader, RememberingDecoder
 from medpriv_lib.study_methods import Releases, methods, with_predicted_labels
 from medpriv_lib.study_weights import fit_weights, load_weights
 
@@ -144,30 +147,53 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
     """Privatise the test images with every method, judge the releases and return the arranged table."""
     began = time.perf_counter()
     train, test = cohort.of("train"), cohort.of("test")
-    panel = Panel(judges)
+    reader = Reader(judges.disease)
+    panel = Panel(judges, reader.logits)
     predicted = replace(test, diseased=panel.ask(test.images, test.patient).disease)
-    listed = [*methods(vgan), *with_predicted_labels(methods(vgan))]
+    prior = RememberingDecoder(vgan)
+    listed = [*methods(vgan, prior), *with_predicted_labels(methods(vgan, prior))]
     releases = Releases(train, {"": test, "true": test, "predicted": predicted}, vgan, seed, draws)
     releases.prepare(listed, lambda total: _bar(total, "decoding", progress))
-    examiner = Examiner(train, releases.cohorts, vgan, judges, seed, draws)
+    examiner = Examiner(train, releases.cohorts, vgan, judges, seed, draws, reader)
     examiner.prepare(listed, lambda total: _bar(total, "decoding twins", progress))
-    rows = []
-    with _bar(len(listed), "judging", progress) as bar:
+    rows, waiting = [], []
+    with _bar(len(listed), "judging", progress) as bar, _second_thread() as second:
         for method in listed:
             row: Row = {"experiment": method.experiment, "set": method.set, "labels": method.labels, "note": ""}
+            rows.append(row)
             try:
                 drawn = list(releases.of(method))
                 panel.ask(np.concatenate([each.images for each in drawn]), np.tile(test.patient, len(drawn)),
                           np.concatenate([each.contributors for each in drawn]))  # large batches are faster
                 row |= summarise([score(release, test, panel) for release in drawn], test.patients)
-                row |= examiner.row(method, drawn)
+                waiting.append((row, second.submit(examiner.row, method, drawn[:EXPLAINED])))
             except ValueError as error:  # what a method cannot do on this cohort, such as a class smaller than K
                 row["note"] = f"empty: {error}"
-            rows.append(row)
             bar.update(1)
+        for row, explained in waiting:
+            try:
+                row |= explained.result()
+            except ValueError as error:
+                row["note"] = f"empty: {error}"
     study = Study(arrange(rows), provenance(cohort, test, draws, seed))
     study.provenance["seconds"] = round(time.perf_counter() - began, 1)
     return study
+
+
+@contextlib.contextmanager
+def _second_thread() -> Iterator[ThreadPoolExecutor]:
+    """Explain rows while further ones are judged: explaining is mostly Python, which leaves a core idle.
+
+    Rows are explained one after the other, in their order.
+    """
+    switch = sys.getswitchinterval()
+    second = ThreadPoolExecutor(1)
+    try:
+        sys.setswitchinterval(min(switch, 0.0005))  # judging asks for the interpreter often and briefly
+        yield second
+    finally:
+        second.shutdown(cancel_futures=True)
+        sys.setswitchinterval(switch)
 
 
 def provenance(cohort: Cohort, test: Cohort, draws: int, seed: int) -> dict:

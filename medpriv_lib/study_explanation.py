@@ -9,21 +9,21 @@ import torch
 from medpriv_lib.cohort import Cohort, Release
 from medpriv_lib.data.localize import locate
 from medpriv_lib.explanation.columns import COUNT, KIDS, RATIO, mean_of, ratio_of
-from medpriv_lib.explanation.embedding import embeddings
 from medpriv_lib.explanation.evidence import evidence_kept, logit_kept, similarity
 from medpriv_lib.explanation.intelligibility import are_copies, found, kid, sharpness
 from medpriv_lib.explanation.relevance_scores import score_relevance
-from medpriv_lib.explanation.retrieval import Gallery, decide, score_retrieval
+from medpriv_lib.explanation.retrieval import Gallery, score_retrieval
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.recognition.train import logits
 from medpriv_lib.study_decoded import seeded
+from medpriv_lib.study_memory import Memory, Reader, keys_of
 from medpriv_lib.study_methods import Method, Releases
 
 DRAWS = 3  # evidence: it varies little between draws, and each needs the decodes of the twins
 LOOKED_AT = 48  # localising takes ten times as long as judging: so many images of a row, evenly spread
 EYES = 0.5  # where the localiser finds fewer of the originals, these are no eyes and its column stays empty
 QUERIES, CASES = 24, 5  # retrieval: so many test images, evenly spread, each explained by so many cases
+RELEVANCE = ("relevance_mass", "relevance_rank", "relevance_pointing", "relevance_area", "relevance_defined")
 SMALLEST = 32  # px: the least side that the localiser takes
 
 
@@ -35,10 +35,15 @@ class Examiner:
     images) the evidence and relevance columns stay empty.
     """
 
-    def __init__(self, train: Cohort, cohorts: dict[str, Cohort], vgan: PPRLVGAN, judges: Judges, seed: int, draws: int
-                 ) -> None:
-        """`cohorts` as for `Releases`: the test images under the labels that the rows are given."""
+    def __init__(self, train: Cohort, cohorts: dict[str, Cohort], vgan: PPRLVGAN, judges: Judges, seed: int, draws: int,
+                 reader: Reader | None = None) -> None:
+        """`cohorts` as for `Releases`: the test images under the labels that the rows are given.
+
+        `reader` is the disease judge with what it has read already.
+        """
         self.test, self.judge, self.seed = cohorts[""], judges.disease, seed
+        self.reader = Reader(judges.disease) if reader is None else reader
+        self._found, self._similar, self._relevant = Memory(), Memory(), Memory()
         self.train, test = train, self.test
         known = test.evidence is not None and test.twin is not None
         self.evident = test.evidence.any(axis=(1, 2)) if known else np.zeros(len(test), dtype=bool)
@@ -50,10 +55,10 @@ class Examiner:
             self.margins = self._margin(self.signs.images), self._margin(self.signs.twin)
         self.looked_at = np.unique(np.linspace(0, len(test) - 1, min(len(test), LOOKED_AT)).astype(int))
         self.eyes = min(test.images.shape[1:]) >= SMALLEST and (
-            found(test.images[self.looked_at], locate).mean() >= EYES)
-        self.real = embeddings(self.judge, train.images)
+            self._eyes_in(test.images).mean() >= EYES)
+        self.real = self.reader.points(train.images)
         self.identity = judges.identity
-        self.known = Gallery(self.real, decide(self.judge, train.images), train.patient)
+        self.known = Gallery(self.real, self.reader.logits(train.images).argmax(1).numpy(), train.patient)
         self.queries = test.take(np.unique(np.linspace(0, len(test) - 1, min(len(test), QUERIES)).astype(int)))
         self.floor = self._kid(test.images, "floor")
 
@@ -83,8 +88,10 @@ class Examiner:
         for release, twin in zip(drawn, twins, strict=False):  # as many draws as the twins have
             images, without = release.images[self.evident], twin.images[self.evident]
             kept.append(evidence_kept(images, without, signs.images, signs.twin, signs.evidence))
-            for scores, score in zip((inside, outside), similarity(images, signs.images, signs.evidence), strict=True):
-                scores.append(score)
+            similar = self._similar.recall(keys_of(images, range(len(images))), lambda rows: np.stack(
+                similarity(images[rows], signs.images[rows], signs.evidence[rows]), axis=1))  # noqa: B023 - used at once
+            inside.append(similar[:, 0])
+            outside.append(similar[:, 1])
             top, bottom = logit_kept(self._margin(images), self._margin(without), *self.margins)
             tops.append(top)
             bottoms.append(bottom)
@@ -93,9 +100,15 @@ class Examiner:
                 | mean_of(inside, patient, "evidence_ssim_inside") | mean_of(outside, patient, "evidence_ssim_outside"))
 
     def _relevance(self, images: np.ndarray) -> dict[str, float | None]:
-        scores = score_relevance(self.judge, images[self.evident], self.signs.evidence)
+        images, evidence = images[self.evident], self.signs.evidence
+
+        def read(rows: np.ndarray) -> np.ndarray:
+            scores = score_relevance(self.judge, images[rows], evidence[rows])
+            return np.stack([scores[name] for name in RELEVANCE], axis=1)
+
+        scores = self._relevant.recall(keys_of(images, range(len(images))), read)
         columns: dict[str, float | None] = {}
-        for name, values in scores.items():
+        for name, values in zip(RELEVANCE, scores.T, strict=True):
             summary = mean_of([values], self.signs.patient, name)
             columns |= summary if name not in ("relevance_area", "relevance_defined") else {name: summary[name]}
         return columns
@@ -104,7 +117,7 @@ class Examiner:
         test = self.test
         columns = mean_of([sharpness(images, test.images)], test.patient, "intelligibility_sharpness")
         if self.eyes and method.labels != "predicted":  # whose label it is does not change whether an eye is found
-            hits = found(images[self.looked_at], locate).astype(float)
+            hits = self._eyes_in(images).astype(float)
             columns |= mean_of([hits], test.patient[self.looked_at], "intelligibility_found")
         copies = are_copies(images, self.train.images)
         distance = None if copies else self._kid(images, f"{method.experiment}/{method.set}")
@@ -124,11 +137,15 @@ class Examiner:
                 columns |= mean_of([values.astype(float)], self.queries.patient, f"retrieval_{name}")
         return columns
 
+    def _eyes_in(self, images: np.ndarray) -> np.ndarray:
+        images = images[self.looked_at]
+        return self._found.recall(keys_of(images), lambda rows: found(images[rows], locate))
+
     def _kid(self, images: np.ndarray, name: str) -> float | None:
-        mean, _ = kid(self.real, embeddings(self.judge, images), seeded(self.seed, "kid", name))
+        mean, _ = kid(self.real, self.reader.points(images), seeded(self.seed, "kid", name))
         return None if np.isnan(mean) else 1000 * mean
 
     def _margin(self, images: np.ndarray) -> np.ndarray:
         """Return by how much the logit of the disease exceeds that of health."""
-        scores = logits(self.judge, images).to(torch.float64).numpy()
+        scores = self.reader.logits(images).to(torch.float64).numpy()
         return scores[:, 1] - scores[:, 0]

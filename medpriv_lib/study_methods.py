@@ -15,6 +15,7 @@ from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.study_decoded import Decoded, seeded
+from medpriv_lib.study_memory import RememberingDecoder
 
 KERNELS = (3, 9, 15, 21)
 GROUPS = (3, 6, 9, 12)
@@ -56,8 +57,12 @@ class Method:
                        release.parameters)
 
 
-def methods(vgan: PPRLVGAN) -> Iterator[Method]:
-    """Yield every row of the table: the paper's in its order, the controls, then those given predicted labels."""
+def methods(vgan: PPRLVGAN, prior: RememberingDecoder | None = None) -> Iterator[Method]:
+    """Yield the rows of the table: the paper's in its order, ours, the controls.
+
+    `prior` decodes the prior samples in place of `vgan`, for rows that share them.
+    """
+    prior = vgan if prior is None else prior
     yield Method("baseline", "original test set", "", False, lambda train: Blur(1))  # a kernel of one pixel: the image
     yield from _vgan_rows(vgan)
     for kernel in KERNELS:
@@ -71,8 +76,8 @@ def methods(vgan: PPRLVGAN) -> Iterator[Method]:
     yield Method("control", "real image, other patient, same label", "true", True,
                  lambda train: RealOther().fit(train))
     yield Method("control", "mean image of the label", "true", False, lambda train: ClassMean().fit(train))
-    yield Method("control", "prior sample, random identities", "", True, lambda train: PriorSample(vgan))
-    yield Method("control", "prior sample, same pathology", "true", True, lambda train: PriorSample(vgan, "same"))
+    yield Method("control", "prior sample, random identities", "", True, lambda train: PriorSample(prior))
+    yield Method("control", "prior sample, same pathology", "true", True, lambda train: PriorSample(prior, "same"))
 
 
 def with_predicted_labels(rows: Iterator[Method]) -> Iterator[Method]:

@@ -28,9 +28,13 @@ class Verdicts:
 class Panel:
     """The judges with a memory: random draws release the same image again and again, and it is read once."""
 
-    def __init__(self, judges: Judges) -> None:
-        """Start with an empty memory; a verdict takes some hundred bytes."""
+    def __init__(self, judges: Judges, disease: Callable | None = None) -> None:
+        """Start with an empty memory; a verdict takes some hundred bytes.
+
+        `disease` maps uint8 images to the disease judge's logits, for callers who need them elsewhere too.
+        """
         self.judges = judges
+        self._disease = disease or (lambda images: logits(judges.disease, images))
         self._memory: dict[bytes, int] = {}
 
     def ask(self, images: UInt8[np.ndarray, "n h w"], patient: Int64[np.ndarray, " n"],
@@ -41,7 +45,7 @@ class Panel:
         identity = unseen = seen = None
         if judges.identity is not None:
             identity = self._remember([b"i" + key for key in keys], lambda rows: logits(judges.identity, images[rows]))
-        disease = self._remember([b"d" + key for key in keys], lambda rows: logits(judges.disease, images[rows]))
+        disease = self._remember([b"d" + key for key in keys], lambda rows: self._disease(images[rows]))
         if judges.crossfit is not None:
             if contributors is not None and contributors.shape[1] == 0:
                 contributors = None

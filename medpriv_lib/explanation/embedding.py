@@ -8,7 +8,7 @@ from medpriv_lib.cohort import to_tensor
 from medpriv_lib.recognition.networks import Recogniser
 
 
-def embeddings(network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 64) -> Float[np.ndarray, "n 32"]:
+def embeddings(network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 32) -> Float[np.ndarray, "n 32"]:
     """Return the penultimate activations (>= 0, float32) of grey images, `batch` at a time, without autocast.
 
     Raises `ValueError` for images of another size than the network's.

@@ -1,11 +1,11 @@
 """The recogniser: a small convolutional network that names the patient, or says whether the eye is diseased."""
 
-import copy
-
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils import skip_init
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 KERNELS = (5, 5, 3, 3)
 FILTERS = 32
@@ -59,7 +59,35 @@ class Recogniser(nn.Module):
         does not matter, and ReLU has a quarter of the work.
         """
         layers: list[nn.Module] = []
-        for convolution, norm, relu, pool in copy.deepcopy(self.blocks).eval():
-            layers += [fuse_conv_bn_eval(convolution, norm), pool, relu]
-        merged = nn.Sequential(*layers, copy.deepcopy(self.dense), copy.deepcopy(self.head))
+        for convolution, norm, _, _ in self.blocks:
+            layers += [_fused(convolution, norm), _MaxPoolReLU()]
+        dense = nn.Sequential(nn.Flatten(), _copied(self.dense[1]), nn.ReLU())
+        merged = nn.Sequential(*layers, dense, _copied(self.head))
         return merged.eval().to(memory_format=torch.channels_last)
+
+
+class _MaxPoolReLU(nn.Module):
+    """Max-pool 2 and ReLU; without gradients as two maxima, for torch's pooling also notes where the largest was."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad:
+            return F.relu(F.max_pool2d(x, 2))
+        rows = torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
+        return torch.maximum(rows[..., 0::2], rows[..., 1::2]).relu_()
+
+
+def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Return the convolution with batch norm merged in; building it anew is twenty times as fast as copying both."""
+    weight, bias = fuse_conv_bn_weights(convolution.weight, convolution.bias, norm.running_mean, norm.running_var,
+                                        norm.eps, norm.weight, norm.bias)
+    fused = skip_init(nn.Conv2d, convolution.in_channels, convolution.out_channels, convolution.kernel_size,
+                      padding=convolution.padding, device=weight.device)
+    fused.weight, fused.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+    return fused
+
+
+def _copied(linear: nn.Linear) -> nn.Linear:
+    copy = skip_init(nn.Linear, linear.in_features, linear.out_features, device=linear.weight.device,
+                     dtype=linear.weight.dtype)
+    copy.load_state_dict(linear.state_dict())
+    return copy
