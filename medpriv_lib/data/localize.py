@@ -13,6 +13,8 @@ Nothing is tuned to one camera: lengths are shares of the image's short side, gr
 contrast and quantiles only, and bright and dark specks (glints of either sign) are removed by a median.
 """
 
+from functools import cache
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -74,8 +76,9 @@ def _grid(shape: tuple[int, int]) -> list[tuple[float, float, float]]:
 def _search(small: np.ndarray, candidates: list | None = None) -> tuple[float, tuple | None]:
     """Return the best candidate's score in the voting copy and its two circles, or None where it is not good enough."""
     best, best_score = None, 0.0
+    spread = float(np.quantile(small, 0.95) - np.quantile(small, 0.02)) + 1e-6
     for candidate in candidates or _vote(small) + _blobs(small):
-        score, circles = _judge(small, *candidate)
+        score, circles = _judge(small, spread, *candidate)
         if score > best_score:
             best, best_score = circles, score
     return best_score, best if best_score > MIN_SCORE else None
@@ -175,7 +178,8 @@ def _radial(image: np.ndarray, x: float, y: float, radii: np.ndarray) -> np.ndar
 
 def _steps(levels: np.ndarray, width: int) -> np.ndarray:
     """Return the mean of `width` samples outside minus that inside, per angle and radius; 0 where that is not known."""
-    total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1)
+    total = np.zeros((levels.shape[0], levels.shape[1] + 1), dtype=levels.dtype)
+    np.cumsum(levels, axis=1, out=total[:, 1:])
     mean = (total[:, width:] - total[:, :-width]) / width  # mean[:, j] covers samples j .. j + width - 1
     step = np.zeros_like(levels)
     step[:, width : -width or None] = (mean[:, width:] - mean[:, :-width])[:, : levels.shape[1] - 2 * width]
@@ -194,9 +198,11 @@ def _ridges(step: np.ndarray, half: float, tolerance: int) -> np.ndarray:
     return cv2.dilate(crest, np.ones((1, 1 + 2 * tolerance), np.uint8))
 
 
-def _judge(image: np.ndarray, x: float, y: float, pupil: float) -> tuple[float, tuple]:
-    """Score a candidate and return its two circles, searched anew around it with Daugman's operator."""
-    spread = float(np.quantile(image, 0.95) - np.quantile(image, 0.02)) + 1e-6
+def _judge(image: np.ndarray, spread: float, x: float, y: float, pupil: float) -> tuple[float, tuple]:
+    """Score a candidate and return its two circles, searched anew around it with Daugman's operator.
+
+    `spread` is the contrast of the image in grey levels.
+    """
     inner = _ridges(_steps(_radial(image, x, y, RINGS), 4), 0.06 * spread, 2)
     near = np.abs(np.log(RINGS / pupil)) < 0.3
     pupil_score, (dx, dy, pr) = _best_circle(inner, np.flatnonzero(near), 0.2, _weights(0.5))
@@ -209,6 +215,17 @@ def _judge(image: np.ndarray, x: float, y: float, pupil: float) -> tuple[float, 
     return pupil_score * iris_score * min(1.0, ir / IRIS_SURE) ** 0.5, ((px, py, pr), (px + dx, py + dy, ir))
 
 
+@cache
+def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return 21 shifts (dx, dy) of a centre in radii, and by how many rings each moves the circle at every angle."""
+    shifts = np.linspace(-reach, reach, 5)
+    dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
+    inside = np.abs(dx) + np.abs(dy) < 1.6 * reach  # no corners: 21 places
+    dx, dy = dx[inside], dy[inside]
+    wave = np.log1p(dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)) / np.log(RINGS[1] / RINGS[0])
+    return dx, dy, np.rint(wave).astype(np.int32)
+
+
 def _best_circle(
     steps: np.ndarray, rings: np.ndarray, reach: float, weights: np.ndarray
 ) -> tuple[float, tuple[float, float, float]]:
@@ -216,14 +233,8 @@ def _best_circle(
 
     `steps` (angles, RINGS). A circle shifted by (dx, dy) is, to first order, a sine in polar coordinates.
     """
-    shifts = np.linspace(-reach, reach, 5)
-    dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
-    dx, dy = (
-        dx[np.abs(dx) + np.abs(dy) < 1.6 * reach],
-        dy[np.abs(dx) + np.abs(dy) < 1.6 * reach],
-    )  # no corners: 21 places
-    wave = np.log1p(dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)) / np.log(RINGS[1] / RINGS[0])
-    at = rings[:, None, None] + np.rint(wave).astype(np.int32)  # (rings, 21, angles)
+    dx, dy, wave = _shifts(reach)
+    at = rings[:, None, None] + wave  # (rings, 21, angles)
     at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
     scores = steps.ravel().astype(np.float32).take(at) @ weights.astype(np.float32)  # (rings, 21)
     scores = scores - 0.05 * np.hypot(dx, dy) / reach  # in doubt concentric
