@@ -1,6 +1,9 @@
 """K-Same and K-Same-Select beside anonypyx's K-Same, and their memory on 20,000 images.
 
-Ours and the peer take turns on the same images; the figures are medians in seconds, the ratio is peer / ours.
+Ours and the peer take turns; the figures are medians of three in seconds, the ratio is peer / ours. anonypyx knows one
+image per person and no labels: the peer's figure is always its K-Same on n images of n persons, also beside our
+K-Same-Select on n images of 115 patients. Of its variants "pixel" is timed: both form the same groups, in a space of
+principal components that they fit first; "eigen" only adds the way back from it.
 """
 
 import os
@@ -45,18 +48,19 @@ def beside_anonypyx(n: int, k: int) -> list[dict]:
         "K-Same-Select, query form, every image asked": lambda: select.privatize(several),
         "K-Same-Select, release form": lambda: release.privatize(several),
     }
-    peers = {variant: lambda variant=variant: kSame(images, 64, 64, k=k, variant=variant).anonymize()
-             for variant in ("pixel", "eigen")}
-    times = {name: [] for name in (*ours, *peers)}
+
+    def peer() -> None:
+        kSame(images, 64, 64, k=k, variant="pixel").anonymize()
+
+    times = {name: [] for name in (*ours, "peer")}
     for work in ours.values():
         work()  # the first call starts the BLAS threads
     for _ in range(REPEATS):
-        for name, work in (*ours.items(), *peers.items()):
+        for name, work in (*ours.items(), ("peer", peer)):
             times[name].append(seconds(work))
-    # the peer's quicker variant is the one to beat
-    peer = min(median(times[variant]) for variant in peers)
-    return [{"name": f"{name}, n = {n}, K = {k}", "ours": median(times[name]), "peer": peer,
-             "ratio": peer / median(times[name]), "unit": "s"} for name in ours]
+    plain = median(times["peer"])
+    return [{"name": f"{name}, n = {n}, K = {k}", "ours": median(times[name]), "peer": plain,
+             "ratio": plain / median(times[name]), "unit": "s"} for name in ours]
 
 
 def memory() -> list[dict]:

@@ -90,7 +90,8 @@ def timed(work, device: torch.device) -> float:
 
 def training_rows(cohort: Cohort) -> list[dict]:
     architecture = Architecture(cohort.patients)
-    config = Training(rounds=10**6, batch=BATCH, precision="no")
+    # the peer's round: no recognisers beside D, no slope penalty, one step of D
+    config = Training(rounds=10**6, batch=BATCH, precision="no", discriminator_steps=1, r1=0.0, frozen_recognisers=0)
     ours = {"float32": Trainer(cohort, architecture, config)}
     device = ours["float32"].device
     if native_bfloat16(device):
