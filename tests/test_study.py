@@ -12,6 +12,7 @@ from small_cohorts import toy_cohort
 
 from medpriv_lib.budgets import TOY
 from medpriv_lib.evaluation.table import differences, paper_table, read_table
+from medpriv_lib.explanation.columns import COLUMNS
 from medpriv_lib.figures import fewer_colours
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.study import compare, run_study
@@ -73,6 +74,8 @@ def test_what_is_written(study):
     assert provenance["data_hash"] == toy_cohort().hash()
     assert provenance["config"] == {"draws": 3, "seed": 0}
     assert provenance["n"] == 8
+    assert provenance["device"] == "cpu"
+    assert {"medpriv", "python", "numpy", "torch"} <= set(provenance["versions"])
     assert set(provenance["weights"]) == {"judges", "pprl-vgan"}
     for path in out.glob("*.png"):
         assert b"tEXt" not in path.read_bytes()  # no metadata
@@ -227,6 +230,21 @@ def shipped():
 @pytest.mark.slow
 def test_the_committed_table_is_what_the_shipped_weights_give(shipped):
     assert differences(shipped.rows, read_table(RESULTS / "table.csv")) == []
+
+
+@pytest.mark.slow
+def test_the_committed_explanation_columns_are_what_the_shipped_weights_give(shipped):
+    """Two decimals and a step of rounding; distances of embeddings are sums of thousands, hence the relative part."""
+    committed = {(row["experiment"], row["set"]): row for row in read_table(RESULTS / "table.csv")}
+    compared = 0
+    for row in shipped.rows:
+        other = committed[row["experiment"], row["set"]]
+        for key in COLUMNS:
+            assert (row[key] is None) == (other[key] is None), (row["set"], key)
+            if row[key] is not None:
+                assert row[key] == pytest.approx(other[key], abs=0.02, rel=1e-4), (row["set"], key)
+                compared += 1
+    assert compared > 500
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 import warnings
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from medpriv_lib.data.warsaw import BadSet, read_warsaw
 
@@ -106,3 +108,27 @@ def test_missing_folder_and_description(tmp_path):
     (root / "medical-description-v2-1.csv").unlink()
     with pytest.raises(FileNotFoundError, match="no medical-description"):
         read_warsaw(root)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=200), st.lists(st.lists(st.text(max_size=10), max_size=4), max_size=5).map(
+    lambda rows: "\n".join(["patient;left;right", *(";".join(r) for r in rows)]).encode("utf-8", "replace"))))
+def test_any_bytes_as_description_give_a_listing_or_a_clear_error(tmp_path, data):
+    root = _tree(tmp_path, PLAIN)
+    (root / "medical-description-v2-1.csv").write_bytes(data)
+    with pytest.raises(BadSet, match="medical-description-v2-1.csv"):  # none describes all three patients
+        _read(root)
+
+
+DIAGNOSES = st.lists(st.sampled_from(["glaucoma", "Secondary Glaucoma", "cataract", "suspected glaucoma"]), max_size=3)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(DIAGNOSES, min_size=6, max_size=6))
+def test_any_diagnoses_come_back_as_the_label_of_their_eye(tmp_path, said):
+    """Three patients, two eyes each, an image of every eye."""
+    rows = [f"{p + 1};{','.join(said[2 * p])};{','.join(said[2 * p + 1])}" for p in range(3)]
+    files = [f"images-NIR/{p:04}{eye}/{p:04}_{eye[0].upper()}_IG_1.bmp" for p in (1, 2, 3) for eye in ("left", "right")]
+    listing = _read(_tree(tmp_path, files, "\n".join(["patient;left eye;right eye", *rows])))
+    assert listing.diseased.tolist() == [bool({"glaucoma", "Secondary Glaucoma"} & set(each)) for each in said]
+    assert listing.eye.tolist() == ["L", "R"] * 3
