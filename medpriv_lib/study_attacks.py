@@ -4,23 +4,23 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.evaluation.attacks import Finding
 from medpriv_lib.evaluation.attacks.battery import battery
-from medpriv_lib.evaluation.attacks.columns import COLUMNS, LINKING, NAMING, best, columns
+from medpriv_lib.evaluation.attacks.columns import COLUMNS
 from medpriv_lib.evaluation.attacks.draws import averaged
 from medpriv_lib.evaluation.attacks.scene import Scene
-from medpriv_lib.evaluation.per_patient import Risk, risk, spreads
 from medpriv_lib.evaluation.table import Row, write_json
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_attack_members import of_generator
+from medpriv_lib.study_attack_summary import rates_in, spread_of, summary
 from medpriv_lib.study_attackers import Attackers
 from medpriv_lib.study_attacks_more import more, together
 from medpriv_lib.study_decoded import seeded
@@ -30,7 +30,7 @@ from medpriv_lib.study_weights import VGAN
 FILE = "attacks.json"
 DRAWS = 3
 SCRATCH = (("blur", "kernel 9"), ("pprl-vgan", "random identities"))  # attackers also trained from scratch, as a check
-VERSION = 2  # raise it when the same release would be attacked in another way
+VERSION = 3  # raise it when the same release would be attacked in another way
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,43 +59,103 @@ def run_attacks(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, folder: Path, pl
                 cards: dict | None = None, progress: bool = True) -> dict:
     """Attack the releases of the test images by all methods; return what `attacks.json` holds, and write it there.
 
-    `folder` also keeps the attackers and what is finished, in `attackers/`: a killed run goes on from there. `cards`
-    are the SHA-256 of judges and generator (`load_weights`): results of other weights are not taken for these.
-    Raises `ValueError` for a plan that cannot be run.
+    `folder` also keeps the attackers and what is finished, in `attackers/`, row by row and seed by seed: a killed run
+    goes on from there, a further seed adds to what is there, and rows that do not use the generator outlive another
+    one. `cards` are the SHA-256 of judges and generator (`load_weights`): results of other weights are not taken for
+    these. The first seed comes first for all rows, and the file is written after each seed. Raises `ValueError` for a
+    plan that cannot be run.
     """
-    from medpriv_lib.study import provenance
     plan, cards = plan or Plan(), cards or {}
     if plan.draws < 1 or not plan.seeds:
         raise ValueError("there must be at least one draw and one seed of the attackers")
     began, rows = time.perf_counter(), plan.rows(vgan)
-    kept = folder / "attackers"
-    kept.mkdir(parents=True, exist_ok=True)
-    train, test = cohort.of("train"), cohort.of("test")
-    releases = Releases(train, {"": test, "true": test}, vgan, plan.seed, plan.draws)
-    prepared, results = False, []
-    with tqdm(rows, desc="attacking", disable=None if progress else True) as bar:
-        for row in bar:
-            bar.set_postfix_str(f"{row.experiment} / {row.set}")
-            path = kept / f"result-{_key(cohort, row, plan, cards)}.json"
-            if path.is_file():
-                results.append(json.loads(path.read_text(encoding="utf-8")))
-                continue
-            if not prepared:  # decoding takes a minute, and a run that goes on may not need it
-                releases.prepare(rows, lambda total: tqdm(total=total, desc="decoding", leave=False,
-                                                          disable=None if progress else True))
-                prepared = True
-            results.append(attack_method(row, cohort, judges, releases, kept, plan))
-            write_json(path, results[-1])
-    content = {"provenance": provenance(cohort, test, plan.draws, plan.seed) | {
-        "attackers": {"seeds": list(plan.seeds), "version": VERSION}, "weights": cards,
-        "seconds": round(time.perf_counter() - began, 1),
-        "seconds_of_methods": round(sum(result["seconds"] for result in results), 1)}, "methods": results,
-        "together": together(train, test, vgan, plan.seed)}
+    (folder / "attackers").mkdir(parents=True, exist_ok=True)
+    study = _Study(cohort, judges, vgan, folder / "attackers", plan, cards, rows, progress)
+    results = [study.kept(row, plan.seeds[0]) for row in study.bar(rows, plan.seeds[0])]
+    shared = study.shared()
+    seeds = [[one["rates"] for one in results]]
+    content = _content(study, results, shared, seeds, began)
     write_json(folder / FILE, content)
+    for seed in plan.seeds[1:]:
+        seeds.append([study.kept(row, seed) for row in study.bar(rows, seed)])
+        content = _content(study, results, shared, seeds, began)
+        write_json(folder / FILE, content)
     return content
 
 
-def attack_method(row: Method, cohort: Cohort, judges: Judges, releases: Releases, kept: Path, plan: Plan) -> dict:
+def _content(study: "_Study", results: list[dict], shared: dict, seeds: list[list[dict]], began: float) -> dict:
+    """Return what the file holds; the spreads are those of the `seeds` that are finished."""
+    from medpriv_lib.study import provenance
+    plan, methods_of = study.plan, []
+    for place, one in enumerate(results):
+        rest = {key: value for key, value in one.items() if key != "rates"}
+        methods_of.append(rest | ({"spread": spread_of([rates[place] for rates in seeds])} if one["findings"] else {}))
+    return {"provenance": provenance(study.cohort, study.cohort.of("test"), plan.draws, plan.seed) | {
+        "attackers": {"seeds": list(plan.seeds[:len(seeds)]), "version": VERSION}, "weights": study.cards,
+        "seconds": round(time.perf_counter() - began, 1),
+        "seconds_of_methods": round(sum(result["seconds"] for result in results), 1)}, "methods": methods_of, **shared}
+
+
+@dataclass(eq=False)
+class _Study:
+    """One run of the attacks: makes each row's releases once, and keeps what is finished in `folder`."""
+
+    cohort: Cohort
+    judges: Judges
+    vgan: PPRLVGAN
+    folder: Path
+    plan: Plan
+    cards: dict
+    rows: list[Method]
+    progress: bool
+
+    def __post_init__(self) -> None:
+        """Make no release yet: decoding takes a minute, and a run that goes on may not need it."""
+        train, test = self.cohort.of("train"), self.cohort.of("test")
+        self.releases = Releases(train, {"": test, "true": test}, self.vgan, self.plan.seed, self.plan.draws)
+        self.prepared = False
+
+    def bar(self, rows: list[Method], seed: int) -> Iterable[Method]:
+        """Return the rows under a progress bar."""
+        return tqdm(rows, desc=f"attacking, seed {seed}", disable=None if self.progress else True)
+
+    def kept(self, row: Method, seed: int) -> dict:
+        """Return the result of a row: all of the first seed, of a further one how often each attack succeeded."""
+        first = seed == self.plan.seeds[0]
+        key = key_of(self.cohort, row, self.plan, self.cards, seed)
+        path = self.folder / f"{'result' if first else 'rates'}-{key}.json"
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))
+        if row.policy and not self.prepared:
+            self.releases.prepare(self.rows, lambda total: tqdm(total=total, desc="decoding", leave=False,
+                                                                disable=None if self.progress else True))
+            self.prepared = True
+        result = (attack_method if first else rates_of)(row, self.cohort, self.judges, self.releases, self.folder,
+                                                        self.plan, seed)
+        write_json(path, result)
+        return result
+
+    def shared(self) -> dict:
+        """Return what belongs to no single row: several releases of one case, and members of a generator's training.
+
+        The second is asked only where a row uses the generator.
+        """
+        train, test = self.cohort.of("train"), self.cohort.of("test")
+        found = {"together": together(train, test, self.vgan, self.plan.seed)}
+        if any(row.policy for row in self.rows):
+            try:
+                found["training"] = of_generator(self.cohort, self.folder, self.plan.seed).rows()
+            except ValueError as error:
+                found["training"] = {"note": f"empty: {error}"}
+        return found
+
+
+def _name(row: Method) -> str:
+    return f"{row.experiment}-{row.set}".replace(" ", "-").replace(",", "")
+
+
+def attack_method(row: Method, cohort: Cohort, judges: Judges, releases: Releases, kept: Path, plan: Plan,
+                  seed: int = 0) -> dict:
     """Return what all attacks find in the releases of one method, as plain JSON values."""
     began = time.perf_counter()
     result: dict = {"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": ""}
@@ -103,23 +163,31 @@ def attack_method(row: Method, cohort: Cohort, judges: Judges, releases: Release
         drawn = list(releases.of(row))
         scenes = scenes_of(row, cohort, drawn, plan.seed)
     except ValueError as error:  # this cohort does not allow the method
-        return result | {"note": f"empty: {error}", "findings": [], "columns": dict.fromkeys(COLUMNS), "seconds": 0.0}
-    name = f"{row.experiment}-{row.set}".replace(" ", "-").replace(",", "")
-    per_seed, verifiers = [], {}
-    for seed in plan.seeds:
-        attackers = Attackers(cohort, kept, seed)
-        verifiers = attackers.verifiers(scenes[0], name)
-        per_seed.append([battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes])
-        if seed == plan.seeds[0]:
-            first = verifiers
-    found = [averaged(each) for each in zip(*per_seed[0], strict=True)]
-    found += more(drawn[0].parameters, scenes, judges.identity, first, plan.seed)
-    result |= summary(found, scenes[0]) | {"spread": _spread(per_seed)}
+        return result | {"note": f"empty: {error}", "findings": [], "columns": dict.fromkeys(COLUMNS), "seconds": 0.0,
+                         "rates": {}}
+    attackers = Attackers(cohort, kept, seed)
+    verifiers = attackers.verifiers(scenes[0], _name(row))
+    of_draws = [battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes]
+    found = [averaged(each) for each in zip(*of_draws, strict=True)]
+    found += more(drawn[0].parameters, scenes, judges.identity, verifiers, plan.seed)
+    result |= summary(found, scenes[0]) | {"rates": rates_in(of_draws)}
     if plan.scratch and (row.experiment, row.set) in SCRATCH:
-        attackers = Attackers(cohort, kept, plan.seeds[0], scratch=True)
-        fresh = battery(scenes[0], attackers.verifiers(scenes[0], f"{name}-scratch"), attackers.half, None)
+        attackers = Attackers(cohort, kept, seed, scratch=True)
+        fresh = battery(scenes[0], attackers.verifiers(scenes[0], f"{_name(row)}-scratch"), attackers.half, None)
         result["from_scratch"] = [one.rows() | {"per_patient": {}, "curves": {}} for one in fresh]
     return result | {"draws": len(drawn), "seconds": round(time.perf_counter() - began, 1)}
+
+
+def rates_of(row: Method, cohort: Cohort, judges: Judges, releases: Releases, kept: Path, plan: Plan, seed: int
+             ) -> dict:
+    """Return only how often each attack of another seed succeeds in each draw: all that a spread needs."""
+    try:
+        scenes = scenes_of(row, cohort, list(releases.of(row)), plan.seed)
+    except ValueError:
+        return {}
+    attackers = Attackers(cohort, kept, seed)
+    verifiers = attackers.verifiers(scenes[0], _name(row))
+    return rates_in([battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes])
 
 
 def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) -> list[Scene]:
@@ -152,35 +220,6 @@ def recogniser(judges: Judges):
     return lambda images: logits(judges.identity, images).numpy()
 
 
-def summary(found: Sequence[Finding], scene: Scene) -> dict:
-    """Return findings as JSON values, the table's cells, and the risk per patient from the best naming attack."""
-    rows = []
-    for one in found:
-        plain = one.rows()
-        winners = (best(found, "rank1"), best(found, "linkage_auc"))
-        plain["per_patient"] = plain["per_patient"] if one in winners else {}
-        plain["curves"] = {key: [round(v, 3) for v in values] for key, values in plain["curves"].items()
-                           if len(values) <= 200}
-        rows.append(plain)
-    result = {"findings": rows, "columns": columns(found)}
-    for measure, key in (("rank1", "risk"), ("linkage_auc", "linkage_risk")):
-        winner = best(found, measure)
-        if winner is not None and (spread := risk_of(winner, scene)) is not None:
-            result[key] = _plain(spread) | {"attack": winner.attack}
-    return result
-
-
-def risk_of(finding: Finding, scene: Scene) -> Risk | None:
-    """Return the risk per patient of one finding, or None where it does not hold its outcomes."""
-    if finding.hits is None:
-        return None
-    rows = scene.source
-    if finding.attack == "reverse":  # its probes are originals
-        rows = np.setdiff1d(np.arange(len(scene.cohort)), scene.source)
-    rows = rows[finding.probe]
-    return risk(finding.hits, scene.cohort.patient[rows], scene.cohort.diseased[rows], np.random.default_rng(0))
-
-
 def join(rows: Iterable[Row], content: dict | None, weights: dict | None, data_hash: str) -> list[Row]:
     """Return the table's rows with the attackers' columns, where they were made from the same images and weights.
 
@@ -210,32 +249,10 @@ def read_attacks(folder: Path) -> dict | None:
     return content
 
 
-def _spread(per_seed: list[list[list[Finding]]]) -> dict:
-    """Return per attack how its main number moves with the draws and with the attacker's seed."""
-    result = {}
-    for place, one in enumerate(per_seed[0][0]):
-        measure = "rank1" if one.attack in NAMING else "linkage_auc" if one.attack in LINKING else None
-        rates = [[draw[place].measures.get(measure) for draw in seed] for seed in per_seed]
-        if measure and all(rate is not None for seed in rates for rate in seed):
-            result[one.attack] = {"measure": measure, "mean": round(float(np.mean(rates)), 4)} | {
-                key: round(value, 4) for key, value in spreads(np.array(rates)).items()}
-    return result
-
-
-def _plain(one: Risk) -> dict:
-    return {"mean": round(one.mean, 4), "mean_interval": [round(end, 4) for end in one.mean_interval],
-            "worst_decile": round(one.worst_decile, 4), "worst_interval": [round(e, 4) for e in one.worst_interval],
-            "equal_worst_decile": round(one.equal_worst_decile, 4),
-            "equal_interval": [round(end, 4) for end in one.equal_interval], "excess_p": round(one.excess_p, 4),
-            "always": round(one.always(), 4),
-            "by_label": {label: [round(float(value), 4) for value in values]
-                         for label, values in one.by_label.items()}}
-
-
-def _key(cohort: Cohort, row: Method, plan: Plan, cards: dict) -> str:
-    """Name a result by what it depends on; the generator only where the method uses it."""
-    one = replace(plan, only=None)
+def key_of(cohort: Cohort, row: Method, plan: Plan, cards: dict, seed: int) -> str:
+    """Name a result by what it depends on: draws where they differ, the generator where the method uses it."""
     if not (row.policy or row.set.startswith("prior sample")):
         cards = {name: value for name, value in cards.items() if name != VGAN}
-    text = repr((VERSION, cohort.hash(), row.experiment, row.set, row.labels, one, sorted(cards.items())))
+    text = repr((VERSION, cohort.hash(), row.experiment, row.set, row.labels, plan.draws if row.random else 1,
+                 plan.scratch and (row.experiment, row.set) in SCRATCH, plan.seed, seed, sorted(cards.items())))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

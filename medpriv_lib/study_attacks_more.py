@@ -1,6 +1,7 @@
 """The attacks that only some methods allow: inversion, contributors, groups, several draws, copying, membership."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import cv2
@@ -25,6 +26,7 @@ from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_attack_members import known, of_gallery
 from medpriv_lib.study_decoded import seeded
 from medpriv_lib.study_methods import AVERAGED, GROUPS
 
@@ -47,6 +49,7 @@ def more(parameters: dict, scenes: Sequence[Scene], identity: Recogniser | None,
         attacks.append(lambda: several(scenes, identity))
     if scene.contributors.shape[1]:
         attacks += _of_contributors(scene, identity, verifiers[ALL], rng)
+        attacks += _of_members(scene, parameters, identity, np.random.default_rng(seed))
     if len(np.unique(groups := groups_of_equal(scene.released))) < len(groups):
         labels = scene.cohort.diseased[scene.source]
         attacks.append(lambda: homogeneity(groups, scene.patient, labels, rng))
@@ -106,6 +109,16 @@ def _of_contributors(scene: Scene, identity: Recogniser | None, verifier: Verifi
     if identity is not None:
         attacks.append(lambda: named_as(logits(identity, scene.released).argmax(1).numpy(), scene.contributors,
                                         scene.patient, cohort.patients))
+    return attacks
+
+
+def _of_members(scene: Scene, parameters: dict, identity: Recogniser | None, rng: np.random.Generator
+                ) -> list[Callable[[], Finding]]:
+    """Return the attacks on K-Same's groups: whose images are in the gallery, and K - 1 known members."""
+    attacks: list[Callable[[], Finding]] = [lambda: of_gallery(scene, parameters, rng)]
+    if identity is not None:
+        with suppress(ValueError):  # no group whose members are at hand
+            attacks += known(scene, parameters, lambda images: logits(identity, images).argmax(1).numpy(), rng)
     return attacks
 
 

@@ -40,8 +40,10 @@ def run(args: argparse.Namespace) -> None:
     from medpriv_lib.evaluation.attacks.columns import best
     from medpriv_lib.evaluation.attacks.report import Report, write_report
     from medpriv_lib.sharing import read_release
+    from medpriv_lib.study_attack_members import of_generator
+    from medpriv_lib.study_attack_summary import risk_of
     from medpriv_lib.study_attackers import Attackers
-    from medpriv_lib.study_attacks import recogniser, risk_of
+    from medpriv_lib.study_attacks import recogniser
     from medpriv_lib.study_attacks_more import more
     from medpriv_lib.weights import versions
     out = require_parent(args.out)
@@ -60,6 +62,11 @@ def run(args: argparse.Namespace) -> None:
     if judges is None:
         notes.append("No recogniser of these patients was given (--weights), so the naive attack was not tried.")
     findings += more(release.parameters, [scene], None if judges is None else judges.identity, verifiers, args.seed)
+    if release.method in ("pprl-vgan", "averaged"):  # what was trained on patients can tell who they are
+        try:
+            findings.append(of_generator(cohort, kept, args.seed))
+        except ValueError as error:
+            notes.append(f"Membership in the generator's training was not tried: {error}.")
     winners = [best(findings, measure) for measure in ("rank1", "linkage_auc")]
     risks = [None if one is None else risk_of(one, scene) for one in winners]
     numbers = np.random.default_rng(args.seed).permutation(cohort.patients) + 1

@@ -5,6 +5,11 @@ Examples:
   medpriv study --out results/                   also table.csv, table.json and the figures
   medpriv study --attacks --out results/         also attackers that were trained on the releases: attacks.json and the
                                                  best attack of every row; half an hour, goes on where it was stopped
+  medpriv study --attacks --attackers 3 --out results/
+                                                 attackers of three seeds; adds to what the line before has finished
+  medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
+                                                 also attackers who learn from 500 other patients, rendered first:
+                                                 attacks-others.json
   medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was stopped
   medpriv study --cohort my.npz --out runs/ --scale small
                                                  one's own cohort: trains, unless --weights names trained ones
@@ -26,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draws, and of the first training (default 0)")
     parser.add_argument("--attacks", action="store_true", help="also attack every release; needs --out")
     parser.add_argument("--attackers", type=int, default=1, metavar="N", help="seeds of the attackers (default 1)")
+    parser.add_argument("--others", type=int, default=0, metavar="N", help="with --attacks: also attackers who learn "
+                        "from N synthetic patients outside the cohort (default 0: none)")
     parser.add_argument("--only", action="append", metavar="METHOD/SET", help="attack this row only; may be repeated")
     add_budget(parser)
 
@@ -40,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
     budget = budget_of(args)
     if args.attacks and args.out is None:
         raise ValueError("attackers need a folder that keeps what is finished; name one with --out")
-    if (args.only or args.attackers != 1) and not args.attacks:
-        raise ValueError("--only and --attackers belong to --attacks")
+    if (args.only or args.attackers != 1 or args.others) and not args.attacks:
+        raise ValueError("--only, --attackers and --others belong to --attacks")
     if args.attackers < 1:
         raise ValueError(f"--attackers must be at least 1, not {args.attackers}")
     out = None if args.out is None else require_parent(args.out)
@@ -73,6 +80,9 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
             raise ValueError('--only needs METHOD/SET, such as "blur/kernel 9"')
         plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
         run_attacks(cohort, judges, vgan, out, plan, cards)
+        if args.others:
+            from medpriv_lib.study_attack_others import run_others
+            run_others(cohort, vgan, out, plan, cards, args.others)
     content = read_attacks(out)
     if content is None:
         return study.rows

@@ -10,7 +10,7 @@ from medpriv_lib.evaluation.attacks import Finding, knowledge_of
 from medpriv_lib.evaluation.attacks.identification import naive, parrot, reverse
 from medpriv_lib.evaluation.attacks.residue import linkage_residue
 from medpriv_lib.evaluation.attacks.scene import ALL, HALVES, Scene
-from medpriv_lib.evaluation.attacks.verification import finding, pairs, places
+from medpriv_lib.evaluation.attacks.verification import Places, finding, pairs, places
 
 Embed = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
 Scores = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n p"]]
@@ -85,6 +85,27 @@ def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray
     return found
 
 
+def linkage_by_others(scene: Scene, verifier: Verifier) -> list[Finding]:
+    """Link all released images by one verifier that learned from people outside the cohort.
+
+    Knowledge: originals of people who are not in the cohort and what the method makes of them, to learn from, and other
+    originals of the patient who is looked for. The naive one among them learned from the originals alone, the parrot
+    compares with what the method makes of the other originals.
+    """
+    everyone, all_released = np.arange(len(scene.cohort)), np.arange(len(scene.source))
+    ways = [("naive linkage", lambda v, images: v.original(images), False)]
+    if verifier.released is not None:
+        ways += [("retrained linkage", lambda v, images: v.released(images), False),
+                 ("parrot linkage", lambda v, images: v.released(images), True)]
+    found = []
+    for name, embed, own_releases in ways:
+        one = _compared(scene, verifier, all_released, everyone, embed, own_releases)
+        if one is not None:
+            found.append(finding(f"{name}, taught by others", knowledge_of(linkage_by_others), [one],
+                                 [all_released], scene.cohort, scene.source))
+    return found
+
+
 def alike(probes: Float[np.ndarray, "n d"], gallery: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
     """Return the cosine of each probe and gallery point; equal gallery points have exactly equal values.
 
@@ -109,19 +130,26 @@ def _over_halves(name: str, knowledge: str, scene: Scene, verifiers: dict[str, V
     """Let the verifier of each half attack the other half and join what they find."""
     found, rows = [], []
     for part in HALVES:
-        verifier, mine = verifiers[part], scene.attacked(part, half)
+        mine = scene.attacked(part, half)
         other = np.flatnonzero(half[scene.cohort.patient] != HALVES.index(part))
-        if own_releases:
-            place = np.flatnonzero(np.isin(scene.known_source, other))
-            gallery, points = scene.known_source[place], embed(verifier, scene.known[place])
-        else:
-            gallery, points = other, verifier.bank[other]
-        if len(mine) == 0 or len(gallery) == 0:
-            continue
-        source = scene.source[mine]
-        found.append(places(alike(embed(verifier, scene.released[mine]), points), pairs(scene.cohort, source, gallery),
-                            scene.patient[mine]))
-        rows.append(mine)
+        one = _compared(scene, verifiers[part], mine, other, embed, own_releases)
+        if one is not None:
+            found.append(one)
+            rows.append(mine)
     if not found:
         raise ValueError("there are no images to compare the released ones with")
     return finding(name, knowledge, found, rows, scene.cohort, scene.source)
+
+
+def _compared(scene: Scene, verifier: Verifier, mine: np.ndarray, other: np.ndarray, embed: Callable,
+              own_releases: bool) -> Places | None:
+    """Return the places of the pairs of the released images `mine` and originals (or releases of them) `other`."""
+    if own_releases:
+        place = np.flatnonzero(np.isin(scene.known_source, other))
+        gallery, points = scene.known_source[place], embed(verifier, scene.known[place])
+    else:
+        gallery, points = other, verifier.bank[other]
+    if len(mine) == 0 or len(gallery) == 0:
+        return None
+    return places(alike(embed(verifier, scene.released[mine]), points),
+                  pairs(scene.cohort, scene.source[mine], gallery), scene.patient[mine])

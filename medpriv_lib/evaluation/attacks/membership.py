@@ -110,15 +110,18 @@ class Runs:
 
 
 def inside_and_outside(score_of: Callable[[Int64[np.ndarray, " m"]], Float[np.ndarray, " p"]], patients: int,
-                       runs: int, rng: np.random.Generator) -> Runs:
+                       runs: int, rng: np.random.Generator, kind: Int64[np.ndarray, " p"] | None = None) -> Runs:
     """Run a method `runs` times, each time with half of the patients, and score all of them every time.
 
     `score_of(members)` is given the numbers of the members, ascending, and returns a score for each of `patients`.
-    Halves come in pairs, a half and its complement, so that everybody is in exactly as often as out.
+    Halves come in pairs, a half and its complement, so that everybody is in exactly as often as out. With `kind` (P,)
+    the patients of each kind, such as those with the disease, are dealt to both halves alike.
     """
     scores, member = np.empty((2 * (runs // 2), patients)), np.zeros((2 * (runs // 2), patients), dtype=bool)
     for run in range(0, len(scores), 2):
-        member[run, rng.permutation(patients)[: patients // 2]] = True
+        mixed = rng.permutation(patients)
+        half = mixed[: patients // 2] if kind is None else mixed[np.argsort(kind[mixed], kind="stable")][::2]
+        member[run, half] = True
         member[run + 1] = ~member[run]
         for row in (run, run + 1):
             scores[row] = score_of(np.flatnonzero(member[row]))
