@@ -28,6 +28,7 @@ from medpriv_lib.study_decoded import seeded
 from medpriv_lib.widgets import Stepper
 
 K = 6
+AVERAGED = (3, 6, 12)
 RESULTS = Path(__file__).resolve().parent.parent / "chapters" / "results" / "table.csv"
 SUMMED_UP = (("blur", "kernel 3"), ("blur", "kernel 9"), ("blur", "kernel 21"), ("k-same-select", "6 identities"),
              ("pprl-vgan", "identities with the same pathology"),
@@ -119,7 +120,7 @@ def ways(train: Cohort) -> dict:
     """Return the methods that the moving picture steps through, by name, each fitted."""
     vgan = PPRLVGAN.load(weights.shipped("pprl-vgan"))
     return ({f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
-            | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in (3, 6, 12)}
+            | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in AVERAGED}
             | {"generated, identity with the same diagnosis": vgan.with_policy("same"),
                "generated, identity with another diagnosis": vgan.with_policy("different"),
                "six generated images averaged": Averaged(vgan, K, "same"),
@@ -139,6 +140,7 @@ def journey() -> Stepper:
         sick = _percent(judges.disease, shown, 1)[0]
         made[name] = shown[0], named, sick, 100 * float(evidence_kept(shown, without, case.images, case.twin,
                                                                       case.evidence)[0])
+    averages = {f"{k} patients averaged": k for k in AVERAGED}
     made = {"nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()}
 
     def draw(shown_instead):
@@ -147,14 +149,18 @@ def journey() -> Stepper:
 
     def describe(shown_instead):
         _, named, sick, kept = made[shown_instead]
+        signs = f"The patient's signs arrive at {kept:.0f} % of their strength."
+        if shown_instead in averages:  # whom the case chose as its neighbours: their signs are counted, too
+            signs = (f"Signs like the patient's arrive at {kept:.0f} % of their strength; at most "
+                     f"{100 / averages[shown_instead]:.0f} % are the patient's own.")
         return (f"Left the case, right what is shown instead: {shown_instead}. The judges: this patient {named:.0f} %, "
-                f"glaucoma {sick:.0f} %. Of the patient's own signs {kept:.0f} % are left.")
+                f"glaucoma {sick:.0f} %. {signs}")
 
     return Stepper(draw, {"shown_instead": list(made)}, describe, title="One case, twelve ways to show it")
 
 
 def result() -> HTML:
-    """Return the study's outcome in one figure: methods against requirements, from the results' table."""
+    """Return the study's outcome at a glance: methods against requirements, from the results' table."""
     rows = {(row["experiment"], row["set"]): row for row in read_table(RESULTS)}
     everyone = [row for row in rows.values() if row["labels"] != "predicted" and row["experiment"] != "baseline"
                 and row["glaucoma_accuracy"] is not None]

@@ -22,6 +22,10 @@ touch-action:pan-y}
 .stepper output{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere}
 .stepper .stepper-caption{min-height:2.9em;font-weight:400;font-size:.95em}
 .stepper .stepper-note{font-size:.9em;font-style:italic}
+@media(max-width:34rem){.stepper .stepper-control{grid-template-columns:max-content minmax(0,1fr)!important;row-gap:0}
+.stepper .stepper-control output{grid-row:1;grid-column:2;text-align:right;min-height:2.9em;line-height:1.45;
+display:flex;align-items:center;justify-content:flex-end}
+.stepper .stepper-control input{grid-row:2;grid-column:1/-1}}
 """.strip().replace("\n", "")
 
 SCRIPT = """

@@ -52,7 +52,7 @@ def ratio_of(tops: Sequence[Score], bottoms: Sequence[Score], patient: Int64[np.
 
 def render_explanations(rows: Sequence[dict]) -> str:
     """Return the explanation columns as text for a terminal, at most 120 characters wide."""
-    shown = (("signs", "evidence_kept"), ("judge", "evidence_logit"), ("ssim in", "evidence_ssim_inside"),
+    shown = (("signs", "evidence_kept"), ("judge", "evidence_logit"), ("SSIM", "evidence_ssim_inside"),
              ("out", "evidence_ssim_outside"), ("mass", "relevance_mass"), ("rank", "relevance_rank"),
              ("point", "relevance_pointing"), ("area", "relevance_area"), ("found", "intelligibility_found"),
              ("sharp", "intelligibility_sharpness"), ("KID", "intelligibility_kid_x1000"))
@@ -67,5 +67,6 @@ def render_explanations(rows: Sequence[dict]) -> str:
     floor = next((row[KIDS[1]] for row in rows if row[KIDS[1]] is not None), None)
     beside = "" if floor is None else f"; test originals {floor:.1f}"
     lines += ["", "signs: share of the disease's own signs in the release; judge: the same in the disease judge's eyes",
+              "SSIM, out: structural similarity inside and outside the signs",
               f"mass, rank, point: relevance on the signs (chance: area); KID to training images x 1000{beside}"]
     return "\n".join(lines)
