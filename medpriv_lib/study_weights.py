@@ -4,7 +4,6 @@ import os
 import shlex
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -15,11 +14,10 @@ from medpriv_lib import weights as store
 from medpriv_lib.budgets import Budget
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
-from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan_networks import Architecture
 from medpriv_lib.privatizers.vgan_settings import Training
 from medpriv_lib.privatizers.vgan_training import train
-from medpriv_lib.privatizers.vgan_validation import validation
+from medpriv_lib.privatizers.vgan_validation import settings_of, validation, write_weights
 from medpriv_lib.recognition.judges import Judges, fit_judges
 from medpriv_lib.recognition.train import logits
 
@@ -63,11 +61,10 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
     with processes.main_process_first():  # under `accelerate launch` one process trains the judges, others load them
         judges = fit_judges(cohort, seed, folder, epochs=budget.epochs, device=device, progress=progress,
                             command=command)
-    made_with = {"training": asdict(config), "budget": asdict(budget)}
     if (folder / f"{VGAN}.safetensors").is_file():
         card = store.read_card(folder / VGAN)
         store.require_cohort(card, cohort)
-        if card["seed"] != seed or card["config"] != _plain(made_with):
+        if card["seed"] != seed or card["config"].get("training") != settings_of(config):
             raise ValueError(f"{folder / VGAN}.safetensors: weights of another seed or budget; choose another folder")
         return
     training, val = cohort.of("train"), cohort.of("val")
@@ -85,15 +82,5 @@ def fit_weights(cohort: Cohort, folder: str | os.PathLike, seed: int, budget: Bu
         trainer = train(training, architecture, config, folder / f"{VGAN}-in-training", validate, report=report)
     if not processes.is_main_process:
         return
-    vgan = PPRLVGAN("random", trainer.averaged().cpu(), Pools.of(training))
-    vgan.save(folder / VGAN, {
-        "kind": VGAN, "data_hash": cohort.hash(), "config": _plain(made_with), "seed": seed, "command": command,
-        "metrics": trainer.curve[-1] if trainer.curve else {}, "curve": {"rounds": trainer.curve}})
+    write_weights(folder / VGAN, trainer, training, cohort, command)
     shutil.rmtree(folder / f"{VGAN}-in-training")
-
-
-def _plain(value):
-    """Return settings as JSON gives them back: tuples as lists."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,5 +1,6 @@
 """Small cohorts that several test files share, and who is found in them."""
 
+import cv2
 import numpy as np
 
 from medpriv_lib.cohort import Cohort
@@ -19,6 +20,22 @@ def toy_cohort(patients=8, each=6, seed=0):
     images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
     return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), diseased, split,
                   np.array([f"p{i}" for i in range(patients)]), name="toy")
+
+
+def patterned_cohort(patients=10, images=16, size=16, seed=0, by_patient=False):
+    """Return a cohort that networks can learn: a pattern of noise for each patient, a bright patch for the disease."""
+    rng = np.random.default_rng(seed)
+    n = patients * images
+    patient = np.repeat(np.arange(patients), images)
+    pattern = np.stack([cv2.GaussianBlur(p, (0, 0), 1.0) for p in rng.normal(size=(patients, size, size))])
+    pattern /= pattern.std(axis=(1, 2), keepdims=True)
+    diseased = rng.random(n) < np.where(patient % 2, 0.6, 0.2)
+    grey = 120 + 30 * pattern[patient] + rng.normal(0, 8, (n, size, size))
+    grey[diseased, 2:6, 9:14] += 70
+    names = np.array(["train", "train", "train", "val", "test"])
+    split = names[patient % 5] if by_patient else names[np.arange(n) % 5]
+    return Cohort(images=grey.clip(0, 255).astype(np.uint8), patient=patient, eye=np.full(n, ""), diseased=diseased,
+                  split=split, patient_names=np.array([f"P{p:02d}" for p in range(patients)]), name="toy")
 
 
 def scene_of(cohort, images):

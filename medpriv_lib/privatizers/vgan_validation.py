@@ -1,6 +1,8 @@
 """What independent judges say of a generator during its training; its curve goes into the card of the weights."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from medpriv_lib.cohort import Cohort
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan_networks import Generator
+from medpriv_lib.privatizers.vgan_settings import Training
 from medpriv_lib.privatizers.vgan_training import Trainer
 
 Judge = Callable[[UInt8[np.ndarray, "n h w"]], Tensor]  # grey levels to logits (N, classes)
@@ -37,11 +40,19 @@ def validation(train: Cohort, val: Cohort, identity: Judge, disease: Judge | Non
 
 
 def write_weights(path: str | Path, trainer: Trainer, train_images: Cohort, cohort: Cohort, command: str) -> None:
-    """Write the averaged generator and the card that says how it was made; `cohort` is the whole one, for its hash."""
-    curve = {key: [row.get(key) for row in trainer.curve] for key in (trainer.curve[-1] if trainer.curve else {})}
-    metrics = {key: value for key, value in (trainer.curve[-1] if trainer.curve else {}).items() if key != "round"}
-    vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
+    """Write the averaged generator and the card that says how it was made; `cohort` is the whole one, for its hash.
+
+    The card's `config` holds all settings as `training`, its `curve` one row per validation as `rounds`, its `metrics`
+    are the last row.
+    """
+    vgan = PPRLVGAN("random", trainer.averaged().cpu(), Pools.of(train_images))
     vgan.save(path, {
-        "kind": "pprl-vgan", "data_hash": cohort.hash(), "config": trainer.identity["config"],
-        "seed": trainer.config.seed, "command": command, "metrics": metrics, "curve": curve,
+        "kind": "pprl-vgan", "data_hash": cohort.hash(), "config": {"training": settings_of(trainer.config)},
+        "seed": trainer.config.seed, "command": command, "metrics": trainer.curve[-1] if trainer.curve else {},
+        "curve": {"rounds": trainer.curve},
     })
+
+
+def settings_of(training: Training) -> dict:
+    """Return the settings of a training as a card gives them back: plain JSON, tuples as lists."""
+    return json.loads(json.dumps(asdict(training)))

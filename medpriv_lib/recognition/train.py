@@ -67,9 +67,10 @@ def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: i
     """Train a recogniser of the patient ("identity") or of the disease; return it, ready to judge, with its curve.
 
     The state with the lowest validation loss is kept; without `val` all epochs run and the last state is kept.
-    The curve holds one list per quantity (`train_loss`, `val_loss`, `val_accuracy`), one entry per epoch, and `best`,
-    the epoch kept. `progress` True shows a bar on a terminal, False none; a function is called as
-    `progress(epoch, epochs, row)` after each epoch with the epoch's quantities.
+    The curve holds one list per quantity (`train_loss`, `val_loss`, `val_accuracy`), one entry per epoch, `best`, the
+    epoch kept, and `seconds`, the time of all epochs, those before a kill included. `progress` True shows a bar on a
+    terminal, False none; a function is called as `progress(epoch, epochs, row)` after each epoch with the epoch's
+    quantities.
     With `resume`, a folder, the state is written there every `checkpoint_seconds` and at the end; a killed training
     that is started again with the same arguments ends at the same weights, bit for bit on the same machine and threads.
     Raises `ValueError` where the images are not square multiples of 16, where the disease has one label only, and where
@@ -94,7 +95,7 @@ def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: i
             run.restore(checkpoint)
         _epochs(run, train, val, target, progress, checkpoint, checkpoint_seconds)
     network.load_state_dict(run.best)
-    return network.eval(), run.curve | {"best": run.best_epoch}
+    return network.eval(), run.curve | {"best": run.best_epoch, "seconds": round(run.seconds, 1)}
 
 
 @torch.no_grad()
@@ -120,7 +121,7 @@ class _Run:
         self.epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
         self.best = {k: v.clone() for k, v in network.state_dict().items()}
         self.curve: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_accuracy": []}
-        self.fingerprint = ""
+        self.fingerprint, self.seconds = "", 0.0
         weights = torch.bincount(labels, minlength=network.classes).float()
         self.class_weights = weights.mean() / weights.clamp_min(1) if settings.balanced else None
 
@@ -143,7 +144,7 @@ class _Run:
         for index, slots in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{k}": v for k, v in slots.items()}
         state = {"fingerprint": self.fingerprint, "epoch": self.epoch, "best_epoch": self.best_epoch,
-                 "best_loss": self.best_loss, "curve": self.curve}
+                 "best_loss": self.best_loss, "curve": self.curve, "seconds": self.seconds}
         with atomic_write(path) as temporary:
             save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary,
                       metadata={"state": json.dumps(state)})
@@ -177,6 +178,7 @@ class _Run:
         self.optimiser.load_state_dict({"state": slots, "param_groups": self.optimiser.state_dict()["param_groups"]})
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
         self.best_loss, self.curve = state["best_loss"], state["curve"]
+        self.seconds = state.get("seconds", 0.0)  # older checkpoints do not tell
 
 
 def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progress: Progress | bool,
@@ -186,6 +188,7 @@ def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progre
     images = to_tensor(train.images, device)
     held_out = None if val is None else (to_tensor(val.images, device), _labels(val, target).to(device))
     written = time.monotonic()
+    started = written - run.seconds
     bar = tqdm(total=settings.epochs, initial=run.epoch, desc=f"{target} recogniser", unit="epoch", delay=5,
                leave=False, disable=progress is not True or not sys.stderr.isatty())
     with bar:
@@ -199,6 +202,7 @@ def _epochs(run: _Run, train: Cohort, val: Cohort | None, target: Target, progre
             if held_out is None or row["val_loss"] < run.best_loss:
                 run.best_loss, run.best_epoch = row.get("val_loss", math.inf), run.epoch
                 run.best = {k: v.clone() for k, v in run.network.state_dict().items()}
+            run.seconds = time.monotonic() - started
             if checkpoint is not None and (run.finished or time.monotonic() - written >= checkpoint_seconds):
                 run.save(checkpoint)
                 written = time.monotonic()
