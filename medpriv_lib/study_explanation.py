@@ -20,7 +20,7 @@ from medpriv_lib.study_memory import Memory, Reader, keys_of
 from medpriv_lib.study_methods import Method, Releases
 
 DRAWS = 3  # evidence: it varies little between draws, and each needs the decodes of the twins
-LOOKED_AT = 48  # localising takes ten times as long as judging: so many images of a row, evenly spread
+LOOKED_AT = 32  # localising takes ten times as long as judging: so many images of a row, evenly spread
 EYES = 0.5  # where the localiser finds fewer of the originals, these are no eyes and its column stays empty
 QUERIES, CASES = 24, 5  # retrieval: so many test images, evenly spread, each explained by so many cases
 RELEVANCE = ("relevance_mass", "relevance_rank", "relevance_pointing", "relevance_area", "relevance_defined")

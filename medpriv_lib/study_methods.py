@@ -20,6 +20,7 @@ from medpriv_lib.study_memory import RememberingDecoder
 KERNELS = (3, 9, 15, 21)
 GROUPS = (3, 6, 9, 12)
 AVERAGED = 6
+SHARED = 4  # prior samples of each image, from which its draws are taken
 PAPER_SETS = {
     ("random", 1): "random identities",
     ("same", 1): "identities with the same pathology",
@@ -34,8 +35,10 @@ LARGEST = 60_000  # decodes of 64x64 pixels kept in memory as float16: 490 MB
 class Method:
     """One row: its names, whose `labels` it is given ("", "true" or "predicted"), and how it comes to a release.
 
-    `make` returns the privatizer, fitted; `random` says whether draws differ. For PPRL-VGAN and its averages `policy`
-    and `k` (1: no average) are given too, so that the study can take its decodes from `Decoded`.
+    `make` returns the privatizer, fitted; `random` says whether draws differ. With `shared` the draws take each image
+    from that many releases, at random: a draw by itself is one of the method, and less has to be decoded and judged.
+    For PPRL-VGAN and its averages `policy` and `k` (1: no average) are given too, so that the study can take its
+    decodes from `Decoded`.
     """
 
     experiment: str
@@ -45,6 +48,7 @@ class Method:
     make: Callable[[Cohort], Privatizer] = field(repr=False)
     policy: str = ""
     k: int = 0
+    shared: int = 0
 
     def release(self, train: Cohort, test: Cohort, generator: torch.Generator) -> Release:
         """Return one draw. Raises `ValueError` where this cohort does not allow the method."""
@@ -76,8 +80,10 @@ def methods(vgan: PPRLVGAN, prior: RememberingDecoder | None = None) -> Iterator
     yield Method("control", "real image, other patient, same label", "true", True,
                  lambda train: RealOther().fit(train))
     yield Method("control", "mean image of the label", "true", False, lambda train: ClassMean().fit(train))
-    yield Method("control", "prior sample, random identities", "", True, lambda train: PriorSample(prior))
-    yield Method("control", "prior sample, same pathology", "true", True, lambda train: PriorSample(prior, "same"))
+    yield Method("control", "prior sample, random identities", "", True, lambda train: PriorSample(prior),
+                 shared=SHARED)
+    yield Method("control", "prior sample, same pathology", "true", True, lambda train: PriorSample(prior, "same"),
+                 shared=SHARED)
 
 
 def with_predicted_labels(rows: Iterator[Method]) -> Iterator[Method]:
@@ -136,15 +142,29 @@ class Releases:
         named = self._named.get((row.experiment, row.set))
         if isinstance(named, ValueError):
             raise named
+        if row.shared:
+            yield from self._shared(row)
+            return
         for draw in range(self.draws if row.random else 1):
             if named is None:
-                name = row.set.removesuffix(PREDICTED)  # the same random numbers for true and predicted labels
-                yield row.release(self.train, self.cohorts[row.labels],
-                                  seeded(self.seed, row.experiment, name, draw))
+                yield self._made(row, draw)
             elif row.k == 1:
                 yield self.decoded.single(named[draw], row.policy)
             else:
                 yield self.decoded.averaged(named[draw], row.policy)
+
+    def _made(self, row: Method, draw: int) -> Release:
+        name = row.set.removesuffix(PREDICTED)  # the same random numbers for true and predicted labels
+        return row.release(self.train, self.cohorts[row.labels], seeded(self.seed, row.experiment, name, draw))
+
+    def _shared(self, row: Method) -> Iterator[Release]:
+        releases = [self._made(row, number) for number in range(row.shared)]  # however many draws
+        n = np.arange(len(releases[0]))
+        for draw in range(self.draws):
+            generator = seeded(self.seed, "shared", row.experiment, row.set.removesuffix(PREDICTED), draw)
+            pick = torch.randint(len(releases), (len(n),), generator=generator).numpy()
+            yield replace(releases[0], images=np.stack([each.images for each in releases])[pick, n],
+                          contributors=np.stack([each.contributors for each in releases])[pick, n])
 
     def _draw(self, row: Method, draw: int) -> np.ndarray:
         cohort = self.cohorts[row.labels]

@@ -145,7 +145,7 @@ def test_the_judges_are_asked_in_evaluation_mode_and_agree_with_a_plain_forward(
 
 
 def test_the_memory_changes_no_verdict_and_reads_an_image_once(monkeypatch):
-    """The same image under other source patients is another question to the judges of unseen patients only."""
+    """The slow twin: `CrossFit.logits` and a plain pass; other source patients ask other judges about one image."""
     from medpriv_lib.evaluation import verdicts as module
     judges, rng = random_judges(), np.random.default_rng(3)
     images = rng.integers(0, 256, (20, 16, 16), dtype=np.uint8)
@@ -156,7 +156,9 @@ def test_the_memory_changes_no_verdict_and_reads_an_image_once(monkeypatch):
     panel = Panel(judges)
     halves = [panel.ask(images[rows[part]], patient[part], contributors[part])
               for part in (slice(0, 150), slice(150, 300))]
-    assert sum(read) == 2 * 20  # the identity and the disease judge, each image once
+    chosen, _ = judges.crossfit.choose(patient, contributors)
+    each = sum(len(set(rows[column].tolist())) for column in chosen.T)
+    assert sum(read) == 2 * 20 + each  # the identity and the disease judge, and each of the ten, each image once
     unseen, seen = judges.crossfit.logits(images[rows], patient, contributors)
     assert np.concatenate([half.unseen for half in halves]).tolist() == unseen.argmax(1).bool().tolist()
     assert np.concatenate([half.contributor_seen for half in halves]).tolist() == seen.tolist()

@@ -16,6 +16,7 @@ from medpriv_lib.privatizers.vgan_networks import Architecture, Generator
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_decoded import seeded
 from medpriv_lib.study_explanation import Examiner
 from medpriv_lib.study_memory import Memory, Reader, RememberingDecoder, keys_of
 from medpriv_lib.study_methods import Releases, methods, with_predicted_labels
@@ -159,3 +160,25 @@ class _no_bar:
 
     def update(self, n):
         pass
+
+
+def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
+    """Ten draws of prior samples hold four images per row, each about equally often, with the identity it shows."""
+    _, vgan = networks
+    train, test = cohort().of("train"), cohort().of("test")
+    row = next(row for row in methods(vgan) if row.set == "prior sample, random identities")
+    assert row.shared == 4
+    draws = 200
+    releases = list(Releases(train, {"": test}, vgan, 0, draws).of(row))
+    assert len(releases) == draws
+    shown = [{(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in releases} for n in range(len(test))]
+    assert all(len(kinds) == 4 for kinds in shown)
+    slow = [row.release(train, test, seeded(0, row.experiment, row.set, number)) for number in range(4)]
+    for n, kinds in enumerate(shown):
+        assert kinds == {(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in slow}
+    # 8 images x 200 draws, 4 kinds each: chi-square of 8 x 3 = 24 degrees, its 99.99 % quantile is 59; seeds are fixed
+    counts = np.array([[sum(each.images[n].tobytes() == one.images[n].tobytes() for each in releases) for one in slow]
+                       for n in range(len(test))])
+    assert ((counts - draws / 4) ** 2 / (draws / 4)).sum() < 59
+    few = list(Releases(train, {"": replace(test, images=test.twin)}, vgan, 0, 2).of(row))
+    assert [each.images.tobytes() for each in few] == [each.images.tobytes() for each in releases[:2]]  # as for twins

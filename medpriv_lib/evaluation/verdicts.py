@@ -36,6 +36,7 @@ class Panel:
         self.judges = judges
         self._disease = disease or (lambda images: logits(judges.disease, images))
         self._memory: dict[bytes, int] = {}
+        self._margins: dict[bytes, float] = {}
 
     def ask(self, images: UInt8[np.ndarray, "n h w"], patient: Int64[np.ndarray, " n"],
             contributors: Int64[np.ndarray, "n k"] | None = None) -> Verdicts:
@@ -50,12 +51,24 @@ class Panel:
             if contributors is not None and contributors.shape[1] == 0:
                 contributors = None
             chosen, seen = judges.crossfit.choose(patient, contributors)
-            unseen = self._remember(
-                [b"u" + row.tobytes() + key for row, key in zip(chosen, keys, strict=True)],
-                lambda rows: judges.crossfit.logits(images[rows], patient[rows],
-                                                    None if contributors is None else contributors[rows])[0],
-            ).astype(bool)
+            unseen = self._mean_of_chosen(keys, images, chosen) > 0
         return Verdicts(identity, disease.astype(bool), unseen, seen)
+
+    def _mean_of_chosen(self, keys: list[bytes], images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Return by how much the mean logit of disease exceeds that of health over the judges chosen for each image.
+
+        Each judge reads an image once: images of the same pixels and other source patients share what they can.
+        """
+        total = np.zeros(len(images))
+        for number, network in enumerate(self.judges.crossfit.networks):
+            asked = np.flatnonzero(chosen[:, number])
+            own = [bytes([number]) + keys[row] for row in asked]
+            new = {key: row for row, key in zip(asked, own, strict=True) if key not in self._margins}
+            if new:
+                scores = logits(network, images[np.array(list(new.values()))])
+                self._margins.update(zip(new, (scores[:, 1] - scores[:, 0]).tolist(), strict=True))
+            total[asked] += [self._margins[key] for key in own]
+        return total / chosen.sum(1)
 
     def _remember(self, keys: list[bytes], read: Callable) -> np.ndarray:
         """Return the class of the largest logit per key; `read(rows)` gives the logits of what is not known yet."""

@@ -61,7 +61,7 @@ def explainable(
     training = network.training
     network.eval()
     with torch.no_grad():
-        out = torch.cat([network(part) for part in x.split(512)]) if len(x) else torch.empty(0, 1)
+        out = torch.cat([network(part) for part in x.split(32)]) if len(x) else torch.empty(0, 1)
     network.train(training)
     if len(x) == 0:
         return torch.zeros(0, dtype=torch.bool)
