@@ -1,8 +1,8 @@
 """How long things may take: every number of epochs, rounds and draws, in one place.
 
 `PAPER` is the comparison at the paper's scale (minutes on a GPU, under an hour on 2 CPU cores); `SMALL` the same
-pipeline on a small cohort of one's own in some ten minutes on 2 cores; `READING` what a chapter can afford live; `TOY`
-is for tests, where only the machinery matters.
+pipeline on a small cohort of one's own in some five minutes on one core; `READING` what a chapter can afford live;
+`TOY` is for tests, where only the machinery matters.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Budget:
 
 
 PAPER = Budget(epochs=60, rounds=4800, batch=32, draws=10)
-SMALL = Budget(epochs=40, rounds=600, batch=32, draws=10)
+SMALL = Budget(epochs=40, rounds=300, batch=32, draws=10)
 READING = Budget(epochs=6, rounds=20, batch=32, draws=3)
 TOY = Budget(epochs=1, rounds=2, batch=8, draws=2)
 SCALES = {"paper": PAPER, "small": SMALL, "reading": READING, "toy": TOY}

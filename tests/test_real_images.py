@@ -37,9 +37,13 @@ def test_the_study_from_radiographs_to_the_table(tmp_path, capsys):
     rows = read_table(tmp_path / "out" / "table.csv")
     assert [row["set"] for row in rows[:14]] == [row["set"] for row in paper_table()]
     for row in rows:
+        if "release form" in row["set"] and row["note"]:  # 25 images, and predicted labels may leave few of a class
+            assert row["note"].startswith("empty: K-Same-Select")
+            continue
         assert row["note"] == ""  # 23 patients have both labels: no class is too small, no pool empty
         assert row["n"] == 25
         assert row["identity_accuracy"] is not None
         assert row["glaucoma_f1_unseen"] is not None
         assert row["evidence_kept"] is None  # nobody knows a radiograph without its effusion
+        assert row["intelligibility_found"] is None  # no eyes
         assert row["intelligibility_sharpness"] is not None
