@@ -15,11 +15,13 @@ p { max-width: 46rem; margin: .5rem 0; } .soft, figcaption, caption { color: var
 table { border-collapse: collapse; font-size: .92rem; } caption { text-align: left; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th[scope=row] { white-space: nowrap; }
+@media screen and (max-width: 40rem) { td { min-width: 12rem; } td.number { min-width: 0; } }
 svg { max-width: 100%; height: auto; } pre { white-space: pre-wrap; font: inherit; }
 @media print { :root { --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; --mark: #8a3b0c;
   color-scheme: light; } body { padding: 0; max-width: none; font-size: 9.5pt; } h1 { font-size: 13pt; }
   h2 { font-size: 11pt; margin: .6rem 0 .3rem; break-after: avoid; } tr, figure, svg { break-inside: avoid; }
-  .scroll { overflow: visible; } }
+  .scroll { overflow: visible; } table { font-size: 8.5pt; } th, td { padding: 1mm 2mm; } }
 @page { size: A4; margin: 12mm; }
 """
 

@@ -12,7 +12,7 @@ from medpriv_lib.cohort import Cohort, Release
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.explanation.case import Explanation, explain
-from medpriv_lib.explanation.report import overlay, render, whereabouts, write_report
+from medpriv_lib.explanation.report import NO_MAP, overlay, render, whereabouts, write_report
 from medpriv_lib.explanation.retrieval import decide
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.recognition.networks import Recogniser
@@ -111,10 +111,19 @@ def test_captions_say_when_the_change_lost_the_reading():
     assert "the change lost what the decision rested on" in flipped.case_caption(1)
 
 
+def test_the_chance_never_reads_as_certainty():
+    result = explained()
+    assert replace(result, probability=0.9999).chance == "more than 99 %"
+    assert replace(result, probability=0.876).chance == "88 %"
+    assert "100 %" not in replace(result, probability=1.0).caption
+
+
 def test_without_a_positive_logit_there_is_no_map_and_the_page_says_so():
     result = explained(network=network(bias=-100.0))
     assert (result.query_map == 0).all()
-    assert "nowhere: no relevance could be drawn" in render(result)
+    assert "nowhere: no relevance could be drawn" in render(result)  # read aloud
+    assert render(result).count(NO_MAP) == 1 + 3  # and seen
+    assert NO_MAP not in render(explained())
 
 
 def test_the_overlay_is_grey_without_relevance_and_orange_with():

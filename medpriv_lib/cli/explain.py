@@ -74,10 +74,11 @@ def run(args: argparse.Namespace) -> None:
                      torch.Generator().manual_seed(args.seed), patient=_patient(args.patient, cohort),
                      identity=judges.identity, classes=classes)
     write_report(result, out)
-    say(f"read as {classes[result.decision]} ({100 * result.probability:.0f} %); {args.cases} cases, changed by "
-        f"{result.method}")
+    say(f"read as {classes[result.decision]} ({result.chance}); {args.cases} cases, changed by {result.method}")
     if result.held_back.any():
-        say(f"{int(result.held_back.sum())} held back: the identity judge still names the patient after the change")
+        stronger = "; choose a method that hides more" if result.held_back.all() else ""
+        say(f"{int(result.held_back.sum())} held back: the identity judge still names the patient after the change"
+            f"{stronger}")
     say(f"written to {out}")
 
 

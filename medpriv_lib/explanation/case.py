@@ -45,15 +45,20 @@ class Explanation:
     classes: tuple[str, ...] = field(default=CLASSES)
 
     @property
+    def chance(self) -> str:
+        """The probability of the decision in words; no network is sure."""
+        return "more than 99 %" if self.probability > 0.99 else f"{100 * self.probability:.0f} %"
+
+    @property
     def caption(self) -> str:
         """What the decision is, where the cases come from and what was done to them, in plain language."""
         count = len(self.cases)
-        reading, chance = self.classes[self.decision], f"{100 * self.probability:.0f} %"
+        reading = self.classes[self.decision]
         are = "is the one earlier case" if count == 1 else f"are the {count} earlier cases"
-        return (f"The recogniser reads this image as \u201c{reading}\u201d and gives that a probability of {chance}. "
-                f"Below {are} most similar to it, to the recogniser's eye, among {self.on_file:,} with the same "
-                f"reading, all of other patients. Each picture was changed first ({self.method}) to hide whose it is: "
-                "what it shows of the eye is not to be taken as real.")
+        return (f"The recogniser reads this image as \u201c{reading}\u201d and gives that a probability of "
+                f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among {self.on_file:,} "
+                f"with the same reading, all of other patients. Each picture was changed first ({self.method}) to hide "
+                "whose it is: what it shows is not to be taken as real.")
 
     def case_caption(self, number: int) -> str:
         """Say what the case at place `number` (from 0) shows, and what its privatised image no longer shows."""

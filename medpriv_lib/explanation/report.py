@@ -19,15 +19,18 @@ LEGEND = """Orange marks the pixels that a reading rests on, the stronger the mo
 where the recogniser looked, not that it is right, and it changes little when the other answer is asked for. Similarity
 is 1 for the same to the recogniser and 0 for the middle case on file with the same reading. This page is no
 diagnosis."""
+NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
 STYLE = """
-.cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
+.cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem;
+  margin-bottom: 1rem; }
 figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; }
-figure div { display: flex; flex-wrap: wrap; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
-.warning { border-left: .25rem solid var(--mark); padding-left: .75rem; }
-img, .blank { width: 192px; height: 192px; max-width: 100%; image-rendering: pixelated; }
-.blank { display: grid; place-items: center; border: 1px dashed var(--line); color: var(--soft); }
-@media print { .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; } figure { padding: .3rem; }
-  img, .blank { width: 27mm; height: 27mm; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+main > figure { width: fit-content; max-width: 100%; margin: 1rem 0; }
+figure div { display: flex; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
+img, .blank { width: 192px; max-width: calc(50% - .25rem); height: auto; aspect-ratio: 1; image-rendering: pixelated; }
+figure .blank { display: grid; place-items: center; border: 1px dashed var(--line); color: var(--soft); }
+@media print { .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; margin-bottom: .4rem; }
+  figure { padding: .3rem; } main > figure { margin: .4rem 0; } img, .blank { width: 27mm; }
+  figcaption { font-size: 8.5pt; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
 
@@ -39,15 +42,17 @@ def render(explanation: Explanation) -> str:
     e = explanation
     reading = e.classes[e.decision]
     query = _figure(_pictures(e.query, e.query_map, f"The image to explain, read as {reading}.", "the image"),
-                    "The image to explain, and what its reading rests on.")
+                    f"The image to explain, and what its reading rests on.{_lack(e.query_map)}")
     cases = []
     for i, (case, relevance) in enumerate(zip(e.cases, e.case_maps, strict=True)):
+        caption = e.case_caption(i)
         if e.held_back[i]:
             pictures = '<div class="blank" role="img" aria-label="Held back">held back</div>'
         else:
             alt = f"Similar case {i + 1}, privatised, read as {e.classes[int(e.case_decisions[i])]}."
             pictures = _pictures(case, relevance, alt, f"case {i + 1}")
-        cases.append(_figure(pictures, e.case_caption(i)))
+            caption += _lack(relevance)
+        cases.append(_figure(pictures, caption))
     title = f"Why this image is read as \u201c{reading}\u201d"
     return html_page(title, f"""<h1>{html.escape(title)}</h1>
 <p>{html.escape(e.caption)}</p>
@@ -86,6 +91,10 @@ def whereabouts(relevance: Float[np.ndarray, "h w"]) -> str:
     place = " ".join(w for w in (("upper", "", "lower")[row], ("left", "", "right")[column]) if w)
     share = 100 * float(np.max(sums) / positive.sum())
     return f"most, {share:.0f} %, in the {place + ' part' if place else 'middle'}"
+
+
+def _lack(relevance: np.ndarray) -> str:
+    return "" if (relevance > 0).any() else NO_MAP
 
 
 def _pictures(image: np.ndarray, relevance: np.ndarray, alt: str, what: str) -> str:
