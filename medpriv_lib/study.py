@@ -176,6 +176,7 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
             except ValueError as error:
                 row["note"] = f"empty: {error}"
     study = Study(arrange(rows), provenance(cohort, test, draws, seed))
+    study.provenance["explained"] = examiner.sizes()
     study.provenance["seconds"] = round(time.perf_counter() - began, 1)
     return study
 

@@ -62,6 +62,11 @@ class Examiner:
         self.queries = test.take(np.unique(np.linspace(0, len(test) - 1, min(len(test), QUERIES)).astype(int)))
         self.floor = self._kid(test.images, "floor")
 
+    def sizes(self) -> dict[str, int]:
+        """Return from how many draws and images the columns come: these are dearer than verdicts."""
+        return {"draws": DRAWS, "with_signs": int(self.evident.sum()), "eyes_looked_at": len(self.looked_at),
+                "queries": len(self.queries)}
+
     def prepare(self, rows: Sequence[Method], bar: Callable) -> None:
         """Decode what is needed of the twins; `bar(total)` returns a progress bar."""
         if self.twins is not None:

@@ -75,6 +75,7 @@ def test_what_is_written(study):
     assert provenance["config"] == {"draws": 3, "seed": 0}
     assert provenance["n"] == 8
     assert provenance["device"] == "cpu"
+    assert provenance["explained"] == {"draws": 3, "with_signs": 0, "eyes_looked_at": 8, "queries": 8}
     assert {"medpriv", "python", "numpy", "torch"} <= set(provenance["versions"])
     assert set(provenance["weights"]) == {"judges", "pprl-vgan"}
     for path in out.glob("*.png"):

@@ -1,7 +1,7 @@
 """recompute the paper's table, printed beside the paper's numbers
 
 Examples:
-  medpriv study                                  the shipped weights on the shipped cohort, 4 minutes on 2 cores
+  medpriv study                                  the shipped weights on the shipped cohort, 2 minutes on 2 cores
   medpriv study --out results/                   also table.csv, table.json and the figures
   medpriv study --attacks --out results/         also attackers that were trained on the releases: attacks.json and the
                                                  best attack of every row; half an hour, goes on where it was stopped
@@ -59,6 +59,11 @@ def run(args: argparse.Namespace) -> None:
     for more in (render_explanations(rows), render_attacks(rows)):
         if more:
             say("\n" + more)
+    explained = study.provenance.get("explained")
+    if explained:
+        say("\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with visible signs; relevance, "
+            "sharp\nand KID: one draw; found: {eyes_looked_at} images of one draw; retrieval (table.csv): {queries} queries"
+            .format(**explained))
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")
 
