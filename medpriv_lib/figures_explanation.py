@@ -24,6 +24,7 @@ COLUMNS = {"same": "same pathology", "different": "different pathology"}
 FOUND, SHARP = 90.0, 50.0  # % of eyes found; % of the original's sharpness
 NAMED = 5.0  # % of images whose source patient, or another contributor, the identity judge names
 KEPT = 50.0  # % of the signs
+EDGES = np.array([0.0, 1.5, 2.5, 3.5, 4.5])  # of the columns; the first holds two numbers
 FAILS, MEETS, ABSENT = "#f6c58f", "#d6e6f4", "#f2f2f2"
 
 
@@ -56,7 +57,7 @@ def figure_5(test: Cohort, vgan: PPRLVGAN, judge: Recogniser, seed: int) -> Figu
     columns = {"original": shown.images} | {
         title: vgan.with_policy(policy).privatize(shown, seeded(seed, "figure 5", policy)).images
         for policy, title in COLUMNS.items()}
-    figure = Figure(figsize=(3 * len(columns) + 0.3, 1.75 * len(rows) + 0.4), layout="constrained", facecolor=PAPER)
+    figure = Figure(figsize=(2.9 * len(columns), 1.8 * len(rows) + 0.4), layout="constrained", facecolor=PAPER)
     axes = figure.subplots(len(rows), 2 * len(columns), squeeze=False)
     for j, (title, images) in enumerate(columns.items()):
         _pair_of_columns(axes[:, 2 * j:2 * j + 2], title, images, judge, shown.evidence)
@@ -79,8 +80,8 @@ def _pair_of_columns(axes: np.ndarray, title: str, images: np.ndarray, judge: Re
             axes[i, 1].contour(evidence[i], levels=[0.5], colors="#00a0ff", linewidths=0.8)
         text = ("healthy", "glaucoma")[named[i]]
         if share is not None and np.isfinite(share[i]):
-            text += f", {100 * share[i]:.0f} % in\nthe signs ({100 * evidence[i].mean():.0f} % of area)"
-        axes[i, 1].set_xlabel(text, fontsize=7, color=INK)
+            text += f": {100 * share[i]:.0f} % in\nsigns, {100 * evidence[i].mean():.0f} % of area"
+        axes[i, 1].set_xlabel(text, fontsize=9, color=INK)
         for axis in axes[i]:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
@@ -115,7 +116,7 @@ def _rate(value: float | None, what: str, met: bool | None) -> tuple[str, bool |
 def requirements(rows: Sequence[Row]) -> Figure:
     """Draw every method against the paper's requirements: the number, and a cross where it fails (see `verdicts`)."""
     shown = [row for row in rows if row["labels"] != "predicted" and row["glaucoma_accuracy"] is not None]
-    figure = Figure(figsize=(9.6, 0.3 * len(shown) + 0.9), layout="constrained", facecolor=PAPER)
+    figure = Figure(figsize=(9.0, 0.3 * len(shown) + 1.1), layout="constrained", facecolor=PAPER)
     axis = figure.subplots()
     heads: list[str] = []
     for i, row in enumerate(shown):
@@ -123,22 +124,24 @@ def requirements(rows: Sequence[Row]) -> Figure:
         heads = list(cells)
         for j, (text, met) in enumerate(cells.values()):
             colour = ABSENT if met is None else MEETS if met else FAILS
-            axis.add_patch(_box(j, i, colour))
-            mark = {None: "", True: "", False: "\u2717  "}[met]
-            axis.text(j + 0.5, i + 0.5, mark + text, ha="center", va="center", fontsize=8, color=INK)
-    axis.set_xlim(0, max(len(heads), 1))
+            axis.add_patch(_box(EDGES[j], i, EDGES[j + 1] - EDGES[j], colour))
+            mark = {None: "", True: "", False: "\u2717 "}[met]
+            axis.text((EDGES[j] + EDGES[j + 1]) / 2, i + 0.5, mark + text, ha="center", va="center", fontsize=9,
+                      color=INK)
+    axis.set_xlim(0, EDGES[-1])
     axis.set_ylim(max(len(shown), 1), 0)
-    axis.set_xticks(np.arange(len(heads)) + 0.5, heads, fontsize=9, color=INK)
-    axis.set_yticks(np.arange(len(shown)) + 0.5, [f"{row['experiment']}: {row['set']}" for row in shown], fontsize=8,
-                    color=INK)
+    axis.set_xticks((EDGES[:-1] + EDGES[1:])[:len(heads)] / 2, heads, fontsize=9, color=INK)
+    names = [f"{row['experiment']}: {row['set']}".replace("identities with the", "identity,") for row in shown]
+    names = [name.replace("identities with a", "identity,") for name in names]
+    axis.set_yticks(np.arange(len(shown)) + 0.5, names, fontsize=9, color=INK)
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    axis.set_xlabel(f"\u2717 fails: under {FOUND:.0f} % of eyes found or {SHARP:.0f} % of the sharpness; over "
-                    f"{NAMED:.0f} % named; under {KEPT:.0f} % of the signs kept", fontsize=8, color=INK)
+    axis.set_xlabel(f"\u2717 fails: under {FOUND:.0f} % of eyes found or {SHARP:.0f} % of the sharpness;\nover "
+                    f"{NAMED:.0f} % named; under {KEPT:.0f} % of the signs kept", fontsize=9, color=INK)
     return figure
 
 
-def _box(column: int, row: int, colour: str):
+def _box(left: float, row: int, width: float, colour: str):
     from matplotlib.patches import Rectangle
-    return Rectangle((column + 0.02, row + 0.05), 0.96, 0.9, color=colour, linewidth=0)
+    return Rectangle((left + 0.02, row + 0.05), width - 0.04, 0.9, color=colour, linewidth=0)

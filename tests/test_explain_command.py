@@ -107,7 +107,7 @@ def test_figure_5_shows_originals_and_two_releases_each_with_its_map():
     figure = figure_5(cohort.of("test"), vgan, judge, 0)
     assert len(figure.axes) == 4 * 6
     assert [axis.get_title() for axis in figure.axes[:6:2]] == ["original", "same pathology", "different pathology"]
-    assert "% in\nthe signs (6 % of area)" in figure.axes[1].get_xlabel()
+    assert "% in\nsigns, 6 % of area" in figure.axes[1].get_xlabel()
     with pytest.raises(ValueError, match="nothing to draw"):
         figure_5(replace(cohort.of("test"), diseased=np.zeros(8, dtype=bool)), vgan, judge, 0)
 
