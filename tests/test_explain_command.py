@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_cohorts import toy_cohort
 
 from medpriv_lib.budgets import TOY
 from medpriv_lib.cli import main
-from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.table import COLUMNS
 from medpriv_lib.figures_explanation import figure_5, requirements, verdicts
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
@@ -19,21 +19,18 @@ from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study_weights import fit_weights
 
 
-def toy_cohort(patients=8, each=6, seed=0):
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    images = np.clip(rng.normal(25 * patient[:, None, None] + 30, 25, (patients * each, 16, 16)), 0, 255)
-    evidence = np.zeros(images.shape, dtype=bool)
-    evidence[patient < 4, 2:6, 2:6] = True
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), patient < 4, split,
-                  np.array([f"Jane {i}" for i in range(patients)]), evidence, name="toy")
+def marked_cohort():
+    """The toy cohort with names that no page has by chance, and signs of the diseased in one corner."""
+    cohort = toy_cohort()
+    evidence = np.zeros(cohort.images.shape, dtype=bool)
+    evidence[cohort.diseased, 2:6, 2:6] = True
+    return replace(cohort, patient_names=np.array([f"Jane {i}" for i in range(8)]), evidence=evidence)
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explain")
-    cohort = toy_cohort()
+    cohort = marked_cohort()
     cohort.save(folder / "cohort.npz")
     fit_weights(cohort, folder / "weights", 0, TOY, "cpu", False)
     noise = np.random.default_rng(1).integers(0, 256, (40, 48), dtype=np.uint8)
@@ -102,7 +99,7 @@ def networks():
 
 def test_figure_5_shows_originals_and_two_releases_each_with_its_map():
     judge, generator = networks()
-    cohort = toy_cohort()
+    cohort = marked_cohort()
     vgan = PPRLVGAN("random", generator, Pools.of(cohort.of("train")))
     figure = figure_5(cohort.of("test"), vgan, judge, 0)
     assert len(figure.axes) == 4 * 6
