@@ -29,8 +29,8 @@ def _eyes(variant: str, n: int = 5) -> list:
     return result
 
 
-# With 5 eyes each the bounds are loose; benchmarks/bench_prepare.py measures 80 plain ones. Half-closed lids hide the top
-# and the bottom of the limbus, and what is left to the sides says little about its height.
+# With 5 eyes each the bounds are loose; benchmarks/bench_prepare.py measures 80 plain ones. Half-closed lids hide
+# the top and the bottom of the limbus, and what is left to the sides says little about its height.
 @pytest.mark.parametrize(("variant", "most"), [
     ("plain", 2.0), ("inverted glints", 2.0), ("30 % nearer", 2.6), ("30 % further", 2.0), ("half closed", 5.0)])
 def test_synthetic_eyes_are_found_where_they_are(variant, most):
