@@ -1,8 +1,8 @@
 """Run every benchmark, ours beside a peer, and print one table: `python benchmarks/run.py [--write] [NAME ...]`.
 
 A benchmark is a file `bench_NAME.py` with `run() -> list[dict]`, each dict with `name`, `ours`, `peer` (medians, taken
-in turns within the one run), `ratio` (how many times faster ours is) and `unit` ("s", "images/s", ...). `--write` also
-puts the table into benchmarks/README.md.
+in turns within the one run), `ratio` (how many times faster ours is) and `unit` ("s", "images/s", ...), and perhaps a
+`note`. `--write` also puts the table into benchmarks/README.md.
 """
 
 import argparse
@@ -44,7 +44,8 @@ def table(rows: list[dict]) -> str:
     lines = ["| what | unit | ours | peer | ratio |", "|---|---|---:|---:|---:|"]
     for row in rows:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}x"
-        lines.append(f"| {row['name']} | {row['unit']} | {_number(row['ours'])} | {_number(row['peer'])} | {ratio} |")
+        name = row["name"] + (f" ({row['note']})" if row.get("note") else "")
+        lines.append(f"| {name} | {row['unit']} | {_number(row['ours'])} | {_number(row['peer'])} | {ratio} |")
     return "\n".join(lines)
 
 

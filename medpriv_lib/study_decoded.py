@@ -11,7 +11,7 @@ from medpriv_lib.cohort import Cohort, Release, to_uint8
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 
-CANDIDATES = 10
+CANDIDATES = 15
 
 
 def seeded(seed: int, *names: str | int) -> torch.Generator:
@@ -23,10 +23,10 @@ def seeded(seed: int, *names: str | int) -> torch.Generator:
 class Decoded:
     """The decodes of the test images under the identities that are drawn for them.
 
-    For each image and policy 10 candidates are drawn from the policy's pool without replacement (all of the pool where
+    For each image and policy 15 candidates are drawn from the policy's pool without replacement (all of the pool where
     it is smaller); each draw of the study takes one of them at random, or k - 1 for an averaged set. A draw by itself
     is thus uniform over the pool, as the privatizers draw; the ten draws share candidates, so that an image is decoded
-    some 30 times and not 115. The latent code z of a test image is drawn once. The candidates depend on the seed, the
+    some 40 times and not 115. The latent code z of a test image is drawn once. The candidates depend on the seed, the
     policy and the image's label only: rows with true and with predicted labels differ where the labels do.
 
     `images` float16 (M, H, W) in [-1, 1]: half precision is finer (0.0005) than a grey level (0.008), so that an

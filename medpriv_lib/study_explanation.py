@@ -108,7 +108,8 @@ class Examiner:
         images, evidence = images[self.evident], self.signs.evidence
 
         def read(rows: np.ndarray) -> np.ndarray:
-            scores = score_relevance(self.judge, images[rows], evidence[rows])
+            known = self.reader.logits(images[rows]).amax(1).numpy() > 0
+            scores = score_relevance(self.judge, images[rows], evidence[rows], known=known)
             return np.stack([scores[name] for name in RELEVANCE], axis=1)
 
         scores = self._relevant.recall(keys_of(images, range(len(images))), read)

@@ -9,6 +9,7 @@ import torch
 from medpriv_lib.cohort import Cohort, to_uint8
 from medpriv_lib.evaluation.verdicts import Panel
 from medpriv_lib.explanation.embedding import embeddings
+from medpriv_lib.explanation.relevance_scores import score_relevance
 from medpriv_lib.privatizers.controls import PriorSample
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.replacement import Pools
@@ -182,3 +183,15 @@ def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
     assert ((counts - draws / 4) ** 2 / (draws / 4)).sum() < 59
     few = list(Releases(train, {"": replace(test, images=test.twin)}, vgan, 0, 2).of(row))
     assert [each.images.tobytes() for each in few] == [each.images.tobytes() for each in releases[:2]]  # as for twins
+
+
+def test_what_the_reader_knows_spares_a_pass_and_changes_no_relevance(networks):
+    judge, given = Recogniser(2, 32).eval(), cohort()
+    judge.load_state_dict(networks[0].disease.state_dict())
+    judge.head.bias.data -= logits(judge, given.images).amax(1).median()  # half of the images have no map
+    known = Reader(judge).logits(given.images).amax(1).numpy() > 0
+    assert 0 < known.sum() < len(known)
+    plain = score_relevance(judge, given.images, given.evidence)
+    fast = score_relevance(judge, given.images, given.evidence, known=known)
+    for name, values in plain.items():
+        assert np.array_equal(values, fast[name], equal_nan=True), name

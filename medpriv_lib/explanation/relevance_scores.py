@@ -57,20 +57,22 @@ def area_share(masks: Masks) -> Score:
 
 
 def score_relevance(
-    network: nn.Module, images: UInt8[np.ndarray, "n h w"], masks: Masks, target: int | None = None
+    network: nn.Module, images: UInt8[np.ndarray, "n h w"], masks: Masks, target: int | None = None,
+    known: Bool[np.ndarray, " n"] | None = None,
 ) -> dict[str, Score]:
     """Return the scores of the Deep Taylor maps of released images against the source images' evidence masks.
 
-    `target` None explains the predicted class. Keys: `relevance_mass`, `relevance_rank`, `relevance_pointing`,
-    `relevance_area` (chance) and `relevance_defined`, 1 where the class's logit is > 0 so that there is a map. All
-    (N,) in 0..1; nan where there is no mask or no map. The area is nan in the same rows, so that means compare the
-    same images.
+    `target` None explains the predicted class; `known` says what `explainable` would, where that is known already.
+    Keys: `relevance_mass`, `relevance_rank`, `relevance_pointing`, `relevance_area` (chance) and `relevance_defined`, 1
+    where the class's logit is > 0 so that there is a map. All (N,) in 0..1; nan where there is no mask or no map. The
+    area is nan in the same rows, so that means compare the same images.
     """
     if images.shape != masks.shape:
         raise ValueError(f"images are {images.shape} and masks {masks.shape}; one mask per image is needed")
     x = to_tensor(images)
     evident = masks.any(axis=(1, 2))
-    rows = np.flatnonzero(explainable(network, x, target).cpu().numpy() & evident)
+    known = explainable(network, x, target).cpu().numpy() if known is None else known
+    rows = np.flatnonzero(known & evident)
     maps = np.zeros(images.shape, dtype=np.float32)
     if len(rows):
         maps[rows] = deep_taylor(network, x[torch.from_numpy(rows)], target)[:, 0].cpu().numpy()
