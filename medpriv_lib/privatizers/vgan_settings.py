@@ -52,14 +52,6 @@ class Training:
     seed: int = 0
     validate_every: int = 100
 
-    @classmethod
-    def from_dict(cls, values: dict) -> "Training":
-        """Return the settings that `asdict` wrote."""
-        values = dict(values)
-        values["betas"] = tuple(values["betas"])
-        values["augmentation"] = Augmentation(**values["augmentation"]) if values["augmentation"] else None
-        return cls(**values)
-
 
 def native_bfloat16(device: torch.device) -> bool:
     """Tell whether the device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
