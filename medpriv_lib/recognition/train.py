@@ -99,7 +99,7 @@ def fit_recogniser(train: Cohort, val: Cohort | None, target: Target, *, seed: i
 
 
 @torch.no_grad()
-def logits(network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 64) -> Float[Tensor, "n classes"]:
+def logits(network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 32) -> Float[Tensor, "n classes"]:
     """Return the logits (float32, on the CPU) of uint8 images; evaluation mode, never under autocast."""
     if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (network.size, network.size):
         raise ValueError(f"this recogniser reads uint8 images (N, {network.size}, {network.size}), "
