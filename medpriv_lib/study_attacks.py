@@ -37,7 +37,8 @@ VERSION = 3  # raise it when the same release would be attacked in another way
 class Plan:
     """What is attacked and how often: `draws` random draws of each release, attackers of each of `seeds`.
 
-    `only` names the rows (experiment, set), None means all; `seed` is that of the releases, as in the table.
+    `only` names the rows (experiment, set), None means all; `repeated` those that further seeds attack too, None means
+    all of them; `seed` is that of the releases, as in the table.
     """
 
     draws: int = DRAWS
@@ -45,6 +46,7 @@ class Plan:
     only: tuple[tuple[str, str], ...] | None = None
     scratch: bool = True
     seed: int = 0
+    repeated: tuple[tuple[str, str], ...] | None = None
 
     def rows(self, vgan: PPRLVGAN) -> list[Method]:
         """Return the rows to attack. Raises `ValueError` for a name that the study does not have."""
@@ -73,27 +75,29 @@ def run_attacks(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, folder: Path, pl
     study = _Study(cohort, judges, vgan, folder / "attackers", plan, cards, rows, progress)
     results = [study.kept(row, plan.seeds[0]) for row in study.bar(rows, plan.seeds[0])]
     shared = study.shared()
-    seeds = [[one["rates"] for one in results]]
-    content = _content(study, results, shared, seeds, began)
-    write_json(folder / FILE, content)
-    for seed in plan.seeds[1:]:
-        seeds.append([study.kept(row, seed) for row in study.bar(rows, seed)])
-        content = _content(study, results, shared, seeds, began)
-        write_json(folder / FILE, content)
-    return content
+    rates = [[one["rates"]] for one in results]
+    write_json(folder / FILE, _content(study, results, shared, rates, 1, began))
+    for count, seed in enumerate(plan.seeds[1:], start=2):
+        again = [row for row in rows if plan.repeated is None or (row.experiment, row.set) in plan.repeated]
+        for row in study.bar(again, seed):
+            rates[rows.index(row)].append(study.kept(row, seed))
+        write_json(folder / FILE, _content(study, results, shared, rates, count, began))
+    return _content(study, results, shared, rates, len(plan.seeds), began)
 
 
-def _content(study: "_Study", results: list[dict], shared: dict, seeds: list[list[dict]], began: float) -> dict:
-    """Return what the file holds; the spreads are those of the `seeds` that are finished."""
+def _content(study: "_Study", results: list[dict], shared: dict, rates: list[list[dict]], finished: int, began: float
+             ) -> dict:
+    """Return what the file holds; the spread of a row is that of the seeds that attacked it, `finished` at most."""
     from medpriv_lib.study import provenance
-    plan, methods_of = study.plan, []
-    for place, one in enumerate(results):
-        rest = {key: value for key, value in one.items() if key != "rates"}
-        methods_of.append(rest | ({"spread": spread_of([rates[place] for rates in seeds])} if one["findings"] else {}))
+    plan, listed = study.plan, []
+    for one, seeds in zip(results, rates, strict=True):
+        listed.append({key: value for key, value in one.items() if key != "rates"} | {"seeds_of_attackers": len(seeds)})
+        if one["findings"]:
+            listed[-1]["spread"] = spread_of(seeds)
     return {"provenance": provenance(study.cohort, study.cohort.of("test"), plan.draws, plan.seed) | {
-        "attackers": {"seeds": list(plan.seeds[:len(seeds)]), "version": VERSION}, "weights": study.cards,
+        "attackers": {"seeds": list(plan.seeds[:finished]), "version": VERSION}, "weights": study.cards,
         "seconds": round(time.perf_counter() - began, 1),
-        "seconds_of_methods": round(sum(result["seconds"] for result in results), 1)}, "methods": methods_of, **shared}
+        "seconds_of_methods": round(sum(result["seconds"] for result in results), 1)}, "methods": listed, **shared}
 
 
 @dataclass(eq=False)
@@ -187,7 +191,7 @@ def rates_of(row: Method, cohort: Cohort, judges: Judges, releases: Releases, ke
         return {}
     attackers = Attackers(cohort, kept, seed)
     verifiers = attackers.verifiers(scenes[0], _name(row))
-    return rates_in([battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes])
+    return rates_in([battery(scene, verifiers, attackers.half, recogniser(judges), False) for scene in scenes])
 
 
 def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) -> list[Scene]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import medpriv_lib.evaluation.attacks.residue as module
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.attacks.residue import fit_residue, linkage_residue
 from medpriv_lib.evaluation.attacks.scene import Scene, halves
@@ -31,7 +32,9 @@ def scene_of(share, patients=40, each=6):
     return Scene(cohort, released[rows], rows, released[rest], rest, np.empty((patients, 0), np.int64))
 
 
-def test_scores_equal_a_plain_sum_over_all_frequencies():
+def test_scores_equal_a_plain_sum_over_all_frequencies(monkeypatch):
+    """Above `DENSE` pixels only the frequency counts: the score is a sum over all of them."""
+    monkeypatch.setattr(module, "DENSE", 100)
     scene = scene_of(0.3, 6, 3)
     pairs = scene.known, scene.cohort.images[scene.known_source]
     residue = fit_residue(*pairs)
@@ -48,7 +51,27 @@ def test_scores_equal_a_plain_sum_over_all_frequencies():
                     h, n = residue.share[place], residue.noise[place]
                     total += h * (shown[a, b] * known[a, b].conj()).real / n
                     spread += h * h * abs(known[a, b]) ** 2 / n
-            assert fast[i, j] == pytest.approx(total / np.sqrt(spread), rel=1e-9)
+            assert fast[i, j] == pytest.approx(total / np.sqrt(spread), rel=1e-3, abs=1e-3)
+
+
+def test_scores_equal_the_matched_filter_written_out():
+    """Covariance and filter pixel by pixel in float64, on 16x16 pixels."""
+    rng = np.random.default_rng(2)
+    originals = smooth(rng, 30, 16).astype(np.uint8)
+    released = np.rint(0.8 * smooth(rng, 30, 16) + 0.2 * originals).astype(np.uint8)
+    residue = fit_residue(released, originals)
+    share = np.fft.irfft2(residue.share, s=(16, 16))  # the filter as a kernel
+    ring = np.fft.irfft2(residue.noise, s=(16, 16)) / 256
+    pixels = [(y, x) for y in range(16) for x in range(16)]
+    turn = np.array([[share[(a - c) % 16, (b - d) % 16] for c, d in pixels] for a, b in pixels])
+    base = np.array([[ring[(a - c) % 16, (b - d) % 16] for c, d in pixels] for a, b in pixels])
+    shown = released.reshape(30, -1) - released.reshape(30, -1).mean(axis=0)
+    known = (originals.reshape(30, -1) - originals.reshape(30, -1).mean(axis=0)) @ turn.T
+    left = shown - known
+    covariance = 0.9 * sum(np.outer(row, row) for row in left) / 30 + 0.1 * base + np.eye(256) / 12
+    inverse = np.linalg.inv(covariance)
+    slow = [[a @ inverse @ b / np.sqrt(b @ inverse @ b) for b in known[:5]] for a in shown[:5]]
+    np.testing.assert_allclose(residue.scores(released[:5], originals[:5]), slow, rtol=2e-2, atol=2e-2)
 
 
 def test_the_share_that_was_blended_in_is_read_off():

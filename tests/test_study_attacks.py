@@ -71,11 +71,10 @@ def test_every_method_is_attacked_in_every_way_it_allows(content):
     assert "inversion" not in found(content[0], ("baseline", "original test set"))[1]
     vgan = found(content[0], ("pprl-vgan", "random identities"))[1]
     assert {"contributors named", "intersection of evidence", "copying in pixels"} <= set(vgan)
-    for name in SOME[2], SOME[4]:
-        attacks = found(content[0], name)[1]
-        assert {"known members", "known members before rounding", "membership of images"} <= set(attacks)
-        assert len(attacks["membership of images"]["per_patient"]) == 8  # kept for every patient
-        assert attacks["known members before rounding"]["measures"]["largest_error"] == 0
+    attacks = found(content[0], SOME[2])[1]
+    assert {"known members", "known members before rounding", "membership of images"} <= set(attacks)
+    assert len(attacks["membership of images"]["per_patient"]) == 8  # kept for every patient
+    assert attacks["known members before rounding"]["measures"]["largest_error"] == 0
     assert "homogeneity" in found(content[0], SOME[4])[1]
     assert len(content[0]["training"]["per_patient"]) == 8
     assert content[0]["training"]["attack"] == "membership in the training"

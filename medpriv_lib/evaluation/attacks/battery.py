@@ -57,13 +57,14 @@ def linkage_parrot(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.
                         lambda verifier, images: verifier.released(images), own_releases=True)
 
 
-def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray, " p"], recogniser: Scores | None
-            ) -> list[Finding]:
+def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray, " p"], recogniser: Scores | None,
+            residue: bool = True) -> list[Finding]:
     """Run identification and linkage; attacks that the scene does not allow are findings without measures.
 
     `verifiers` "all" knows every patient and serves identification; "half-0" and "half-1" each learned from the
     patients in that half (`half` (P,)) and are tried on those of the other. `recogniser` gives the logits of a network
-    trained on originals, or is None where the patients are not among those it knows.
+    trained on originals, or is None where the patients are not among those it knows. `residue` False leaves out the
+    matched filter, which has no seed.
     """
     cohort, everyone = scene.cohort, verifiers[ALL]
     found = []
@@ -81,7 +82,8 @@ def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray
     if all(verifiers[part].released is not None for part in HALVES):
         found += [_tried(attack, lambda attack=attack: attack(scene, verifiers, half))
                   for attack in (linkage_retrained, linkage_parrot)]
-    found.append(_tried(linkage_residue, lambda: linkage_residue(scene, half)))
+    if residue:
+        found.append(_tried(linkage_residue, lambda: linkage_residue(scene, half)))
     return found
 
 

@@ -1,66 +1,89 @@
 r"""The residue: a faint share of the original that nobody sees in the released image, found by a matched filter.
 
-Suppose a method lets through the share h(f) of the original's spatial frequency f and adds something unrelated of power
-n(f), such as another patient's eye: L = h X + noise. From pairs of originals and released images h and n are read off
-(the cross-spectrum over the power spectrum; n is what is left), and the best linear test of whether L holds X is
+Suppose a method lets through the share h(f) of the original's spatial frequency f and adds something unrelated with
+covariance C, such as another patient's eye: L = h X + noise. From pairs of originals and released images h and C are
+read off (the cross-spectrum over the power spectrum; C is that of what is left), and the best linear test of whether L
+holds X is
 
-    score(L, X) = sum_f h L X* / n  /  sqrt(sum_f h^2 |X|^2 / n),
+    score(L, X) = L' C^-1 h X  /  sqrt((h X)' C^-1 h X),
 
-which is normal with variance 1 where L does not hold X (the matched filter: Turin 1960). It has no network to train and
-finds what a network overlooks: thousands of frequencies, each of which holds next to nothing. It needs the very image:
-another photograph of the same eye is not the same to a fraction of a pixel.
+which is normal with variance 1 where L does not hold X (the matched filter: Turin 1960). A generator's images fill only
+a part of all images: C says which directions it never uses, and there the faintest share stands out. C is estimated
+from fewer pairs than pixels, so it is drawn towards a covariance that depends on the frequency alone. As two towers it
+is a Siamese network with one linear layer of H W points each, trained in closed form.
+
+It needs the very image. What was tried on images of one trained PPRL-VGAN with 5 % of the original blended in, half of
+the patients to learn from, one draw, seed 0 (area of the source | of other images of the same eye): the tower of
+originals 0.56 | 0.53; this filter with noise that depends on the frequency alone 0.90 | 0.52; with a covariance 1.00 |
+0.57; the tower of originals on images restored by the filter (the linear estimate of X, correlated with it by 0.24)
+0.61 | 0.57; that tower fine-tuned on restored images of the half that it learns from 0.57 | 0.56. Another photograph is
+not the same to a fraction of a pixel, and a twentieth of it does not carry more.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
+from scipy.linalg import cho_factor, cho_solve
 
 from medpriv_lib.evaluation.attacks import Finding, knowledge_of
 from medpriv_lib.evaluation.attacks.scene import HALVES, Scene
 from medpriv_lib.evaluation.attacks.verification import finding, pairs, places
 
-ROUNDING = 1 / 12  # variance of rounding to whole grey levels: no frequency is cleaner
+ROUNDING = 1 / 12  # variance of rounding to whole grey levels: no direction is cleaner
+SHRINK = 0.1  # weight of the covariance that depends on the frequency alone
+DENSE = 4096  # pixels: above, that covariance is the only one
 
 
 @dataclass(frozen=True, eq=False)
 class Residue:
-    """What a method lets through, per frequency of `np.fft.rfft2`: (H, W // 2 + 1) each.
+    """What a method lets through, and what lies over it.
 
-    `share` h and `noise` n, both equal along rings of one cycle per image; `released` and `original` the mean spectra.
+    `share` h and `noise` n per frequency of `np.fft.rfft2`, (H, W // 2 + 1), both equal along rings of one cycle per
+    image; `covariance` (H W, H W) float32 of what lies over it or None; `released`, `original` (H, W) the mean images.
     """
 
     share: Float[np.ndarray, "h f"]
     noise: Float[np.ndarray, "h f"]
-    released: np.ndarray
-    original: np.ndarray
+    covariance: Float[np.ndarray, "d d"] | None
+    released: Float[np.ndarray, "h w"]
+    original: Float[np.ndarray, "h w"]
 
     def scores(self, released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarray, "m h w"]
                ) -> Float[np.ndarray, "n m"]:
         """Return the score of every released image with every original."""
-        shown = np.fft.rfft2(released.astype(np.float64)) - self.released
-        known = np.fft.rfft2(originals.astype(np.float64)) - self.original
-        weight = _twice(self.share.shape, released.shape[2])
-        gain = weight * self.share / self.noise
-        spread = np.sqrt((np.abs(known) ** 2 * gain * self.share).sum(axis=(1, 2)))
-        product = _flat(shown * gain) @ _flat(known).T
-        return product / np.where(spread > 0, spread, 1)
+        shown = _flat(released.astype(np.float32) - self.released)
+        known = _filtered(originals.astype(np.float32) - self.original, self.share)
+        if self.covariance is None:
+            size = released.shape[1] * released.shape[2]
+            weighed = _flat(_filtered(known, size / self.noise))
+        else:
+            factor = cho_factor(self.covariance, lower=True, check_finite=False)
+            weighed = cho_solve(factor, _flat(known).T, check_finite=False).T
+        spread = np.sqrt(np.maximum(np.einsum("md,md->m", _flat(known), weighed), 0))
+        return shown @ weighed.T / np.where(spread > 0, spread, 1)
 
 
 def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarray, "n h w"]) -> Residue:
     """Learn what a method lets through from pairs. Raises `ValueError` for fewer than two pairs."""
     if len(released) < 2 or len(released) != len(originals):
         raise ValueError(f"a residue is learned from at least two pairs, not {len(released)} and {len(originals)}")
-    shown, known = (np.fft.rfft2(images.astype(np.float64)) for images in (released, originals))
+    shown, known = released.astype(np.float32), originals.astype(np.float32)
     middle = shown.mean(axis=0), known.mean(axis=0)
     shown, known = shown - middle[0], known - middle[1]
-    ring = _rings(*released.shape[1:])
-    cross = _over_rings((shown * known.conj()).real.mean(axis=0), ring)
-    power = _over_rings((np.abs(known) ** 2).mean(axis=0), ring)
+    ring, size = _rings(*released.shape[1:]), released.shape[1] * released.shape[2]
+    waves = np.fft.rfft2(shown.astype(np.float64)), np.fft.rfft2(known.astype(np.float64))
+    cross = _over_rings((waves[0] * waves[1].conj()).real.mean(axis=0), ring)
+    power = _over_rings((np.abs(waves[1]) ** 2).mean(axis=0), ring)
     share = cross / np.maximum(power, 1e-12)
-    floor = ROUNDING * released.shape[1] * released.shape[2]
-    noise = _over_rings((np.abs(shown) ** 2).mean(axis=0), ring) - share**2 * power
-    return Residue(share, np.maximum(noise, floor), *middle)
+    noise = _over_rings((np.abs(waves[0]) ** 2).mean(axis=0), ring) - share**2 * power
+    noise = np.maximum(noise, ROUNDING * size)
+    if size > DENSE:
+        return Residue(share, noise, None, *middle)
+    left = _flat(shown - _filtered(known, share))
+    covariance = (1 - SHRINK) / len(left) * (left.T @ left) + SHRINK * _stationary(noise, *released.shape[1:])
+    covariance[np.diag_indices(size)] += ROUNDING
+    return Residue(share, noise, covariance, *middle)
 
 
 def linkage_residue(scene: Scene, half: Int64[np.ndarray, " p"]) -> Finding:
@@ -98,14 +121,16 @@ def _over_rings(values: np.ndarray, ring: np.ndarray) -> np.ndarray:
     return (sums / np.maximum(np.bincount(ring.ravel()), 1))[ring]
 
 
-def _twice(shape: tuple[int, int], width: int) -> Float[np.ndarray, "h f"]:
-    """Return how often each frequency of `rfft2` stands in the whole transform: twice but for the first and last."""
-    count = np.full(shape, 2.0)
-    count[:, 0] = 1
-    if width % 2 == 0:
-        count[:, -1] = 1
-    return count
+def _stationary(noise: Float[np.ndarray, "h f"], height: int, width: int) -> Float[np.ndarray, "d d"]:
+    """Return the covariance of pixels whose spectrum is `noise`: it depends on how far apart two pixels are."""
+    apart = (np.fft.irfft2(noise, s=(height, width)) / (height * width)).astype(np.float32)
+    y, x = np.divmod(np.arange(height * width), width)
+    return apart[(y[:, None] - y[None]) % height, (x[:, None] - x[None]) % width]
 
 
-def _flat(waves: np.ndarray) -> np.ndarray:
-    return np.concatenate([waves.real.reshape(len(waves), -1), waves.imag.reshape(len(waves), -1)], axis=1)
+def _filtered(images: Float[np.ndarray, "n h w"], gain: Float[np.ndarray, "h f"]) -> Float[np.ndarray, "n h w"]:
+    return np.fft.irfft2(np.fft.rfft2(images) * gain, s=images.shape[1:]).astype(np.float32)
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1)
