@@ -258,8 +258,6 @@ def test_the_shipped_pprl_vgan_hides_the_source(shipped):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, raises=AssertionError,
-                   reason="the shipped generator reaches 52 %; remove this with better weights")
 def test_the_shipped_pprl_vgan_shows_the_replacement(shipped):
     row = next(row for row in shipped.rows if row["set"] == "random identities")
     assert row["replacement_identity_accuracy"] >= 60
