@@ -29,6 +29,7 @@ def test_a_planted_leak_is_linked_to_its_source_by_the_retrained_attacker_only()
     attackers = Attackers(cohort)
     assert linkage_residue(leaking, attackers.half).measures["own_auc"] >= 0.8
     assert linkage_residue(scene_of(cohort, made), attackers.half).measures["own_auc"] <= 0.6
+    assert linkage_residue(leaking, attackers.half, dense=True).measures["own_auc"] >= 0.95
     verifiers = {}
     for part in HALVES:
         _, network = attackers.original(leaking, part)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import medpriv_lib.evaluation.attacks.residue as module
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.attacks.residue import fit_residue, linkage_residue
 from medpriv_lib.evaluation.attacks.scene import Scene, halves
@@ -32,9 +31,7 @@ def scene_of(share, patients=40, each=6):
     return Scene(cohort, released[rows], rows, released[rest], rest, np.empty((patients, 0), np.int64))
 
 
-def test_scores_equal_a_plain_sum_over_all_frequencies(monkeypatch):
-    """Above `DENSE` pixels only the frequency counts: the score is a sum over all of them."""
-    monkeypatch.setattr(module, "DENSE", 100)
+def test_scores_equal_a_plain_sum_over_all_frequencies():
     scene = scene_of(0.3, 6, 3)
     pairs = scene.known, scene.cohort.images[scene.known_source]
     residue = fit_residue(*pairs)
@@ -59,7 +56,7 @@ def test_scores_equal_the_matched_filter_written_out():
     rng = np.random.default_rng(2)
     originals = smooth(rng, 30, 16).astype(np.uint8)
     released = np.rint(0.8 * smooth(rng, 30, 16) + 0.2 * originals).astype(np.uint8)
-    residue = fit_residue(released, originals)
+    residue = fit_residue(released, originals, dense=True)
     share = np.fft.irfft2(residue.share, s=(16, 16))  # the filter as a kernel
     ring = np.fft.irfft2(residue.noise, s=(16, 16)) / 256
     pixels = [(y, x) for y in range(16) for x in range(16)]
@@ -82,9 +79,10 @@ def test_the_share_that_was_blended_in_is_read_off():
     assert np.abs(residue.share[4:12, 4:12] - 0.1).max() < 0.02
 
 
-def test_a_faint_share_of_the_source_is_found_and_only_of_the_source():
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_faint_share_of_the_source_is_found_and_only_of_the_source(dense):
     scene = scene_of(0.15)
-    found = linkage_residue(scene, halves(scene.cohort, 0))
+    found = linkage_residue(scene, halves(scene.cohort, 0), dense)
     assert found.measures["own_auc"] >= 0.95
     assert abs(found.measures["linkage_auc"] - 0.5) <= 0.1  # other images here have nothing in common
 

@@ -64,7 +64,7 @@ def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray
     `verifiers` "all" knows every patient and serves identification; "half-0" and "half-1" each learned from the
     patients in that half (`half` (P,)) and are tried on those of the other. `recogniser` gives the logits of a network
     trained on originals, or is None where the patients are not among those it knows. `residue` False leaves out the
-    matched filter, which has no seed.
+    matched filters, which are not trained from a seed.
     """
     cohort, everyone = scene.cohort, verifiers[ALL]
     found = []
@@ -83,7 +83,8 @@ def battery(scene: Scene, verifiers: dict[str, Verifier], half: Int64[np.ndarray
         found += [_tried(attack, lambda attack=attack: attack(scene, verifiers, half))
                   for attack in (linkage_retrained, linkage_parrot)]
     if residue:
-        found.append(_tried(linkage_residue, lambda: linkage_residue(scene, half)))
+        found += [_tried(linkage_residue, lambda dense=dense: linkage_residue(scene, half, dense))
+                  for dense in (False, True)]
     return found
 
 

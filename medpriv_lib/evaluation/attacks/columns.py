@@ -11,7 +11,8 @@ COLUMNS = (BEST, RANK1, f"{RANK1}_low", f"{RANK1}_high", AUC, f"{AUC}_low", f"{A
 # of a case, K - 1 known members) or look for somebody else (contributors) are reported, but not here.
 NAMING = ("naive", "reverse", "parrot", "inversion")
 LINKING = ("naive linkage", "retrained linkage", "parrot linkage")
-OWNING = (*LINKING, "residue linkage")  # by "own_auc": the attacker holds the very source of the released image
+# by "own_auc": the attacker holds the very source of the released image
+OWNING = (*LINKING, "residue linkage", "whitened residue linkage")
 
 
 def best(found: Sequence[Finding], measure: str) -> Finding | None:

@@ -10,7 +10,9 @@ holds X is
 which is normal with variance 1 where L does not hold X (the matched filter: Turin 1960). A generator's images fill only
 a part of all images: C says which directions it never uses, and there the faintest share stands out. C is estimated
 from fewer pairs than pixels, so it is drawn towards a covariance that depends on the frequency alone. As two towers it
-is a Siamese network with one linear layer of H W points each, trained in closed form.
+is a Siamese network with one linear layer of H W points each, trained in closed form. Where what lies over the original
+differs between the pairs and the images under attack, as in K-Same's groups, a covariance misleads: there the filter
+whose noise depends on the frequency alone is the better one. Both are tried.
 
 It needs the very image. What was tried on images of one trained PPRL-VGAN with 5 % of the original blended in, half of
 the patients to learn from, one draw, seed 0 (area of the source | of other images of the same eye): the tower of
@@ -64,8 +66,12 @@ class Residue:
         return shown @ weighed.T / np.where(spread > 0, spread, 1)
 
 
-def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarray, "n h w"]) -> Residue:
-    """Learn what a method lets through from pairs. Raises `ValueError` for fewer than two pairs."""
+def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarray, "n h w"], dense: bool = False
+                ) -> Residue:
+    """Learn what a method lets through from pairs, with `dense` the whole covariance of what lies over it.
+
+    Raises `ValueError` for fewer than two pairs.
+    """
     if len(released) < 2 or len(released) != len(originals):
         raise ValueError(f"a residue is learned from at least two pairs, not {len(released)} and {len(originals)}")
     shown, known = released.astype(np.float32), originals.astype(np.float32)
@@ -78,7 +84,7 @@ def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarra
     share = cross / np.maximum(power, 1e-12)
     noise = _over_rings((np.abs(waves[0]) ** 2).mean(axis=0), ring) - share**2 * power
     noise = np.maximum(noise, ROUNDING * size)
-    if size > DENSE:
+    if not dense or size > DENSE:
         return Residue(share, noise, None, *middle)
     left = _flat(shown - _filtered(known, share))
     covariance = (1 - SHRINK) / len(left) * (left.T @ left) + SHRINK * _stationary(noise, *released.shape[1:])
@@ -86,12 +92,12 @@ def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarra
     return Residue(share, noise, covariance, *middle)
 
 
-def linkage_residue(scene: Scene, half: Int64[np.ndarray, " p"]) -> Finding:
+def linkage_residue(scene: Scene, half: Int64[np.ndarray, " p"], dense: bool = False) -> Finding:
     """Look for a faint share of each original in a released image.
 
     Knowledge: pairs of originals and released images of other patients, from which it learns how much of each spatial
-    frequency is let through, and originals of the patient who is looked for, the source itself among them. Raises
-    `ValueError` where there are no pairs to learn from.
+    frequency is let through, and originals of the patient who is looked for, the source itself among them. With
+    `dense` it is "whitened residue linkage". Raises `ValueError` where there are no pairs to learn from.
     """
     found, rows = [], []
     for part in HALVES:
@@ -100,13 +106,14 @@ def linkage_residue(scene: Scene, half: Int64[np.ndarray, " p"]) -> Finding:
         other = np.flatnonzero(half[scene.cohort.patient] != HALVES.index(part))
         if len(mine) == 0 or len(images) < 2:
             continue
-        scores = fit_residue(images, scene.cohort.images[taught]).scores(scene.released[mine],
-                                                                        scene.cohort.images[other])
+        residue = fit_residue(images, scene.cohort.images[taught], dense)
+        scores = residue.scores(scene.released[mine], scene.cohort.images[other])
         found.append(places(scores, pairs(scene.cohort, scene.source[mine], other), scene.patient[mine]))
         rows.append(mine)
     if not found:
         raise ValueError("there are no pairs of other patients to learn from")
-    return finding("residue linkage", knowledge_of(linkage_residue), found, rows, scene.cohort, scene.source)
+    name = "whitened residue linkage" if dense else "residue linkage"
+    return finding(name, knowledge_of(linkage_residue), found, rows, scene.cohort, scene.source)
 
 
 def _rings(height: int, width: int) -> Int64[np.ndarray, "h f"]:
