@@ -86,6 +86,11 @@ def tile(image: np.ndarray, alt: str, size: int = 256) -> str:
     return f'<img alt="{html.escape(alt)}" width="{size}" height="{size}" src="data:image/png;base64,{data}">'
 
 
+def sure(percent: float) -> str:
+    """Return a probability in percent as text; no network is 100 % sure."""
+    return f"{percent:.0f}&nbsp;%" if percent < 99.5 else "&gt;&nbsp;99&nbsp;%"
+
+
 def card(kind: str, step: str, picture: str, title: str, text: str) -> str:
     """Return one of the four cards; `kind` is its CSS class."""
     return (f'<figure class="{kind}"><span class="step">{step}</span>{picture}'
@@ -100,8 +105,8 @@ def picture() -> HTML:
     cards = [
         card("", "The case", tile(cohort.images[story.case], "Near-infrared image of the eye in question"),
              "An eye nobody has judged yet.", "What does it show?"),
-        card("", "The decision", f'<div class="verdict" role="img" aria-label="Glaucoma, {story.decision:.0f} percent">'
-             f"<strong>glaucoma</strong><span>{story.decision:.0f}&nbsp;%</span></div>",
+        card("", "The decision", f'<div class="verdict" role="img" aria-label="Glaucoma, {sure(story.decision)}">'
+             f"<strong>glaucoma</strong><span>{sure(story.decision)}</span></div>",
              "A network answers.", "It does not say why."),
         card("leak", "The explanation",
              tile(cohort.images[story.similar], "Near-infrared image of another patient's eye, similar to the first"),
