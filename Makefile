@@ -34,7 +34,7 @@ test: $(READY)
 	$(MAKE) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
 	$(MAKE) pages
-	$(BIN)/python -m pytest tests/book $(SPLIT:%=--ignore %)
+	$(BIN)/python -m pytest tests/book $(SPLIT:%=--ignore %) -n $(WORKERS) --dist loadscope
 	$(ONE) $(BIN)/python -m pytest $(SPLIT) -n $(WORKERS) --dist worksteal
 	$(ONE) $(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
 
