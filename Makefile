@@ -25,18 +25,18 @@ pages: $(READY)
 	@rm -rf _build/html _build/.doctrees _build/jupyter_execute
 	$(BIN)/jupyter-book build . -W -n --keep-going
 
-# These run whole chapters: each in a process of its own, one thread each, and on the instructions of an older processor.
-# The book has run the same chapters with neither, and a test compares the two.
+# These run whole chapters, each in a process of its own with one thread. nbval runs them on the instructions of an older
+# processor as well; the book has run the same chapters with neither, and a test compares the two.
 SPLIT := tests/book/test_answers.py tests/book/test_stored_outputs.py
-ONE := OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=AVX2
+ONE := OMP_NUM_THREADS=1
 
 test: $(READY)
 	$(MAKE) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
+	$(ONE) $(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
 	$(MAKE) pages
 	$(BIN)/python -m pytest tests/book $(SPLIT:%=--ignore %) -n $(WORKERS) --dist loadscope
 	$(ONE) $(BIN)/python -m pytest $(SPLIT) -n $(WORKERS) --dist worksteal
-	$(ONE) $(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
+	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff check .
