@@ -48,7 +48,7 @@ def test_scores_equal_a_plain_sum_over_all_frequencies():
                     h, n = residue.share[place], residue.noise[place]
                     total += h * (shown[a, b] * known[a, b].conj()).real / n
                     spread += h * h * abs(known[a, b]) ** 2 / n
-            assert fast[i, j] == pytest.approx(total / np.sqrt(spread), rel=1e-3, abs=1e-3)
+            assert fast[i, j] == pytest.approx(total / np.sqrt(spread), rel=1e-9)
 
 
 def test_scores_equal_the_matched_filter_written_out():

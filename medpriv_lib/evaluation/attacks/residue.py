@@ -54,8 +54,9 @@ class Residue:
     def scores(self, released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarray, "m h w"]
                ) -> Float[np.ndarray, "n m"]:
         """Return the score of every released image with every original."""
-        shown = _flat(released.astype(np.float32) - self.released)
-        known = _filtered(originals.astype(np.float32) - self.original, self.share)
+        kind = np.float64 if self.covariance is None else np.float32  # the covariance is held in float32
+        shown = _flat(released - self.released).astype(kind)
+        known = _filtered(originals - self.original, self.share).astype(kind)
         if self.covariance is None:
             size = released.shape[1] * released.shape[2]
             weighed = _flat(_filtered(known, size / self.noise))
@@ -74,11 +75,11 @@ def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarra
     """
     if len(released) < 2 or len(released) != len(originals):
         raise ValueError(f"a residue is learned from at least two pairs, not {len(released)} and {len(originals)}")
-    shown, known = released.astype(np.float32), originals.astype(np.float32)
+    shown, known = released.astype(np.float64), originals.astype(np.float64)
     middle = shown.mean(axis=0), known.mean(axis=0)
     shown, known = shown - middle[0], known - middle[1]
     ring, size = _rings(*released.shape[1:]), released.shape[1] * released.shape[2]
-    waves = np.fft.rfft2(shown.astype(np.float64)), np.fft.rfft2(known.astype(np.float64))
+    waves = np.fft.rfft2(shown), np.fft.rfft2(known)
     cross = _over_rings((waves[0] * waves[1].conj()).real.mean(axis=0), ring)
     power = _over_rings((np.abs(waves[1]) ** 2).mean(axis=0), ring)
     share = cross / np.maximum(power, 1e-12)
@@ -86,7 +87,7 @@ def fit_residue(released: UInt8[np.ndarray, "n h w"], originals: UInt8[np.ndarra
     noise = np.maximum(noise, ROUNDING * size)
     if not dense or size > DENSE:
         return Residue(share, noise, None, *middle)
-    left = _flat(shown - _filtered(known, share))
+    left = _flat(shown - _filtered(known, share)).astype(np.float32)
     covariance = (1 - SHRINK) / len(left) * (left.T @ left) + SHRINK * _stationary(noise, *released.shape[1:])
     covariance[np.diag_indices(size)] += ROUNDING
     return Residue(share, noise, covariance, *middle)
@@ -136,7 +137,7 @@ def _stationary(noise: Float[np.ndarray, "h f"], height: int, width: int) -> Flo
 
 
 def _filtered(images: Float[np.ndarray, "n h w"], gain: Float[np.ndarray, "h f"]) -> Float[np.ndarray, "n h w"]:
-    return np.fft.irfft2(np.fft.rfft2(images) * gain, s=images.shape[1:]).astype(np.float32)
+    return np.fft.irfft2(np.fft.rfft2(images) * gain, s=images.shape[1:])
 
 
 def _flat(images: np.ndarray) -> np.ndarray:
