@@ -14,11 +14,12 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from medpriv_lib.cohort import Cohort, to_tensor, to_uint8
+from medpriv_lib.precision import native_bfloat16
 from medpriv_lib.privatizers.augment import Augmentation
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN, discriminator_loss, generator_loss
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Generator
-from medpriv_lib.privatizers.vgan_settings import Training, native_bfloat16
+from medpriv_lib.privatizers.vgan_settings import Training
 from medpriv_lib.privatizers.vgan_training import Trainer
 
 REPEATS, BATCH, PATIENTS = 7, 64, 115

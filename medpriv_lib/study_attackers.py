@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib import weights as store
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.attacks.battery import Verifier
+from medpriv_lib.evaluation.attacks.contributors import lessons
 from medpriv_lib.evaluation.attacks.embedding import (
     ORIGINALS,
     RELEASED,
@@ -78,18 +79,39 @@ class Attackers:
 
     def verifier(self, scene: Scene, name: str, part: str) -> Verifier:
         """Return the verifier of one part."""
+        images, rows = scene.lessons(part, self.half)
+        return self._verifier(scene, name, part, images, self.eyes[rows], self.eyes, rows.tolist())
+
+    def of_contributors(self, scene: Scene, name: str) -> dict[str, Verifier] | None:
+        """Return the verifiers, one of each part, that learned to see in a released image who contributed to it.
+
+        None where nobody but the source went into the attacker's own releases.
+        """
+        found, name = {}, f"{name}-contributors"
+        try:
+            for part in PARTS:
+                images, who = lessons(scene, part, self.half)
+                found[part] = self._verifier(scene, name, part, images, who, self.cohort.patient, (name, who.tolist()))
+        except ValueError:
+            return None
+        return found
+
+    def _verifier(self, scene: Scene, name: str, part: str, images: UInt8[np.ndarray, "m h w"],
+                  whose: Int64[np.ndarray, " m"], of_originals: Int64[np.ndarray, " n"], told: object) -> Verifier:
+        """Return both towers of a part, the second one taught by `images` and `whose` they are.
+
+        `of_originals` (N,) are the same numbers for the originals; `told` names the lesson, for finding it again.
+        """
         key, first = self.original(scene, part)
         bank = self._bank(key)
-        images, rows = scene.lessons(part, self.half)
         second = None
         if len(images) >= 2:
             known = scene.originals(part, self.half)
             start = None if self.scratch else first
-            made_of = (key, hashlib.sha256(images.tobytes()).hexdigest(), rows.tolist(), self.scratch)
+            made_of = (key, hashlib.sha256(images.tobytes()).hexdigest(), told, self.scratch)
             key = self._key(self.released, *made_of)
             second = self._network(f"{name}-{part}", key, self.released, lambda: fit_released(
-                start, images, self.eyes[rows], bank[known], self.eyes[known], self._own_seed(name, part),
-                self.released))
+                start, images, whose, bank[known], of_originals[known], self._own_seed(name, part), self.released))
         return Verifier(bank, partial(embed, first), None if second is None else partial(embed, second))
 
     def original(self, scene: Scene, part: str) -> tuple[str, Embedder]:

@@ -30,7 +30,7 @@ from medpriv_lib.study_weights import VGAN
 FILE = "attacks.json"
 DRAWS = 3
 SCRATCH = (("blur", "kernel 9"), ("pprl-vgan", "random identities"))  # attackers also trained from scratch, as a check
-VERSION = 4  # raise it when the same release would be attacked in another way
+VERSION = 5  # raise it when the same release would be attacked in another way
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,8 @@ def attack_method(row: Method, cohort: Cohort, judges: Judges, releases: Release
     verifiers = attackers.verifiers(scenes[0], _name(row))
     of_draws = [battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes]
     found = [averaged(each) for each in zip(*of_draws, strict=True)]
-    found += more(drawn[0].parameters, scenes, judges.identity, verifiers, plan.seed)
+    found += more(drawn[0].parameters, scenes, judges.identity, verifiers, plan.seed, attackers.half,
+                  attackers.of_contributors(scenes[0], _name(row)))
     result |= summary(found, scenes[0]) | {"rates": rates_in(of_draws)}
     if plan.scratch and (row.experiment, row.set) in SCRATCH:
         attackers = Attackers(cohort, kept, seed, scratch=True)
@@ -200,7 +201,7 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
     The attacker runs the method on images of his own, one split after the other, with random numbers of his own.
     """
     tests = np.flatnonzero(cohort.split == "test")
-    images, rows, errors = [], [], []
+    images, rows, whose, errors = [], [], [], []
     for split in ("train", "val"):
         mine = np.flatnonzero(cohort.split == split)
         try:
@@ -211,10 +212,12 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
             continue
         images.append(release.images)
         rows.append(mine[release.source])
+        whose.append(release.contributors)
     if not images:
         raise errors[0]
-    known, source = np.concatenate(images), np.concatenate(rows)
-    return [Scene(cohort, one.images, tests[one.source], known, source, one.contributors) for one in drawn]
+    known, source, width = np.concatenate(images), np.concatenate(rows), max(each.shape[1] for each in whose)
+    used = np.concatenate([np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=-1) for each in whose])
+    return [Scene(cohort, one.images, tests[one.source], known, source, one.contributors, used) for one in drawn]
 
 
 def recogniser(judges: Judges):

@@ -7,15 +7,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.anonymity import groups_of_equal
 from medpriv_lib.evaluation.attacks import Finding
 from medpriv_lib.evaluation.attacks.battery import Verifier
-from medpriv_lib.evaluation.attacks.contributors import linked, named_as
 from medpriv_lib.evaluation.attacks.copying import copying
-from medpriv_lib.evaluation.attacks.homogeneity import homogeneity, of_contributors
-from medpriv_lib.evaluation.attacks.identification import best_of_patient
+from medpriv_lib.evaluation.attacks.homogeneity import homogeneity
 from medpriv_lib.evaluation.attacks.intersection import add_evidence, intersect_groups
 from medpriv_lib.evaluation.attacks.inversion import EXACT, ROUNDING, Blurred, deblur
 from medpriv_lib.evaluation.attacks.membership import against_images, nearness
@@ -26,6 +25,7 @@ from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study_attack_contributors import seen_as_they_are, seen_by_retrained
 from medpriv_lib.study_attack_members import known, of_gallery
 from medpriv_lib.study_decoded import seeded
 from medpriv_lib.study_methods import AVERAGED, GROUPS
@@ -34,11 +34,12 @@ EPOCHS, PAIRS = 4, 400  # of the network that undoes a blur; it learns little mo
 
 
 def more(parameters: dict, scenes: Sequence[Scene], identity: Recogniser | None, verifiers: dict[str, Verifier],
-         seed: int) -> list[Finding]:
+         seed: int, half: Int64[np.ndarray, " p"], lenders: dict[str, Verifier] | None) -> list[Finding]:
     """Return the findings of all further attacks that the method allows, from its first draw where one is enough.
 
-    `parameters` are those of the release; `identity` is a recogniser of the patients' originals, or None. An attack
-    that finds nothing to work on is left out.
+    `parameters` are those of the release; `identity` is a recogniser of the patients' originals, or None; `half` (P,)
+    is how the patients were dealt to the verifiers, and `lenders` are those that learned to see contributors, or None.
+    An attack that finds nothing to work on is left out.
     """
     scene, rng = scenes[0], np.random.default_rng(seed)
     attacks: list[Callable[[], Finding]] = []
@@ -48,11 +49,14 @@ def more(parameters: dict, scenes: Sequence[Scene], identity: Recogniser | None,
     if identity is not None:
         attacks.append(lambda: several(scenes, identity))
     if scene.contributors.shape[1]:
-        attacks += _of_contributors(scene, identity, verifiers[ALL], rng)
+        attacks += seen_as_they_are(scene, identity, verifiers[ALL], rng)
+        attacks += _of_training(scene, verifiers[ALL], rng)
         attacks += _of_members(scene, parameters, identity, np.random.default_rng(seed))
     if len(np.unique(groups := groups_of_equal(scene.released))) < len(groups):
         labels = scene.cohort.diseased[scene.source]
         attacks.append(lambda: homogeneity(groups, scene.patient, labels, rng))
+    if lenders is not None:
+        attacks += seen_by_retrained(scene, lenders, half, np.random.default_rng(seed))
     found = []
     for attack in attacks:
         try:
@@ -92,24 +96,13 @@ def several(scenes: Sequence[Scene], identity: Recogniser) -> Finding:
     return add_evidence(np.stack(scores), scenes[0].patient)
 
 
-def _of_contributors(scene: Scene, identity: Recogniser | None, verifier: Verifier, rng: np.random.Generator
-                     ) -> list[Callable[[], Finding]]:
-    """Return the attacks against those whose images or identities went in, and those on the training images."""
-    cohort = scene.cohort
-    train, others = cohort.of("train"), np.setdiff1d(np.arange(len(cohort)), scene.source)
-    has_label = labels_of(train)
-    shown = cohort.diseased[scene.source]
-    attacks = [lambda: linked(contributor_likeness(scene, verifier, others), scene.contributors, scene.patient,
-                              has_label[:, _label_of(scene.contributors, has_label)].T, rng),
-               lambda: of_contributors(scene.contributors, shown, has_label),
-               lambda: copying(scene.released, scene.contributors, train, cohort.take(scene.source)),
-               lambda: copying(scene.released, scene.contributors, train, cohort.take(scene.source), verifier.original,
-                               "the verifier's embedding"),
-               lambda: trained_on(scene, verifier, rng)]
-    if identity is not None:
-        attacks.append(lambda: named_as(logits(identity, scene.released).argmax(1).numpy(), scene.contributors,
-                                        scene.patient, cohort.patients))
-    return attacks
+def _of_training(scene: Scene, verifier: Verifier, rng: np.random.Generator) -> list[Callable[[], Finding]]:
+    """Return the attacks on the images that the method was made from."""
+    train, sources = scene.cohort.of("train"), scene.cohort.take(scene.source)
+    return [lambda: copying(scene.released, scene.contributors, train, sources),
+            lambda: copying(scene.released, scene.contributors, train, sources, verifier.original,
+                            "the verifier's embedding"),
+            lambda: trained_on(scene, verifier, rng)]
 
 
 def _of_members(scene: Scene, parameters: dict, identity: Recogniser | None, rng: np.random.Generator
@@ -120,19 +113,6 @@ def _of_members(scene: Scene, parameters: dict, identity: Recogniser | None, rng
         with suppress(ValueError):  # no group whose members are at hand
             attacks += known(scene, parameters, lambda images: logits(identity, images).argmax(1).numpy(), rng)
     return attacks
-
-
-def contributor_likeness(scene: Scene, verifier: Verifier, others: np.ndarray) -> np.ndarray:
-    """Return how like each released image is to each patient's originals (N, P), seen by the tower of originals."""
-    likeness = verifier.original(scene.released) @ verifier.bank[others].T
-    return best_of_patient(likeness, scene.cohort.patient[others], scene.cohort.patients)
-
-
-def labels_of(cohort: Cohort) -> np.ndarray:
-    """Return whether each patient has images without and with the disease: bool (P, 2)."""
-    has_label = np.zeros((cohort.patients, 2), dtype=bool)
-    has_label[cohort.patient, cohort.diseased.astype(int)] = True
-    return has_label
 
 
 def trained_on(scene: Scene, verifier: Verifier, rng: np.random.Generator) -> Finding:
@@ -170,10 +150,3 @@ def together(train: Cohort, test: Cohort, vgan: PPRLVGAN, seed: int, draws: int 
             continue
         found.append({"releases": name, "finding": one})
     return found
-
-
-def _label_of(contributors: np.ndarray, has_label: np.ndarray) -> np.ndarray:
-    """Return the label (0, 1) that most of each image's contributors have."""
-    there = contributors >= 0
-    share = has_label[np.where(there, contributors, 0), 1] / has_label[np.where(there, contributors, 0)].sum(axis=2)
-    return (np.where(there, share, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1) > 0.5).astype(int)

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
     findings = battery(scene, verifiers, attackers.half, None if judges is None else recogniser(judges))
     if judges is None:
         notes.append("No recogniser of these patients was given (--weights), so the naive attack was not tried.")
-    findings += more(release.parameters, [scene], None if judges is None else judges.identity, verifiers, args.seed)
+    findings += more(release.parameters, [scene], None if judges is None else judges.identity, verifiers, args.seed,
+                     attackers.half, attackers.of_contributors(scene, release.method))
     if release.method in ("pprl-vgan", "averaged"):  # what was trained on patients can tell who they are
         try:
             findings.append(of_generator(cohort, kept, args.seed))
@@ -129,7 +130,8 @@ def scene_of(release: Release, cohort: Cohort, rows: np.ndarray, vgan, seed: int
                "each patient's released images and attacked the rest.")
         return dealt(cohort, release.images, rows, release.contributors, np.random.default_rng(seed)), [why]
     known = method.privatize(cohort.take(others), seeded(seed, "attacker", release.method))
-    return Scene(cohort, release.images, rows, known.images, others[known.source], release.contributors), []
+    return Scene(cohort, release.images, rows, known.images, others[known.source], release.contributors,
+                 known.contributors), []
 
 
 def method_again(release: Release, cohort: Cohort, vgan):

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import nn
-from torchmetrics.image.kid import KernelInceptionDistance
 
 Images = UInt8[np.ndarray, "n h w"]
 
@@ -62,6 +61,8 @@ def kid(
         raise ValueError(f"embeddings must be (N, D) of one width, not {real.shape} and {other.shape}")
     if min(len(real), len(other)) < subset_size:
         return float("nan"), float("nan")
+    from torchmetrics.image.kid import KernelInceptionDistance  # takes three seconds to import, and only KID needs it
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns that it keeps the embeddings in memory; there are few
         metric = KernelInceptionDistance(feature=nn.Identity(), subsets=subsets, subset_size=subset_size)

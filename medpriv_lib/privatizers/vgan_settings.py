@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import torch
-
 from medpriv_lib.privatizers.augment import Augmentation
 
 
@@ -51,13 +49,3 @@ class Training:
     precision: str = "auto"
     seed: int = 0
     validate_every: int = 100
-
-
-def native_bfloat16(device: torch.device) -> bool:
-    """Tell whether the device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False

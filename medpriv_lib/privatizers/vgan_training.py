@@ -26,6 +26,7 @@ from accelerate.utils import broadcast
 from torch import Tensor
 
 from medpriv_lib.cohort import Cohort, to_tensor
+from medpriv_lib.precision import native_bfloat16
 from medpriv_lib.privatizers.pprl_vgan import D_WEIGHTS, discriminator_loss, divergence, generator_loss
 from medpriv_lib.privatizers.vgan_checkpoint import (
     optimiser_tensors,
@@ -35,7 +36,7 @@ from medpriv_lib.privatizers.vgan_checkpoint import (
 )
 from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Generator
 from medpriv_lib.privatizers.vgan_recognisers import frozen_recognisers
-from medpriv_lib.privatizers.vgan_settings import Training, native_bfloat16
+from medpriv_lib.privatizers.vgan_settings import Training
 
 RECONSTRUCTION_RATE, RECONSTRUCTION_KL = 1e-3, 5e-4
 

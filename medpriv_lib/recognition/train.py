@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from medpriv_lib.cohort import Cohort, to_tensor
 from medpriv_lib.files import atomic_write
+from medpriv_lib.precision import native_bfloat16
 from medpriv_lib.recognition.augment import augment
 from medpriv_lib.recognition.networks import Recogniser
 
@@ -228,7 +229,7 @@ def _epoch(run: _Run, images: Float[Tensor, "n 1 h w"]) -> float:
     total = torch.zeros((), device=device)
     for number, rows in enumerate(batches):
         x = augment(images[rows], generator, settings.strength).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.half and _has_bfloat16(device)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.half and native_bfloat16(device)):
             output = network(x)
         loss = functional.cross_entropy(output.float(), run.labels[rows], run.class_weights,
                                         label_smoothing=settings.smoothing)
@@ -254,14 +255,6 @@ def _validate(network: nn.Module, images: Float[Tensor, "n 1 h w"], labels: Tens
 
 def _labels(cohort: Cohort, target: Target) -> Tensor:
     return torch.from_numpy(cohort.patient if target == "identity" else cohort.diseased.astype(np.int64))
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Say whether bfloat16 is fast there; where it is emulated, float32 is faster."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    cpu = Path("/proc/cpuinfo")
-    return device.type == "cpu" and cpu.is_file() and "avx512_bf16" in cpu.read_text()
 
 
 def _fingerprint(train: Cohort, val: Cohort | None, target: Target, seed: int, settings: Settings) -> str:

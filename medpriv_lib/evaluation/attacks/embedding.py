@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from medpriv_lib.cohort import Cohort, to_tensor
 from medpriv_lib.evaluation.anonymity import groups_of_equal
+from medpriv_lib.precision import native_bfloat16
 from medpriv_lib.recognition.augment import augment
-from medpriv_lib.recognition.train import _has_bfloat16
 
 DIMENSIONS = 64
 REMEDY = "the retrained attackers need pytorch-metric-learning: pip install pytorch-metric-learning"
@@ -142,7 +142,7 @@ def _train(network: Embedder, more: list[nn.Parameter], images: np.ndarray, labe
     generator = torch.Generator().manual_seed(seed)
     x, y = to_tensor(images), torch.from_numpy(np.ascontiguousarray(label))
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.2)
-    half = _has_bfloat16(torch.device("cpu"))
+    half = native_bfloat16(torch.device("cpu"))
     batches: list[Tensor] = []
     network.train()
     for _ in range(schedule.steps):

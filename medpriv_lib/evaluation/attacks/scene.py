@@ -17,8 +17,8 @@ class Scene:
 
     `cohort` all originals, the sources of the released images among them; `released` uint8 (N, H, W) and `source` (N,),
     rows of `cohort`; `known` uint8 (M, H, W), what the method made of other originals, rows `known_source` (M,) of
-    `cohort`; `contributors` (N, K) as in a `Release`. Raises `ValueError` where they do not fit together or a source is
-    also known.
+    `cohort`; `contributors` (N, K) as in a `Release`, `known_contributors` (M, L) those of the known images or None
+    where the attacker does not know them. Raises `ValueError` where they do not fit together or a source is also known.
     """
 
     cohort: Cohort
@@ -27,6 +27,7 @@ class Scene:
     known: UInt8[np.ndarray, "m h w"]
     known_source: Int64[np.ndarray, " m"]
     contributors: Int64[np.ndarray, "n k"]
+    known_contributors: Int64[np.ndarray, "m l"] | None = None
 
     def __post_init__(self) -> None:
         """Check everything once, before hours of training."""
@@ -38,6 +39,9 @@ class Scene:
             if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.cohort):
                 raise ValueError(f"{what} images stand for row {rows.max()} of a cohort of {len(self.cohort)}; give "
                                  "the cohort that was privatised")
+        if self.known_contributors is not None and len(self.known_contributors) != len(self.known):
+            raise ValueError(f"{len(self.known)} known images need as many rows of contributors, not "
+                             f"{len(self.known_contributors)}")
         if len(self.source) == 0:
             raise ValueError("the release holds no image; there is nothing to attack")
         if np.isin(self.source, self.known_source).any():
@@ -113,4 +117,5 @@ def dealt(cohort: Cohort, released: UInt8[np.ndarray, "n h w"], source: Int64[np
     told: Bool[np.ndarray, " n"] = np.zeros(len(source), dtype=bool)
     told[order[place % 2 == 1]] = True
     told[np.isin(source, source[~told])] = False  # an image released twice is under attack
-    return Scene(cohort, released[~told], source[~told], released[told], source[told], contributors[~told])
+    return Scene(cohort, released[~told], source[~told], released[told], source[told], contributors[~told],
+                 contributors[told])
