@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_cohorts import scene_of, toy_cohort
+from small_cohorts import patterned_cohort, scene_of, toy_cohort
 
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.evaluation.attacks.battery import battery
+from medpriv_lib.evaluation.attacks.contributors import lessons
 from medpriv_lib.evaluation.attacks.draws import averaged
 from medpriv_lib.evaluation.attacks.embedding import Embedder, Schedule, _order, embed, fit_originals, identities
 from medpriv_lib.evaluation.attacks.scene import PARTS, dealt, halves
+from medpriv_lib.study_attack_contributors import seen_by_retrained
 from medpriv_lib.study_attackers import Attackers
 
 SHORT = Schedule(steps=4, rate=1e-3, batch=16)
@@ -97,6 +99,30 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
     told.clear()
     attackers(cohort, tmp_path, told, seed=1).verifiers(scene, "half")
     assert {what.split()[0] for what in told} == {"trained"}
+
+
+def test_whoever_lends_his_image_is_found_by_those_who_learned_to_see_him():
+    """Every release is another patient's original: the contributor is found, and no verifier had seen him before."""
+    cohort, rng = patterned_cohort(30, 10), np.random.default_rng(0)
+    scene = scene_of(cohort, cohort.images)
+    lent = np.concatenate([rng.permutation(np.flatnonzero(cohort.patient != p))[:1]
+                           for p in cohort.patient[np.concatenate([scene.source, scene.known_source])]])
+    n = len(scene.source)
+    scene = replace(scene, released=cohort.images[lent[:n]], known=cohort.images[lent[n:]],
+                    contributors=cohort.patient[lent[:n], None], known_contributors=cohort.patient[lent[n:], None])
+    team = Attackers(cohort, originals=Schedule(steps=120, rate=3e-3), released=Schedule(steps=60, rate=2e-3))
+    for part in PARTS[1:]:
+        images, who = lessons(scene, part, team.half)
+        assert len(images) == len(who) > 0
+        assert (team.half[who] == PARTS.index(part) - 1).all()
+    attacks = seen_by_retrained(scene, team.of_contributors(scene, "lent"), team.half, rng)
+    found = {one.attack: one.measures for one in (attack() for attack in attacks)}
+    assert found["contributors retrained linkage"]["linkage_auc"] > 0.95
+    assert found["contributors reverse"]["rank1"] > 0.9
+    assert found["contributors parrot"]["rank1"] > 0.9
+    assert team.of_contributors(replace(scene, known_contributors=None), "lent") is None
+    with pytest.raises(ValueError, match="rows of contributors"):
+        replace(scene, known_contributors=scene.known_contributors[1:])
 
 
 def test_what_is_in_memory_is_what_is_kept(tmp_path):

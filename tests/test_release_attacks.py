@@ -6,7 +6,7 @@ from small_cohorts import strangers
 
 from medpriv_lib.cohort import Cohort
 from medpriv_lib.evaluation.anonymity import audit
-from medpriv_lib.evaluation.attacks.contributors import linked, named_as, others
+from medpriv_lib.evaluation.attacks.contributors import linked, linked_retrained, named_as, others, parrot, reverse
 from medpriv_lib.evaluation.attacks.copying import closer, copying, distances, nearest, pixels
 from medpriv_lib.evaluation.attacks.homogeneity import homogeneity, of_contributors
 from medpriv_lib.evaluation.attacks.intersection import add_evidence, common, intersect_groups, memberships
@@ -275,6 +275,43 @@ def test_linking_contributors_equals_the_slow_twin():
                 mine = likeness[row, p]
                 wins.append(np.mean([(mine > likeness[row, q]) + 0.5 * (mine == likeness[row, q]) for q in strangers]))
     assert linked(likeness, table, source, alike, rng).measures["linkage_auc"] == pytest.approx(np.mean(wins))
+
+
+def test_the_retrained_attackers_of_contributors_equal_their_slow_twins():
+    rng = np.random.default_rng(27)
+    source, known = rng.integers(0, 9, 14), np.array([rng.choice(9, 2, replace=False) for _ in range(20)])
+    table = np.array([rng.choice(9, 3, replace=False) for _ in source])
+    table[::3, 2] = -1
+    inside = [set(row.tolist()) - {-1, one} for row, one in zip(table, source.tolist(), strict=True)]
+    likeness = rng.normal(0, 1, (14, 20))
+    named = 0
+    for row, one in enumerate(source):
+        best = {p: max(likeness[row, m] for m in range(20) if p in known[m]) for p in set(known.ravel().tolist())}
+        best.pop(one, None)
+        named += max(best, key=best.get) in inside[row]
+    assert parrot(likeness, known, table, source, 9).measures["rank1"] == pytest.approx(named / 14)
+
+    probe, likeness, right, luck, asked = rng.integers(0, 9, 25), rng.normal(0, 1, (25, 14)), 0, [], 0
+    for row, who in enumerate(probe):
+        if any(who in each for each in inside):
+            asked += 1
+            shown = [n for n in range(14) if source[n] != who]
+            right += who in inside[max(shown, key=lambda n: likeness[row, n])]
+            luck.append(np.mean([who in inside[n] for n in shown]))
+    found = reverse(likeness, probe, table, source, 9)
+    assert found.n == asked
+    assert found.measures["rank1"] == pytest.approx(right / asked)
+    assert found.chance["rank1"] == pytest.approx(np.mean(luck))
+
+    towers, half, wins = [rng.normal(0, 1, (14, 9)) for _ in range(2)], np.arange(9) % 2, []
+    for row, one in enumerate(source):
+        for p in inside[row]:
+            mine = towers[half[p]][row]
+            wins += [np.mean([mine[p] > mine[q] for q in range(9)
+                              if half[q] == half[p] and q != one and q not in inside[row]])]
+    attacked = [half == 0, half == 1]
+    assert linked_retrained(towers, attacked, table, source, None, rng).measures["linkage_auc"] == pytest.approx(
+        np.nanmean(wins))
 
 
 def test_the_source_is_no_contributor_and_pads_are_nobody():
