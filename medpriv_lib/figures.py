@@ -110,7 +110,7 @@ def save(figure: Figure, path: Path) -> None:
     with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
         figure.savefig(drawn, dpi=150, format="png")
     with Image.open(drawn) as image, atomic_write(path) as temporary:
-        fewer_colours(image.convert("RGB")).save(temporary, "PNG", optimize=True)
+        fewer_colours(image.convert("RGB")).save(temporary, "PNG", compress_level=7)
 
 
 def fewer_colours(image: Image.Image) -> Image.Image:
