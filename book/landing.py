@@ -195,9 +195,11 @@ def shipped_table() -> HTML:
     rows = []
     for path in sorted(weights.FOLDER.glob("*.safetensors")):
         card = weights.read_card(path)
-        cells = (path.name, f"{path.stat().st_size / 1e6:.1f} MB", card["command"], str(card["seed"]),
-                 card["data_hash"], card["sha256"][:16])
-        rows.append("<tr>" + "".join(f"<td><code>{html.escape(cell)}</code></td>" for cell in cells) + "</tr>")
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("file", "size", "command", "seed", "cohort", "SHA-256"))
+        cells = (path.name, f"{path.stat().st_size / 1e6:.1f} MB", str(card["seed"]), card["data_hash"],
+                 card["sha256"][:16])
+        command = html.escape(card["command"]).replace(" --", "<br>--")
+        rows.append("<tr>" + "".join(f"<td><code>{html.escape(cell)}</code></td>" for cell in cells)
+                    + f'<td style="white-space: normal; text-align: left"><code>{command}</code></td></tr>')
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("file", "size", "seed", "cohort", "SHA-256", "command"))
     return HTML('<div class="scroll" tabindex="0" role="region" aria-label="weights that ship"><table class="numbers">'
                 f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
