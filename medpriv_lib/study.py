@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +19,7 @@ from tqdm.auto import tqdm
 
 from medpriv_lib import __version__
 from medpriv_lib.budgets import PAPER, Budget
-from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.cohort import Cohort
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.evaluation.scores import RATES, score, summarise
 from medpriv_lib.evaluation.table import Row, arrange, read_table, write_json, write_table
@@ -28,9 +29,8 @@ from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.study_explanation import DRAWS as EXPLAINED
 from medpriv_lib.study_explanation import Examiner
 from medpriv_lib.study_memory import Reader, RememberingDecoder
-from medpriv_lib.study_methods import Method, Releases, methods, with_predicted_labels
+from medpriv_lib.study_methods import Releases, methods, with_predicted_labels
 from medpriv_lib.study_weights import fit_weights, load_weights
-from medpriv_lib.study_workers import workers
 
 
 @dataclass(frozen=True)
@@ -156,24 +156,19 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
     releases.prepare(listed, lambda total: _bar(total, "decoding", progress))
     examiner = Examiner(train, releases.cohorts, vgan, judges, seed, draws, reader)
     examiner.prepare(listed, lambda total: _bar(total, "decoding twins", progress))
-
-    def judge(method: Method) -> tuple[Row, list[Release]]:
-        """Return the row of a method and the releases to be explained: none where this cohort does not allow it."""
-        row: Row = {"experiment": method.experiment, "set": method.set, "labels": method.labels, "note": ""}
-        try:
-            drawn = list(releases.of(method))
-            panel.ask(np.concatenate([each.images for each in drawn]), np.tile(test.patient, len(drawn)),
-                      np.concatenate([each.contributors for each in drawn]))  # large batches are faster
-            return row | summarise([score(release, test, panel) for release in drawn], test.patients), drawn[:EXPLAINED]
-        except ValueError as error:  # such as a class smaller than K
-            return row | {"note": f"empty: {error}"}, []
-
     rows, waiting = [], []
-    with _bar(len(listed), "judging", progress) as bar, workers(1) as explaining, workers() as judging:
-        for method, (row, drawn) in zip(listed, judging.map(judge, listed), strict=True):
+    with _bar(len(listed), "judging", progress) as bar, _second_thread() as second:
+        for method in listed:
+            row: Row = {"experiment": method.experiment, "set": method.set, "labels": method.labels, "note": ""}
             rows.append(row)
-            if drawn:  # explained one after the other, in their order, while further ones are judged
-                waiting.append((row, explaining.submit(examiner.row, method, drawn)))
+            try:
+                drawn = list(releases.of(method))
+                panel.ask(np.concatenate([each.images for each in drawn]), np.tile(test.patient, len(drawn)),
+                          np.concatenate([each.contributors for each in drawn]))  # large batches are faster
+                row |= summarise([score(release, test, panel) for release in drawn], test.patients)
+                waiting.append((row, second.submit(examiner.row, method, drawn[:EXPLAINED])))
+            except ValueError as error:  # what a method cannot do on this cohort, such as a class smaller than K
+                row["note"] = f"empty: {error}"
             bar.update(1)
         for row, explained in waiting:
             try:
@@ -184,6 +179,22 @@ def compare(cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: in
     study.provenance["explained"] = examiner.sizes()
     study.provenance["seconds"] = round(time.perf_counter() - began, 1)
     return study
+
+
+@contextlib.contextmanager
+def _second_thread() -> Iterator[ThreadPoolExecutor]:
+    """Explain rows while further ones are judged: explaining is mostly Python, which leaves a core idle.
+
+    Rows are explained one after the other, in their order.
+    """
+    switch = sys.getswitchinterval()
+    second = ThreadPoolExecutor(1)
+    try:
+        sys.setswitchinterval(min(switch, 0.0005))  # judging asks for the interpreter often and briefly
+        yield second
+    finally:
+        second.shutdown(cancel_futures=True)
+        sys.setswitchinterval(switch)
 
 
 def provenance(cohort: Cohort, test: Cohort, draws: int, seed: int) -> dict:

@@ -10,7 +10,6 @@ from jaxtyping import Bool, Int64
 from medpriv_lib.cohort import Cohort, Release, to_uint8
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
-from medpriv_lib.study_workers import workers
 
 CANDIDATES = 15
 
@@ -59,15 +58,11 @@ class Decoded:
         rows, identities = np.nonzero(needed)
         self.index[rows, identities] = np.arange(len(rows))
         self.images = np.empty((len(rows), *self.images.shape[1:]), dtype=np.float16)
-
-        def make(part: slice) -> int:
+        for start in range(0, len(rows), 128):
+            part = slice(start, start + 128)
             made = self.vgan.decode(self.z[rows[part]], torch.from_numpy(identities[part]))
             self.images[part] = made.squeeze(1).numpy()
-            return len(made)
-
-        with workers() as pool:
-            for count in pool.map(make, [slice(start, start + 128) for start in range(0, len(rows), 128)]):
-                advance(count)
+            advance(len(made))
 
     def single(self, named: Int64[np.ndarray, "n 1"], policy: str) -> Release:
         """Return what `PPRLVGAN` with this policy releases for these identities."""

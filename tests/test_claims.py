@@ -3,9 +3,14 @@
 import copy
 
 import pytest
+import torch
 
+from medpriv_lib.data.default import default_cohort
 from medpriv_lib.evaluation.claims import CLAIMS, Answer, as_table, falling, render_claims, verdict, weigh
 from medpriv_lib.evaluation.table import paper_table
+from medpriv_lib.privatizers.blur import Blur
+from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.train import logits
 
 SWAPS = [  # rows whose exchange must break a claim, by the start of its text
     ("The stronger the blur", ("blur", "kernel 3"), ("blur", "kernel 9")),
@@ -63,3 +68,11 @@ def test_the_page_escapes_and_has_one_row_a_claim():
     page = render_claims(paper_table())
     assert page.count("<tr>") == len(CLAIMS) + 1
     assert "<script" not in page
+
+
+def test_the_landing_page_is_right_about_the_strongest_blur():
+    """Hardly anybody is named, and nearly every eye is read as diseased, the healthy ones included."""
+    test = default_cohort().of("test")
+    judges, blurred = Judges.load(), Blur(21).privatize(test, torch.Generator().manual_seed(0)).images
+    assert (logits(judges.identity, blurred).argmax(1).numpy() == test.patient).mean() < 0.1
+    assert logits(judges.disease, blurred[~test.diseased]).argmax(1).numpy().mean() > 0.9

@@ -15,6 +15,8 @@ from medpriv_lib.html_page import html_page
 
 SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
 ORANGE = np.array([255.0, 140.0, 0.0])
+WARNING = ("The image to explain is shown as it is; only the earlier cases are privatised. Whoever passes this page on "
+           "passes that image on.")
 LEGEND = """Orange marks the pixels that a reading rests on, the stronger the more (Deep Taylor relevance). It shows
 where the recogniser looked, not that it is right, and it changes little when the other answer is asked for. Similarity
 is 1 for the same to the recogniser and 0 for the middle case on file with the same reading. This page is no
@@ -60,7 +62,8 @@ def render(explanation: Explanation) -> str:
 <h2>The most similar earlier cases</h2>
 <div class="cases">
 {"".join(cases)}</div>
-<p class="soft">{LEGEND}</p>""", STYLE)
+<p class="soft">{LEGEND}</p>
+<p class="soft">{WARNING}</p>""", STYLE)
 
 
 def write_report(explanation: Explanation, path: str | os.PathLike) -> None:
