@@ -50,6 +50,7 @@ def test_writes_a_page_for_an_image_file(work, method, capsys):
     assert command(work, method=method) == 0
     page = (work / "why.html").read_text(encoding="utf-8")
     assert "<main>" in page
+    assert "The image to explain is shown as it is" in page
     assert "Jane" not in page
     assert str(work) not in page
     assert "written to" in capsys.readouterr().out
