@@ -87,14 +87,13 @@ class Attackers:
 
         None where nobody but the source went into the attacker's own releases.
         """
-        found, name = {}, f"{name}-contributors"
+        name = f"{name}-contributors"
         try:
-            for part in PARTS:
-                images, who = lessons(scene, part, self.half)
-                found[part] = self._verifier(scene, name, part, images, who, self.cohort.patient, (name, who.tolist()))
+            taught = {part: lessons(scene, part, self.half) for part in PARTS}
         except ValueError:
             return None
-        return found
+        return {part: self._verifier(scene, name, part, images, who, self.cohort.patient, (name, who.tolist()))
+                for part, (images, who) in taught.items()}
 
     def _verifier(self, scene: Scene, name: str, part: str, images: UInt8[np.ndarray, "m h w"],
                   whose: Int64[np.ndarray, " m"], of_originals: Int64[np.ndarray, " n"], told: object) -> Verifier:

@@ -41,21 +41,22 @@ def test_a_mutation_must_apply(tmp_path):
         mutate.mutated(mutate.Mutation("03", "privatizers/blur.py", "no such line", ""), tmp_path)
 
 
-def text_outputs(cell: dict) -> list[str]:
-    """Return the lines that a cell printed and showed as text, without blank ones.
+def text_outputs(cell: dict) -> str:
+    """Return what a cell printed and showed as text.
 
     With `nb_merge_streams` myst-nb appends later pieces of a stream to the first one and shows that, but the notebook
     that it leaves behind holds the later pieces as well: they are counted once. It ends every piece with a line break,
-    so that a blank line appears where a piece ended just before its own.
+    also one that broke off just before its own: that one is taken out again.
     """
-    pieces = [lines_of(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout"]
-    later = sum(pieces[1:], [])
-    whole = pieces[0] if later and pieces[0][-len(later):] == later else sum(pieces, [])
-    return whole + sum((lines_of(output.get("data", {}).get("text/plain", "")) for output in cell["outputs"]), [])
-
-
-def lines_of(text: str | list[str]) -> list[str]:
-    return [line for line in "".join(text).splitlines() if line.strip()]
+    printed = ["".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout"]
+    later = "".join(printed[1:])
+    appended = "".join(piece.rstrip() + "\n" for piece in printed[1:] if piece.strip())
+    if appended and printed[0].endswith(appended):
+        first = printed[0].removesuffix(appended)
+        whole = (first.removesuffix("\n") if later.startswith("\n") else first) + later
+    else:
+        whole = "".join(printed)
+    return whole + "".join("".join(output.get("data", {}).get("text/plain", "")) for output in cell["outputs"])
 
 
 def test_a_stream_in_pieces_is_read_as_one():
@@ -63,12 +64,13 @@ def test_a_stream_in_pieces_is_read_as_one():
         return {"outputs": [{"name": "stdout", "text": list(text)} for text in texts]}
 
     one = text_outputs(cell(["a 1\n", "b 2\n"]))
-    assert one == ["a 1", "b 2"]
+    assert one == "a 1\nb 2\n"
     assert text_outputs(cell(["a 1\n", "\n", "b 2\n"], ["\n", "b 2\n"])) == one  # merged, broken before the line's end
-    assert text_outputs(cell(["a 1\n", "b 2\n"], ["b 2\n"])) == one
+    assert text_outputs(cell(["a 1\n", "b 2\n"], ["b 2\n"])) == one  # merged, broken after it
     assert text_outputs(cell(["a 1\n"], ["b 2\n"])) == one  # not merged
+    assert text_outputs(cell(["a 1\n", "\n", "b 2\n"])) != one  # a blank line of the cell's own counts
     assert text_outputs(cell(["a 1\n", "b 3\n"])) != one
-    assert text_outputs({"outputs": [{"data": {"text/plain": ["4"]}}]}) == ["4"]
+    assert text_outputs({"outputs": [{"data": {"text/plain": ["4"]}}]}) == "4"
 
 
 @pytest.mark.parametrize("notebook", CHAPTERS.values(), ids=[path.stem for path in CHAPTERS.values()])
