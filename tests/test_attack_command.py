@@ -118,6 +118,19 @@ def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(t
     assert "contributors linked" in {one["attack"] for one in report["findings"]}
 
 
+@pytest.mark.parametrize(("split", "again"), [("test", True), ("all", False)])
+def test_a_release_form_is_attacked_with_its_copies(tmp_path, split, again):
+    """The attackers group the other images themselves, where there are any; nobody hides among fewer than K."""
+    named_cohort().save(tmp_path / "toy.npz")
+    assert main(["privatize", str(tmp_path / "toy.npz"), "--method", "k-same-select", "--k", "3", "--form", "release",
+                 "--split", split, "--out", str(tmp_path / "release")]) == 0
+    assert attack(tmp_path) == 0
+    report = json.loads((tmp_path / "attacked" / "report.json").read_text())
+    assert any("half of each patient's released images" in note for note in report["notes"]) != again
+    assert report["groups"]["smallest"] >= 3
+    assert not any("hide among fewer" in warning for warning in report["groups"]["warnings"])
+
+
 def test_sources_are_found_in_the_split_they_came_from(released):
     release, _ = read_release(released / "release")
     cohort = named_cohort()

@@ -76,7 +76,9 @@ def refuses(tmp_path, capsys):
 
 
 def prepare(source, kind="manifest"):
-    return ("prepare", source, "--kind", kind, "--no-localize", "--size", 16, "--out", source.parent / "cohort.npz")
+    """Return the command that may overwrite an earlier result: what fails must leave even that as it was."""
+    return ("prepare", source, "--kind", kind, "--no-localize", "--size", 16, "--force", "--out",
+            source.parent / "cohort.npz")
 
 
 def test_the_source_is_good_before_it_is_spoilt(source, capsys):

@@ -11,6 +11,8 @@ from PIL import Image
 from small_cohorts import toy_cohort
 
 from medpriv_lib.cli import COMMANDS, main, one_line
+from medpriv_lib.cli.options import number_patients
+from medpriv_lib.evaluation.anonymity import audit
 from medpriv_lib.sharing import read_release
 
 ROOT = Path(__file__).parents[1]
@@ -128,9 +130,55 @@ def test_a_manifest_brings_patients_and_labels(folder, made, tmp_path):
         assert all(label in cohort.diseased[cohort.patient == patient] for patient in row)
 
 
+def test_the_release_form_shares_every_image_among_k_patients(made, tmp_path, capsys):
+    medpriv("privatize", made / "c.npz", "--method", "k-same-select", "--k", 3, "--form", "release", "--split", "all",
+            "--out", tmp_path / "r")
+    release, _ = read_release(tmp_path / "r")
+    cohort = toy_cohort()
+    found = audit(release, cohort)
+    assert found.claimed == 3
+    assert found.smallest >= 3
+    assert not [warning for warning in found.warnings if "claims" in warning]
+    assert len(release) == len(list((tmp_path / "r" / "share").iterdir())) > len(cohort)
+    assert f"more than the {len(cohort)} given" in capsys.readouterr().out
+    medpriv("evaluate", tmp_path / "r", "--cohort", made / "c.npz", "--weights", made / "w")
+    assert f"{len(release)} images of 8 patients" in capsys.readouterr().out
+
+
+def test_contributors_of_a_manifest_are_numbered_as_in_the_cohort(made, tmp_path):
+    """The same images through a manifest, in another order: the same contributors, and a stranger after the last."""
+    cohort = toy_cohort().of("test")
+    cohort.patient_names[7] = "stranger"
+    (tmp_path / "in").mkdir()
+    lines = ["file,patient,label"]
+    for i in reversed(range(8)):
+        Image.fromarray(cohort.images[i]).save(tmp_path / "in" / f"{i}.png")
+        lines.append(f"{i}.png,{cohort.patient_names[cohort.patient[i]]},{int(cohort.diseased[i])}")
+    (tmp_path / "in" / "t.csv").write_text("\n".join(lines))
+    medpriv("privatize", tmp_path / "in" / "t.csv", "--method", "k-same-select", "--k", 2, "--form", "release",
+            "--no-localize", "--size", 16, "--cohort", made / "c.npz", "--out", tmp_path / "r")
+    release, _ = read_release(tmp_path / "r")
+    own = number_patients(np.array(release.parameters["source_patients"]), toy_cohort())[0][release.source]
+    assert (release.contributors == own[:, None]).any(axis=1).all()  # in a group of the release form one is oneself
+    assert set(own) == set(range(7)) | {8}  # p7 is known and not here, the stranger is number 8
+
+
 def test_an_option_without_meaning_is_refused(made, tmp_path, capsys):
     assert main(["privatize", str(made / "c.npz"), "--method", "blur", "--k", "3", "--out", str(tmp_path / "r")]) == 2
     assert "--k has no meaning for blur" in capsys.readouterr().err
+
+
+def test_a_cohort_is_overwritten_only_by_force(made, tmp_path, folder, capsys):
+    (folder / "t.csv").write_text("file,patient,label\n" + "".join(f"{i}.png,p{i % 2},{i % 2}\n" for i in range(5)))
+    shutil.copy(made / "c.npz", tmp_path / "c.npz")
+    before = (tmp_path / "c.npz").read_bytes()
+    arguments = ["prepare", str(folder / "t.csv"), "--kind", "manifest", "--no-localize", "--size", "16", "--out",
+                 str(tmp_path / "c.npz")]
+    assert main(arguments) == 2
+    assert "holds a cohort already" in capsys.readouterr().err
+    assert (tmp_path / "c.npz").read_bytes() == before
+    assert main([*arguments, "--force"]) == 0
+    assert (tmp_path / "c.npz").read_bytes() != before
 
 
 def test_a_release_is_never_overwritten(made, tmp_path, capsys):

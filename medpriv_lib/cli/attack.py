@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train the attackers, attack, write the report."""
+    from dataclasses import replace
+
     from medpriv_lib.evaluation.anonymity import audit
     from medpriv_lib.evaluation.attacks.battery import battery
     from medpriv_lib.evaluation.attacks.columns import best
@@ -71,9 +73,9 @@ def run(args: argparse.Namespace) -> None:
     winners = [best(findings, measure) for measure in ("rank1", "linkage_auc")]
     risks = [None if one is None else risk_of(one, scene) for one in winners]
     numbers = np.random.default_rng(args.seed).permutation(cohort.patients) + 1
-    attacked = Release(scene.released, scene.source, scene.contributors, release.method, release.parameters)
+    given_away = replace(release, source=rows)  # all of it, also what was told to the attackers
     report = Report(release.method, len(scene.source), len(np.unique(scene.patient)), findings, *risks, numbers,
-                    audit(attacked, cohort), notes)
+                    audit(given_away, cohort), notes)
     write_report(report, out, {"data_hash": cohort.hash(), "seed": args.seed, "versions": versions()})
     _write_key(out / "keep", cohort, numbers, np.unique(scene.patient))
     say(report.verdict())
@@ -125,11 +127,15 @@ def scene_of(release: Release, cohort: Cohort, rows: np.ndarray, vgan, seed: int
     from medpriv_lib.study_decoded import seeded
     others = np.setdiff1d(np.arange(len(cohort)), rows)
     method = method_again(release, cohort, vgan) if len(others) else None
-    if method is None:
+    try:
+        known = None if method is None else method.privatize(cohort.take(others),
+                                                             seeded(seed, "attacker", release.method))
+    except ValueError:  # too few other patients of a label to form a group
+        known = None
+    if known is None:
         why = ("The method could not be run again, or there were no other images: the attackers learned from half of "
                "each patient's released images and attacked the rest.")
         return dealt(cohort, release.images, rows, release.contributors, np.random.default_rng(seed)), [why]
-    known = method.privatize(cohort.take(others), seeded(seed, "attacker", release.method))
     return Scene(cohort, release.images, rows, known.images, others[known.source], release.contributors,
                  known.contributors), []
 
@@ -140,9 +146,9 @@ def method_again(release: Release, cohort: Cohort, vgan):
     if release.method == "blur" and "kernel" in p:
         from medpriv_lib.privatizers.blur import Blur
         return Blur(p["kernel"])
-    if release.method == "k-same-select" and p.get("form") == "query":
+    if release.method == "k-same-select" and {"k", "form"} <= set(p):
         from medpriv_lib.privatizers.k_same import KSameSelect
-        return KSameSelect(p["k"], form="query").fit(cohort.of("train"))
+        return KSameSelect(p["k"], form=p["form"]).fit(cohort.of("train"))
     if release.method == "pprl-vgan" and vgan is not None and "policy" in p:
         return vgan.with_policy(p["policy"])
     if release.method == "averaged" and vgan is not None and {"k", "policy"} <= set(p):

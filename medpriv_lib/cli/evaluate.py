@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from medpriv_lib.cli.options import load_cohort, say
+from medpriv_lib.cli.options import load_cohort, number_patients, say
 from medpriv_lib.cohort import Cohort, Release
 
 
@@ -61,10 +61,7 @@ def source_cohort(release: Release, cohort: Cohort, where: str) -> tuple[Cohort,
         labels = np.array(release.parameters["source_labels"], dtype=bool)
     except KeyError as error:
         raise ValueError(f"{where}: the linkage key lacks {error}; make it with `medpriv privatize`") from error
-    known = {str(name): number for number, name in enumerate(cohort.patient_names)}
-    extended = list(known) + sorted(set(names.tolist()) - set(known))
-    number = {name: i for i, name in enumerate(extended)}
+    numbers, extended = number_patients(names, cohort)
     n = len(names)
-    sources = Cohort(np.zeros((n, 1, 1), np.uint8), np.array([number[name] for name in names.tolist()], dtype=np.int64),
-                     np.full(n, ""), labels, np.full(n, "test"), np.array(extended))
-    return sources, len(extended) > len(known)
+    sources = Cohort(np.zeros((n, 1, 1), np.uint8), numbers, np.full(n, ""), labels, np.full(n, "test"), extended)
+    return sources, len(extended) > cohort.patients

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from medpriv_lib.budgets import SCALES, Budget
 from medpriv_lib.cohort import Cohort
 
@@ -31,6 +33,14 @@ def load_cohort(path: str | None) -> Cohort:
     """Return the cohort of this file, or the package's where there is none."""
     from medpriv_lib.data.default import default_cohort
     return default_cohort() if path is None else Cohort.load(path)
+
+
+def number_patients(names: np.ndarray, cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
+    """Return the patients' numbers in `cohort`, int64 (N,), and all names: those it does not know follow its last."""
+    known = [str(name) for name in cohort.patient_names]
+    extended = known + sorted({str(name) for name in names} - set(known))
+    place = {name: number for number, name in enumerate(extended)}
+    return np.array([place[str(name)] for name in names], dtype=np.int64), np.array(extended)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

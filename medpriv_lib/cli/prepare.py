@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a folder, or the CSV of a manifest")
     parser.add_argument("--kind", choices=("synthetic", "warsaw", "manifest"), required=True)
     parser.add_argument("--out", required=True, metavar="FILE", help="the cohort file to write, .npz")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
     parser.add_argument("--size", type=int, default=64, help="height and width in pixels (default 64)")
     parser.add_argument("--no-localize", action="store_true", help="keep the centred square: for images of no eyes")
     parser.add_argument("--split-by", choices=("image", "eye", "patient"), default="image",
@@ -37,6 +38,8 @@ def run(args: argparse.Namespace) -> None:
     out = require_parent(args.out)
     if out.suffix != ".npz":
         raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
+    if out.exists() and not args.force:
+        raise ValueError(f"{out} holds a cohort already; name a new file, or overwrite it with --force")
     listing = _listing(args)
     if args.kind == "manifest" and args.split_by == "image" and not args.keep_single:
         _refuse_single(listing)

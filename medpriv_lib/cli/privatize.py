@@ -6,6 +6,7 @@ DIR/share holds shuffled PNGs with neutral names and no metadata. DIR/keep holds
 
 Examples:
   medpriv privatize cohort.npz --method k-same-select --k 6 --out release/
+  medpriv privatize cohort.npz --method k-same-select --k 6 --form release --split all --out release/
   medpriv privatize eyes/ --method blur --kernel 9 --out release/
   medpriv privatize eyes.csv --method pprl-vgan --policy same --out release/
   medpriv privatize cohort.npz --method averaged --k 6 --weights my-weights/ --cohort cohort.npz --out release/
@@ -17,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medpriv_lib.cli.options import load_cohort, require_parent, say
+from medpriv_lib.cli.options import load_cohort, number_patients, require_parent, say
 from medpriv_lib.cohort import Cohort
 
 METHODS = ("blur", "k-same-select", "pprl-vgan", "averaged")
-USES = {"k": ("k-same-select", "averaged"), "kernel": ("blur",), "policy": ("pprl-vgan", "averaged"),
-        "weights": ("k-same-select", "pprl-vgan", "averaged")}
+USES = {"k": ("k-same-select", "averaged"), "form": ("k-same-select",), "kernel": ("blur",),
+        "policy": ("pprl-vgan", "averaged"), "weights": ("k-same-select", "pprl-vgan", "averaged")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--k", type=int, help="patients per image, for k-same-select and averaged (default 6)")
+    parser.add_argument("--form", choices=("query", "release"),
+                        help="of k-same-select: answer each image with training patients (query, default, as in the "
+                        "paper), or publish the images as a set in which k patients share each one (release)")
     parser.add_argument("--kernel", type=int, help="width of the blur in pixels, odd (default 9)")
     parser.add_argument("--policy", choices=("random", "same", "different"),
                         help="who lends the identity, for pprl-vgan and averaged (default random)")
@@ -59,6 +63,9 @@ def run(args: argparse.Namespace) -> None:
     images = given if not args.input.endswith(".npz") or args.split == "all" else given.of(args.split)
     if not labels_known and args.method != "blur":
         images = replace(images, diseased=_read_labels(args, images, judge, gallery))
+    if args.form == "release":  # the contributors are patients of INPUT: number them as every other command will
+        numbers, names = number_patients(images.patient_names[images.patient], gallery)
+        images = replace(images, patient=numbers, patient_names=names)
     generator = torch.Generator().manual_seed(args.seed)
     release = method.privatize(images, generator)
     parameters = release.parameters | {
@@ -67,6 +74,8 @@ def run(args: argparse.Namespace) -> None:
         "source_labels": images.diseased.tolist()}
     write_release(replace(release, parameters=parameters), images, out, np.random.default_rng(args.seed))
     say(f"{len(release)} images of {len(np.unique(images.patient))} patients privatised by {release.method}")
+    if len(release) > len(images):
+        say(f"more than the {len(images)} given: a patient with fewer images than the others of a group is in it again")
     say(f"give away: {out / 'share'}")
     say(f"keep to yourself: {out / 'keep'} says whose image each one is")
 
@@ -120,7 +129,7 @@ def _method(args: argparse.Namespace, gallery: Cohort | None):
         return Blur(9 if args.kernel is None else args.kernel), None
     if args.method == "k-same-select":
         from medpriv_lib.privatizers.k_same import KSameSelect
-        return KSameSelect(k, form="query").fit(gallery.of("train")), None
+        return KSameSelect(k, form=args.form or "query").fit(gallery.of("train")), None
     from medpriv_lib.study_weights import load_weights
     judges, vgan, _ = load_weights(args.weights, gallery, "cpu")
     if args.method == "averaged":
