@@ -95,7 +95,7 @@ def read_card(path: str | os.PathLike) -> dict:
 def require_cohort(card: dict, cohort: Cohort) -> None:
     """Raise `ValueError` where the weights were trained on another cohort than this one."""
     if card["data_hash"] != cohort.hash():
-        raise ValueError(f"these {card['kind']} weights were trained on another cohort (data hash {card['data_hash']}, "
+        raise ValueError(f"the weights ({card['kind']}) were trained on another cohort (data hash {card['data_hash']}, "
                          f"yours is {cohort.hash()}): train on yours with `medpriv fit --cohort FILE --out WEIGHTS` "
                          "and name them with --weights WEIGHTS")
 
