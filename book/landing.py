@@ -154,7 +154,8 @@ def journey() -> Stepper:
 
     def describe(shown_instead):
         _, named, sick, kept = made[shown_instead]
-        signs = f"The patient's signs arrive at {kept:.0f} % of their strength."
+        more = ", stronger than they were" if kept > 100.5 else ""
+        signs = f"The patient's signs arrive at {kept:.0f} % of their strength{more}."
         if shown_instead in averages:  # whom the case chose as its neighbours: their signs are counted, too
             signs = (f"Signs like the patient's arrive at {kept:.0f} % of their strength; at most "
                      f"{100 / averages[shown_instead]:.0f} % are the patient's own.")
