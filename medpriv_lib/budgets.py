@@ -1,8 +1,8 @@
 """How long things may take: every number of epochs, rounds and draws, in one place.
 
-`PAPER` is the comparison at the paper's scale (minutes on a GPU, under an hour on 2 CPU cores); `SMALL` the same
-pipeline on a small cohort of one's own in some five minutes on one core; `READING` what a chapter can afford live;
-`TOY` is for tests, where only the machinery matters.
+`PAPER` is the comparison at the paper's scale (an hour and a half on one CPU core; on a GPU nobody has timed it);
+`SMALL` the same pipeline on a small cohort of one's own in some five minutes on one core; `READING` what a chapter can
+afford live; `TOY` is for tests, where only the machinery matters.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Stopped at any moment, the same command goes on where it was.
 
 Examples:
-  medpriv fit --cohort cohort.npz --out weights/                the paper's scale: minutes on a GPU, an hour on 2 cores
+  medpriv fit --cohort cohort.npz --out weights/                the paper's scale: an hour and a half on one core
   medpriv fit --cohort xrays.npz --out weights/ --scale small   some five minutes on one core
 """
 
