@@ -181,14 +181,15 @@ def result() -> HTML:
     caption = (f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. Cross and orange: "
                "not met; the lines between are drawn in the comparison.")
     return HTML('<div class="scroll" tabindex="0" role="region" aria-label="methods against requirements">'
-                f'<table class="numbers"><caption>{caption}</caption><thead><tr><th></th>{heads}</tr></thead>'
+                f'<table class="numbers narrow"><caption>{caption}</caption><thead><tr><th></th>{heads}</tr></thead>'
                 f"<tbody>{body}</tbody></table></div>")
 
 
 def _cell(text: str, met: bool | None) -> str:
     colour = {None: "transparent", True: "rgba(15, 118, 110, .16)", False: "rgba(234, 120, 30, .26)"}[met]
     sign = {None: "", True: "", False: "\u2717 "}[met]
-    return f'<td style="background:{colour};text-align:center;white-space:normal">{sign}{html.escape(text)}</td>'
+    said = html.escape(sign + text).replace(" %", "&nbsp;%").replace("\u2717 ", "\u2717&nbsp;")  # no line ends before "%"
+    return f'<td style="background:{colour};text-align:center;white-space:normal">{said}</td>'
 
 
 def shipped_table() -> HTML:
