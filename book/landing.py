@@ -188,7 +188,7 @@ def result() -> HTML:
 def _cell(text: str, met: bool | None) -> str:
     colour = {None: "transparent", True: "rgba(15, 118, 110, .16)", False: "rgba(234, 120, 30, .26)"}[met]
     sign = {None: "", True: "", False: "\u2717 "}[met]
-    said = html.escape(sign + text).replace(" %", "&nbsp;%").replace("\u2717 ", "\u2717&nbsp;")  # no line ends before "%"
+    said = html.escape(sign + text).replace(" %", "&nbsp;%").replace("\u2717 ", "\u2717&nbsp;")
     return f'<td style="background:{colour};text-align:center;white-space:normal">{said}</td>'
 
 
