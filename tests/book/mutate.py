@@ -22,6 +22,7 @@ MUTATIONS = [
     Mutation("04", "privatizers/k_same.py", "return int(k)", "return int(k) + 1"),
     Mutation("05", "privatizers/pprl_vgan.py", "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
              "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)"),
+    Mutation("06", "privatizers/averaging.py", "drawn[:, 0] = own", "drawn[:, 0] = (own + 1) % len(pools.names)"),
     Mutation("07", "explanation/deep_taylor.py", 'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
              "param_modifiers=[ClampMod(min=0.0)],"),
 ]
