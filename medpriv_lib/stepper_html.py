@@ -1,6 +1,7 @@
 """The page of a stepper: one figure with native sliders that move through pictures drawn beforehand.
 
 It needs no kernel, no network and no library. The first picture shows without JavaScript, with the sliders hidden.
+Nothing below moves while sliding: caption and level's name have room for the tallest of theirs, at each width.
 """
 
 import base64
@@ -19,12 +20,12 @@ STYLE = """
 .stepper input[type=range]{width:100%;min-width:0;height:2rem;margin:0;accent-color:#0f766e;cursor:pointer;
 touch-action:pan-y}
 .stepper input[type=range]:focus-visible{outline:2px solid currentColor;outline-offset:2px}
-.stepper output{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere}
+.stepper output{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere;line-height:1.45;
+display:flex;align-items:center}
 .stepper .stepper-caption{min-height:2.9em;font-weight:400;font-size:.95em}
 .stepper .stepper-note{font-size:.9em;font-style:italic}
 @media(max-width:34rem){.stepper .stepper-control{grid-template-columns:max-content minmax(0,1fr)!important;row-gap:0}
-.stepper .stepper-control output{grid-row:1;grid-column:2;text-align:right;min-height:2.9em;line-height:1.45;
-display:flex;align-items:center;justify-content:flex-end}
+.stepper .stepper-control output{grid-row:1;grid-column:2;text-align:right;min-height:2.9em;justify-content:flex-end}
 .stepper .stepper-control input{grid-row:2;grid-column:1/-1}}
 """.strip().replace("\n", "")
 
@@ -38,9 +39,18 @@ for(const input of inputs){const labels=JSON.parse(input.dataset.labels),i=+inpu
 input.setAttribute("aria-valuetext",labels[i]);input.parentElement.querySelector("output").textContent=labels[i];}
 if(box.dataset.at===String(at))return;box.dataset.at=String(at);
 img.src=pictures[at];img.alt=captions[at];text.textContent=captions[at];}
+function reserve(element,texts){const probe=element.cloneNode();let tall=0;probe.removeAttribute("aria-live");
+probe.setAttribute("aria-hidden","true");probe.style.cssText="position:absolute;visibility:hidden;min-height:0;width:"
++element.getBoundingClientRect().width+"px";element.after(probe);
+for(const words of texts){probe.textContent=words;tall=Math.max(tall,probe.getBoundingClientRect().height);}
+probe.remove();element.style.minHeight=tall?Math.ceil(tall)+"px":"";}
+let wide=0;
+function room(){if(box.clientWidth===wide)return;wide=box.clientWidth;reserve(text,captions);
+for(const input of inputs)reserve(input.parentElement.querySelector("output"),JSON.parse(input.dataset.labels));}
 box.dataset.at="0";
 for(const input of inputs){input.value="0";input.addEventListener("input",show);}
 box.querySelector(".stepper-note").hidden=true;box.querySelector(".stepper-controls").hidden=false;
+new ResizeObserver(room).observe(box);room();
 })();
 """.strip().replace("\n", "")
 

@@ -70,6 +70,27 @@ def test_keyboard_moves_every_slider_through_all_levels(opened, with_steppers):
                 assert settled(box) == first, f"{label}: Home does not lead back"
 
 
+def test_nothing_moves_on_the_page_while_sliding(opened, with_steppers):
+    for name in with_steppers:
+        page = opened(name)
+        for width in (375, 1280):
+            page.set_viewport_size({"width": width, "height": 812})
+            for box in page.locator("figure.stepper").all():
+                for slider in box.locator("input[type=range]").all():
+                    slider.focus()
+                    places = {layout(box)}
+                    for _ in range(int(slider.get_attribute("max"))):
+                        page.keyboard.press("ArrowRight")
+                        places.add(layout(box))
+                    assert len(places) == 1, f"{name}, {width} px: height, picture and sliders lie at {places}"
+
+
+def layout(box) -> tuple[float, ...]:
+    """Return a stepper's height and how far below its top its picture and sliders lie, in pixels."""
+    return tuple(box.evaluate("""b => [b.offsetHeight, ...[...b.querySelectorAll('img, input')].map(
+        e => e.getBoundingClientRect().top - b.getBoundingClientRect().top)].map(Math.round)"""))
+
+
 def test_mouse_moves_every_slider(opened, with_steppers):
     for name in with_steppers:
         page = opened(name)
