@@ -33,9 +33,11 @@ def examples(cohort: Cohort, count: int = EXAMPLES) -> np.ndarray:
     return np.array(chosen, dtype=np.int64)
 
 
-def grid(columns: Sequence[UInt8[np.ndarray, "n h w"]], titles: Sequence[str], rows: Sequence[str] = ()) -> Figure:
+def grid(columns: Sequence[UInt8[np.ndarray, "n h w"]], titles: Sequence[str], rows: Sequence[str] = (),
+         points: float = 9) -> Figure:
     """Draw images (N, H, W) as an N-row grid with one column per entry of `columns`; grey levels 0..255 as they are.
 
+    `rows` are the names of the rows, `points` the size of all letters.
     Raises `ValueError` where the columns differ in length or do not match their titles.
     """
     if len(columns) != len(titles) or len({len(column) for column in columns}) != 1:
@@ -44,13 +46,13 @@ def grid(columns: Sequence[UInt8[np.ndarray, "n h w"]], titles: Sequence[str], r
     figure = Figure(figsize=(1.45 * len(columns) + 0.6, 1.45 * height + 0.5), layout="constrained", facecolor=PAPER)
     axes = figure.subplots(height, len(columns), squeeze=False)
     for j, (column, title) in enumerate(zip(columns, titles, strict=True)):
-        axes[0, j].set_title(title, fontsize=9, color=INK)
+        axes[0, j].set_title(title, fontsize=points, color=INK)
         for i, image in enumerate(column):
             axes[i, j].imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes[i, j].set(xticks=[], yticks=[])
             axes[i, j].spines[:].set_visible(False)
     for i, label in enumerate(rows):
-        axes[i, 0].set_ylabel(label, fontsize=9, color=INK)
+        axes[i, 0].set_ylabel(label, fontsize=points, color=INK)
     return figure
 
 
@@ -100,7 +102,7 @@ def write_figures(cohort: Cohort, vgan, rows: Sequence[Row], folder: Path, seed:
     }
     for name, sets in figures.items():
         there = {title: made[key] for key, title in sets.items() if key in made}
-        save(grid([test.images, *there.values()], ["original", *there], labels), folder / f"{name}.png")
+        save(grid([test.images, *there.values()], ["original", *there], labels, points=12), folder / f"{name}.png")
     save(trade_off(rows), folder / "trade-off.png")
 
 
