@@ -20,7 +20,7 @@ def seen_as_they_are(scene: Scene, identity: Recogniser | None, verifier: Verifi
                      ) -> list[Callable[[], Finding]]:
     """Return the attacks of somebody who knows originals only; `identity` a recogniser of them, or None."""
     cohort = scene.cohort
-    has_label = labels_of(cohort.of("train"))
+    has_label = labels_of(cohort)
     shown = cohort.diseased[scene.source]
     attacks = [lambda: linked(likeness_to_patients(scene, verifier.original(scene.released), verifier),
                               scene.contributors, scene.patient, _comparable(scene, has_label), rng),
@@ -46,7 +46,7 @@ def seen_by_retrained(scene: Scene, lenders: dict[str, Verifier], half: Int64[np
                     for part in HALVES]
         attacked = [half != number for number in range(len(HALVES))]
         return linked_retrained(likeness, attacked, scene.contributors, scene.patient,
-                                _comparable(scene, labels_of(cohort.of("train"))), rng)
+                                _comparable(scene, labels_of(cohort)), rng)
 
     attacks: list[Callable[[], Finding]] = []
     if everyone.released is not None:
@@ -68,10 +68,15 @@ def likeness_to_patients(scene: Scene, shown: Float[np.ndarray, "n d"], verifier
 
 
 def labels_of(cohort: Cohort) -> Bool[np.ndarray, "p 2"]:
-    """Return whether each patient has images without and with the disease."""
-    has_label = np.zeros((cohort.patients, 2), dtype=bool)
-    has_label[cohort.patient, cohort.diseased.astype(int)] = True
-    return has_label
+    """Return whether each patient has images without and with the disease: bool (P, 2).
+
+    In the training images, which most methods draw from; of a patient without any there, in all images.
+    """
+    has_label = np.zeros((2, cohort.patients, 2), dtype=bool)
+    trained = cohort.split == "train"
+    has_label[0, cohort.patient[trained], cohort.diseased[trained].astype(int)] = True
+    has_label[1, cohort.patient, cohort.diseased.astype(int)] = True
+    return np.where(has_label[0].any(axis=1, keepdims=True), has_label[0], has_label[1])
 
 
 def _comparable(scene: Scene, has_label: np.ndarray) -> np.ndarray:

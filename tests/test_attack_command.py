@@ -131,6 +131,18 @@ def test_a_release_form_is_attacked_with_its_copies(tmp_path, split, again):
     assert not any("hide among fewer" in warning for warning in report["groups"]["warnings"])
 
 
+def test_too_few_other_patients_for_a_group_do_not_end_the_attack(tmp_path):
+    """All images of two of four healthy patients are released: of the others only two are left, and k = 3."""
+    cohort = named_cohort()
+    replace(cohort, split=np.where(cohort.patient > 5, "test", cohort.split)).save(tmp_path / "toy.npz")
+    assert main(["privatize", str(tmp_path / "toy.npz"), "--method", "k-same-select", "--k", "3", "--form", "release",
+                 "--out", str(tmp_path / "release")]) == 0
+    assert attack(tmp_path) == 0
+    report = (tmp_path / "attacked" / "report.json").read_text()
+    assert "only 2 patients have a healthy image" in report
+    assert "Name-" not in report
+
+
 def test_sources_are_found_in_the_split_they_came_from(released):
     release, _ = read_release(released / "release")
     cohort = named_cohort()

@@ -11,6 +11,7 @@ from small_cohorts import toy_cohort
 from medpriv_lib.evaluation.attacks.columns import AUC, BEST, COLUMNS, RANK1, render_attacks
 from medpriv_lib.evaluation.attacks.embedding import Schedule
 from medpriv_lib.evaluation.table import arrange, read_table, write_table
+from medpriv_lib.study_attack_contributors import labels_of
 from medpriv_lib.study_attack_members import of_generator
 from medpriv_lib.study_attackers import Attackers
 from medpriv_lib.study_attacks import Plan, join, read_attacks, run_attacks
@@ -239,3 +240,13 @@ def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsy
     assert main(["study", "--attacks"]) == 2
     assert "--out" in capsys.readouterr().err
     assert main([*command, "--only", "blur/kernel 9"]) == 2
+
+
+def test_labels_come_from_training_images_and_else_from_all():
+    """Patient 0 and 1 have both labels; only patient 0 has training images, all of them diseased."""
+    cohort = toy_cohort(patients=4, each=6)
+    diseased = np.tile([True, False, True, False, False, False], 4)
+    split = np.where((cohort.patient == 0) & diseased, "train", "test")
+    split[cohort.patient > 1] = "train"
+    found = labels_of(replace(cohort, diseased=diseased, split=split))
+    np.testing.assert_array_equal(found, [[False, True], [True, True], [True, True], [True, True]])

@@ -126,16 +126,19 @@ def scene_of(release: Release, cohort: Cohort, rows: np.ndarray, vgan, seed: int
     from medpriv_lib.evaluation.attacks.scene import Scene, dealt
     from medpriv_lib.study_decoded import seeded
     others = np.setdiff1d(np.arange(len(cohort)), rows)
-    method = method_again(release, cohort, vgan) if len(others) else None
-    try:
-        known = None if method is None else method.privatize(cohort.take(others),
-                                                             seeded(seed, "attacker", release.method))
-    except ValueError:  # too few other patients of a label to form a group
-        known = None
+    method, known = method_again(release, cohort, vgan) if len(others) else None, None
+    why = "it or its weights are not known here" if len(others) else "there were no other images"
+    if method is not None:
+        try:
+            known = method.privatize(cohort.take(others), seeded(seed, "attacker", release.method))
+        except ValueError as error:
+            if release.parameters.get("form") != "release":
+                raise
+            why = str(error)  # too few other patients of a label to form a group; names nobody
     if known is None:
-        why = ("The method could not be run again, or there were no other images: the attackers learned from half of "
-               "each patient's released images and attacked the rest.")
-        return dealt(cohort, release.images, rows, release.contributors, np.random.default_rng(seed)), [why]
+        lack = (f"The method could not be run again ({why}): the attackers learned from half of each patient's "
+                "released images and attacked the rest.")
+        return dealt(cohort, release.images, rows, release.contributors, np.random.default_rng(seed)), [lack]
     return Scene(cohort, release.images, rows, known.images, others[known.source], release.contributors,
                  known.contributors), []
 
