@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,8 +148,7 @@ def test_the_release_form_shares_every_image_among_k_patients(made, tmp_path, ca
 
 def test_contributors_of_a_manifest_are_numbered_as_in_the_cohort(made, tmp_path):
     """The same images through a manifest, in another order: the same contributors, and a stranger after the last."""
-    cohort = toy_cohort().of("test")
-    cohort.patient_names[7] = "stranger"
+    cohort = replace(toy_cohort().of("test"), patient_names=np.array([*(f"p{i}" for i in range(7)), "stranger"]))
     (tmp_path / "in").mkdir()
     lines = ["file,patient,label"]
     for i in reversed(range(8)):
