@@ -18,8 +18,14 @@ REPEATS = 7
 
 def plain_loop(images: np.ndarray, kernel: int) -> np.ndarray:
     sigma = sigma_of(kernel)
-    return np.stack([cv2.GaussianBlur(image, (kernel, kernel), sigma, sigmaY=sigma, borderType=cv2.BORDER_REFLECT_101)
-                     for image in images])
+    return np.stack(
+        [
+            cv2.GaussianBlur(
+                image, (kernel, kernel), sigma, sigmaY=sigma, borderType=cv2.BORDER_REFLECT_101
+            )
+            for image in images
+        ]
+    )
 
 
 def with_torchvision(images: np.ndarray, kernel: int) -> np.ndarray:
@@ -32,7 +38,11 @@ def run() -> list[dict]:
     images = np.random.default_rng(0).integers(0, 256, (1795, 64, 64), dtype=np.uint8)
     rows = []
     for kernel in (3, 9, 15, 21):
-        works = {"ours": blurred, "a plain OpenCV loop": plain_loop, "torchvision": with_torchvision}
+        works = {
+            "ours": blurred,
+            "a plain OpenCV loop": plain_loop,
+            "torchvision": with_torchvision,
+        }
         speed = {name: [] for name in works}
         for repeat in range(REPEATS + 1):
             for name, work in works.items():
@@ -41,11 +51,21 @@ def run() -> list[dict]:
                 if repeat:  # the first round warms up
                     speed[name].append(len(images) / (time.perf_counter() - start))
         ours = median(speed.pop("ours"))
-        rows += [{"name": f"blur, kernel {kernel}, beside {name}", "ours": ours, "peer": median(each),
-                  "ratio": ours / median(each), "unit": "images/s"} for name, each in speed.items()]
+        rows += [
+            {
+                "name": f"blur, kernel {kernel}, beside {name}",
+                "ours": ours,
+                "peer": median(each),
+                "ratio": ours / median(each),
+                "unit": "images/s",
+            }
+            for name, each in speed.items()
+        ]
     return rows
 
 
 if __name__ == "__main__":
     for row in run():
-        print(f"{row['name']:<48} {row['ours']:8.0f} {row['unit']}   peer {row['peer']:8.0f}  ratio {row['ratio']:.2f}")
+        print(
+            f"{row['name']:<48} {row['ours']:8.0f} {row['unit']}   peer {row['peer']:8.0f}  ratio {row['ratio']:.2f}"
+        )

@@ -1,12 +1,13 @@
-"""Deep Taylor over the test images, batched, beside zennit one image at a time and beside captum's LRP.
+"""Deep Taylor over the test images, batched, beside zennit one image at a time and beside captum's
+LRP.
 
-Ours and the peers take turns on the same images and the same recogniser (random weights: the time does not depend on
-them). zennit runs its own ZPlus and ZBox on the merged network, as its documentation shows, one image per call. captum
-does not run on the recogniser as it is (it has no rule for flattening; a line of the table says what it answers) and
-has no z-box; given a rule for every layer of our merged network its LRP runs with alpha-1 beta-0 (z+) throughout,
-batched as ours. Before anything is timed the maps are compared. Medians; ratio = ours / peer. Half a minute on one
-core.
-"""
+Ours and the peers take turns on the same images and the same recogniser (random weights: the time
+does not depend on them). zennit runs its own ZPlus and ZBox on the merged network, as its
+documentation shows, one image per call. captum does not run on the recogniser as it is (it has no
+rule for flattening; a line of the table says what it answers) and has no z-box; given a rule for
+every layer of our merged network its LRP runs with alpha-1 beta-0 (z+) throughout, batched as ours.
+Before anything is timed the maps are compared. Medians; ratio = ours / peer. Half a minute on one
+core."""
 
 import copy
 import re
@@ -73,7 +74,9 @@ def compare(network: nn.Module, chain: nn.Sequential, x: torch.Tensor) -> None:
     assert torch.allclose(ours, one_at_a_time(chain, x), rtol=1e-2, atol=1e-4 * float(ours.max()))
     positive = (x + 1) / 2  # without z-box, inputs must be >= 0
     ours = deep_taylor(network, positive, 0, box=None)
-    assert torch.allclose(ours, with_captum(copy.deepcopy(chain), positive), rtol=1e-2, atol=1e-4 * float(ours.max()))
+    assert torch.allclose(
+        ours, with_captum(copy.deepcopy(chain), positive), rtol=1e-2, atol=1e-4 * float(ours.max())
+    )
 
 
 def run() -> list[dict]:
@@ -98,14 +101,32 @@ def run() -> list[dict]:
             if repeat:  # the first round warms up
                 speed[name].append(count / (time.perf_counter() - start))
     ours = median(speed.pop("ours"))
-    rows = [{"name": f"Deep Taylor beside {name}", "ours": ours, "peer": median(each), "ratio": ours / median(each),
-             "unit": "images/s"} for name, each in speed.items()]
+    rows = [
+        {
+            "name": f"Deep Taylor beside {name}",
+            "ours": ours,
+            "peer": median(each),
+            "ratio": ours / median(each),
+            "unit": "images/s",
+        }
+        for name, each in speed.items()
+    ]
     answer = answer_of_captum(network, x[:2])
-    return [*rows, {"name": f"Deep Taylor beside captum's LRP on the recogniser as it is ({answer})", "ours": ours,
-                    "peer": None, "ratio": None, "unit": "images/s"}]
+    return [
+        *rows,
+        {
+            "name": f"Deep Taylor beside captum's LRP on the recogniser as it is ({answer})",
+            "ours": ours,
+            "peer": None,
+            "ratio": None,
+            "unit": "images/s",
+        },
+    ]
 
 
 if __name__ == "__main__":
     for row in run():
-        beside = "" if row["peer"] is None else f"  peer {row['peer']:8.0f}   ratio {row['ratio']:.2f}"
+        beside = (
+            "" if row["peer"] is None else f"  peer {row['peer']:8.0f}   ratio {row['ratio']:.2f}"
+        )
         print(f"{row['name']:<72} {row['ours']:8.0f} {row['unit']}{beside}")

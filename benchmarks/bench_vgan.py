@@ -1,9 +1,9 @@
-"""One PPRL-VGAN round beside the plain PyTorch loop: float32, a DataLoader, a generator pass for every step.
+"""One PPRL-VGAN round beside the plain PyTorch loop: float32, a DataLoader, a generator pass for
+every step.
 
-Both train the same networks on the same images with the same losses and distortions, one discriminator and two
-generator steps a round at batch 64, on all cores; rounds of ours and of the peer take turns. Generation: privatised
-images per second beside a loop over single images.
-"""
+Both train the same networks on the same images with the same losses and distortions, one
+discriminator and two generator steps a round at batch 64, on all cores; rounds of ours and of the
+peer take turns. Generation: privatised images per second beside a loop over single images."""
 
 import dataclasses
 import time
@@ -13,22 +13,29 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from medpriv_lib.cohort import Cohort, to_tensor, to_uint8
-from medpriv_lib.precision import native_bfloat16
-from medpriv_lib.privatizers.augment import Augmentation
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN, discriminator_loss, generator_loss
+from medpriv_lib.core.cohort import Cohort, to_tensor, to_uint8
+from medpriv_lib.core.precision import native_bfloat16
+from medpriv_lib.learning.distort import Augmentation
 from medpriv_lib.privatizers.replacement import Pools
-from medpriv_lib.privatizers.vgan_networks import Architecture, Discriminator, Generator
-from medpriv_lib.privatizers.vgan_settings import Training
-from medpriv_lib.privatizers.vgan_training import Trainer
+from medpriv_lib.privatizers.vgan.losses import discriminator_loss, generator_loss
+from medpriv_lib.privatizers.vgan.networks import Architecture, Discriminator, Generator
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.privatizers.vgan.settings import Training
+from medpriv_lib.privatizers.vgan.training import Trainer
 
 REPEATS, BATCH, PATIENTS = 7, 64, 115
 
 
 def make_cohort(n: int = 1167) -> Cohort:
     rng = np.random.default_rng(0)
-    return Cohort(rng.integers(0, 256, (n, 64, 64), dtype=np.uint8), np.arange(n) % PATIENTS, np.full(n, "L"),
-                  rng.random(n) < 0.24, np.full(n, "train"), np.arange(PATIENTS).astype(str))
+    return Cohort(
+        rng.integers(0, 256, (n, 64, 64), dtype=np.uint8),
+        np.arange(n) % PATIENTS,
+        np.full(n, "L"),
+        rng.random(n) < 0.24,
+        np.full(n, "train"),
+        np.arange(PATIENTS).astype(str),
+    )
 
 
 class PlainLoop:
@@ -37,8 +44,11 @@ class PlainLoop:
     def __init__(self, cohort: Cohort, architecture: Architecture, device: torch.device) -> None:
         """Build networks, optimisers and the loader."""
         self.device, self.a = device, architecture
-        data = TensorDataset(to_tensor(cohort.images), torch.from_numpy(cohort.patient),
-                             torch.from_numpy(cohort.diseased.astype(np.int64)))
+        data = TensorDataset(
+            to_tensor(cohort.images),
+            torch.from_numpy(cohort.patient),
+            torch.from_numpy(cohort.diseased.astype(np.int64)),
+        )
         self.loader = DataLoader(data, BATCH, shuffle=True, drop_last=True)
         self.batches = iter(self.loader)
         self.g, self.d = Generator(architecture).to(device), Discriminator(architecture).to(device)
@@ -73,7 +83,9 @@ class PlainLoop:
         for _ in range(2):
             images, _, task = self.batch()
             c, fake, mu, log_variance = self.make(images)
-            loss = generator_loss(self.d(self.distort(fake, self.random)), c, task, mu, log_variance)
+            loss = generator_loss(
+                self.d(self.distort(fake, self.random)), c, task, mu, log_variance
+            )
             self.g_optimiser.zero_grad()
             loss.backward()
             self.g_optimiser.step()
@@ -92,11 +104,20 @@ def timed(work, device: torch.device) -> float:
 def training_rows(cohort: Cohort) -> list[dict]:
     architecture = Architecture(cohort.patients)
     # the peer's round: no recognisers beside D, no slope penalty, one step of D
-    config = Training(rounds=10**6, batch=BATCH, precision="no", discriminator_steps=1, r1=0.0, frozen_recognisers=0)
+    config = Training(
+        rounds=10**6,
+        batch=BATCH,
+        precision="no",
+        discriminator_steps=1,
+        r1=0.0,
+        frozen_recognisers=0,
+    )
     ours = {"float32": Trainer(cohort, architecture, config)}
     device = ours["float32"].device
     if native_bfloat16(device):
-        ours["bfloat16"] = Trainer(cohort, architecture, dataclasses.replace(config, precision="bf16"))
+        ours["bfloat16"] = Trainer(
+            cohort, architecture, dataclasses.replace(config, precision="bf16")
+        )
     torch.set_flush_denormal(False)  # the plain loop does not know of it
     peer, seconds = PlainLoop(cohort, architecture, device), {name: [] for name in (*ours, "peer")}
     for repeat in range(REPEATS + 2):
@@ -106,9 +127,16 @@ def training_rows(cohort: Cohort) -> list[dict]:
             if repeat >= 2:
                 seconds[name].append(spent)
     plain = median(seconds["peer"])
-    return [{"name": f"PPRL-VGAN, one round in {name}, beside a plain float32 loop ({device.type})",
-             "ours": median(seconds[name]), "peer": plain, "ratio": plain / median(seconds[name]), "unit": "s"}
-            for name in ours]
+    return [
+        {
+            "name": f"PPRL-VGAN, one round in {name}, beside a plain float32 loop ({device.type})",
+            "ours": median(seconds[name]),
+            "peer": plain,
+            "ratio": plain / median(seconds[name]),
+            "unit": "s",
+        }
+        for name in ours
+    ]
 
 
 def generation_row(cohort: Cohort) -> dict:
@@ -119,9 +147,11 @@ def generation_row(cohort: Cohort) -> dict:
         generator = torch.Generator().manual_seed(0)
         for i in range(len(few)):
             with torch.no_grad():
-                mu, log_variance = vgan.generator.encoder(to_tensor(few.images[i:i + 1]))
+                mu, log_variance = vgan.generator.encoder(to_tensor(few.images[i : i + 1]))
                 z = mu + (log_variance / 2).exp() * torch.randn(mu.shape, generator=generator)
-                to_uint8(vgan.generator.decoder(z, torch.randint(PATIENTS, (1,), generator=generator)))
+                to_uint8(
+                    vgan.generator.decoder(z, torch.randint(PATIENTS, (1,), generator=generator))
+                )
 
     def batched() -> None:
         vgan.privatize(few, torch.Generator().manual_seed(0))
@@ -133,8 +163,13 @@ def generation_row(cohort: Cohort) -> dict:
             if repeat:
                 speed[name].append(len(few) / spent)
     ours, peer = median(speed["ours"]), median(speed["peer"])
-    return {"name": "PPRL-VGAN, privatised images beside one at a time", "ours": ours, "peer": peer,
-            "ratio": ours / peer, "unit": "images/s"}
+    return {
+        "name": "PPRL-VGAN, privatised images beside one at a time",
+        "ours": ours,
+        "peer": peer,
+        "ratio": ours / peer,
+        "unit": "images/s",
+    }
 
 
 def run() -> list[dict]:
@@ -145,4 +180,6 @@ def run() -> list[dict]:
 
 if __name__ == "__main__":
     for row in run():
-        print(f"{row['name']:<72} {row['ours']:8.3f} {row['unit']}   peer {row['peer']:8.3f}  ratio {row['ratio']:.2f}")
+        print(
+            f"{row['name']:<72} {row['ours']:8.3f} {row['unit']}   peer {row['peer']:8.3f}  ratio {row['ratio']:.2f}"
+        )

@@ -1,4 +1,5 @@
-"""What every page says about its own making, and what it must not load: a small Sphinx extension of this book."""
+"""What every page says about its own making, and what it must not load: a small Sphinx extension of
+this book."""
 
 import hashlib
 import html
@@ -16,10 +17,16 @@ HIDDEN = {"solution": "the solution", "setup": "the set-up cell"}
 
 
 def commit() -> str:
-    """Return the short commit this book is built from, "+" added where files differ from it, "unknown" outside git."""
+    """Return the short commit this book is built from, "+" added where files differ from it,
+    "unknown" outside git."""
     try:
-        return subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=ROOT, text=True,
-                              capture_output=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -43,13 +50,23 @@ def facts() -> str:
     """Return the footer's line as HTML: where each number on the page comes from."""
     version = importlib.metadata.version
     parts = {
-        "commit": commit(), "library": library_hash(), "data": data_hash(), "Python": platform.python_version(),
-        "torch": version("torch"), "numpy": version("numpy"), "OpenCV": version("opencv-python-headless"),
+        "commit": commit(),
+        "library": library_hash(),
+        "data": data_hash(),
+        "Python": platform.python_version(),
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+        "OpenCV": version("opencv-python-headless"),
         "built": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
-    items = " · ".join(f"<span>{html.escape(k)}&nbsp;<code>{html.escape(v)}</code></span>" for k, v in parts.items())
-    return (f'<p class="imprint">{items}</p><p class="imprint">Code under the MIT licence, text and figures under '
-            "CC&nbsp;BY&nbsp;4.0. The images are synthetic: no patient is shown.</p>")
+    items = " · ".join(
+        f"<span>{html.escape(k)}&nbsp;<code>{html.escape(v)}</code></span>"
+        for k, v in parts.items()
+    )
+    return (
+        f'<p class="imprint">{items}</p><p class="imprint">Code under the MIT licence, text and figures under '
+        "CC&nbsp;BY&nbsp;4.0. The images are synthetic: no patient is shown.</p>"
+    )
 
 
 def add_facts(app, config) -> None:
@@ -58,7 +75,8 @@ def add_facts(app, config) -> None:
 
 
 def drop_thebe(app, pagename, templatename, context, doctree) -> None:
-    """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other servers for code."""
+    """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other
+    servers for code."""
     for key in ("script_files", "css_files"):
         context[key] = [file for file in context.get(key, []) if not _is_thebe(file)]
 
@@ -67,7 +85,9 @@ def offer_colab_for_notebooks_only(app, pagename, templatename, context, doctree
     """Take the launch button off pages that are no .ipynb file: Colab cannot open those."""
     if not str(app.env.doc2path(pagename)).endswith(".ipynb"):
         buttons = context.get("header_buttons", [])
-        context["header_buttons"] = [button for button in buttons if button.get("label") != "launch-buttons"]
+        context["header_buttons"] = [
+            button for button in buttons if button.get("label") != "launch-buttons"
+        ]
 
 
 def name_what_is_hidden(app, doctree) -> None:
@@ -79,7 +99,8 @@ def name_what_is_hidden(app, doctree) -> None:
 
 
 def list_sources_as_a_list(app, pagename, templatename, context, doctree) -> None:
-    """Make the bibliography's entries items of their list: docutils gives them a role that a list may not hold."""
+    """Make the bibliography's entries items of their list: docutils gives them a role that a list
+    may not hold."""
     if 'class="citation-list"' in context.get("body", ""):
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
@@ -90,7 +111,8 @@ def _is_thebe(file) -> bool:
 
 
 def setup(app) -> dict:
-    """Connect all to Sphinx; tell the kernels that no live widget will be seen, so that none is stored in a page."""
+    """Connect all to Sphinx; tell the kernels that no live widget will be seen, so that none is
+    stored in a page."""
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
     app.connect("doctree-read", name_what_is_hidden)

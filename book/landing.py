@@ -1,4 +1,5 @@
-"""What the landing page shows: the four pictures of a case, one eye through every method, the result, what ships."""
+"""What the landing page shows: the four pictures of a case, one eye through every method, the
+result, what ships."""
 
 import base64
 import html
@@ -10,35 +11,42 @@ import numpy as np
 import torch
 from IPython.display import HTML
 
-from medpriv_lib import weights
-from medpriv_lib.cohort import Cohort, to_tensor
+from medpriv_lib.core import weights
+from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import default_cohort
-from medpriv_lib.evaluation.page import METHODS
-from medpriv_lib.evaluation.table import read_table
-from medpriv_lib.explanation.evidence import evidence_kept
-from medpriv_lib.figures_explanation import verdicts
+from medpriv_lib.lessons.widgets import Stepper
+from medpriv_lib.measures.evidence import evidence_kept
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
-from medpriv_lib.study_decoded import seeded
-from medpriv_lib.widgets import Stepper
+from medpriv_lib.study.beside_paper import METHODS
+from medpriv_lib.study.figures.requirements import verdicts
+from medpriv_lib.study.table import read_table
 
 K = 6
 AVERAGED = (3, 6, 12)
 RESULTS = Path(__file__).resolve().parent.parent / "chapters" / "results" / "table.csv"
-SUMMED_UP = (("blur", "kernel 3"), ("blur", "kernel 9"), ("blur", "kernel 21"), ("k-same-select", "6 identities"),
-             ("pprl-vgan", "identities with the same pathology"),
-             ("pprl-vgan", "average of 6 with the same pathology"),
-             ("control", "real image, other patient, same label"), ("control", "mean image of the label"))
+SUMMED_UP = (
+    ("blur", "kernel 3"),
+    ("blur", "kernel 9"),
+    ("blur", "kernel 21"),
+    ("k-same-select", "6 identities"),
+    ("pprl-vgan", "identities with the same pathology"),
+    ("pprl-vgan", "average of 6 with the same pathology"),
+    ("control", "real image, other patient, same label"),
+    ("control", "mean image of the label"),
+)
 
 
 @dataclass(frozen=True)
 class Story:
-    """The rows of the case and of the similar case, the privatised image, and the judges' numbers in percent."""
+    """The rows of the case and of the similar case, the privatised image, and the judges' numbers
+    in percent."""
 
     case: int
     similar: int
@@ -50,21 +58,32 @@ class Story:
 
 
 def tell(cohort: Cohort, judges) -> Story:
-    """Choose a test image called diseased, find the nearest such training image of another patient, and privatise that.
+    """Choose a test image called diseased, find the nearest such training image of another patient,
+    and privatise that.
 
-    "Nearest" is in the disease judge's last hidden layer: what that network sees as similar. The case is the one whose
-    similar case lies nearest. The privatised image averages K patients with the same label (K-Same-Select).
-    """
+    "Nearest" is in the disease judge's last hidden layer: what that network sees as similar. The
+    case is the one whose similar case lies nearest. The privatised image averages K patients with
+    the same label (K-Same-Select)."""
     asked = _seen(judges, cohort, (cohort.split == "test") & cohort.diseased)
     stored = _seen(judges, cohort, (cohort.split == "train") & cohort.diseased)
     with torch.no_grad():
-        queries, gallery = (judges.disease.embed(to_tensor(cohort.images[rows])) for rows in (asked, stored))
+        queries, gallery = (
+            judges.disease.embed(to_tensor(cohort.images[rows])) for rows in (asked, stored)
+        )
     distance = torch.cdist(queries, gallery).numpy()
     distance[cohort.patient[asked][:, None] == cohort.patient[stored][None]] = np.inf
     i, j = np.unravel_index(distance.argmin(), distance.shape)
     case, similar = int(asked[i]), int(stored[j])
-    release = KSameSelect(K, form="query").fit(cohort.of("train")).privatize(cohort.take(np.array([similar])))
-    identity = _percent(judges.identity, np.stack([cohort.images[similar], release.images[0]]), cohort.patient[similar])
+    release = (
+        KSameSelect(K, form="query")
+        .fit(cohort.of("train"))
+        .privatize(cohort.take(np.array([similar])))
+    )
+    identity = _percent(
+        judges.identity,
+        np.stack([cohort.images[similar], release.images[0]]),
+        cohort.patient[similar],
+    )
     disease = _percent(judges.disease, np.stack([cohort.images[case], release.images[0]]), 1)
     return Story(case, similar, release.images[0], disease[0], identity[0], identity[1], disease[1])
 
@@ -80,7 +99,8 @@ def _percent(network, images: np.ndarray, label: int) -> list[float]:
 
 
 def tile(image: np.ndarray, alt: str, size: int = 256) -> str:
-    """Return one grey image (H, W) as an <img>, enlarged with cubic interpolation and embedded as PNG."""
+    """Return one grey image (H, W) as an <img>, enlarged with cubic interpolation and embedded as
+    PNG."""
     large = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     data = base64.b64encode(cv2.imencode(".png", large)[1].tobytes()).decode()
     return f'<img alt="{html.escape(alt)}" width="{size}" height="{size}" src="data:image/png;base64,{data}">'
@@ -93,8 +113,10 @@ def sure(percent: float) -> str:
 
 def card(kind: str, step: str, picture: str, title: str, text: str) -> str:
     """Return one of the four cards; `kind` is its CSS class."""
-    return (f'<figure class="{kind}"><span class="step">{step}</span>{picture}'
-            f"<figcaption><b>{title}</b>{text}</figcaption></figure>")
+    return (
+        f'<figure class="{kind}"><span class="step">{step}</span>{picture}'
+        f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
+    )
 
 
 def picture() -> HTML:
@@ -103,20 +125,40 @@ def picture() -> HTML:
     story = tell(cohort, judges)
     name = html.escape(str(cohort.patient_names[cohort.patient[story.similar]]))
     cards = [
-        card("", "The case", tile(cohort.images[story.case], "Near-infrared image of the eye in question"),
-             "An eye nobody has judged yet.", "What does it show?"),
-        card("", "The decision", f'<div class="verdict" role="img" aria-label="Glaucoma, {sure(story.decision)}">'
-             f"<strong>glaucoma</strong><span>{sure(story.decision)}</span></div>",
-             "A network answers.", "It does not say why."),
-        card("leak", "The explanation",
-             tile(cohort.images[story.similar], "Near-infrared image of another patient's eye, similar to the first"),
-             "&ldquo;Because it looks like this one.&rdquo;",
-             f"Convincing, and a leak: a network that knows the patients names patient {name}, "
-             f"{story.named:.0f}&nbsp;% sure."),
-        card("safe", "Shown instead", tile(story.private, f"A blend of {K} eyes with the same diagnosis"),
-             f"The same case, {K} patients averaged.",
-             f"Patient {name}: {story.named_private:.0f}&nbsp;%. Glaucoma: {story.disease_private:.0f}&nbsp;%. "
-             "Is that enough?"),
+        card(
+            "",
+            "The case",
+            tile(cohort.images[story.case], "Near-infrared image of the eye in question"),
+            "An eye nobody has judged yet.",
+            "What does it show?",
+        ),
+        card(
+            "",
+            "The decision",
+            f'<div class="verdict" role="img" aria-label="Glaucoma, {sure(story.decision)}">'
+            f"<strong>glaucoma</strong><span>{sure(story.decision)}</span></div>",
+            "A network answers.",
+            "It does not say why.",
+        ),
+        card(
+            "leak",
+            "The explanation",
+            tile(
+                cohort.images[story.similar],
+                "Near-infrared image of another patient's eye, similar to the first",
+            ),
+            "&ldquo;Because it looks like this one.&rdquo;",
+            f"Convincing, and a leak: a network that knows the patients names patient {name}, "
+            f"{story.named:.0f}&nbsp;% sure.",
+        ),
+        card(
+            "safe",
+            "Shown instead",
+            tile(story.private, f"A blend of {K} eyes with the same diagnosis"),
+            f"The same case, {K} patients averaged.",
+            f"Patient {name}: {story.named_private:.0f}&nbsp;%. Glaucoma: {story.disease_private:.0f}&nbsp;%. "
+            "Is that enough?",
+        ),
     ]
     return HTML(f'<div class="cases">{"".join(cards)}</div>')
 
@@ -124,29 +166,42 @@ def picture() -> HTML:
 def ways(train: Cohort) -> dict:
     """Return the methods that the moving picture steps through, by name, each fitted."""
     vgan = PPRLVGAN.load(weights.shipped("pprl-vgan"))
-    return ({f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
-            | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in AVERAGED}
-            | {"generated, identity with the same diagnosis": vgan.with_policy("same"),
-               "generated, identity with another diagnosis": vgan.with_policy("different"),
-               "six generated images averaged": Averaged(vgan, K, "same"),
-               "a stranger's photograph": RealOther().fit(train)})
+    return (
+        {f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
+        | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in AVERAGED}
+        | {
+            "generated, identity with the same diagnosis": vgan.with_policy("same"),
+            "generated, identity with another diagnosis": vgan.with_policy("different"),
+            "six generated images averaged": Averaged(vgan, K, "same"),
+            "a stranger's photograph": RealOther().fit(train),
+        }
+    )
 
 
 def journey() -> Stepper:
-    """Return one case as every method would show it, with what the judges and the twin say of each picture."""
+    """Return one case as every method would show it, with what the judges and the twin say of each
+    picture."""
     cohort, judges = default_cohort(), Judges.load()
     row = tell(cohort, judges).similar
     case = cohort.take(np.array([row]))
     twin = replace(case, images=case.twin)
     made = {}
     for name, method in ways(cohort.of("train")).items():
-        shown, without = (method.privatize(part, seeded(0, "journey", name)).images for part in (case, twin))
+        shown, without = (
+            method.privatize(part, seeded(0, "journey", name)).images for part in (case, twin)
+        )
         named = _percent(judges.identity, shown, case.patient[0])[0]
         sick = _percent(judges.disease, shown, 1)[0]
-        made[name] = shown[0], named, sick, 100 * float(evidence_kept(shown, without, case.images, case.twin,
-                                                                      case.evidence)[0])
+        made[name] = (
+            shown[0],
+            named,
+            sick,
+            100 * float(evidence_kept(shown, without, case.images, case.twin, case.evidence)[0]),
+        )
     averages = {f"{k} patients averaged": k for k in AVERAGED}
-    made = {"nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()}
+    made = {
+        "nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()
+    }
 
     def draw(shown_instead):
         pair = np.hstack([case.images[0], np.full((64, 4), 255, np.uint8), made[shown_instead][0]])
@@ -156,37 +211,64 @@ def journey() -> Stepper:
         _, named, sick, kept = made[shown_instead]
         more = ", stronger than they were" if kept > 100.5 else ""
         signs = f"The patient's signs arrive at {kept:.0f} % of their strength{more}."
-        if shown_instead in averages:  # whom the case chose as its neighbours: their signs are counted, too
-            signs = (f"Signs like the patient's arrive at {kept:.0f} % of their strength; at most "
-                     f"{100 / averages[shown_instead]:.0f} % are the patient's own.")
-        return (f"Left the case, right what is shown instead: {shown_instead}. The judges: this patient {named:.0f} %, "
-                f"glaucoma {sick:.0f} %. {signs}")
+        if (
+            shown_instead in averages
+        ):  # whom the case chose as its neighbours: their signs are counted, too
+            signs = (
+                f"Signs like the patient's arrive at {kept:.0f} % of their strength; at most "
+                f"{100 / averages[shown_instead]:.0f} % are the patient's own."
+            )
+        return (
+            f"Left the case, right what is shown instead: {shown_instead}. The judges: this patient {named:.0f} %, "
+            f"glaucoma {sick:.0f} %. {signs}"
+        )
 
-    return Stepper(draw, {"shown_instead": list(made)}, describe, title="One case, twelve ways to show it")
+    return Stepper(
+        draw, {"shown_instead": list(made)}, describe, title="One case, twelve ways to show it"
+    )
 
 
 def result() -> HTML:
-    """Return the study's outcome at a glance: methods against requirements, from the results' table."""
+    """Return the study's outcome at a glance: methods against requirements, from the results'
+    table."""
     rows = {(row["experiment"], row["set"]): row for row in read_table(RESULTS)}
-    everyone = [row for row in rows.values() if row["labels"] != "predicted" and row["experiment"] != "baseline"
-                and row["glaucoma_accuracy"] is not None]
+    everyone = [
+        row
+        for row in rows.values()
+        if row["labels"] != "predicted"
+        and row["experiment"] != "baseline"
+        and row["glaucoma_accuracy"] is not None
+    ]
     perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
     shown = [rows[name] for name in SUMMED_UP if name in rows]
-    heads = "".join(f'<th scope="col" style="white-space:normal;text-align:center">{html.escape(head)}</th>'
-                    for head in verdicts(shown[0]))
+    heads = "".join(
+        f'<th scope="col" style="white-space:normal;text-align:center">{html.escape(head)}</th>'
+        for head in verdicts(shown[0])
+    )
     body = "".join(
         f'<tr><th scope="row">{html.escape(METHODS[row["experiment"]])}: {html.escape(row["set"])}</th>'
-        + "".join(_cell(text, met) for text, met in verdicts(row).values()) + "</tr>" for row in shown)
+        + "".join(_cell(text, met) for text, met in verdicts(row).values())
+        + "</tr>"
+        for row in shown
+    )
     count = "None" if perfect == 0 else str(perfect)
-    caption = (f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. Cross and orange: "
-               "not met; the lines between are drawn in the comparison.")
-    return HTML('<div class="scroll" tabindex="0" role="region" aria-label="methods against requirements">'
-                f'<table class="numbers narrow"><caption>{caption}</caption><thead><tr><th></th>{heads}</tr></thead>'
-                f"<tbody>{body}</tbody></table></div>")
+    caption = (
+        f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. Cross and orange: "
+        "not met; the lines between are drawn in the comparison."
+    )
+    return HTML(
+        '<div class="scroll" tabindex="0" role="region" aria-label="methods against requirements">'
+        f'<table class="numbers narrow"><caption>{caption}</caption><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def _cell(text: str, met: bool | None) -> str:
-    colour = {None: "transparent", True: "rgba(15, 118, 110, .16)", False: "rgba(234, 120, 30, .26)"}[met]
+    colour = {
+        None: "transparent",
+        True: "rgba(15, 118, 110, .16)",
+        False: "rgba(234, 120, 30, .26)",
+    }[met]
     sign = {None: "", True: "", False: "\u2717 "}[met]
     said = html.escape(sign + text).replace(" %", "&nbsp;%").replace("\u2717 ", "\u2717&nbsp;")
     return f'<td style="background:{colour};text-align:center;white-space:normal">{said}</td>'
@@ -197,11 +279,24 @@ def shipped_table() -> HTML:
     rows = []
     for path in sorted(weights.FOLDER.glob("*.safetensors")):
         card = weights.read_card(path)
-        cells = (path.name, f"{path.stat().st_size / 1e6:.1f} MB", str(card["seed"]), card["data_hash"],
-                 card["sha256"][:16])
+        cells = (
+            path.name,
+            f"{path.stat().st_size / 1e6:.1f} MB",
+            str(card["seed"]),
+            card["data_hash"],
+            card["sha256"][:16],
+        )
         command = html.escape(card["command"]).replace(" --", "<br>--")
-        rows.append("<tr>" + "".join(f"<td><code>{html.escape(cell)}</code></td>" for cell in cells)
-                    + f'<td style="white-space: normal; text-align: left"><code>{command}</code></td></tr>')
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("file", "size", "seed", "cohort", "SHA-256", "command"))
-    return HTML('<div class="scroll" tabindex="0" role="region" aria-label="weights that ship"><table class="numbers">'
-                f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
+        rows.append(
+            "<tr>"
+            + "".join(f"<td><code>{html.escape(cell)}</code></td>" for cell in cells)
+            + f'<td style="white-space: normal; text-align: left"><code>{command}</code></td></tr>'
+        )
+    heads = "".join(
+        f'<th scope="col">{head}</th>'
+        for head in ("file", "size", "seed", "cohort", "SHA-256", "command")
+    )
+    return HTML(
+        '<div class="scroll" tabindex="0" role="region" aria-label="weights that ship"><table class="numbers">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )

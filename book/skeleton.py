@@ -1,4 +1,5 @@
-"""What a notebook of this course must look like. Each rule returns what is wrong, as lines a writer can act on."""
+"""What a notebook of this course must look like. Each rule returns what is wrong, as lines a writer
+can act on."""
 
 import ast
 import re
@@ -8,7 +9,19 @@ OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
 WITH_WIDGET = {f"{n:02d}" for n in range(10)}
 COMPARED = "nbval-check-output"
-DRAWING = {"imshow", "subplots", "figure", "scatter", "hist", "bar", "barh", "plot", "show", "display_image", "Image"}
+DRAWING = {
+    "imshow",
+    "subplots",
+    "figure",
+    "scatter",
+    "hist",
+    "bar",
+    "barh",
+    "plot",
+    "show",
+    "display_image",
+    "Image",
+}
 
 
 def source(cell: dict) -> str:
@@ -27,7 +40,8 @@ def code_cells(notebook: dict) -> list[dict]:
 
 
 def headings(notebook: dict) -> list[tuple[int, str, str]]:
-    """Return (level, text, what follows until the next heading) of every heading outside fenced code."""
+    """Return (level, text, what follows until the next heading) of every heading outside fenced
+    code."""
     found = []
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown":
@@ -46,23 +60,34 @@ def headings(notebook: dict) -> list[tuple[int, str, str]]:
 
 
 def cell_faults(notebook: dict, setup: str) -> list[str]:
-    """Return what is wrong with the cells of any notebook: first code cell, length, alternative text, Markdown."""
+    """Return what is wrong with the cells of any notebook: first code cell, length, alternative
+    text, Markdown."""
     code, faults = code_cells(notebook), []
     if not code or source(code[0]).strip() != setup.strip():
-        faults.append("the first code cell is not book/setup_cell.py; `make set-repository` stamps it in")
+        faults.append(
+            "the first code cell is not book/setup_cell.py; `make set-repository` stamps it in"
+        )
     for cell in code[1:]:
         lines = [line for line in source(cell).splitlines() if line.strip()]
         start = lines[0][:60] if lines else "(empty)"
         if len(lines) > MAX_LINES:
-            faults.append(f"the cell {start!r} has {len(lines)} lines of at most {MAX_LINES}; move some to the library")
+            faults.append(
+                f"the cell {start!r} has {len(lines)} lines of at most {MAX_LINES}; move some to the library"
+            )
         if draws(source(cell)) and not alt(cell):
-            faults.append(f"the cell {start!r} draws and has no alternative text in its metadata (mystnb, image, alt)")
+            faults.append(
+                f"the cell {start!r} draws and has no alternative text in its metadata (mystnb, image, alt)"
+            )
         if COMPARED in tags(cell) and not cell.get("outputs"):
-            faults.append(f"the cell {start!r} has no output to compare; `python book/notebooks.py record NAME`")
+            faults.append(
+                f"the cell {start!r} has no output to compare; `python book/notebooks.py record NAME`"
+            )
     for cell in notebook["cells"]:
         found = re.search(r"^\s*(:::|```\{).*|\{[a-z:]+\}`", source(cell), re.M)
         if found and cell["cell_type"] == "markdown":
-            faults.append(f"{found[0]!r} is MyST, which Colab and GitHub show raw; use plain Markdown")
+            faults.append(
+                f"{found[0]!r} is MyST, which Colab and GitHub show raw; use plain Markdown"
+            )
     return faults
 
 
@@ -72,14 +97,17 @@ def alt(cell: dict) -> str:
 
 
 def draws(code: str) -> bool:
-    """Say whether a cell draws at its top level; a figure drawn inside a function of the cell is the stepper's."""
+    """Say whether a cell draws at its top level; a figure drawn inside a function of the cell is
+    the stepper's."""
     try:
         tree = ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.M))
     except SyntaxError:
         return False
     outside = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     calls = [node.func for top in outside for node in ast.walk(top) if isinstance(node, ast.Call)]
-    names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+    names = {
+        func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls
+    }
     return bool(names & DRAWING) and "Stepper" not in names
 
 
@@ -94,40 +122,71 @@ def chapter_faults(notebook: dict, number: str) -> list[str]:
         faults.append("it has more than one heading of level 1")
     second = [i for i, (level, _, _) in enumerate(found) if level == 2]
     names = [found[i][1] for i in second]
-    free = names[len(OPENING):len(names) - len(CLOSING)]
-    if names[:len(OPENING)] != OPENING or names[len(names) - len(CLOSING):] != CLOSING or not 2 <= len(free) <= 6:
-        faults.append(f"its level-2 headings are {names}; they must be {OPENING}, 2 to 6 free ones, {CLOSING}")
+    free = names[len(OPENING) : len(names) - len(CLOSING)]
+    if (
+        names[: len(OPENING)] != OPENING
+        or names[len(names) - len(CLOSING) :] != CLOSING
+        or not 2 <= len(free) <= 6
+    ):
+        faults.append(
+            f"its level-2 headings are {names}; they must be {OPENING}, 2 to 6 free ones, {CLOSING}"
+        )
         return faults
     ends = [*second[1:], len(found)]
-    body = {found[i][1]: "".join(text for _, _, text in found[i:end]) for i, end in zip(second, ends, strict=True)}
-    faults += [f"'{name}' has no paragraph that starts with **Question.**" for name in free
-               if not re.search(r"^\s*\*\*Question\.\*\*", body[name], re.M)]
+    body = {
+        found[i][1]: "".join(text for _, _, text in found[i:end])
+        for i, end in zip(second, ends, strict=True)
+    }
+    faults += [
+        f"'{name}' has no paragraph that starts with **Question.**"
+        for name in free
+        if not re.search(r"^\s*\*\*Question\.\*\*", body[name], re.M)
+    ]
     if not re.search(r"^\s*\|.*\|.*\|.*\|\s*\n\s*\|[\s:|-]+\|", body["Prerequisites"], re.M):
         faults.append("Prerequisites has no table of concept, how important, where to get it")
     if not 3 <= body["Quiz"].count("<details>") <= 6:
-        faults.append(f"the quiz has {body['Quiz'].count('<details>')} answers in <details>, not 3 to 5")
+        faults.append(
+            f"the quiz has {body['Quiz'].count('<details>')} answers in <details>, not 3 to 5"
+        )
     if not re.search(r"doi\.org/|arxiv\.org/|DOI|arXiv", body["References"]):
         faults.append("References names no DOI and no arXiv number")
     return faults + exercise_faults(notebook, number) + _compared_faults(notebook, number)
 
 
 def exercise_faults(notebook: dict, number: str) -> list[str]:
-    """Return what is wrong with the exercises: each is three cells in a row, asked, checked and solved."""
-    parts = [(cell["metadata"].get("exercise"), kind, cell) for cell in code_cells(notebook)
-             for kind in ("exercise", "check", "solution") if kind in tags(cell)]
+    """Return what is wrong with the exercises: each is three cells in a row, asked, checked and
+    solved."""
+    parts = [
+        (cell["metadata"].get("exercise"), kind, cell)
+        for cell in code_cells(notebook)
+        for kind in ("exercise", "check", "solution")
+        if kind in tags(cell)
+    ]
     names = list(dict.fromkeys(name for name, _, _ in parts))
     faults = [] if len(names) >= 3 else [f"it has {len(names)} exercises, and 3 is the least"]
-    wanted = [(f"{number}-{i}", kind) for i in range(1, len(names) + 1) for kind in ("exercise", "check", "solution")]
+    wanted = [
+        (f"{number}-{i}", kind)
+        for i in range(1, len(names) + 1)
+        for kind in ("exercise", "check", "solution")
+    ]
     if [(name, kind) for name, kind, _ in parts] != wanted:
-        faults.append(f"its exercise cells are {[(name, kind) for name, kind, _ in parts]}, not {wanted}")
+        faults.append(
+            f"its exercise cells are {[(name, kind) for name, kind, _ in parts]}, not {wanted}"
+        )
     for name, kind, cell in parts:
         if kind == "solution":
             if not source(cell).startswith(f"# @title Solution {name}"):
-                faults.append(f"the solution of {name} does not begin with '# @title Solution {name}'")
+                faults.append(
+                    f"the solution of {name} does not begin with '# @title Solution {name}'"
+                )
             if cell["metadata"].get("cellView") != "form" or "hide-input" not in tags(cell):
-                faults.append(f"the solution of {name} is not hidden: cellView 'form', tag hide-input")
+                faults.append(
+                    f"the solution of {name} is not hidden: cellView 'form', tag hide-input"
+                )
         if COMPARED in tags(cell):
-            faults.append(f"a cell of exercise {name} is compared; its test runs it with several answers")
+            faults.append(
+                f"a cell of exercise {name} is compared; its test runs it with several answers"
+            )
     return faults
 
 

@@ -1,4 +1,5 @@
-"""Write the synthetic iris cohort in the Warsaw layout: `python data_scripts/make_synthetic.py FOLDER`."""
+"""Write the synthetic iris cohort in the Warsaw layout: `python data_scripts/make_synthetic.py
+FOLDER`."""
 
 import argparse
 import sys
@@ -27,13 +28,22 @@ def main() -> int:
             print(f"\r{done}/{total} images", end="", file=sys.stderr, flush=True)
 
     try:
-        write_synthetic(options.folder, options.patients, options.images, options.seed, options.workers,
-                        suffix=options.suffix, progress=progress)
+        write_synthetic(
+            options.folder,
+            options.patients,
+            options.images,
+            options.seed,
+            options.workers,
+            suffix=options.suffix,
+            progress=progress,
+        )
     except (ValueError, OSError) as error:
         print(f"make_synthetic: error: {error}", file=sys.stderr)
         return 2
-    print(f"{options.images} images of {options.patients} patients in {options.folder} "
-          f"({time.perf_counter() - start:.0f} s)")
+    print(
+        f"{options.images} images of {options.patients} patients in {options.folder} "
+        f"({time.perf_counter() - start:.0f} s)"
+    )
     return 0
 
 

@@ -1,4 +1,5 @@
-"""Prepare images as a cohort, also without an installed package; the arguments are those of `medpriv prepare`.
+"""Prepare images as a cohort, also without an installed package; the arguments are those of
+`medpriv prepare`.
 
 python data_scripts/prepare.py SOURCE --kind synthetic|warsaw|manifest --out cohort.npz
 """

@@ -1,9 +1,10 @@
-"""Train the attackers' networks of originals on the package's cohort and write them to the package's weights.
+"""Train the attackers' networks of originals on the package's cohort and write them to the
+package's weights.
 
 python data_scripts/train_attackers.py [--keep FOLDER] [--out medpriv_lib/weights]
 
-Two minutes on one core. An attack on a release of the package's cohort then begins with the networks of the releases.
-"""
+Two minutes on one core. An attack on a release of the package's cohort then begins with the
+networks of the releases."""
 
 import argparse
 import sys
@@ -13,14 +14,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 
 import numpy as np  # noqa: E402
 
+from medpriv_lib.attacks.attackers import SHIPPED, Attackers  # noqa: E402
+from medpriv_lib.attacks.scene import Scene  # noqa: E402
+from medpriv_lib.core.weights import FOLDER  # noqa: E402
 from medpriv_lib.data.default import default_cohort  # noqa: E402
-from medpriv_lib.evaluation.attacks.scene import Scene  # noqa: E402
-from medpriv_lib.study_attackers import SHIPPED, Attackers  # noqa: E402
-from medpriv_lib.weights import FOLDER  # noqa: E402
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--keep", help="folder that keeps what is finished, for going on")
     parser.add_argument("--out", default=str(FOLDER))
     options = parser.parse_args()
@@ -29,8 +32,12 @@ def main() -> None:
     test, rest = np.flatnonzero(cohort.split == "test"), np.flatnonzero(cohort.split != "test")
     nobody = np.empty((len(test), 0), dtype=np.int64)
     scene = Scene(cohort, cohort.images[test], test, cohort.images[rest], rest, nobody)
-    attackers = Attackers(cohort, options.keep, 0, advance=lambda what: print(what, flush=True), shipped=False)
-    print(attackers.ship(scene, Path(options.out) / SHIPPED, "python data_scripts/train_attackers.py"))
+    attackers = Attackers(
+        cohort, options.keep, 0, advance=lambda what: print(what, flush=True), shipped=False
+    )
+    print(
+        attackers.ship(scene, Path(options.out) / SHIPPED, "python data_scripts/train_attackers.py")
+    )
 
 
 if __name__ == "__main__":

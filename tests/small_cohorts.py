@@ -3,13 +3,14 @@
 import cv2
 import numpy as np
 
-from medpriv_lib.cohort import Cohort
-from medpriv_lib.evaluation.attacks.scene import Scene
-from medpriv_lib.privatizers.distances import centred, squared_distances
+from medpriv_lib.attacks.scene import Scene
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.distances import centred, squared_distances
 
 
 def toy_cohort(patients=8, each=6, seed=0):
-    """Return 16x16 images whose brightness is the patient's; all patients in every split, one test image each.
+    """Return 16x16 images whose brightness is the patient's; all patients in every split, one test
+    image each.
 
     The first four patients are diseased, the fifth has both labels, the rest are healthy.
     """
@@ -17,45 +18,75 @@ def toy_cohort(patients=8, each=6, seed=0):
     patient = np.repeat(np.arange(patients), each)
     split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
     diseased = (patient < 4) | ((patient == 4) & (np.arange(patients * each) % 2 == 0))
-    images = np.clip(rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255)
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), ""), diseased, split,
-                  np.array([f"p{i}" for i in range(patients)]), name="toy")
+    images = np.clip(
+        rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255
+    )
+    return Cohort(
+        images.astype(np.uint8),
+        patient,
+        np.full(len(patient), ""),
+        diseased,
+        split,
+        np.array([f"p{i}" for i in range(patients)]),
+        name="toy",
+    )
 
 
 def patterned_cohort(patients=10, images=16, size=16, seed=0, by_patient=False):
-    """Return a cohort that networks can learn: a pattern of noise for each patient, a bright patch for the disease."""
+    """Return a cohort that networks can learn: a pattern of noise for each patient, a bright patch
+    for the disease."""
     rng = np.random.default_rng(seed)
     n = patients * images
     patient = np.repeat(np.arange(patients), images)
-    pattern = np.stack([cv2.GaussianBlur(p, (0, 0), 1.0) for p in rng.normal(size=(patients, size, size))])
+    pattern = np.stack(
+        [cv2.GaussianBlur(p, (0, 0), 1.0) for p in rng.normal(size=(patients, size, size))]
+    )
     pattern /= pattern.std(axis=(1, 2), keepdims=True)
     diseased = rng.random(n) < np.where(patient % 2, 0.6, 0.2)
     grey = 120 + 30 * pattern[patient] + rng.normal(0, 8, (n, size, size))
     grey[diseased, 2:6, 9:14] += 70
     names = np.array(["train", "train", "train", "val", "test"])
     split = names[patient % 5] if by_patient else names[np.arange(n) % 5]
-    return Cohort(images=grey.clip(0, 255).astype(np.uint8), patient=patient, eye=np.full(n, ""), diseased=diseased,
-                  split=split, patient_names=np.array([f"P{p:02d}" for p in range(patients)]), name="toy")
+    return Cohort(
+        images=grey.clip(0, 255).astype(np.uint8),
+        patient=patient,
+        eye=np.full(n, ""),
+        diseased=diseased,
+        split=split,
+        patient_names=np.array([f"P{p:02d}" for p in range(patients)]),
+        name="toy",
+    )
 
 
 def scene_of(cohort, images):
-    """Return the scene where `images` (all rows) is what became of the cohort; the test images are under attack."""
+    """Return the scene where `images` (all rows) is what became of the cohort; the test images are
+    under attack."""
     test, rest = np.flatnonzero(cohort.split == "test"), np.flatnonzero(cohort.split != "test")
     return Scene(cohort, images[test], test, images[rest], rest, np.empty((len(test), 0), np.int64))
 
 
 def cohort_of(images, patient=None, diseased=None):
-    """Return a cohort of these training images, by default one healthy patient each; rows of numbers are images too."""
+    """Return a cohort of these training images, by default one healthy patient each; rows of
+    numbers are images too."""
     images = np.asarray(images, dtype=np.uint8)
     images = images.reshape(len(images), *(images.shape[1:] if images.ndim == 3 else (1, -1)))
     patient = np.arange(len(images)) if patient is None else np.asarray(patient, dtype=np.int64)
-    diseased = np.zeros(len(images), dtype=bool) if diseased is None else np.asarray(diseased, dtype=bool)
-    return Cohort(images=images, patient=patient, eye=np.full(len(images), ""), diseased=diseased,
-                  split=np.full(len(images), "train"), patient_names=np.arange(patient.max() + 1).astype(str))
+    diseased = (
+        np.zeros(len(images), dtype=bool) if diseased is None else np.asarray(diseased, dtype=bool)
+    )
+    return Cohort(
+        images=images,
+        patient=patient,
+        eye=np.full(len(images), ""),
+        diseased=diseased,
+        split=np.full(len(images), "train"),
+        patient_names=np.arange(patient.max() + 1).astype(str),
+    )
 
 
 def people(n=60, images=1, size=8, noise=10.0, seed=0, both_labels=False):
-    """Return a cohort where the images of one person resemble each other: a random face each, plus noise."""
+    """Return a cohort where the images of one person resemble each other: a random face each, plus
+    noise."""
     rng = np.random.default_rng(seed)
     faces = rng.uniform(60, 195, (n, size, size))
     patient = np.repeat(np.arange(n), images)
@@ -65,13 +96,15 @@ def people(n=60, images=1, size=8, noise=10.0, seed=0, both_labels=False):
 
 
 def strangers(patients=24, each=3, seed=0):
-    """Return a cohort of noise, where no image resembles another; every third patient is diseased."""
+    """Return a cohort of noise, where no image resembles another; every third patient is
+    diseased."""
     rng = np.random.default_rng(seed)
     patient = np.repeat(np.arange(patients), each)
     return cohort_of(rng.integers(0, 256, (patients * each, 8, 8)), patient, patient % 3 == 0)
 
 
 def hits(release, cohort, gallery):
-    """Match every released image to the nearest image of the gallery; return how often that names its patient."""
+    """Match every released image to the nearest image of the gallery; return how often that names
+    its patient."""
     d = squared_distances(centred(release.images), centred(gallery.images))
     return int((gallery.patient[d.argmin(axis=1)] == cohort.patient[release.source]).sum())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from small_cohorts import strangers
 
-from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.evaluation.anonymity import audit, distinct, groups_of_equal
-from medpriv_lib.evaluation.per_patient import risk, spreads, worst_decile
+from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.measures.anonymity import audit, distinct, groups_of_equal
+from medpriv_lib.measures.per_patient import risk, spreads, worst_decile
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
@@ -17,20 +17,34 @@ def slow_audit(release, cohort):
     out = []
     for image in release.images:
         same = [j for j, other in enumerate(release.images) if (image == other).all()]
-        pairs = {(int(cohort.patient[release.source[j]]), bool(cohort.diseased[release.source[j]])) for j in same}
+        pairs = {
+            (int(cohort.patient[release.source[j]]), bool(cohort.diseased[release.source[j]]))
+            for j in same
+        }
         sick = sum(label for _, label in pairs)
-        out.append((len({p for p, _ in pairs}), len(same), len({label for _, label in pairs}),
-                    max(sick, len(pairs) - sick) / len(pairs)))
+        out.append(
+            (
+                len({p for p, _ in pairs}),
+                len(same),
+                len({label for _, label in pairs}),
+                max(sick, len(pairs) - sick) / len(pairs),
+            )
+        )
     return [np.array(column) for column in zip(*out, strict=True)]
 
 
-@pytest.mark.parametrize("method", [KSame(4, several_images=True), KSameSelect(3, form="release"), Blur(3)])
+@pytest.mark.parametrize(
+    "method", [KSame(4, several_images=True), KSameSelect(3, form="release"), Blur(3)]
+)
 def test_audit_equals_the_slow_twin(method):
     cohort = strangers()
     release = method.fit(cohort).privatize(cohort, None)
     found = audit(release, cohort)
-    for ours, theirs in zip((found.hides_among, found.copies, found.labels, found.certainty),
-                            slow_audit(release, cohort), strict=True):
+    for ours, theirs in zip(
+        (found.hides_among, found.copies, found.labels, found.certainty),
+        slow_audit(release, cohort),
+        strict=True,
+    ):
         np.testing.assert_allclose(ours, theirs)
     assert sum(found.distribution.values()) == len(release)
 
@@ -43,7 +57,9 @@ def test_a_person_specific_set_keeps_k_and_several_images_do_not():
     noisy = strangers(each=6)  # six near copies of every patient: a group is one patient
     images = np.repeat(strangers(each=1).images, 6, axis=0)
     images[:, 0, 0] = np.tile(np.arange(6), 24)
-    several = Cohort(images, noisy.patient, noisy.eye, noisy.diseased, noisy.split, noisy.patient_names)
+    several = Cohort(
+        images, noisy.patient, noisy.eye, noisy.diseased, noisy.split, noisy.patient_names
+    )
     broken = audit(KSame(5, several_images=True).privatize(several), several)
     assert broken.smallest == 1
     assert "claims K = 5" in broken.warnings[0]
@@ -72,8 +88,12 @@ def test_blur_claims_nothing_and_the_class_mean_hides_among_a_class():
     cohort = strangers()
     assert audit(Blur(3).privatize(cohort), cohort).warnings == []
     assert (audit(Blur(3).privatize(cohort), cohort).went_in == 0).all()
-    assert audit(ClassMean().fit(cohort).privatize(cohort), cohort).smallest == 8  # 8 of 24 patients are diseased
-    assert any("claims K = 2" in w for w in audit(Blur(3).privatize(cohort), cohort, claimed=2).warnings)
+    assert (
+        audit(ClassMean().fit(cohort).privatize(cohort), cohort).smallest == 8
+    )  # 8 of 24 patients are diseased
+    assert any(
+        "claims K = 2" in w for w in audit(Blur(3).privatize(cohort), cohort, claimed=2).warnings
+    )
 
 
 def test_a_release_of_another_cohort_is_refused():
@@ -95,7 +115,10 @@ def test_numbers_of_equal_images_and_distinct_patients():
 
 def slow_rates(hits, patient):
     """Read aloud: per patient, hits over images."""
-    return {p: np.mean([h for h, q in zip(hits, patient, strict=True) if q == p]) for p in set(patient.tolist())}
+    return {
+        p: np.mean([h for h, q in zip(hits, patient, strict=True) if q == p])
+        for p in set(patient.tolist())
+    }
 
 
 def test_rates_equal_the_slow_twin():
@@ -113,13 +136,18 @@ def test_rates_equal_the_slow_twin():
 
 
 def test_equal_risk_is_not_called_unequal_and_unequal_risk_is():
-    # 200 cohorts of 60 patients with 5 images each. Equal risk: p is uniform or larger, so p < .05 comes in at most 5 %
-    # of them; 200 trials leave it under 10 % (binomial, more than three standard deviations of .015).
+    # 200 cohorts of 60 patients with 5 images each. Equal risk: p is uniform or larger, so p < .05
+    # comes in at most 5 % of them; 200 trials leave it under 10 % (binomial, more than three
+    # standard deviations of .015).
     rng = np.random.default_rng(2)
     patient = np.repeat(np.arange(60), 5)
-    false = [risk(rng.random(300) < 0.2, patient, None, rng, 99).excess_p < 0.05 for _ in range(200)]
+    false = [
+        risk(rng.random(300) < 0.2, patient, None, rng, 99).excess_p < 0.05 for _ in range(200)
+    ]
     assert np.mean(false) <= 0.10
-    exposed = np.isin(patient, [3, 17, 29, 41, 50, 55])  # the same mean, all of it on six patients and a few others
+    exposed = np.isin(
+        patient, [3, 17, 29, 41, 50, 55]
+    )  # the same mean, all of it on six patients and a few others
     hits = exposed | (rng.random(300) < 0.1)
     found = risk(hits, patient, None, rng, 999)
     assert found.worst_decile == 1
@@ -132,7 +160,10 @@ def test_draws_that_agree_are_no_evidence():
     rng = np.random.default_rng(3)
     patient = np.repeat(np.arange(30), 4)
     once = rng.random(120) < 0.3
-    one, ten = (risk(h, patient, None, np.random.default_rng(4), 200) for h in (once, np.tile(once, (10, 1))))
+    one, ten = (
+        risk(h, patient, None, np.random.default_rng(4), 200)
+        for h in (once, np.tile(once, (10, 1)))
+    )
     assert one.worst_decile == ten.worst_decile
     assert one.equal_interval == ten.equal_interval
 

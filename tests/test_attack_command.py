@@ -12,12 +12,12 @@ import pytest
 import torch
 from small_cohorts import toy_cohort
 
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.cli import main
 from medpriv_lib.cli.attack import source_rows
-from medpriv_lib.evaluation.attacks.embedding import Schedule
+from medpriv_lib.core.sharing import read_release, write_release
 from medpriv_lib.privatizers.controls import RealOther
-from medpriv_lib.sharing import read_release, write_release
-from medpriv_lib.study_attackers import Attackers
 
 IMAGES = os.environ.get("MEDPRIV_TEST_IMAGES", "")
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
@@ -30,22 +30,42 @@ def named_cohort():
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr("medpriv_lib.study_attackers.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
+    monkeypatch.setattr(
+        "medpriv_lib.attacks.attackers.Attackers",
+        partial(Attackers, originals=SHORT, released=SHORT),
+    )
 
 
 @pytest.fixture
 def released(tmp_path):
     """A cohort file and a release of its test images, blurred."""
     named_cohort().save(tmp_path / "toy.npz")
-    command = ["privatize", str(tmp_path / "toy.npz"), "--method", "blur", "--kernel", "3", "--out",
-               str(tmp_path / "release")]
+    command = [
+        "privatize",
+        str(tmp_path / "toy.npz"),
+        "--method",
+        "blur",
+        "--kernel",
+        "3",
+        "--out",
+        str(tmp_path / "release"),
+    ]
     assert main(command) == 0
     return tmp_path
 
 
 def attack(folder: Path, *more: str) -> int:
-    return main(["attack", str(folder / "release"), "--cohort", str(folder / "toy.npz"), "--out",
-                 str(folder / "attacked"), *more])
+    return main(
+        [
+            "attack",
+            str(folder / "release"),
+            "--cohort",
+            str(folder / "toy.npz"),
+            "--out",
+            str(folder / "attacked"),
+            *more,
+        ]
+    )
 
 
 def test_the_report_says_what_was_tried_known_and_found(released, capsys):
@@ -54,14 +74,21 @@ def test_the_report_says_what_was_tried_known_and_found(released, capsys):
     assert "best naming attack" in out
     report = json.loads((released / "attacked" / "report.json").read_text())
     tried = {one["attack"]: one for one in report["findings"]}
-    assert {"reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage"} <= set(tried)
+    assert {"reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage"} <= set(
+        tried
+    )
     assert "naive" not in tried  # no recogniser of these patients
     assert any("No recogniser" in note for note in report["notes"])
     assert report["images"] == report["patients"] == 8
     assert "does not prove" in report["not_proved"]
     assert report["groups"]["smallest"] == 1
     page = (released / "attacked" / "report.html").read_text()
-    for text in ("What was tried", "What this does not prove", "Who is at risk", "default-src 'none'"):
+    for text in (
+        "What was tried",
+        "What this does not prove",
+        "Who is at risk",
+        "default-src 'none'",
+    ):
         assert text in page
     assert not re.search(r'(src|href)="|url\(', page)  # nothing is asked of anybody
 
@@ -77,18 +104,26 @@ def test_the_report_names_nobody_and_the_key_says_who_is_who(released):
     assert (released / "attacked" / "keep" / "patients.csv").stat().st_mode & 0o077 == 0
     report = json.loads((released / "attacked" / "report.json").read_text())
     assert {one["patient"] for one in report["worst"]} <= set(range(1, 9))
-    assert [one["named"] for one in report["worst"]] == sorted((one["named"] for one in report["worst"]), reverse=True)
+    assert [one["named"] for one in report["worst"]] == sorted(
+        (one["named"] for one in report["worst"]), reverse=True
+    )
 
 
 def test_a_second_run_finds_its_attackers_and_the_same_result(released):
     assert attack(released) == 0
     first = (released / "attacked" / "report.json").read_bytes()
-    times = {path: path.stat().st_mtime_ns for path in (released / "attacked" / "attackers").glob("*.safetensors")}
+    times = {
+        path: path.stat().st_mtime_ns
+        for path in (released / "attacked" / "attackers").glob("*.safetensors")
+    }
     assert len(times) == 6
     assert attack(released) == 0
     assert (released / "attacked" / "report.json").read_bytes() == first
-    assert times == {path: path.stat().st_mtime_ns for path in (released / "attacked" / "attackers").iterdir()
-                     if path.suffix == ".safetensors"}
+    assert times == {
+        path: path.stat().st_mtime_ns
+        for path in (released / "attacked" / "attackers").iterdir()
+        if path.suffix == ".safetensors"
+    }
 
 
 def test_releases_of_one_cohort_share_the_attackers_of_the_originals(released):
@@ -96,10 +131,36 @@ def test_releases_of_one_cohort_share_the_attackers_of_the_originals(released):
     assert attack(released, "--attackers", str(shared)) == 0
     assert len(list(shared.glob("*.safetensors"))) == 6
     assert not (released / "attacked" / "attackers").exists()
-    assert main(["privatize", str(released / "toy.npz"), "--method", "blur", "--kernel", "9", "--out",
-                 str(released / "other")]) == 0
-    assert main(["attack", str(released / "other"), "--cohort", str(released / "toy.npz"), "--out",
-                 str(released / "second"), "--attackers", str(shared)]) == 0
+    assert (
+        main(
+            [
+                "privatize",
+                str(released / "toy.npz"),
+                "--method",
+                "blur",
+                "--kernel",
+                "9",
+                "--out",
+                str(released / "other"),
+            ]
+        )
+        == 0
+    )
+    assert (
+        main(
+            [
+                "attack",
+                str(released / "other"),
+                "--cohort",
+                str(released / "toy.npz"),
+                "--out",
+                str(released / "second"),
+                "--attackers",
+                str(shared),
+            ]
+        )
+        == 0
+    )
     assert len(list(shared.glob("*.safetensors"))) == 9
     assert (released / "second" / "report.html").is_file()
 
@@ -107,10 +168,17 @@ def test_releases_of_one_cohort_share_the_attackers_of_the_originals(released):
 def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(tmp_path):
     cohort = named_cohort()
     cohort.save(tmp_path / "toy.npz")
-    release = RealOther().fit(cohort.of("train")).privatize(cohort, torch.Generator().manual_seed(0))
-    told = {"source_patients": cohort.patient_names[cohort.patient].tolist(),
-            "source_labels": cohort.diseased.tolist(), "data_hash": cohort.hash()}
-    write_release(replace(release, parameters=told), cohort, tmp_path / "release", np.random.default_rng(0))
+    release = (
+        RealOther().fit(cohort.of("train")).privatize(cohort, torch.Generator().manual_seed(0))
+    )
+    told = {
+        "source_patients": cohort.patient_names[cohort.patient].tolist(),
+        "source_labels": cohort.diseased.tolist(),
+        "data_hash": cohort.hash(),
+    }
+    write_release(
+        replace(release, parameters=told), cohort, tmp_path / "release", np.random.default_rng(0)
+    )
     assert attack(tmp_path) == 0
     report = json.loads((tmp_path / "attacked" / "report.json").read_text())
     assert any("half of each patient's released images" in note for note in report["notes"])
@@ -120,23 +188,61 @@ def test_a_method_that_cannot_be_run_again_is_attacked_from_half_of_its_images(t
 
 @pytest.mark.parametrize(("split", "again"), [("test", True), ("all", False)])
 def test_a_release_form_is_attacked_with_its_copies(tmp_path, split, again):
-    """The attackers group the other images themselves, where there are any; nobody hides among fewer than K."""
+    """The attackers group the other images themselves, where there are any; nobody hides among
+    fewer than K."""
     named_cohort().save(tmp_path / "toy.npz")
-    assert main(["privatize", str(tmp_path / "toy.npz"), "--method", "k-same-select", "--k", "3", "--form", "release",
-                 "--split", split, "--out", str(tmp_path / "release")]) == 0
+    assert (
+        main(
+            [
+                "privatize",
+                str(tmp_path / "toy.npz"),
+                "--method",
+                "k-same-select",
+                "--k",
+                "3",
+                "--form",
+                "release",
+                "--split",
+                split,
+                "--out",
+                str(tmp_path / "release"),
+            ]
+        )
+        == 0
+    )
     assert attack(tmp_path) == 0
     report = json.loads((tmp_path / "attacked" / "report.json").read_text())
-    assert any("half of each patient's released images" in note for note in report["notes"]) != again
+    assert (
+        any("half of each patient's released images" in note for note in report["notes"]) != again
+    )
     assert report["groups"]["smallest"] >= 3
     assert not any("hide among fewer" in warning for warning in report["groups"]["warnings"])
 
 
 def test_too_few_other_patients_for_a_group_do_not_end_the_attack(tmp_path):
-    """All images of two of four healthy patients are released: of the others only two are left, and k = 3."""
+    """All images of two of four healthy patients are released: of the others only two are left, and
+    k = 3."""
     cohort = named_cohort()
-    replace(cohort, split=np.where(cohort.patient > 5, "test", cohort.split)).save(tmp_path / "toy.npz")
-    assert main(["privatize", str(tmp_path / "toy.npz"), "--method", "k-same-select", "--k", "3", "--form", "release",
-                 "--out", str(tmp_path / "release")]) == 0
+    replace(cohort, split=np.where(cohort.patient > 5, "test", cohort.split)).save(
+        tmp_path / "toy.npz"
+    )
+    assert (
+        main(
+            [
+                "privatize",
+                str(tmp_path / "toy.npz"),
+                "--method",
+                "k-same-select",
+                "--k",
+                "3",
+                "--form",
+                "release",
+                "--out",
+                str(tmp_path / "release"),
+            ]
+        )
+        == 0
+    )
     assert attack(tmp_path) == 0
     report = (tmp_path / "attacked" / "report.json").read_text()
     assert "only 2 patients have a healthy image" in report
@@ -155,11 +261,42 @@ def test_sources_are_found_in_the_split_they_came_from(released):
         source_rows(replace(release, parameters={}), cohort, "x")
 
 
-@pytest.mark.skipif(not IMAGES, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images")
+@pytest.mark.skipif(
+    not IMAGES, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images"
+)
 def test_real_radiographs_from_the_folder_to_the_report(tmp_path):
     file = str(tmp_path / "toy.npz")
-    assert main(["prepare", IMAGES, "--kind", "manifest", "--no-localize", "--size", "32", "--out", file]) == 0
-    assert main(["privatize", file, "--method", "k-same-select", "--k", "6", "--out", str(tmp_path / "release")]) == 0
+    assert (
+        main(
+            [
+                "prepare",
+                IMAGES,
+                "--kind",
+                "manifest",
+                "--no-localize",
+                "--size",
+                "32",
+                "--out",
+                file,
+            ]
+        )
+        == 0
+    )
+    assert (
+        main(
+            [
+                "privatize",
+                file,
+                "--method",
+                "k-same-select",
+                "--k",
+                "6",
+                "--out",
+                str(tmp_path / "release"),
+            ]
+        )
+        == 0
+    )
     assert attack(tmp_path) == 0
     report = json.loads((tmp_path / "attacked" / "report.json").read_text())
     assert (report["images"], report["patients"]) == (25, 24)
@@ -169,13 +306,37 @@ def test_real_radiographs_from_the_folder_to_the_report(tmp_path):
 def test_what_cannot_be_attacked_is_said_in_one_line(released, capsys):
     assert main(["attack", str(released / "nothing"), "--out", str(released / "attacked")]) == 2
     assert "medpriv privatize" in capsys.readouterr().err
-    assert main(["attack", str(released / "release"), "--out", str(released / "attacked")]) == 2  # another cohort
+    assert (
+        main(["attack", str(released / "release"), "--out", str(released / "attacked")]) == 2
+    )  # another cohort
     assert "--cohort" in capsys.readouterr().err
-    assert main(["attack", str(released / "release"), "--cohort", str(released / "toy.npz"), "--out",
-                 str(released / "release" / "share" / "x")]) == 2
+    assert (
+        main(
+            [
+                "attack",
+                str(released / "release"),
+                "--cohort",
+                str(released / "toy.npz"),
+                "--out",
+                str(released / "release" / "share" / "x"),
+            ]
+        )
+        == 2
+    )
     assert "does not belong into the release" in capsys.readouterr().err
     (released / "full").mkdir()
     (released / "full" / "mine.txt").write_text("x")
-    assert main(["attack", str(released / "release"), "--cohort", str(released / "toy.npz"), "--out",
-                 str(released / "full")]) == 2
+    assert (
+        main(
+            [
+                "attack",
+                str(released / "release"),
+                "--cohort",
+                str(released / "toy.npz"),
+                "--out",
+                str(released / "full"),
+            ]
+        )
+        == 2
+    )
     assert "holds something else" in capsys.readouterr().err

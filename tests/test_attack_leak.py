@@ -5,23 +5,22 @@ import pytest
 import torch
 from small_cohorts import scene_of
 
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.battery import Verifier, linkage_naive
+from medpriv_lib.attacks.residue import linkage_residue
+from medpriv_lib.attacks.scene import HALVES
+from medpriv_lib.attacks.towers import embed
 from medpriv_lib.data.default import default_cohort
-from medpriv_lib.evaluation.attacks.battery import Verifier, linkage_naive
-from medpriv_lib.evaluation.attacks.embedding import embed
-from medpriv_lib.evaluation.attacks.residue import linkage_residue
-from medpriv_lib.evaluation.attacks.scene import HALVES
-from medpriv_lib.study_attackers import Attackers
-from medpriv_lib.study_weights import load_weights
+from medpriv_lib.pipeline.weights import load_weights
 
 
 @pytest.mark.slow
 def test_a_planted_leak_is_linked_to_its_source_by_the_retrained_attacker_only():
     """PPRL-VGAN's images with 5 % of the original blended in.
 
-    The attacker who learned from pairs of other patients finds the source (AUC >= 0.8 of 359 images; without the leak
-    at most 0.6: guessing has sd 0.289 / sqrt(359) = 0.015, and a generator may let a little through by itself). A
-    verifier that saw originals only overlooks it.
-    """
+    The attacker who learned from pairs of other patients finds the source (AUC >= 0.8 of 359
+    images; without the leak at most 0.6: guessing has sd 0.289 / sqrt(359) = 0.015, and a generator
+    may let a little through by itself). A verifier that saw originals only overlooks it."""
     cohort = default_cohort()
     _, vgan, _ = load_weights(None, cohort)
     made = vgan.privatize(cohort, torch.Generator().manual_seed(0)).images
@@ -33,5 +32,7 @@ def test_a_planted_leak_is_linked_to_its_source_by_the_retrained_attacker_only()
     verifiers = {}
     for part in HALVES:
         _, network = attackers.original(leaking, part)
-        verifiers[part] = Verifier(embed(network, cohort.images), lambda images, n=network: embed(n, images), None)
+        verifiers[part] = Verifier(
+            embed(network, cohort.images), lambda images, n=network: embed(n, images), None
+        )
     assert linkage_naive(leaking, verifiers, attackers.half).measures["own_auc"] <= 0.65

@@ -1,4 +1,5 @@
-"""Who was in: K-Same's members, its gallery, a generator's training; and the same for one patient apart."""
+"""Who was in: K-Same's members, its gallery, a generator's training; and the same for one patient
+apart."""
 
 import json
 
@@ -6,24 +7,33 @@ import numpy as np
 import pytest
 from small_cohorts import toy_cohort
 
-import medpriv_lib.study_attack_members as module
-from medpriv_lib.cohort import Cohort
-from medpriv_lib.evaluation.attacks.membership import inside_and_outside
-from medpriv_lib.evaluation.attacks.scene import Scene
+import medpriv_lib.attacks.members as module
+from medpriv_lib.attacks.members import known, members_of, of_gallery, of_generator
+from medpriv_lib.attacks.membership import inside_and_outside
+from medpriv_lib.attacks.scene import Scene
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.k_same import KSameSelect
-from medpriv_lib.study_attack_members import known, members_of, of_gallery, of_generator
 
 
 def persons(patients=24, each=5, noise=12.0, seed=0, size=8):
-    """Images of one person resemble each other; the split is train, train, …, test; every third has the disease."""
+    """Images of one person resemble each other; the split is train, train, …, test; every third has
+    the disease."""
     rng = np.random.default_rng(seed)
     centre = rng.uniform(60, 195, (patients, size, size))
     patient = np.repeat(np.arange(patients), each)
-    images = np.clip(centre[patient] + rng.normal(0, noise, (len(patient), size, size)), 0, 255).astype(np.uint8)
+    images = np.clip(
+        centre[patient] + rng.normal(0, noise, (len(patient), size, size)), 0, 255
+    ).astype(np.uint8)
     split = np.tile(np.array(["train"] * (each - 2) + ["test"] * 2), patients)
-    return Cohort(images, patient, np.full(len(patient), ""), patient % 3 == 0, split,
-                  np.array([f"p{i}" for i in range(patients)]))
+    return Cohort(
+        images,
+        patient,
+        np.full(len(patient), ""),
+        patient % 3 == 0,
+        split,
+        np.array([f"p{i}" for i in range(patients)]),
+    )
 
 
 def scene_and_parameters(method, cohort):
@@ -31,14 +41,21 @@ def scene_and_parameters(method, cohort):
     tests = np.flatnonzero(cohort.split == "test")
     release = method.fit(cohort.of("train")).privatize(cohort.take(tests), None)
     n = len(tests)
-    scene = Scene(cohort, release.images[:n], tests[release.source[:n]], release.images[:0], tests[:0],
-                  release.contributors[:n])
+    scene = Scene(
+        cohort,
+        release.images[:n],
+        tests[release.source[:n]],
+        release.images[:0],
+        tests[:0],
+        release.contributors[:n],
+    )
     return scene, release.parameters
 
 
 @pytest.mark.parametrize("form", ["query", "release"])
 def test_the_members_are_those_whose_mean_was_released(form):
-    """In query form all images are means of exactly K; in release form those of the groups that have K members."""
+    """In query form all images are means of exactly K; in release form those of the groups that
+    have K members."""
     cohort = persons()
     scene, parameters = scene_and_parameters(KSameSelect(3, form), cohort)
     rows, members = members_of(scene, parameters)
@@ -59,12 +76,17 @@ def test_the_members_are_those_whose_mean_was_released(form):
 def test_with_all_but_one_known_the_last_is_exact_before_rounding_and_within_half_k_after(form):
     cohort = persons()
     scene, parameters = scene_and_parameters(KSameSelect(4, form), cohort)
-    by_bytes = {image.tobytes(): patient for image, patient in zip(cohort.images, cohort.patient, strict=True)}
+    by_bytes = {
+        image.tobytes(): patient
+        for image, patient in zip(cohort.images, cohort.patient, strict=True)
+    }
 
     def name(images):
         return np.array([by_bytes.get(image.tobytes(), -1) for image in images])
 
-    rounded, exact = [attack() for attack in known(scene, parameters, name, np.random.default_rng(0))]
+    rounded, exact = [
+        attack() for attack in known(scene, parameters, name, np.random.default_rng(0))
+    ]
     assert exact.measures["largest_error"] < 1e-9
     assert exact.measures["rank1"] == 1
     assert 0 < rounded.measures["largest_error"] <= rounded.measures["bound"] == 2
@@ -80,31 +102,42 @@ def test_methods_without_groups_have_no_members():
         members_of(scene, parameters)
     with pytest.raises(ValueError, match="only K-Same-Select has a gallery"):
         of_gallery(scene, parameters, np.random.default_rng(0))
-    other = persons(seed=1)  # another gallery: nothing is reproduced, so nobody is claimed to be a member
-    mixed = Scene(other, *[getattr(scene_and_parameters(KSameSelect(3), cohort)[0], key) for key in
-                           ("released", "source", "known", "known_source", "contributors")])
+    other = persons(
+        seed=1
+    )  # another gallery: nothing is reproduced, so nobody is claimed to be a member
+    mixed = Scene(
+        other,
+        *[
+            getattr(scene_and_parameters(KSameSelect(3), cohort)[0], key)
+            for key in ("released", "source", "known", "known_source", "contributors")
+        ],
+    )
     with pytest.raises(ValueError, match="no released image is the mean"):
         members_of(mixed, {"k": 3, "form": "query"})
 
 
 @pytest.mark.parametrize("form", ["query", "release"])
 def test_the_gallery_gives_its_patients_away_one_by_one(form):
-    """24 patients, eight runs with and eight without each: by chance an AUC has sd 0.149, the mean of 24 0.030."""
+    """24 patients, eight runs with and eight without each: by chance an AUC has sd 0.149, the mean
+    of 24 0.030."""
     scene, parameters = scene_and_parameters(KSameSelect(3, form), persons())
     found = of_gallery(scene, parameters, np.random.default_rng(0))
     assert found.measures["auc"] > 0.8
     assert found.patients == 0 or set(found.per_patient) == set(range(24))
     assert max(found.per_patient.values()) == 1
     assert found.measures["certain"] > 10 * max(found.chance["certain"], 0.001)
-    with pytest.raises(ValueError, match="choose a smaller k"):  # half of 8 diseased patients are too few
+    with pytest.raises(
+        ValueError, match="choose a smaller k"
+    ):  # half of 8 diseased patients are too few
         of_gallery(scene, {"k": 6, "form": form}, np.random.default_rng(0))
 
 
 def test_kinds_are_dealt_to_both_halves_alike_and_without_kinds_nothing_changes():
     kind = np.array([1] * 7 + [0] * 14)
     seen = []
-    runs = inside_and_outside(lambda members: seen.append(members) or np.zeros(21), 21, 10, np.random.default_rng(0),
-                              kind)
+    runs = inside_and_outside(
+        lambda members: seen.append(members) or np.zeros(21), 21, 10, np.random.default_rng(0), kind
+    )
     assert {int(kind[one].sum()) for one in seen} <= {3, 4}
     assert (runs.member.sum(axis=0) == 5).all()
     plain = inside_and_outside(lambda members: np.zeros(21), 21, 4, np.random.default_rng(0))
@@ -128,7 +161,9 @@ def test_shadow_generators_are_kept_and_a_killed_attack_goes_on(tmp_path, monkey
     assert len(kept) == 2
     assert all(len(json.loads(path.read_text())["scores"]) == 8 for path in kept)
     again = []
-    monkeypatch.setattr(module, "_shadow", lambda *rest: again.append(rest[2].tolist()) or real(*rest))
+    monkeypatch.setattr(
+        module, "_shadow", lambda *rest: again.append(rest[2].tolist()) or real(*rest)
+    )
     found = of_generator(cohort, tmp_path, 0, runs=4, rounds=1)
     assert len(again) == 2  # the other two were found
     assert sorted(trained[0] + trained[1]) == list(range(8))  # a half and its complement
@@ -143,9 +178,12 @@ def test_shadow_generators_are_kept_and_a_killed_attack_goes_on(tmp_path, monkey
 
 def test_a_generator_that_repeats_its_training_images_gives_all_members_away(monkeypatch):
     """A copier in place of a network: its members' images are shown as they are."""
+
     def copier(train, both, members, rounds, seed):
         mine = train.images[np.isin(train.patient, members)]
-        gap = np.array([min(np.abs(one.astype(int) - other).sum() for other in mine) for one in train.images])
+        gap = np.array(
+            [min(np.abs(one.astype(int) - other).sum() for other in mine) for one in train.images]
+        )
         return -np.array([gap[train.patient == patient].mean() for patient in both])
 
     monkeypatch.setattr(module, "_shadow", copier)

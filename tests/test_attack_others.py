@@ -1,4 +1,5 @@
-"""Other patients to learn from: rendered once, kept, no one of the cohort; attackers who learned from them."""
+"""Other patients to learn from: rendered once, kept, no one of the cohort; attackers who learned
+from them."""
 
 import json
 from functools import partial
@@ -7,16 +8,20 @@ import numpy as np
 import pytest
 from small_cohorts import toy_cohort
 
-import medpriv_lib.study_attack_others as module
-from medpriv_lib.evaluation.attacks.embedding import Schedule
-from medpriv_lib.study_attack_others import items_of, render_others, run_others
-from medpriv_lib.study_attackers import Attackers
-from medpriv_lib.study_attacks import Plan
-from medpriv_lib.study_weights import load_weights
+import medpriv_lib.study.outsiders as module
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.towers import Schedule
+from medpriv_lib.pipeline.weights import load_weights
+from medpriv_lib.study.attacks import Plan
+from medpriv_lib.study.outsiders import items_of, render_others, run_others
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
-SOME = (("blur", "kernel 9"), ("k-same-select", "3 identities"), ("pprl-vgan", "random identities"),
-        ("pprl-vgan", "average of 6 with random identities"))
+SOME = (
+    ("blur", "kernel 9"),
+    ("k-same-select", "3 identities"),
+    ("pprl-vgan", "random identities"),
+    ("pprl-vgan", "average of 6 with random identities"),
+)
 
 
 def test_one_eye_of_each_other_patient_is_planned_with_images_to_pair():
@@ -27,7 +32,9 @@ def test_one_eye_of_each_other_patient_is_planned_with_images_to_pair():
     eyes = {(item.patient, item.eye) for item in items}
     assert len(eyes) == len({patient for patient, _ in eyes}) == 500
     assert sum(eye == "L" for _, eye in eyes) == 250
-    assert 0.15 < np.mean([item.glaucoma for item in items]) < 0.35  # 24 % of the images of a whole cohort
+    assert (
+        0.15 < np.mean([item.glaucoma for item in items]) < 0.35
+    )  # 24 % of the images of a whole cohort
     with pytest.raises(ValueError, match="at least 4"):
         items_of(3)
     with pytest.raises(ValueError, match="at least 4"):
@@ -47,7 +54,9 @@ def test_rendering_goes_on_where_it_was_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_write", stops)
     with pytest.raises(KeyboardInterrupt):
         render_others(tmp_path / "a", 4, 32, each=2)
-    monkeypatch.setattr(module, "_write", lambda path, *rest: written.append(path.name) or real(path, *rest))
+    monkeypatch.setattr(
+        module, "_write", lambda path, *rest: written.append(path.name) or real(path, *rest)
+    )
     others = render_others(tmp_path / "a", 4, 32, each=2)
     assert written == ["0001.npz", "0003.npz"]
     assert others.images.shape == (8, 32, 32)
@@ -61,9 +70,18 @@ def test_rendering_goes_on_where_it_was_killed(tmp_path, monkeypatch):
 def _short(monkeypatch):
     monkeypatch.setattr(module, "Attackers", partial(Attackers, originals=SHORT, released=SHORT))
     others = toy_cohort(6, 4, seed=5)
-    monkeypatch.setattr(module, "render_others", lambda folder, patients, size, advance: others.__class__(
-        others.images, others.patient, others.eye, others.diseased, np.full(24, "train"),
-        np.array([f"other-{i}" for i in range(6)])))
+    monkeypatch.setattr(
+        module,
+        "render_others",
+        lambda folder, patients, size, advance: others.__class__(
+            others.images,
+            others.patient,
+            others.eye,
+            others.diseased,
+            np.full(24, "train"),
+            np.array([f"other-{i}" for i in range(6)]),
+        ),
+    )
 
 
 @pytest.mark.usefixtures("_short")
@@ -74,7 +92,9 @@ def test_attackers_who_learned_from_others_attack_all_patients(toy_weights, tmp_
     assert json.loads((tmp_path / "attacks-others.json").read_text()) == content
     assert content["provenance"]["others"]["patients"] == 6
     rows = {(one["experiment"], one["set"]): one for one in content["methods"]}
-    assert "own patient" in rows[SOME[3]]["note"]  # an average needs the own identity's code, a stranger has none
+    assert (
+        "own patient" in rows[SOME[3]]["note"]
+    )  # an average needs the own identity's code, a stranger has none
     for name in SOME[:3]:
         found = {one["attack"]: one for one in rows[name]["findings"]}
         for way in ("naive", "retrained", "parrot"):
@@ -82,12 +102,18 @@ def test_attackers_who_learned_from_others_attack_all_patients(toy_weights, tmp_
             assert one["patients"] == 8  # nobody was left out: nobody was learned from
             assert 0 <= one["measures"]["linkage_auc"] <= 1
         assert ("membership of patients" in found) == (name[0] != "blur")
-    monkeypatch.setattr(module, "attack_by_others", lambda *rest: pytest.fail("a finished row was attacked again"))
-    assert run_others(toy_cohort(), vgan, tmp_path, plan, cards, 6, progress=False)["methods"] == content["methods"]
+    monkeypatch.setattr(
+        module, "attack_by_others", lambda *rest: pytest.fail("a finished row was attacked again")
+    )
+    assert (
+        run_others(toy_cohort(), vgan, tmp_path, plan, cards, 6, progress=False)["methods"]
+        == content["methods"]
+    )
 
 
 @pytest.mark.usefixtures("_short")
 def test_the_command_asks_others_only_with_attacks(tmp_path, capsys):
     from medpriv_lib.cli import main
+
     assert main(["study", "--others", "500", "--out", str(tmp_path / "out")]) == 2
     assert "--others belong to --attacks" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """The attackers find what is there and nothing else: unprotected images, noise, K-Same's promise.
 
-On the package's cohort: 359 test images of 115 patients are attacked, the networks of originals are the shipped ones.
-"""
+On the package's cohort: 359 test images of 115 patients are attacked, the networks of originals are
+the shipped ones."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from small_cohorts import scene_of
 
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.battery import Verifier, alike, battery
+from medpriv_lib.attacks.identification import best_of_patient, hits, naive
+from medpriv_lib.attacks.scene import PARTS
+from medpriv_lib.attacks.towers import RELEASED, embed
 from medpriv_lib.data.default import default_cohort
-from medpriv_lib.evaluation.attacks.battery import Verifier, alike, battery
-from medpriv_lib.evaluation.attacks.embedding import RELEASED, embed
-from medpriv_lib.evaluation.attacks.identification import best_of_patient, hits, naive
-from medpriv_lib.evaluation.attacks.scene import PARTS
 from medpriv_lib.privatizers.k_same import KSame
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.study_attackers import Attackers
-from medpriv_lib.study_attacks import recogniser
+from medpriv_lib.study.attacks import recogniser
 
 SHORT = replace(RELEASED, steps=40)
 
@@ -33,15 +33,23 @@ def by_name(findings):
 
 
 def never(what):
-    raise AssertionError(f"{what}: the shipped networks of originals do not fit the package's cohort")
+    raise AssertionError(
+        f"{what}: the shipped networks of originals do not fit the package's cohort"
+    )
 
 
 @pytest.mark.slow
 def test_unprotected_images_are_named_and_linked(cohort):
     scene = scene_of(cohort, cohort.images)
     attackers = Attackers(cohort, released=SHORT)
-    found = by_name(battery(scene, attackers.verifiers(scene, "unprotected"), attackers.half,
-                            recogniser(Judges.load(None, cohort))))
+    found = by_name(
+        battery(
+            scene,
+            attackers.verifiers(scene, "unprotected"),
+            attackers.half,
+            recogniser(Judges.load(None, cohort)),
+        )
+    )
     for attack in ("naive linkage", "retrained linkage", "parrot linkage"):
         assert found[attack].measures["linkage_auc"] >= 0.95, attack
         assert found[attack].patients == 115
@@ -53,18 +61,25 @@ def test_unprotected_images_are_named_and_linked(cohort):
 
 @pytest.mark.slow
 def test_on_noise_every_attack_guesses(cohort):
-    """Releases without any information, learned from and attacked; bounds are 99.9 % intervals of guessing.
+    """Releases without any information, learned from and attacked; bounds are 99.9 % intervals of
+    guessing.
 
-    Linkage: the places of 359 independent images have a standard deviation of at most 0.289 / sqrt(359) = 0.0153 around
-    0.5, times 3.3: 0.051. Accepted at 1 %: one image in a hundred with all its pairs, binomial (359, 0.01): at most
-    3.3 %. Naming 359 releases among 115 patients: binomial (359, 1/115), at most 10 hits, 2.8 %. Reverse names at worst
-    one and the same released image for all originals: the share of the patient with the most originals.
-    """
+    Linkage: the places of 359 independent images have a standard deviation of at most 0.289 /
+    sqrt(359) = 0.0153 around 0.5, times 3.3: 0.051. Accepted at 1 %: one image in a hundred with
+    all its pairs, binomial (359, 0.01): at most 3.3 %. Naming 359 releases among 115 patients:
+    binomial (359, 1/115), at most 10 hits, 2.8 %. Reverse names at worst one and the same released
+    image for all originals: the share of the patient with the most originals."""
     noise = np.random.default_rng(0).integers(0, 256, cohort.images.shape, dtype=np.uint8)
     scene = scene_of(cohort, noise)
     attackers = Attackers(cohort, released=SHORT)
-    found = by_name(battery(scene, attackers.verifiers(scene, "noise"), attackers.half,
-                            recogniser(Judges.load(None, cohort))))
+    found = by_name(
+        battery(
+            scene,
+            attackers.verifiers(scene, "noise"),
+            attackers.half,
+            recogniser(Judges.load(None, cohort)),
+        )
+    )
     for attack in ("naive linkage", "retrained linkage", "parrot linkage"):
         assert abs(found[attack].measures["linkage_auc"] - 0.5) <= 0.051, attack
         assert found[attack].measures["tar_1"] <= 0.033, attack
@@ -75,7 +90,8 @@ def test_on_noise_every_attack_guesses(cohort):
 
 
 def test_k_same_keeps_its_promise_on_a_person_specific_set(cohort):
-    """One image each of 115 patients, K = 5: no attack that matches releases names more than floor(115 / 5) = 23."""
+    """One image each of 115 patients, K = 5: no attack that matches releases names more than
+    floor(115 / 5) = 23."""
     test = cohort.of("test")
     one_each = test.take(np.unique(test.patient, return_index=True)[1])
     release = KSame(5).privatize(one_each)
@@ -90,8 +106,12 @@ def test_k_same_keeps_its_promise_on_a_person_specific_set(cohort):
         likeness = alike(verifier.original(one_each.images), verifier.original(release.images))
         reverse = hits(best_of_patient(likeness, one_each.patient, 115), one_each.patient)
         assert reverse.sum() <= 23 + 1e-9
-        nearest = hits(likeness.T, np.arange(115))  # each release among the originals it was made of
+        nearest = hits(
+            likeness.T, np.arange(115)
+        )  # each release among the originals it was made of
         assert nearest.sum() <= 23 + 1e-9
-    unprotected = hits(alike(verifier.original(one_each.images), verifier.original(one_each.images)), np.arange(115))
+    unprotected = hits(
+        alike(verifier.original(one_each.images), verifier.original(one_each.images)),
+        np.arange(115),
+    )
     assert unprotected.sum() == 115  # the same attack on the images themselves
-

@@ -1,4 +1,5 @@
-"""The attackers' networks: pairs in a batch, halves, training that goes on, and what a scene refuses."""
+"""The attackers' networks: pairs in a batch, halves, training that goes on, and what a scene
+refuses."""
 
 from dataclasses import replace
 
@@ -7,21 +8,27 @@ import pytest
 import torch
 from small_cohorts import patterned_cohort, scene_of, toy_cohort
 
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.battery import battery
+from medpriv_lib.attacks.contributing import seen_by_retrained
+from medpriv_lib.attacks.contributors import lessons
+from medpriv_lib.attacks.draws import averaged
+from medpriv_lib.attacks.scene import PARTS, dealt, halves
+from medpriv_lib.attacks.towers import Embedder, Schedule, _order, embed, fit_originals, identities
 from medpriv_lib.data.default import default_cohort
-from medpriv_lib.evaluation.attacks.battery import battery
-from medpriv_lib.evaluation.attacks.contributors import lessons
-from medpriv_lib.evaluation.attacks.draws import averaged
-from medpriv_lib.evaluation.attacks.embedding import Embedder, Schedule, _order, embed, fit_originals, identities
-from medpriv_lib.evaluation.attacks.scene import PARTS, dealt, halves
-from medpriv_lib.study_attack_contributors import seen_by_retrained
-from medpriv_lib.study_attackers import Attackers
 
 SHORT = Schedule(steps=4, rate=1e-3, batch=16)
 
 
 def attackers(cohort, folder=None, told=None, **changes):
-    return Attackers(cohort, folder, originals=SHORT, released=SHORT, advance=(told.append if told is not None else
-                                                                               lambda what: None), **changes)
+    return Attackers(
+        cohort,
+        folder,
+        originals=SHORT,
+        released=SHORT,
+        advance=(told.append if told is not None else lambda what: None),
+        **changes,
+    )
 
 
 def test_every_eye_has_its_number():
@@ -71,15 +78,18 @@ def test_who_is_attacked_is_not_among_those_learned_from():
 
 def test_the_same_seed_gives_the_same_network_another_seed_another():
     cohort = toy_cohort()
-    first, again, other = (embed(fit_originals(cohort.images, cohort.patient, seed, SHORT), cohort.images)
-                           for seed in (0, 0, 1))
+    first, again, other = (
+        embed(fit_originals(cohort.images, cohort.patient, seed, SHORT), cohort.images)
+        for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.01
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)
 
 
 def test_training_goes_on_where_it_was_stopped(tmp_path):
-    """A second run finds all networks and its findings are the same; other images or another seed train anew."""
+    """A second run finds all networks and its findings are the same; other images or another seed
+    train anew."""
     cohort, told = toy_cohort(), []
     scene = scene_of(cohort, cohort.images // 2)
     first = attackers(cohort, tmp_path, told)
@@ -102,15 +112,27 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
 
 
 def test_whoever_lends_his_image_is_found_by_those_who_learned_to_see_him():
-    """Every release is another patient's original: the contributor is found, and no verifier had seen him before."""
+    """Every release is another patient's original: the contributor is found, and no verifier had
+    seen him before."""
     cohort, rng = patterned_cohort(30, 10), np.random.default_rng(0)
     scene = scene_of(cohort, cohort.images)
-    lent = np.concatenate([rng.permutation(np.flatnonzero(cohort.patient != p))[:1]
-                           for p in cohort.patient[np.concatenate([scene.source, scene.known_source])]])
+    lent = np.concatenate(
+        [
+            rng.permutation(np.flatnonzero(cohort.patient != p))[:1]
+            for p in cohort.patient[np.concatenate([scene.source, scene.known_source])]
+        ]
+    )
     n = len(scene.source)
-    scene = replace(scene, released=cohort.images[lent[:n]], known=cohort.images[lent[n:]],
-                    contributors=cohort.patient[lent[:n], None], known_contributors=cohort.patient[lent[n:], None])
-    team = Attackers(cohort, originals=Schedule(steps=120, rate=3e-3), released=Schedule(steps=60, rate=2e-3))
+    scene = replace(
+        scene,
+        released=cohort.images[lent[:n]],
+        known=cohort.images[lent[n:]],
+        contributors=cohort.patient[lent[:n], None],
+        known_contributors=cohort.patient[lent[n:], None],
+    )
+    team = Attackers(
+        cohort, originals=Schedule(steps=120, rate=3e-3), released=Schedule(steps=60, rate=2e-3)
+    )
     for part in PARTS[1:]:
         images, who = lessons(scene, part, team.half)
         assert len(images) == len(who) > 0
@@ -133,7 +155,9 @@ def test_what_is_in_memory_is_what_is_kept(tmp_path):
     kept = attackers(cohort, tmp_path).verifiers(scene, "x")
     for part in PARTS:
         np.testing.assert_array_equal(alone[part].bank, kept[part].bank)
-        np.testing.assert_array_equal(alone[part].released(scene.released), kept[part].released(scene.released))
+        np.testing.assert_array_equal(
+            alone[part].released(scene.released), kept[part].released(scene.released)
+        )
 
 
 def test_a_tower_from_scratch_does_not_begin_with_the_first():
@@ -163,7 +187,8 @@ def test_scenes_refuse_what_does_not_fit():
 
 
 def test_a_release_alone_is_dealt_out():
-    """Of each patient's images every other becomes known; an image that was released twice stays under attack."""
+    """Of each patient's images every other becomes known; an image that was released twice stays
+    under attack."""
     cohort = toy_cohort()
     source = np.concatenate([np.arange(48), [0]])
     images = cohort.images[source]
@@ -183,7 +208,9 @@ def test_draws_are_averaged_and_attacks_not_mixed():
     two = battery(scene.drawn(255 - scene.released, scene.contributors), verifiers, team.half, None)
     mean = averaged([one[0], two[0]])
     for key in one[0].measures:
-        assert mean.measures[key] == pytest.approx((one[0].measures[key] + two[0].measures[key]) / 2)
+        assert mean.measures[key] == pytest.approx(
+            (one[0].measures[key] + two[0].measures[key]) / 2
+        )
     np.testing.assert_allclose(mean.hits, (one[0].hits + two[0].hits) / 2)
     with pytest.raises(ValueError, match="one attack"):
         averaged([one[0], one[1]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.privatizers.replacement import Pools, draw_identities
@@ -15,9 +15,14 @@ from medpriv_lib.privatizers.replacement import Pools, draw_identities
 def make(n=48, patients=12, seed=0):
     rng = np.random.default_rng(seed)
     patient = np.arange(n) % patients
-    return Cohort(images=rng.integers(0, 256, (n, 4, 4), dtype=np.uint8), patient=patient, eye=np.full(n, ""),
-                  diseased=patient % 3 == 0, split=np.full(n, "train"),
-                  patient_names=np.array([f"P{i}" for i in range(patients)]))
+    return Cohort(
+        images=rng.integers(0, 256, (n, 4, 4), dtype=np.uint8),
+        patient=patient,
+        eye=np.full(n, ""),
+        diseased=patient % 3 == 0,
+        split=np.full(n, "train"),
+        patient_names=np.array([f"P{i}" for i in range(patients)]),
+    )
 
 
 def seeded(seed=0):
@@ -25,11 +30,14 @@ def seeded(seed=0):
 
 
 class ToyVGAN:
-    """The surface of PPRLVGAN: an image is the code (one number) plus a face that belongs to the identity."""
+    """The surface of PPRLVGAN: an image is the code (one number) plus a face that belongs to the
+    identity."""
 
     def __init__(self, train):
         self.pools = Pools.of(train)
-        self.faces = torch.from_numpy(np.random.default_rng(1).uniform(-0.5, 0.5, (train.patients, 1, 4, 4))).float()
+        self.faces = torch.from_numpy(
+            np.random.default_rng(1).uniform(-0.5, 0.5, (train.patients, 1, 4, 4))
+        ).float()
 
     def encode(self, images, generator):
         return torch.rand(len(images), 1, generator=generator) * 0.4
@@ -47,7 +55,7 @@ def slow_average(vgan, cohort, k, policy, generator):
     z = vgan.encode(cohort.images, generator)
     images = []
     for i in range(len(cohort)):
-        faces = [vgan.decode(z[i:i + 1], torch.tensor([c]))[0, 0].double() for c in drawn[i]]
+        faces = [vgan.decode(z[i : i + 1], torch.tensor([c]))[0, 0].double() for c in drawn[i]]
         images.append(torch.stack(faces).mean(dim=0).add(1).mul(127.5))
     return torch.stack(images).numpy(), drawn
 
@@ -92,8 +100,9 @@ def test_every_other_patient_is_drawn_equally_often():
     cohort = make()
     one = cohort.take(np.zeros(4000, dtype=int))
     drawn = Averaged(ToyVGAN(cohort), 6).identities(one, seeded())[:, 1:]
-    # each of 11 others is among 5 with probability 5/11: binomial(4000, 5/11), standard deviation 31.5. The bound is
-    # 4.5 of them: of 11 patients one lies outside in fewer than 1 of 10,000 seeds
+    # each of 11 others is among 5 with probability 5/11: binomial(4000, 5/11), standard deviation
+    # 31.5. The bound is 4.5 of them: of 11 patients one lies outside in fewer than 1 of 10,000
+    # seeds
     counts = np.bincount(drawn.ravel(), minlength=12)
     assert counts[0] == 0
     assert np.abs(counts[1:] - 4000 * 5 / 11).max() < 4.5 * 31.5
@@ -117,16 +126,22 @@ def test_predicted_labels_change_the_pool():
 def test_empty_pool_is_an_error():
     cohort = make()
     cohort = dataclasses.replace(cohort, diseased=cohort.patient == 0)
-    with pytest.raises(ValueError, match=r"leaves 0 replacement identities for image 0 \(patient P0, diseased\)"):
+    with pytest.raises(
+        ValueError, match=r"leaves 0 replacement identities for image 0 \(patient P0, diseased\)"
+    ):
         Averaged(ToyVGAN(cohort), 6, "same").privatize(cohort, seeded())
 
 
 def test_a_patient_without_an_identity_code_is_an_error():
     cohort = make()
     vgan = ToyVGAN(cohort.take(cohort.patient != 5))
-    with pytest.raises(ValueError, match="image 5: .* but P5 has no image in the generator's training"):
+    with pytest.raises(
+        ValueError, match="image 5: .* but P5 has no image in the generator's training"
+    ):
         Averaged(vgan).privatize(cohort, seeded())
-    stranger = dataclasses.replace(cohort.take(np.arange(3)), patient_names=np.array(["P0", "P1", "new"] + ["x"] * 9))
+    stranger = dataclasses.replace(
+        cohort.take(np.arange(3)), patient_names=np.array(["P0", "P1", "new"] + ["x"] * 9)
+    )
     with pytest.raises(ValueError, match="image 2: .* but new has no image"):
         Averaged(vgan).privatize(stranger, seeded())
 

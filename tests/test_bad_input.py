@@ -1,4 +1,5 @@
-"""Bad input, one test per kind: a clear error with the remedy, exit status 2, and a folder left as it was.
+"""Bad input, one test per kind: a clear error with the remedy, exit status 2, and a folder left as
+it was.
 
 All go through the command, so that what a user sees is what is tested.
 """
@@ -17,15 +18,19 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.cli import main
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core.cohort import Cohort
 
 ROOT = Path(__file__).parents[1]
 
 
 def tree(folder):
     """Return the hash of every file below a folder, and its empty folders."""
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            for path in sorted(folder.rglob("*"))}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else ""
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 def write_manifest(folder, lines, header="file,patient,label"):
@@ -34,7 +39,8 @@ def write_manifest(folder, lines, header="file,patient,label"):
 
 @pytest.fixture
 def source(tmp_path):
-    """A folder with twelve 20x20 images of four patients, their manifest, and a result of earlier work."""
+    """A folder with twelve 20x20 images of four patients, their manifest, and a result of earlier
+    work."""
     folder = tmp_path / "source"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -48,18 +54,28 @@ def source(tmp_path):
 
 
 def toy_cohort(patients=6, each=6, size=16, seed=0):
-    """Return images of `patients`, the first half of them diseased; four train, one val, one test image each."""
+    """Return images of `patients`, the first half of them diseased; four train, one val, one test
+    image each."""
     rng = np.random.default_rng(seed)
     patient = np.repeat(np.arange(patients), each)
     split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
     images = rng.integers(0, 256, (patients * each, size, size), dtype=np.uint8)
-    return Cohort(images, patient, np.full(len(patient), ""), patient < patients // 2, split,
-                  np.array([f"p{i}" for i in range(patients)]), name="toy")
+    return Cohort(
+        images,
+        patient,
+        np.full(len(patient), ""),
+        patient < patients // 2,
+        split,
+        np.array([f"p{i}" for i in range(patients)]),
+        name="toy",
+    )
 
 
 @pytest.fixture
 def refuses(tmp_path, capsys):
-    """Run the command, expect status 2, these words in one line of error, and an unchanged folder."""
+    """Run the command, expect status 2, these words in one line of error, and an unchanged
+    folder."""
+
     def run(*arguments, words):
         before = tree(tmp_path)
         try:
@@ -72,13 +88,25 @@ def refuses(tmp_path, capsys):
         for word in words:
             assert word in error, f"{word!r} is not in: {error}"
         assert tree(tmp_path) == before
+
     return run
 
 
 def prepare(source, kind="manifest"):
-    """Return the command that may overwrite an earlier result: what fails must leave even that as it was."""
-    return ("prepare", source, "--kind", kind, "--no-localize", "--size", 16, "--force", "--out",
-            source.parent / "cohort.npz")
+    """Return the command that may overwrite an earlier result: what fails must leave even that as
+    it was."""
+    return (
+        "prepare",
+        source,
+        "--kind",
+        kind,
+        "--no-localize",
+        "--size",
+        16,
+        "--force",
+        "--out",
+        source.parent / "cohort.npz",
+    )
 
 
 def test_the_source_is_good_before_it_is_spoilt(source, capsys):
@@ -93,7 +121,7 @@ def test_corrupt_image(source, refuses):
 
 def test_truncated_image(source, refuses):
     whole = (source / "03.png").read_bytes()
-    (source / "03.png").write_bytes(whole[:len(whole) // 2])
+    (source / "03.png").write_bytes(whole[: len(whole) // 2])
     refuses(*prepare(source), words=["03.png", "truncated", "copy it again"])
 
 
@@ -116,7 +144,8 @@ def test_animated_image(source, refuses):
 
 
 def test_16_bit_image(source, refuses):
-    """The full range is read; twelve bits in sixteen would come out almost black and are refused."""
+    """The full range is read; twelve bits in sixteen would come out almost black and are
+    refused."""
     ramp = np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16)
     Image.fromarray(ramp).save(source / "03.png")
     assert main([str(a) for a in prepare(source)]) == 0
@@ -127,12 +156,18 @@ def test_16_bit_image(source, refuses):
 
 def test_wrong_column(source, refuses):
     write_manifest(source, ["00.png,p0,1"], header="file,person,label")
-    refuses(*prepare(source), words=["images.csv", "wrong column", "'patient' is missing", "file,patient,label"])
+    refuses(
+        *prepare(source),
+        words=["images.csv", "wrong column", "'patient' is missing", "file,patient,label"],
+    )
 
 
 def test_unknown_patient(source, refuses):
     write_manifest(source, ["00.png,p0,1", "01.png,,1"])
-    refuses(*prepare(source), words=["images.csv, row 3", "unknown patient", "name the patient of 01.png"])
+    refuses(
+        *prepare(source),
+        words=["images.csv, row 3", "unknown patient", "name the patient of 01.png"],
+    )
 
 
 def test_duplicate_rows(source, refuses):
@@ -143,7 +178,10 @@ def test_duplicate_rows(source, refuses):
 @pytest.mark.parametrize("name", ["../cohort.npz", "/etc/hostname", "sub/../../cohort.npz"])
 def test_path_that_escapes_the_folder(source, refuses, name):
     write_manifest(source, ["00.png,p0,1", f"{name},p1,1"])
-    refuses(*prepare(source), words=["images.csv, row 3", name, "escapes the folder", "below the folder"])
+    refuses(
+        *prepare(source),
+        words=["images.csv, row 3", name, "escapes the folder", "below the folder"],
+    )
 
 
 @pytest.mark.parametrize("kind", ["manifest", "warsaw", "synthetic"])
@@ -156,7 +194,15 @@ def test_empty_folder(source, refuses, kind):
 def test_empty_folder_to_privatize(source, refuses):
     empty = source.parent / "nothing"
     empty.mkdir()
-    refuses("privatize", empty, "--method", "blur", "--out", source.parent / "new", words=[str(empty), "empty folder"])
+    refuses(
+        "privatize",
+        empty,
+        "--method",
+        "blur",
+        "--out",
+        source.parent / "new",
+        words=[str(empty), "empty folder"],
+    )
 
 
 def test_patient_with_one_image(source, refuses):
@@ -166,22 +212,49 @@ def test_patient_with_one_image(source, refuses):
 
 def test_class_smaller_than_k(tmp_path, refuses):
     toy_cohort().save(tmp_path / "c.npz")
-    refuses("privatize", tmp_path / "c.npz", "--method", "k-same-select", "--k", 4, "--out", tmp_path / "new",
-            words=["k = 4", "only 3", "choose a smaller k"])
+    refuses(
+        "privatize",
+        tmp_path / "c.npz",
+        "--method",
+        "k-same-select",
+        "--k",
+        4,
+        "--out",
+        tmp_path / "new",
+        words=["k = 4", "only 3", "choose a smaller k"],
+    )
 
 
 @pytest.mark.parametrize("k", [0, -3])
 def test_k_below_1(tmp_path, refuses, k):
     toy_cohort().save(tmp_path / "c.npz")
-    refuses("privatize", tmp_path / "c.npz", "--method", "k-same-select", "--k", k, "--out", tmp_path / "new",
-            words=["at least 1", str(k)])
+    refuses(
+        "privatize",
+        tmp_path / "c.npz",
+        "--method",
+        "k-same-select",
+        "--k",
+        k,
+        "--out",
+        tmp_path / "new",
+        words=["at least 1", str(k)],
+    )
 
 
 @pytest.mark.parametrize("kernel", [4, 0, -3])
 def test_even_kernel(tmp_path, refuses, kernel):
     toy_cohort().save(tmp_path / "c.npz")
-    refuses("privatize", tmp_path / "c.npz", "--method", "blur", "--kernel", kernel, "--out", tmp_path / "new",
-            words=["odd", str(kernel), "3, 9, 15 and 21"])
+    refuses(
+        "privatize",
+        tmp_path / "c.npz",
+        "--method",
+        "blur",
+        "--kernel",
+        kernel,
+        "--out",
+        tmp_path / "new",
+        words=["odd", str(kernel), "3, 9, 15 and 21"],
+    )
 
 
 def test_nan_pixel(source, refuses):
@@ -201,21 +274,36 @@ def test_cohort_file_of_another_version(tmp_path, refuses):
     with np.load(tmp_path / "c.npz") as file:
         arrays = dict(file) | {"version": np.int64(99)}
     np.savez(tmp_path / "c.npz", **arrays)
-    refuses("privatize", tmp_path / "c.npz", "--method", "blur", "--out", tmp_path / "new",
-            words=["c.npz", "version 99", "`medpriv prepare`"])
+    refuses(
+        "privatize",
+        tmp_path / "c.npz",
+        "--method",
+        "blur",
+        "--out",
+        tmp_path / "new",
+        words=["c.npz", "version 99", "`medpriv prepare`"],
+    )
 
 
 def test_cohort_file_with_a_pickle_is_never_opened(tmp_path, refuses):
     np.savez(tmp_path / "c.npz", kind=np.array([{"a": 1}], dtype=object), version=np.int64(1))
-    refuses("privatize", tmp_path / "c.npz", "--method", "blur", "--out", tmp_path / "new",
-            words=["c.npz", "not a readable cohort file", "`medpriv prepare`"])
+    refuses(
+        "privatize",
+        tmp_path / "c.npz",
+        "--method",
+        "blur",
+        "--out",
+        tmp_path / "new",
+        words=["c.npz", "not a readable cohort file", "`medpriv prepare`"],
+    )
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Weights of the toy cohort, trained for a moment."""
-    from medpriv_lib.budgets import TOY
-    from medpriv_lib.study_weights import fit_weights
+    from medpriv_lib.core.budgets import TOY
+    from medpriv_lib.pipeline.weights import fit_weights
+
     folder = tmp_path_factory.mktemp("weights") / "w"
     fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
     return folder
@@ -223,6 +311,7 @@ def weights(tmp_path_factory):
 
 def copied(weights, folder):
     import shutil
+
     return Path(shutil.copytree(weights, folder / "weights"))
 
 
@@ -230,9 +319,23 @@ def copied(weights, folder):
 def test_wrong_weights(tmp_path, refuses, weights, command):
     copied(weights, tmp_path)
     toy_cohort(seed=1).save(tmp_path / "other.npz")
-    arguments = {"study": ("study", "--cohort", tmp_path / "other.npz"),
-                 "privatize": ("privatize", tmp_path / "other.npz", "--method", "pprl-vgan", "--out", tmp_path / "new")}
-    refuses(*arguments[command], "--weights", tmp_path / "weights", words=["weights", "another cohort", "medpriv fit"])
+    arguments = {
+        "study": ("study", "--cohort", tmp_path / "other.npz"),
+        "privatize": (
+            "privatize",
+            tmp_path / "other.npz",
+            "--method",
+            "pprl-vgan",
+            "--out",
+            tmp_path / "new",
+        ),
+    }
+    refuses(
+        *arguments[command],
+        "--weights",
+        tmp_path / "weights",
+        words=["weights", "another cohort", "medpriv fit"],
+    )
 
 
 def test_tampered_weights(tmp_path, refuses, weights):
@@ -242,26 +345,47 @@ def test_tampered_weights(tmp_path, refuses, weights):
         spoilt = bytearray(file.read_bytes())
         spoilt[-1] ^= 1
         file.write_bytes(bytes(spoilt))
-    refuses("study", "--cohort", tmp_path / "c.npz", "--weights", folder,
-            words=["judges.safetensors", "tampered", "medpriv fit"])
+    refuses(
+        "study",
+        "--cohort",
+        tmp_path / "c.npz",
+        "--weights",
+        folder,
+        words=["judges.safetensors", "tampered", "medpriv fit"],
+    )
 
 
 def test_missing_weights(tmp_path, refuses):
     toy_cohort().save(tmp_path / "c.npz")
-    refuses("study", "--cohort", tmp_path / "c.npz", "--weights", tmp_path / "none", words=["none", "medpriv fit"])
+    refuses(
+        "study",
+        "--cohort",
+        tmp_path / "c.npz",
+        "--weights",
+        tmp_path / "none",
+        words=["none", "medpriv fit"],
+    )
 
 
 def subprocess_main(code, *arguments, **options):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True,
-                          env=environment, timeout=120, check=False, **options)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+        **options,
+    )
 
 
 MAIN = "import sys; from medpriv_lib.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 def small_disk():
-    """Let every write past 1,500 bytes fail, as on a full disk (the error number differs, the path is the same)."""
+    """Let every write past 1,500 bytes fail, as on a full disk (the error number differs, the path
+    is the same)."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
 
 
@@ -278,8 +402,18 @@ def test_full_disk(source):
 def test_full_disk_while_privatizing(tmp_path):
     toy_cohort(size=64).save(tmp_path / "c.npz")
     before = tree(tmp_path)
-    done = subprocess_main(MAIN, "privatize", tmp_path / "c.npz", "--method", "blur", "--kernel", 3, "--out",
-                           tmp_path / "new", preexec_fn=small_disk)
+    done = subprocess_main(
+        MAIN,
+        "privatize",
+        tmp_path / "c.npz",
+        "--method",
+        "blur",
+        "--kernel",
+        3,
+        "--out",
+        tmp_path / "new",
+        preexec_fn=small_disk,
+    )
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stderr
     assert tree(tmp_path) == before
@@ -288,19 +422,32 @@ def test_full_disk_while_privatizing(tmp_path):
 def test_full_disk_while_training(tmp_path):
     toy_cohort().save(tmp_path / "c.npz")
     before = tree(tmp_path)
-    done = subprocess_main(MAIN, "fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--scale", "toy",
-                           "--device", "cpu", preexec_fn=small_disk)
+    done = subprocess_main(
+        MAIN,
+        "fit",
+        "--cohort",
+        tmp_path / "c.npz",
+        "--out",
+        tmp_path / "w",
+        "--scale",
+        "toy",
+        "--device",
+        "cpu",
+        preexec_fn=small_disk,
+    )
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stderr
     assert "Traceback" not in done.stderr
-    assert {name: content for name, content in tree(tmp_path).items() if not name.startswith("w")} == before
+    assert {
+        name: content for name, content in tree(tmp_path).items() if not name.startswith("w")
+    } == before
 
 
 KILLED = """
 import os, signal, sys
-import medpriv_lib.files
+import medpriv_lib.core.files
 def die(*arguments): os.kill(os.getpid(), signal.SIGKILL)
-medpriv_lib.files.os.replace = die
+medpriv_lib.core.files.os.replace = die
 from medpriv_lib.cli import main
 main(sys.argv[1:])
 """
@@ -313,7 +460,9 @@ def test_killed_in_mid_write(source):
     after = tree(source.parent)
     assert {name: after[name] for name in before} == before
     assert all(Path(name).name.startswith(".cohort-") for name in after.keys() - before.keys())
-    assert subprocess_main(MAIN, *prepare(source)).returncode == 0  # and the same command then succeeds
+    assert (
+        subprocess_main(MAIN, *prepare(source)).returncode == 0
+    )  # and the same command then succeeds
     assert len(Cohort.load(source.parent / "cohort.npz")) == 12
 
 
@@ -325,19 +474,37 @@ def test_killed_in_mid_write_of_a_release(tmp_path):
     assert done.returncode == -signal.SIGKILL
     after = tree(tmp_path)
     assert {name: after[name] for name in before} == before
-    assert "new/keep/release.npz" not in after  # never a share folder that looks complete with a key that is not
+    assert (
+        "new/keep/release.npz" not in after
+    )  # never a share folder that looks complete with a key that is not
     assert subprocess_main(MAIN, *arguments[:-1], tmp_path / "again").returncode == 0
 
 
 def test_no_traceback_and_json_stays_whole_when_stdout_closes(tmp_path):
     """A reader that goes away, as `| head` does, is no error worth a traceback."""
     toy_cohort().save(tmp_path / "c.npz")
-    command = [sys.executable, "-c", MAIN, "privatize", str(tmp_path / "c.npz"), "--method", "blur", "--out",
-               str(tmp_path / "new")]
+    command = [
+        sys.executable,
+        "-c",
+        MAIN,
+        "privatize",
+        str(tmp_path / "c.npz"),
+        "--method",
+        "blur",
+        "--out",
+        str(tmp_path / "new"),
+    ]
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as closed:
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
-                              env=os.environ | {"PYTHONPATH": str(ROOT)})
+        done = subprocess.run(
+            command,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
     assert "Traceback" not in done.stderr
     assert json.dumps(done.returncode) in ("0", "1")

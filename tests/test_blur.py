@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.blur import Blur, blurred, sigma_of
 from medpriv_lib.privatizers.protocol import Privatizer
 
@@ -21,12 +21,19 @@ def make(n=5, size=64, seed=0):
     images[0] = cv2.GaussianBlur(images[0], (15, 15), 4)  # one smooth image, one flat, one step
     images[1] = 77
     images[2, :, size // 2 :], images[2, :, : size // 2] = 255, 0
-    return Cohort(images=images, patient=np.arange(n), eye=np.full(n, "L"), diseased=np.arange(n) % 2 == 0,
-                  split=np.full(n, "test"), patient_names=np.arange(n).astype(str))
+    return Cohort(
+        images=images,
+        patient=np.arange(n),
+        eye=np.full(n, "L"),
+        diseased=np.arange(n) % 2 == 0,
+        split=np.full(n, "test"),
+        patient_names=np.arange(n).astype(str),
+    )
 
 
 def slow_blur(image, kernel):
-    """The definition: a normalised Gaussian window over an image mirrored without its edge pixel, in float64."""
+    """The definition: a normalised Gaussian window over an image mirrored without its edge pixel,
+    in float64."""
     half, sigma = kernel // 2, 0.3 * ((kernel - 1) / 2 - 1) + 0.8
     line = np.exp(-((np.arange(kernel) - half) ** 2) / (2 * sigma**2))
     window = np.outer(line, line) / line.sum() ** 2
@@ -45,11 +52,18 @@ def test_sigma_follows_the_stated_rule():
 def test_agrees_with_torchvision_within_one_grey_level(kernel):
     cohort = make()
     images = torch.from_numpy(cohort.images).unsqueeze(1)
-    theirs = gaussian_blur(images.float(), [kernel, kernel], [sigma_of(kernel)] * 2).squeeze(1).numpy()
+    theirs = (
+        gaussian_blur(images.float(), [kernel, kernel], [sigma_of(kernel)] * 2).squeeze(1).numpy()
+    )
     ours = Blur(kernel).privatize(cohort, torch.Generator()).images
     assert np.abs(ours - theirs).max() <= 1
-    assert np.abs(ours.astype(int) - gaussian_blur(images, [kernel, kernel], [sigma_of(kernel)] * 2)
-                  .squeeze(1).numpy()).max() <= 1
+    assert (
+        np.abs(
+            ours.astype(int)
+            - gaussian_blur(images, [kernel, kernel], [sigma_of(kernel)] * 2).squeeze(1).numpy()
+        ).max()
+        <= 1
+    )
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -61,7 +75,8 @@ def test_agrees_with_the_definition_within_one_grey_level(kernel):
 
 
 def test_another_sigma_or_border_would_be_noticed():
-    # the bounds above are worth something only if OpenCV's own sigma for small kernels, or another border, breaks them
+    # the bounds above are worth something only if OpenCV's own sigma for small kernels, or another
+    # border, breaks them
     image = make().images[3]
     by_table = cv2.GaussianBlur(image, (3, 3), 0)
     by_border = cv2.GaussianBlur(image, (15, 15), sigma_of(15), borderType=cv2.BORDER_REPLICATE)
@@ -96,7 +111,9 @@ def test_a_flat_image_stays_flat_and_a_slice_of_a_larger_array_works():
     assert (Blur(21).privatize(cohort).images[1] == 77).all()
     wide = np.repeat(cohort.images, 2, axis=2)[:, :, ::2]  # not contiguous
     sliced = dataclasses.replace(cohort, images=wide)
-    np.testing.assert_array_equal(Blur(9).privatize(sliced).images, Blur(9).privatize(cohort).images)
+    np.testing.assert_array_equal(
+        Blur(9).privatize(sliced).images, Blur(9).privatize(cohort).images
+    )
 
 
 @pytest.mark.parametrize("kernel", [0, -3, 2, 8, 3.0, "9", None])

@@ -1,4 +1,5 @@
-"""The conclusions of the paper, held against its own table and against tables that contradict it."""
+"""The conclusions of the paper, held against its own table and against tables that contradict
+it."""
 
 import copy
 
@@ -6,25 +7,56 @@ import pytest
 import torch
 
 from medpriv_lib.data.default import default_cohort
-from medpriv_lib.evaluation.claims import CLAIMS, Answer, as_table, falling, render_claims, verdict, weigh
-from medpriv_lib.evaluation.table import paper_table
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study.claims import (
+    CLAIMS,
+    Answer,
+    as_table,
+    falling,
+    render_claims,
+    verdict,
+    weigh,
+)
+from medpriv_lib.study.table import paper_table
 
 SWAPS = [  # rows whose exchange must break a claim, by the start of its text
     ("The stronger the blur", ("blur", "kernel 3"), ("blur", "kernel 9")),
     ("The strongest blur still", ("blur", "kernel 21"), ("k-same-select", "3 identities")),
     ("Stronger blur loses", ("blur", "kernel 15"), ("blur", "kernel 21")),
-    ("The larger K, the less", ("k-same-select", "9 identities"), ("k-same-select", "12 identities")),
-    ("The larger K, the worse", ("k-same-select", "3 identities"), ("k-same-select", "6 identities")),
+    (
+        "The larger K, the less",
+        ("k-same-select", "9 identities"),
+        ("k-same-select", "12 identities"),
+    ),
+    (
+        "The larger K, the worse",
+        ("k-same-select", "3 identities"),
+        ("k-same-select", "6 identities"),
+    ),
     ("PPRL-VGAN hides", ("pprl-vgan", "random identities"), ("blur", "kernel 3")),
     ("PPRL-VGAN exposes", ("pprl-vgan", "random identities"), ("k-same-select", "3 identities")),
-    ("An identity with", ("pprl-vgan", "random identities"), ("pprl-vgan", "identities with the same pathology")),
-    ("Averaging six", ("pprl-vgan", "random identities"), ("pprl-vgan", "average of 6 with random identities")),
-    ("Averages over", ("pprl-vgan", "average of 6 with random identities"),
-     ("pprl-vgan", "average of 6 with the same pathology")),
-    ("Averaged sets are", ("pprl-vgan", "average of 6 with the same pathology"), ("k-same-select", "6 identities")),
+    (
+        "An identity with",
+        ("pprl-vgan", "random identities"),
+        ("pprl-vgan", "identities with the same pathology"),
+    ),
+    (
+        "Averaging six",
+        ("pprl-vgan", "random identities"),
+        ("pprl-vgan", "average of 6 with random identities"),
+    ),
+    (
+        "Averages over",
+        ("pprl-vgan", "average of 6 with random identities"),
+        ("pprl-vgan", "average of 6 with the same pathology"),
+    ),
+    (
+        "Averaged sets are",
+        ("pprl-vgan", "average of 6 with the same pathology"),
+        ("k-same-select", "6 identities"),
+    ),
 ]
 
 
@@ -55,8 +87,10 @@ def test_a_missing_number_is_no_verdict():
 
 
 def test_overlapping_intervals_are_named():
-    rows = {("a", name): {"x": value, "x_low": value - 2, "x_high": value + 2}
-            for name, value in (("1", 9.0), ("2", 6.0))}
+    rows = {
+        ("a", name): {"x": value, "x_low": value - 2, "x_high": value + 2}
+        for name, value in (("1", 9.0), ("2", 6.0))
+    }
     close, far = falling("x", ("a", "1"), ("a", "2")), falling("x", ("a", "1"), 4.0)
     assert close(rows) == Answer(True, "9.0 | 6.0", False)
     assert verdict(close(rows)) == "holds, within the intervals"
@@ -71,8 +105,12 @@ def test_the_page_escapes_and_has_one_row_a_claim():
 
 
 def test_the_landing_page_is_right_about_the_strongest_blur():
-    """Hardly anybody is named, and nearly every eye is read as diseased, the healthy ones included."""
+    """Hardly anybody is named, and nearly every eye is read as diseased, the healthy ones
+    included."""
     test = default_cohort().of("test")
-    judges, blurred = Judges.load(), Blur(21).privatize(test, torch.Generator().manual_seed(0)).images
+    judges, blurred = (
+        Judges.load(),
+        Blur(21).privatize(test, torch.Generator().manual_seed(0)).images,
+    )
     assert (logits(judges.identity, blurred).argmax(1).numpy() == test.patient).mean() < 0.1
     assert logits(judges.disease, blurred[~test.diseased]).argmax(1).numpy().mean() > 0.9

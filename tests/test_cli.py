@@ -13,8 +13,8 @@ from small_cohorts import toy_cohort
 
 from medpriv_lib.cli import COMMANDS, main, one_line
 from medpriv_lib.cli.options import number_patients
-from medpriv_lib.evaluation.anonymity import audit
-from medpriv_lib.sharing import read_release
+from medpriv_lib.core.sharing import read_release
+from medpriv_lib.measures.anonymity import audit
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,8 +41,15 @@ def test_help_has_examples_and_every_option_a_meaning(name, capsys):
     assert f"medpriv {name}" in text.partition("Examples:")[2]
 
 
-@pytest.mark.parametrize("arguments", [[], ["unknown"], ["study", "--seeds", "many"],
-                                       ["privatize", "x", "--method", "magic", "--out", "y"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["study", "--seeds", "many"],
+        ["privatize", "x", "--method", "magic", "--out", "y"],
+    ],
+)
 def test_a_wrong_call_exits_2_with_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
@@ -50,15 +57,31 @@ def test_a_wrong_call_exits_2_with_one_line(arguments, capsys):
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("medpriv: error: ")
 
 
-@pytest.mark.parametrize(("method", "options", "contributors"), [
-    ("blur", ["--kernel", 9], 0), ("k-same-select", ["--k", 3], 3), ("pprl-vgan", ["--policy", "same"], 1),
-    ("averaged", ["--k", 4], 4)])
+@pytest.mark.parametrize(
+    ("method", "options", "contributors"),
+    [
+        ("blur", ["--kernel", 9], 0),
+        ("k-same-select", ["--k", 3], 3),
+        ("pprl-vgan", ["--policy", "same"], 1),
+        ("averaged", ["--k", 4], 4),
+    ],
+)
 def test_privatize_then_evaluate(made, tmp_path, capsys, method, options, contributors):
-    medpriv("privatize", made / "c.npz", "--method", method, *options, "--out", tmp_path / "r", *(
-        () if method in ("blur", "k-same-select") else ("--weights", made / "w")))
+    medpriv(
+        "privatize",
+        made / "c.npz",
+        "--method",
+        method,
+        *options,
+        "--out",
+        tmp_path / "r",
+        *(() if method in ("blur", "k-same-select") else ("--weights", made / "w")),
+    )
     release, order = read_release(tmp_path / "r")
     assert release.contributors.shape == (8, contributors)
-    assert sorted(path.name for path in (tmp_path / "r" / "share").iterdir()) == [f"{i:04}.png" for i in range(1, 9)]
+    assert sorted(path.name for path in (tmp_path / "r" / "share").iterdir()) == [
+        f"{i:04}.png" for i in range(1, 9)
+    ]
     assert sorted(order.tolist()) == list(range(8))
     assert "give away" in capsys.readouterr().out
     medpriv("evaluate", tmp_path / "r", "--cohort", made / "c.npz", "--weights", made / "w")
@@ -70,15 +93,30 @@ def test_privatize_then_evaluate(made, tmp_path, capsys, method, options, contri
 
 def test_the_same_seed_shares_the_same_files(made, tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        medpriv("privatize", made / "c.npz", "--method", "pprl-vgan", "--weights", made / "w", "--seed", seed, "--out",
-                tmp_path / name)
-    files = {name: [path.read_bytes() for path in sorted((tmp_path / name / "share").iterdir())] for name in "abc"}
+        medpriv(
+            "privatize",
+            made / "c.npz",
+            "--method",
+            "pprl-vgan",
+            "--weights",
+            made / "w",
+            "--seed",
+            seed,
+            "--out",
+            tmp_path / name,
+        )
+    files = {
+        name: [path.read_bytes() for path in sorted((tmp_path / name / "share").iterdir())]
+        for name in "abc"
+    }
     assert files["a"] == files["b"]
     assert files["a"] != files["c"]
 
 
 def test_all_images_of_a_cohort(made, tmp_path):
-    medpriv("privatize", made / "c.npz", "--method", "blur", "--split", "all", "--out", tmp_path / "r")
+    medpriv(
+        "privatize", made / "c.npz", "--method", "blur", "--split", "all", "--out", tmp_path / "r"
+    )
     assert len(read_release(tmp_path / "r")[0]) == 48
 
 
@@ -88,12 +126,24 @@ def folder(tmp_path):
     rng = np.random.default_rng(1)
     (tmp_path / "in").mkdir()
     for i in range(5):
-        Image.fromarray(rng.integers(0, 256, (30, 24), dtype=np.uint8)).save(tmp_path / "in" / f"{i}.png")
+        Image.fromarray(rng.integers(0, 256, (30, 24), dtype=np.uint8)).save(
+            tmp_path / "in" / f"{i}.png"
+        )
     return tmp_path / "in"
 
 
 def test_a_folder_of_images_needs_no_table_and_blur_no_weights(folder, tmp_path):
-    medpriv("privatize", folder, "--method", "blur", "--no-localize", "--size", 16, "--out", tmp_path / "r")
+    medpriv(
+        "privatize",
+        folder,
+        "--method",
+        "blur",
+        "--no-localize",
+        "--size",
+        16,
+        "--out",
+        tmp_path / "r",
+    )
     release, _ = read_release(tmp_path / "r")
     assert release.images.shape == (5, 16, 16)
     assert len(set(release.parameters["source_patients"])) == 5
@@ -101,8 +151,23 @@ def test_a_folder_of_images_needs_no_table_and_blur_no_weights(folder, tmp_path)
 
 
 def test_strangers_get_the_judge_s_labels_and_no_identity_columns(folder, made, tmp_path, capsys):
-    medpriv("privatize", folder, "--method", "pprl-vgan", "--policy", "same", "--no-localize", "--size", 16, "--cohort",
-            made / "c.npz", "--weights", made / "w", "--out", tmp_path / "r")
+    medpriv(
+        "privatize",
+        folder,
+        "--method",
+        "pprl-vgan",
+        "--policy",
+        "same",
+        "--no-localize",
+        "--size",
+        16,
+        "--cohort",
+        made / "c.npz",
+        "--weights",
+        made / "w",
+        "--out",
+        tmp_path / "r",
+    )
     assert "the disease judge's reading" in capsys.readouterr().out
     medpriv("evaluate", tmp_path / "r", "--cohort", made / "c.npz", "--weights", made / "w")
     text = capsys.readouterr().out
@@ -112,17 +177,45 @@ def test_strangers_get_the_judge_s_labels_and_no_identity_columns(folder, made, 
 
 
 def test_an_averaged_set_of_a_stranger_is_refused(folder, made, tmp_path, capsys):
-    arguments = ["privatize", folder, "--method", "averaged", "--no-localize", "--size", 16, "--cohort",
-                 made / "c.npz", "--weights", made / "w", "--out", tmp_path / "r"]
+    arguments = [
+        "privatize",
+        folder,
+        "--method",
+        "averaged",
+        "--no-localize",
+        "--size",
+        16,
+        "--cohort",
+        made / "c.npz",
+        "--weights",
+        made / "w",
+        "--out",
+        tmp_path / "r",
+    ]
     assert main([str(a) for a in arguments]) == 2
     assert "use the method pprl-vgan instead" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
 
 
 def test_a_manifest_brings_patients_and_labels(folder, made, tmp_path):
-    (folder / "t.csv").write_text("file,patient,label\n" + "".join(f"{i}.png,p{i % 2},{i % 2}\n" for i in range(5)))
-    medpriv("privatize", folder / "t.csv", "--method", "k-same-select", "--k", 2, "--no-localize", "--size", 16,
-            "--cohort", made / "c.npz", "--out", tmp_path / "r")
+    (folder / "t.csv").write_text(
+        "file,patient,label\n" + "".join(f"{i}.png,p{i % 2},{i % 2}\n" for i in range(5))
+    )
+    medpriv(
+        "privatize",
+        folder / "t.csv",
+        "--method",
+        "k-same-select",
+        "--k",
+        2,
+        "--no-localize",
+        "--size",
+        16,
+        "--cohort",
+        made / "c.npz",
+        "--out",
+        tmp_path / "r",
+    )
     release, _ = read_release(tmp_path / "r")
     assert release.parameters["source_labels"] == [False, True, False, True, False]
     assert release.parameters["labels_known"]
@@ -132,8 +225,20 @@ def test_a_manifest_brings_patients_and_labels(folder, made, tmp_path):
 
 
 def test_the_release_form_shares_every_image_among_k_patients(made, tmp_path, capsys):
-    medpriv("privatize", made / "c.npz", "--method", "k-same-select", "--k", 3, "--form", "release", "--split", "all",
-            "--out", tmp_path / "r")
+    medpriv(
+        "privatize",
+        made / "c.npz",
+        "--method",
+        "k-same-select",
+        "--k",
+        3,
+        "--form",
+        "release",
+        "--split",
+        "all",
+        "--out",
+        tmp_path / "r",
+    )
     release, _ = read_release(tmp_path / "r")
     cohort = toy_cohort()
     found = audit(release, cohort)
@@ -147,33 +252,80 @@ def test_the_release_form_shares_every_image_among_k_patients(made, tmp_path, ca
 
 
 def test_contributors_of_a_manifest_are_numbered_as_in_the_cohort(made, tmp_path):
-    """The same images through a manifest, in another order: the same contributors, and a stranger after the last."""
-    cohort = replace(toy_cohort().of("test"), patient_names=np.array([*(f"p{i}" for i in range(7)), "stranger"]))
+    """The same images through a manifest, in another order: the same contributors, and a stranger
+    after the last."""
+    cohort = replace(
+        toy_cohort().of("test"), patient_names=np.array([*(f"p{i}" for i in range(7)), "stranger"])
+    )
     (tmp_path / "in").mkdir()
     lines = ["file,patient,label"]
     for i in reversed(range(8)):
         Image.fromarray(cohort.images[i]).save(tmp_path / "in" / f"{i}.png")
         lines.append(f"{i}.png,{cohort.patient_names[cohort.patient[i]]},{int(cohort.diseased[i])}")
     (tmp_path / "in" / "t.csv").write_text("\n".join(lines))
-    medpriv("privatize", tmp_path / "in" / "t.csv", "--method", "k-same-select", "--k", 2, "--form", "release",
-            "--no-localize", "--size", 16, "--cohort", made / "c.npz", "--out", tmp_path / "r")
+    medpriv(
+        "privatize",
+        tmp_path / "in" / "t.csv",
+        "--method",
+        "k-same-select",
+        "--k",
+        2,
+        "--form",
+        "release",
+        "--no-localize",
+        "--size",
+        16,
+        "--cohort",
+        made / "c.npz",
+        "--out",
+        tmp_path / "r",
+    )
     release, _ = read_release(tmp_path / "r")
-    own = number_patients(np.array(release.parameters["source_patients"]), toy_cohort())[0][release.source]
-    assert (release.contributors == own[:, None]).any(axis=1).all()  # in a group of the release form one is oneself
+    own = number_patients(np.array(release.parameters["source_patients"]), toy_cohort())[0][
+        release.source
+    ]
+    assert (
+        (release.contributors == own[:, None]).any(axis=1).all()
+    )  # in a group of the release form one is oneself
     assert set(own) == set(range(7)) | {8}  # p7 is known and not here, the stranger is number 8
 
 
 def test_an_option_without_meaning_is_refused(made, tmp_path, capsys):
-    assert main(["privatize", str(made / "c.npz"), "--method", "blur", "--k", "3", "--out", str(tmp_path / "r")]) == 2
+    assert (
+        main(
+            [
+                "privatize",
+                str(made / "c.npz"),
+                "--method",
+                "blur",
+                "--k",
+                "3",
+                "--out",
+                str(tmp_path / "r"),
+            ]
+        )
+        == 2
+    )
     assert "--k has no meaning for blur" in capsys.readouterr().err
 
 
 def test_a_cohort_is_overwritten_only_by_force(made, tmp_path, folder, capsys):
-    (folder / "t.csv").write_text("file,patient,label\n" + "".join(f"{i}.png,p{i % 2},{i % 2}\n" for i in range(5)))
+    (folder / "t.csv").write_text(
+        "file,patient,label\n" + "".join(f"{i}.png,p{i % 2},{i % 2}\n" for i in range(5))
+    )
     shutil.copy(made / "c.npz", tmp_path / "c.npz")
     before = (tmp_path / "c.npz").read_bytes()
-    arguments = ["prepare", str(folder / "t.csv"), "--kind", "manifest", "--no-localize", "--size", "16", "--out",
-                 str(tmp_path / "c.npz")]
+    arguments = [
+        "prepare",
+        str(folder / "t.csv"),
+        "--kind",
+        "manifest",
+        "--no-localize",
+        "--size",
+        "16",
+        "--out",
+        str(tmp_path / "c.npz"),
+    ]
     assert main(arguments) == 2
     assert "holds a cohort already" in capsys.readouterr().err
     assert (tmp_path / "c.npz").read_bytes() == before
@@ -193,18 +345,41 @@ def test_a_release_is_never_overwritten(made, tmp_path, capsys):
 def test_a_release_of_another_cohort_is_not_evaluated(made, tmp_path, capsys):
     medpriv("privatize", made / "c.npz", "--method", "blur", "--out", tmp_path / "r")
     toy_cohort(patients=9).save(tmp_path / "other.npz")
-    status = main(["evaluate", str(tmp_path / "r"), "--cohort", str(tmp_path / "other.npz"), "--weights",
-                   str(made / "w")])
+    status = main(
+        [
+            "evaluate",
+            str(tmp_path / "r"),
+            "--cohort",
+            str(tmp_path / "other.npz"),
+            "--weights",
+            str(made / "w"),
+        ]
+    )
     assert status == 2
     assert "name the cohort that it was made with" in capsys.readouterr().err
 
 
 def test_fit_is_finished_once(made, tmp_path):
-    arguments = ["fit", "--cohort", made / "c.npz", "--out", tmp_path / "w", "--scale", "toy", "--device", "cpu"]
+    arguments = [
+        "fit",
+        "--cohort",
+        made / "c.npz",
+        "--out",
+        tmp_path / "w",
+        "--scale",
+        "toy",
+        "--device",
+        "cpu",
+    ]
     arguments = [str(a) for a in arguments]
     assert main(arguments) == 0
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "w").iterdir()}
-    assert set(before) == {"judges.safetensors", "judges.json", "pprl-vgan.safetensors", "pprl-vgan.json"}
+    assert set(before) == {
+        "judges.safetensors",
+        "judges.json",
+        "pprl-vgan.safetensors",
+        "pprl-vgan.json",
+    }
     assert main(arguments) == 0
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "w").iterdir()} == before
     assert main([*arguments, "--seed", "1"]) == 2
@@ -212,9 +387,27 @@ def test_fit_is_finished_once(made, tmp_path):
 
 def test_the_study_prints_ours_beside_theirs_and_stays_quiet_in_a_pipe(made, tmp_path):
     """Through a pipe: the table on stdout, nothing on stderr."""
-    done = subprocess.run([sys.executable, "-m", "medpriv_lib", "study", "--cohort", str(made / "c.npz"), "--weights",
-                           str(made / "w"), "--draws", "2", "--out", str(tmp_path / "out")],
-                          capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "medpriv_lib",
+            "study",
+            "--cohort",
+            str(made / "c.npz"),
+            "--weights",
+            str(made / "w"),
+            "--draws",
+            "2",
+            "--out",
+            str(tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=ROOT,
+    )
     assert done.returncode == 0
     assert done.stderr == ""
     line = next(line for line in done.stdout.splitlines() if line.startswith("  original test set"))
@@ -225,7 +418,12 @@ def test_the_study_prints_ours_beside_theirs_and_stays_quiet_in_a_pipe(made, tmp
 
 
 def test_errors_become_one_line():
-    assert one_line(OSError(28, "No space left on device", "x.npz")).startswith("the disk is full while writing x.npz")
-    assert one_line(PermissionError(13, "Permission denied", "x")) == "x: Permission denied; check the path and its " \
-                                                                     "permissions"
+    assert one_line(OSError(28, "No space left on device", "x.npz")).startswith(
+        "the disk is full while writing x.npz"
+    )
+    assert (
+        one_line(PermissionError(13, "Permission denied", "x"))
+        == "x: Permission denied; check the path and its "
+        "permissions"
+    )
     assert one_line(ValueError("two\nlines")) == "two lines"

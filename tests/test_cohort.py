@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpriv_lib.cohort import Cohort, Release, to_tensor, to_uint8
-from medpriv_lib.files import atomic_write
+from medpriv_lib.core.cohort import Cohort, Release, to_tensor, to_uint8
+from medpriv_lib.core.files import atomic_write
 
 
 def make(n=12, patients=4, seed=0):
@@ -72,7 +72,9 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="not a readable cohort"):
         Cohort.load(path)
-    Release(np.zeros((1, 8, 8), np.uint8), np.zeros(1, int), np.zeros((1, 0), int), "blur").save(path)
+    Release(np.zeros((1, 8, 8), np.uint8), np.zeros(1, int), np.zeros((1, 0), int), "blur").save(
+        path
+    )
     with pytest.raises(ValueError, match="no cohort file"):
         Cohort.load(path)
 

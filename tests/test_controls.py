@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
 
 
 def make(n=60, patients=6, seed=0, size=8):
     rng = np.random.default_rng(seed)
     patient = np.arange(n) % patients
-    return Cohort(images=rng.integers(0, 256, (n, size, size), dtype=np.uint8), patient=patient, eye=np.full(n, ""),
-                  diseased=patient % 2 == 0, split=np.array(["train", "train", "test"])[np.arange(n) // patients % 3],
-                  patient_names=np.array([f"P{i}" for i in range(patients)]))
+    return Cohort(
+        images=rng.integers(0, 256, (n, size, size), dtype=np.uint8),
+        patient=patient,
+        eye=np.full(n, ""),
+        diseased=patient % 2 == 0,
+        split=np.array(["train", "train", "test"])[np.arange(n) // patients % 3],
+        patient_names=np.array([f"P{i}" for i in range(patients)]),
+    )
 
 
 def seeded(seed=0):
@@ -23,7 +28,8 @@ def seeded(seed=0):
 
 
 class ToyVGAN:
-    """The surface of PPRLVGAN: the decoder writes the identity and z into the image, so that both can be read back."""
+    """The surface of PPRLVGAN: the decoder writes the identity and z into the image, so that both
+    can be read back."""
 
     latent = 4
 
@@ -38,8 +44,11 @@ class ToyVGAN:
 
     def draw_identities(self, cohort, generator, count, policy):
         assert policy in ("random", "same", "different")
-        return (torch.as_tensor(cohort.patient)[:, None] + 1 + torch.randint(5, (len(cohort), count),
-                                                                              generator=generator)) % 6
+        return (
+            torch.as_tensor(cohort.patient)[:, None]
+            + 1
+            + torch.randint(5, (len(cohort), count), generator=generator)
+        ) % 6
 
 
 def test_real_other_shows_a_training_image_of_another_patient_with_the_same_label():
@@ -58,7 +67,8 @@ def test_real_other_draws_every_other_patient_equally_often():
     cohort = make()
     one = cohort.take(np.zeros(3000, dtype=int))  # patient 0, whose label patients 2 and 4 share
     drawn = RealOther().fit(cohort).privatize(one, seeded()).contributors[:, 0]
-    # binomial(3000, 1/2) has standard deviation 27; four of them either side fail once in 15,000 seeds
+    # binomial(3000, 1/2) has standard deviation 27; four of them either side fail once in 15,000
+    # seeds
     assert set(drawn) == {2, 4}
     assert abs((drawn == 2).sum() - 1500) < 4 * 27.4
 
@@ -73,7 +83,9 @@ def test_real_other_repeats_with_its_seed_and_only_then():
 
 def test_real_other_without_another_patient_of_the_label_is_an_error():
     cohort = make(patients=2)
-    with pytest.raises(ValueError, match=r"leaves 0 replacement identities for image 0 \(patient P0, diseased\)"):
+    with pytest.raises(
+        ValueError, match=r"leaves 0 replacement identities for image 0 \(patient P0, diseased\)"
+    ):
         RealOther().fit(cohort).privatize(cohort, seeded())
 
 
@@ -82,9 +94,13 @@ def test_class_mean_depends_on_the_label_alone():
     train, test = cohort.of("train"), cohort.of("test")
     release = ClassMean().fit(train).privatize(test)
     for label in (False, True):
-        expected = np.rint(train.images[train.diseased == label].astype(np.float64).mean(axis=0)).astype(np.uint8)
+        expected = np.rint(
+            train.images[train.diseased == label].astype(np.float64).mean(axis=0)
+        ).astype(np.uint8)
         assert (release.images[test.diseased == label] == expected).all()
-    np.testing.assert_array_equal(release.contributors[test.diseased], np.tile([0, 2, 4], (test.diseased.sum(), 1)))
+    np.testing.assert_array_equal(
+        release.contributors[test.diseased], np.tile([0, 2, 4], (test.diseased.sum(), 1))
+    )
 
 
 def test_class_mean_pads_contributors_where_the_classes_differ_in_patients():
@@ -108,7 +124,8 @@ def test_prior_sample_names_its_identity_and_draws_z_from_the_prior():
     np.testing.assert_array_equal(release.images[:, 0, 0], release.contributors[:, 0])
     assert (release.contributors[:, 0] != cohort.patient).all()
     z = (release.images[:, 1, :4] / 127.5 - 1) * 8
-    # 12,000 draws: the mean has standard error .009, the spread .006; the bounds are over 4 of them plus 8-bit rounding
+    # 12,000 draws: the mean has standard error .009, the spread .006; the bounds are over 4 of them
+    # plus 8-bit rounding
     assert abs(z.mean()) < 0.05
     assert abs(z.std() - 1) < 0.05
     assert release.parameters == {"policy": "same"}
@@ -125,11 +142,16 @@ def test_prior_sample_repeats_with_its_seed():
 def test_label_using_controls_follow_a_predicted_label():
     cohort = make()
     flipped = dataclasses.replace(cohort, diseased=~cohort.diseased)
-    train_label = {tuple(image.ravel()): label for image, label in zip(cohort.images, cohort.diseased, strict=True)}
+    train_label = {
+        tuple(image.ravel()): label
+        for image, label in zip(cohort.images, cohort.diseased, strict=True)
+    }
     shown = RealOther().fit(cohort).privatize(flipped, seeded()).images
     assert [train_label[tuple(image.ravel())] for image in shown] == flipped.diseased.tolist()
     means = ClassMean().fit(cohort)
-    np.testing.assert_array_equal(means.privatize(flipped).images[0], means.privatize(cohort).images[1])
+    np.testing.assert_array_equal(
+        means.privatize(flipped).images[0], means.privatize(cohort).images[1]
+    )
 
 
 @pytest.mark.parametrize("method", [RealOther(), ClassMean()])

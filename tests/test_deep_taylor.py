@@ -17,7 +17,8 @@ VECTORS = Path(__file__).parent / "reference" / "deep_taylor" / "innvestigate_la
 
 
 def recogniser(size=16, seed=0, classes=2):
-    """A recogniser with lively batch-norm statistics, as after training; random weights otherwise."""
+    """A recogniser with lively batch-norm statistics, as after training; random weights
+    otherwise."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Recogniser(classes, size)
@@ -35,19 +36,40 @@ def images(n=4, size=16, seed=1):
     return torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-# Average pooling only beside LRPZPlus: iNNvestigate's DeepTaylor divides a mean equally (its gradient), Montavon et al.
-# and iNNvestigate's LRPZPlus in proportion, as we do.
-@pytest.mark.parametrize(("analyzer", "box", "layer"), [
-    (analyzer, box, layer)
-    for analyzer, box in (("DeepTaylor", None), ("LRPZPlus", None), ("BoundedDeepTaylor", (-128.0, 128.0)))
-    for layer in ("Dense", "Dense_relu", "Conv2D", "Conv2D_relu", "MaxPooling2D", "AveragePooling2D")
-    if layer != "AveragePooling2D" or analyzer == "LRPZPlus"
-])
+# Average pooling only beside LRPZPlus: iNNvestigate's DeepTaylor divides a mean equally (its
+# gradient), Montavon et al. and iNNvestigate's LRPZPlus in proportion, as we do.
+@pytest.mark.parametrize(
+    ("analyzer", "box", "layer"),
+    [
+        (analyzer, box, layer)
+        for analyzer, box in (
+            ("DeepTaylor", None),
+            ("LRPZPlus", None),
+            ("BoundedDeepTaylor", (-128.0, 128.0)),
+        )
+        for layer in (
+            "Dense",
+            "Dense_relu",
+            "Conv2D",
+            "Conv2D_relu",
+            "MaxPooling2D",
+            "AveragePooling2D",
+        )
+        if layer != "AveragePooling2D" or analyzer == "LRPZPlus"
+    ],
+)
 def test_agrees_with_innvestigate_to_1e_5(analyzer, box, layer):
     with np.load(VECTORS, allow_pickle=False) as file:
-        vectors = {key.split("__")[-1]: file[key] for key in file.files if key.startswith(f"{analyzer}__{layer}__")}
+        vectors = {
+            key.split("__")[-1]: file[key]
+            for key in file.files
+            if key.startswith(f"{analyzer}__{layer}__")
+        }
         x = torch.from_numpy(file["input"]).permute(0, 3, 1, 2).contiguous()
-    weights = {"Dense": lambda: nn.Conv2d(3, 5, 1), "Conv2D": lambda: nn.Conv2d(3, 5, 3)}  # keras Dense acts per pixel
+    weights = {
+        "Dense": lambda: nn.Conv2d(3, 5, 1),
+        "Conv2D": lambda: nn.Conv2d(3, 5, 3),
+    }  # keras Dense acts per pixel
     kind = layer.removesuffix("_relu")
     if kind in weights:
         linear = weights[kind]()
@@ -58,7 +80,8 @@ def test_agrees_with_innvestigate_to_1e_5(analyzer, box, layer):
     else:
         layers = [nn.MaxPool2d(2) if kind == "MaxPooling2D" else nn.AvgPool2d(2)]
     network = nn.Sequential(*layers, nn.Flatten())
-    # their flattened output runs (row, column, channel), ours (channel, row, column): compare it sorted
+    # their flattened output runs (row, column, channel), ours (channel, row, column): compare it
+    # sorted
     with torch.no_grad():
         assert np.allclose(np.sort(network(x).numpy()), np.sort(vectors["output"]), atol=1e-5)
     got = deep_taylor(network, x, box=box).permute(0, 2, 3, 1).numpy()
@@ -67,7 +90,8 @@ def test_agrees_with_innvestigate_to_1e_5(analyzer, box, layer):
 
 
 def zplus_by_hand(a, w, relevance):
-    """R_i = a_i sum_j w+_ij R_j / sum_i a_i w+_ij, one output neuron at a time. `w` (outputs, inputs)."""
+    """R_i = a_i sum_j w+_ij R_j / sum_i a_i w+_ij, one output neuron at a time. `w` (outputs,
+    inputs)."""
     out = np.zeros_like(a)
     for j in np.flatnonzero(relevance):
         parts = a * np.maximum(w[j], 0)
@@ -77,7 +101,8 @@ def zplus_by_hand(a, w, relevance):
 
 
 def conv_by_hand(a, weight, relevance, box=None):
-    """The same for a convolution with zero padding: each output pixel sees a window. `box` makes it z-box."""
+    """The same for a convolution with zero padding: each output pixel sees a window. `box` makes it
+    z-box."""
     _, height, width = a.shape
     k = weight.shape[-1]
     pad = k // 2
@@ -98,14 +123,15 @@ def conv_by_hand(a, weight, relevance, box=None):
 def pool_by_hand(a, relevance):
     out = np.zeros_like(a)
     for j, r, c in zip(*np.nonzero(relevance), strict=True):
-        window = a[j, 2 * r:2 * r + 2, 2 * c:2 * c + 2]
+        window = a[j, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2]
         dr, dc = np.unravel_index(window.argmax(), (2, 2))
         out[j, 2 * r + dr, 2 * c + dc] = relevance[j, r, c]
     return out
 
 
 def twin_by_hand(network, image):
-    """Deep Taylor of one image (1, size, size) in float64, layer by layer, batch norm merged by its definition."""
+    """Deep Taylor of one image (1, size, size) in float64, layer by layer, batch norm merged by its
+    definition."""
     inputs, weights, a = [], [], image.double()
     for conv, norm, _, _ in network.blocks:
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
@@ -117,11 +143,15 @@ def twin_by_hand(network, image):
         a = torch.max_pool2d(hidden[None], 2)[0]
     flat = a.detach().flatten().numpy()
     dense, head = network.dense[1], network.head
-    embedding = np.maximum(dense.weight.detach().double().numpy() @ flat + dense.bias.detach().double().numpy(), 0)
+    embedding = np.maximum(
+        dense.weight.detach().double().numpy() @ flat + dense.bias.detach().double().numpy(), 0
+    )
     logits = head.weight.detach().double().numpy() @ embedding + head.bias.detach().double().numpy()
     relevance = np.where(np.arange(len(logits)) == logits.argmax(), logits, 0)
     relevance = zplus_by_hand(embedding, head.weight.detach().double().numpy(), relevance)
-    relevance = zplus_by_hand(flat, dense.weight.detach().double().numpy(), relevance).reshape(a.shape)
+    relevance = zplus_by_hand(flat, dense.weight.detach().double().numpy(), relevance).reshape(
+        a.shape
+    )
     for level in (3, 2, 1, 0):
         before, hidden = inputs[level]
         relevance = pool_by_hand(hidden, relevance)
@@ -148,11 +178,11 @@ def test_agrees_with_zennits_own_rules_one_image_at_a_time():
     ours = deep_taylor(network, x)
     for i in range(3):
         with composite.context(chain) as modified:
-            image = x[i:i + 1].clone().requires_grad_()
+            image = x[i : i + 1].clone().requires_grad_()
             out = modified(image)
             seed = torch.where(out == out.max(), out, 0).detach()
             theirs = torch.autograd.grad(out, image, seed)[0]
-        assert torch.allclose(ours[i:i + 1], theirs, rtol=1e-3, atol=1e-5 * float(theirs.max()))
+        assert torch.allclose(ours[i : i + 1], theirs, rtol=1e-3, atol=1e-5 * float(theirs.max()))
 
 
 def test_relevance_is_conserved_within_1e_3_where_every_active_neuron_has_a_positive_input():
@@ -180,12 +210,15 @@ def test_biases_take_no_relevance_where_zennits_default_lets_them():
         logits = network(x).amax(1)
     ours = deep_taylor(network, x).sum((1, 2, 3)) / logits
     chain = unfold(network, x)
-    composite = SpecialFirstLayerMapComposite(layer_map=[((nn.Conv2d, nn.Linear), ZPlus())],
-                                              first_map=[(nn.Conv2d, ZBox(-1.0, 1.0))])
+    composite = SpecialFirstLayerMapComposite(
+        layer_map=[((nn.Conv2d, nn.Linear), ZPlus())], first_map=[(nn.Conv2d, ZBox(-1.0, 1.0))]
+    )
     with composite.context(chain) as modified:
         image = x.clone().requires_grad_()
         out = modified(image)
-        default = torch.autograd.grad(out, image, torch.where(out == out.amax(1, keepdim=True), out, 0).detach())[0]
+        default = torch.autograd.grad(
+            out, image, torch.where(out == out.amax(1, keepdim=True), out, 0).detach()
+        )[0]
     default = default.sum((1, 2, 3)) / logits
     assert (ours - 1).abs().max() < 1e-3
     assert default.max() < 0.95  # with zennit's default the biases keep the rest
@@ -196,7 +229,7 @@ def test_maps_are_never_negative_and_do_not_depend_on_the_batch():
     maps = deep_taylor(network, x)
     assert maps.shape == x.shape
     assert maps.min() >= 0
-    alone = torch.cat([deep_taylor(network, x[i:i + 1]) for i in range(7)])
+    alone = torch.cat([deep_taylor(network, x[i : i + 1]) for i in range(7)])
     for other in (alone, deep_taylor(network, x, batch=3)):
         assert torch.allclose(maps, other, rtol=1e-3, atol=1e-6 * float(maps.max()))
 
@@ -227,7 +260,9 @@ def test_a_neuron_that_only_its_bias_makes_active_gives_no_relevance_further():
     network[0].bias.data = torch.tensor([0.0, 3.0])
     network[3].weight.data = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
     network[3].bias.data = torch.zeros(2)
-    at_floor = deep_taylor(network, torch.full((1, 1, 1, 1), -1.0), 0)  # (x - low) w+ = 0: nothing can be given
+    at_floor = deep_taylor(
+        network, torch.full((1, 1, 1, 1), -1.0), 0
+    )  # (x - low) w+ = 0: nothing can be given
     assert float(at_floor.sum()) == 0
     inside = deep_taylor(network, torch.full((1, 1, 1, 1), 0.5), 0)
     assert float(inside.sum()) == pytest.approx(4.0)  # 0.5 and 3.5 both arrive
@@ -239,7 +274,9 @@ def test_the_network_is_left_as_it_was():
     deep_taylor(network, images(2))
     assert network.training
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in network.modules()
+    )
 
 
 def test_batch_norm_is_merged_without_changing_the_logits():
@@ -274,18 +311,33 @@ def test_a_logit_of_zero_or_less_is_refused_and_named():
 class Skip(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.relu, self.head = nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Linear(256, 2)
+        self.conv, self.relu, self.head = (
+            nn.Conv2d(1, 1, 3, padding=1),
+            nn.ReLU(),
+            nn.Linear(256, 2),
+        )
 
     def forward(self, x):
         return self.head((x + self.relu(self.conv(x))).flatten(1))
 
 
-@pytest.mark.parametrize(("network", "message"), [
-    (nn.Sequential(nn.Conv2d(1, 2, 3), nn.LeakyReLU(), nn.Flatten(), nn.Linear(392, 2)), "unsupported layer LeakyRe"),
-    (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(392, 2)), "must directly"),
-    (nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.Linear(8, 2)), "without a ReLU"),
-    (Skip(), "not a plain chain"),
-])
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            nn.Sequential(nn.Conv2d(1, 2, 3), nn.LeakyReLU(), nn.Flatten(), nn.Linear(392, 2)),
+            "unsupported layer LeakyRe",
+        ),
+        (
+            nn.Sequential(
+                nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(392, 2)
+            ),
+            "must directly",
+        ),
+        (nn.Sequential(nn.Flatten(), nn.Linear(256, 8), nn.Linear(8, 2)), "without a ReLU"),
+        (Skip(), "not a plain chain"),
+    ],
+)
 def test_network_with_an_unsupported_layer(network, message):
     with pytest.raises(ValueError, match=message):
         deep_taylor(network, images(2))

@@ -9,21 +9,24 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from medpriv_lib.cohort import Cohort
-from medpriv_lib.explanation.embedding import embeddings
-from medpriv_lib.explanation.evidence import evidence_kept, logit_kept, similarity
-from medpriv_lib.explanation.intelligibility import are_copies, found, kid, sharpness
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.measures.evidence import evidence_kept, logit_kept, similarity
+from medpriv_lib.measures.intelligibility import are_copies, found, kid, sharpness
+from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
 
 
 def eyes(n=6, size=32, seed=0):
-    """Smooth images, twins without a dark spot, and the mask of the spot; the last image is healthy."""
+    """Smooth images, twins without a dark spot, and the mask of the spot; the last image is
+    healthy."""
     rng = np.random.default_rng(seed)
-    twin = np.stack([cv2.GaussianBlur(rng.uniform(60, 200, (size, size)), (0, 0), 2) for _ in range(n)])
+    twin = np.stack(
+        [cv2.GaussianBlur(rng.uniform(60, 200, (size, size)), (0, 0), 2) for _ in range(n)]
+    )
     original, masks = twin.copy(), np.zeros(twin.shape, dtype=bool)
     for i in range(n - 1):
-        original[i, 4 + i:9 + i, 6:12] -= 40
-        masks[i, 4 + i:9 + i, 6:12] = True
+        original[i, 4 + i : 9 + i, 6:12] -= 40
+        masks[i, 4 + i : 9 + i, 6:12] = True
     return original.round().astype(np.uint8), twin.round().astype(np.uint8), masks
 
 
@@ -40,27 +43,36 @@ def test_all_of_the_signs_are_kept_by_the_original_and_none_by_the_twin():
     original, twin, masks = eyes()
     assert evidence_kept(original, twin, original, twin, masks)[:-1] == pytest.approx(np.ones(5))
     assert evidence_kept(twin, twin, original, twin, masks)[:-1] == pytest.approx(np.zeros(5))
-    assert np.isnan(evidence_kept(original, twin, original, twin, masks)[-1])  # healthy: there is nothing to keep
+    assert np.isnan(
+        evidence_kept(original, twin, original, twin, masks)[-1]
+    )  # healthy: there is nothing to keep
 
 
 def test_evidence_agrees_with_the_formula_pixel_by_pixel():
     original, twin, masks = eyes()
     rng = np.random.default_rng(1)
-    released, released_twin = (rng.integers(0, 256, original.shape, dtype=np.uint8) for _ in range(2))
+    released, released_twin = (
+        rng.integers(0, 256, original.shape, dtype=np.uint8) for _ in range(2)
+    )
     got = evidence_kept(released, released_twin, original, twin, masks)
     for i in range(5):
-        assert got[i] == pytest.approx(kept_by_hand(released[i], released_twin[i], original[i], twin[i], masks[i]))
+        assert got[i] == pytest.approx(
+            kept_by_hand(released[i], released_twin[i], original[i], twin[i], masks[i])
+        )
 
 
 def test_half_the_contrast_is_half_the_evidence_and_inverted_signs_are_negative():
     original, twin, masks = eyes()
     half = (original / 2).round().astype(np.uint8), (twin / 2).round().astype(np.uint8)
-    assert evidence_kept(*half, original, twin, masks)[:-1] == pytest.approx(np.full(5, 0.5), abs=0.02)
+    assert evidence_kept(*half, original, twin, masks)[:-1] == pytest.approx(
+        np.full(5, 0.5), abs=0.02
+    )
     assert evidence_kept(twin, original, original, twin, masks)[:-1] == pytest.approx(-np.ones(5))
 
 
 def test_evidence_does_not_count_what_is_shown_for_image_and_twin_alike():
-    # a method that is told the label and paints the same signs on both keeps nothing of this patient's own
+    # a method that is told the label and paints the same signs on both keeps nothing of this
+    # patient's own
     original, twin, masks = eyes()
     painted = np.full_like(original, 90)
     assert evidence_kept(painted, painted, original, twin, masks)[:-1] == pytest.approx(np.zeros(5))
@@ -72,30 +84,49 @@ def test_evidence_falls_as_blur_grows():
     def blurred(images, sigma):
         return np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in images])
 
-    means = [np.nanmean(evidence_kept(blurred(original, sigma), blurred(twin, sigma), original, twin, masks))
-             for sigma in (0.8, 2, 4)]
+    means = [
+        np.nanmean(
+            evidence_kept(blurred(original, sigma), blurred(twin, sigma), original, twin, masks)
+        )
+        for sigma in (0.8, 2, 4)
+    ]
     assert 1 > means[0] > means[1] > means[2] > 0
 
 
 def test_the_second_release_is_that_of_the_cohort_of_twins_with_the_same_seed():
     original, twin, masks = eyes()
     n = len(original)
-    cohort = Cohort(original, np.arange(n), np.full(n, ""), masks.any((1, 2)), np.full(n, "test"),
-                    np.array([str(i) for i in range(n)]), masks, twin)
+    cohort = Cohort(
+        original,
+        np.arange(n),
+        np.full(n, ""),
+        masks.any((1, 2)),
+        np.full(n, "test"),
+        np.array([str(i) for i in range(n)]),
+        masks,
+        twin,
+    )
 
     def privatize(cohort, generator):  # adds one and the same random image
         noise = torch.randint(0, 50, cohort.images.shape, generator=generator).numpy()
         return (cohort.images // 2 + noise).astype(np.uint8)
 
-    released = [privatize(c, torch.Generator().manual_seed(7)) for c in (cohort, replace(cohort, images=cohort.twin))]
-    assert evidence_kept(*released, original, twin, masks)[:-1] == pytest.approx(np.full(5, 0.5), abs=0.02)
+    released = [
+        privatize(c, torch.Generator().manual_seed(7))
+        for c in (cohort, replace(cohort, images=cohort.twin))
+    ]
+    assert evidence_kept(*released, original, twin, masks)[:-1] == pytest.approx(
+        np.full(5, 0.5), abs=0.02
+    )
 
 
 def test_the_logit_coefficient_is_one_for_the_original_and_zero_for_a_label_alone():
     x, t = np.array([3.0, 2.0, 0.5]), np.array([-1.0, 1.0, 0.5])
     top, bottom = logit_kept(x, t, x, t)
     assert top.sum() / bottom.sum() == pytest.approx(1)
-    top, bottom = logit_kept(np.full(3, 9.0), np.full(3, 9.0), x, t)  # sure of the disease, with and without signs
+    top, bottom = logit_kept(
+        np.full(3, 9.0), np.full(3, 9.0), x, t
+    )  # sure of the disease, with and without signs
     assert top.sum() / bottom.sum() == 0
     assert bottom[2] == 0  # the judge did not see these signs in the original
 
@@ -116,7 +147,9 @@ def test_ssim_is_that_of_torchmetrics():
     noise = np.random.default_rng(2).integers(0, 256, original.shape, dtype=np.uint8)
     for other in (twin, noise, np.full_like(original, 7)):
         pair = [torch.from_numpy(part.astype(np.float64))[:, None] for part in (other, original)]
-        _, full = structural_similarity_index_measure(*pair, data_range=255.0, return_full_image=True)
+        _, full = structural_similarity_index_measure(
+            *pair, data_range=255.0, return_full_image=True
+        )
         expected = [full[i, 0].numpy()[masks[i]].mean() for i in range(5)]
         assert similarity(other, original, masks)[0][:-1] == pytest.approx(expected, abs=1e-6)
 
@@ -134,8 +167,14 @@ def test_arrays_that_do_not_fit_are_refused():
 
 
 def test_found_means_within_three_pixels_of_the_middle_at_64():
-    answers = iter([SimpleNamespace(iris_x=31.5, iris_y=31.5), SimpleNamespace(iris_x=34.4, iris_y=31.5),
-                    SimpleNamespace(iris_x=34.6, iris_y=31.5), None])
+    answers = iter(
+        [
+            SimpleNamespace(iris_x=31.5, iris_y=31.5),
+            SimpleNamespace(iris_x=34.4, iris_y=31.5),
+            SimpleNamespace(iris_x=34.6, iris_y=31.5),
+            None,
+        ]
+    )
     images = np.zeros((4, 64, 64), dtype=np.uint8)
     assert found(images, lambda image: next(answers)).tolist() == [True, True, False, False]
 
@@ -152,8 +191,9 @@ def test_sharpness_is_one_for_the_original_less_for_blur_more_for_noise():
 
 
 def test_kid_is_near_zero_within_a_distribution_large_between_two_and_blank_for_few():
-    # n = 400 points in 8 dimensions, 100 subsets of 100; KID is unbiased, so the first mean lies within some
-    # standard errors of 0: the spread over subsets / sqrt(4 disjoint subsets), asserted at five of them
+    # n = 400 points in 8 dimensions, 100 subsets of 100; KID is unbiased, so the first mean lies
+    # within some standard errors of 0: the spread over subsets / sqrt(4 disjoint subsets), asserted
+    # at five of them
     rng = np.random.default_rng(0)
     a, b, far = (np.abs(rng.normal(shift, 1, (400, 8))).astype(np.float32) for shift in (0, 0, 2))
     near, spread = kid(a, b, torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.exercises import Verdict, check
+from medpriv_lib.lessons.exercises import Verdict, check
 
 
 @pytest.mark.parametrize("truth", [True, np.bool_(True), np.array(True), torch.tensor(True)])
@@ -23,8 +23,10 @@ def test_an_answer_that_stops_is_not_right_and_says_why(capsys):
     verdict = check("04-2", lambda: 1 / 0 > 0, "count them")
     assert not verdict.passed
     assert verdict.error == "ZeroDivisionError: division by zero"
-    assert capsys.readouterr().out.splitlines() == ["04-2: not yet. Hint: count them",
-                                                    "(It stopped with ZeroDivisionError: division by zero)"]
+    assert capsys.readouterr().out.splitlines() == [
+        "04-2: not yet. Hint: count them",
+        "(It stopped with ZeroDivisionError: division by zero)",
+    ]
 
 
 def test_the_reader_may_interrupt_a_check():
@@ -35,7 +37,9 @@ def test_the_reader_may_interrupt_a_check():
         check("04-2", test, "")
 
 
-@pytest.mark.parametrize("answer", [None, 1, "yes", [False], np.array([True, True]), torch.tensor(1)])
+@pytest.mark.parametrize(
+    "answer", [None, 1, "yes", [False], np.array([True, True]), torch.tensor(1)]
+)
 def test_a_test_must_answer_true_or_false(answer):
     with pytest.raises(TypeError, match="exercise 03-1 answered"):
         check("03-1", lambda: answer, "hint")

@@ -1,4 +1,5 @@
-"""`medpriv explain` and the figures of the explanations, on a toy cohort with weights that were hardly trained."""
+"""`medpriv explain` and the figures of the explanations, on a toy cohort with weights that were
+hardly trained."""
 
 from dataclasses import replace
 
@@ -8,23 +9,26 @@ import torch
 from PIL import Image
 from small_cohorts import toy_cohort
 
-from medpriv_lib.budgets import TOY
 from medpriv_lib.cli import main
-from medpriv_lib.evaluation.table import COLUMNS
-from medpriv_lib.figures_explanation import figure_5, requirements, verdicts
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.core.budgets import TOY
+from medpriv_lib.pipeline.weights import fit_weights
 from medpriv_lib.privatizers.replacement import Pools
-from medpriv_lib.privatizers.vgan_networks import Architecture, Generator
+from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.networks import Recogniser
-from medpriv_lib.study_weights import fit_weights
+from medpriv_lib.study.figures.requirements import figure_5, requirements, verdicts
+from medpriv_lib.study.table import COLUMNS
 
 
 def marked_cohort():
-    """The toy cohort with names that no page has by chance, and signs of the diseased in one corner."""
+    """The toy cohort with names that no page has by chance, and signs of the diseased in one
+    corner."""
     cohort = toy_cohort()
     evidence = np.zeros(cohort.images.shape, dtype=bool)
     evidence[cohort.diseased, 2:6, 2:6] = True
-    return replace(cohort, patient_names=np.array([f"Jane {i}" for i in range(8)]), evidence=evidence)
+    return replace(
+        cohort, patient_names=np.array([f"Jane {i}" for i in range(8)]), evidence=evidence
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +43,25 @@ def work(tmp_path_factory):
 
 
 def command(work, *more, image="scan of Jane.png", method="blur"):
-    return main(["explain", str(work / image), "--method", method, "--cohort", str(work / "cohort.npz"), "--weights",
-                 str(work / "weights"), "--no-localize", "--out", str(work / "why.html"), "--force", "--cases", "1",
-                 *more])
+    return main(
+        [
+            "explain",
+            str(work / image),
+            "--method",
+            method,
+            "--cohort",
+            str(work / "cohort.npz"),
+            "--weights",
+            str(work / "weights"),
+            "--no-localize",
+            "--out",
+            str(work / "why.html"),
+            "--force",
+            "--cases",
+            "1",
+            *more,
+        ]
+    )
 
 
 @pytest.mark.parametrize("method", ["blur", "pprl-vgan", "averaged"])
@@ -56,14 +76,17 @@ def test_writes_a_page_for_an_image_file(work, method, capsys):
     assert "written to" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    (("--cases", "13"), "shows 1 to 12 cases"),
-    (("--cases", "0"), "shows 1 to 12 cases, not 0"),
-    (("--patient", "Nobody"), "unknown patient 'Nobody'"),
-    (("--k", "3"), "--k has no meaning for blur"),
-    (("--classes", "one"), "--classes needs two names"),
-    (("--kernel", "8"), "kernel"),
-])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--cases", "13"), "shows 1 to 12 cases"),
+        (("--cases", "0"), "shows 1 to 12 cases, not 0"),
+        (("--patient", "Nobody"), "unknown patient 'Nobody'"),
+        (("--k", "3"), "--k has no meaning for blur"),
+        (("--classes", "one"), "--classes needs two names"),
+        (("--kernel", "8"), "kernel"),
+    ],
+)
 def test_bad_options_are_refused_and_an_existing_page_survives(work, more, message, capsys):
     (work / "why.html").write_text("before")
     assert command(work, *more) == 2
@@ -71,11 +94,14 @@ def test_bad_options_are_refused_and_an_existing_page_survives(work, more, messa
     assert (work / "why.html").read_text() == "before"
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("missing.png", None, "no such image file"),
-    ("empty.png", b"", "zero-byte"),
-    ("broken.png", b"\x89PNG\r\n\x1a\nnonsense", "broken.png"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.png", None, "no such image file"),
+        ("empty.png", b"", "zero-byte"),
+        ("broken.png", b"\x89PNG\r\n\x1a\nnonsense", "broken.png"),
+    ],
+)
 def test_unreadable_images_are_named(work, name, content, message, capsys):
     if content is not None:
         (work / name).write_bytes(content)
@@ -104,24 +130,41 @@ def test_figure_5_shows_originals_and_two_releases_each_with_its_map():
     vgan = PPRLVGAN("random", generator, Pools.of(cohort.of("train")))
     figure = figure_5(cohort.of("test"), vgan, judge, 0)
     assert len(figure.axes) == 4 * 6
-    assert [axis.get_title() for axis in figure.axes[:6:2]] == ["original", "same pathology", "different pathology"]
+    assert [axis.get_title() for axis in figure.axes[:6:2]] == [
+        "original",
+        "same pathology",
+        "different pathology",
+    ]
     assert "% in\nsigns, 6 % of area" in figure.axes[1].get_xlabel()
     with pytest.raises(ValueError, match="nothing to draw"):
         figure_5(replace(cohort.of("test"), diseased=np.zeros(8, dtype=bool)), vgan, judge, 0)
 
 
 def test_the_requirements_of_a_row():
-    row = dict.fromkeys(COLUMNS) | {"identity_accuracy": 90.0, "intelligibility_found": 99.0,
-                                    "intelligibility_sharpness": 100.0, "evidence_kept": 100.0}
+    row = dict.fromkeys(COLUMNS) | {
+        "identity_accuracy": 90.0,
+        "intelligibility_found": 99.0,
+        "intelligibility_sharpness": 100.0,
+        "evidence_kept": 100.0,
+    }
     assert [met for _, met in verdicts(row).values()] == [True, False, True, True]
-    row |= {"identity_accuracy": 0.5, "other_contributor_accuracy": 70.0, "evidence_kept": 3.0,
-            "intelligibility_sharpness": 20.0}
+    row |= {
+        "identity_accuracy": 0.5,
+        "other_contributor_accuracy": 70.0,
+        "evidence_kept": 3.0,
+        "intelligibility_sharpness": 20.0,
+    }
     assert [met for _, met in verdicts(row).values()] == [False, True, False, False]
     assert [met for _, met in verdicts(dict.fromkeys(COLUMNS)).values()] == [None, None, None, None]
 
 
 def test_the_requirements_are_drawn_for_every_row_that_ran():
-    row = dict.fromkeys(COLUMNS) | {"experiment": "blur", "set": "kernel 3", "labels": "", "glaucoma_accuracy": 90.0}
+    row = dict.fromkeys(COLUMNS) | {
+        "experiment": "blur",
+        "set": "kernel 3",
+        "labels": "",
+        "glaucoma_accuracy": 90.0,
+    }
     figure = requirements([row, row | {"labels": "predicted"}, row | {"glaucoma_accuracy": None}])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur: kernel 3"]
     assert len(figure.axes[0].patches) == 4

@@ -1,4 +1,5 @@
-"""What `medpriv explain` refuses before any work: to overwrite a page, and to read what may be no eye."""
+"""What `medpriv explain` refuses before any work: to overwrite a page, and to read what may be no
+eye."""
 
 import os
 from functools import cache
@@ -11,16 +12,22 @@ from PIL import Image
 
 from medpriv_lib.cli import main
 from medpriv_lib.cli.explain import SURE, read_case
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.data.eyes.localize import MIN_SCORE, locate, locate_scored
+from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
-from medpriv_lib.data.localize import MIN_SCORE, locate, locate_scored
-from medpriv_lib.data.strip import strip_rows
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
 
 
 def cohort():
-    return Cohort(np.zeros((4, 32, 32), dtype=np.uint8), np.arange(4), np.full(4, ""), np.arange(4) % 2 == 0,
-                  np.full(4, "train"), np.array(list("abcd")))
+    return Cohort(
+        np.zeros((4, 32, 32), dtype=np.uint8),
+        np.arange(4),
+        np.full(4, ""),
+        np.arange(4) % 2 == 0,
+        np.full(4, "train"),
+        np.array(list("abcd")),
+    )
 
 
 def noise(number, width=320, height=240):
@@ -34,8 +41,12 @@ def noise(number, width=320, height=240):
 @cache
 def eyes(n=6):
     rng = np.random.default_rng(5)
-    return [render_with_truth(Identity.draw(rng), Pathology.draw(rng, glaucoma=i % 3 == 0), Capture.draw(rng)).image
-            for i in range(n)]
+    return [
+        render_with_truth(
+            Identity.draw(rng), Pathology.draw(rng, glaucoma=i % 3 == 0), Capture.draw(rng)
+        ).image
+        for i in range(n)
+    ]
 
 
 @pytest.fixture
@@ -45,10 +56,23 @@ def run(tmp_path, capsys):
 
     def run(image, *more):
         Image.fromarray(image).save(tmp_path / "case.png")
-        status = main(["explain", str(tmp_path / "case.png"), "--method", "blur", "--cohort",
-                       str(tmp_path / "cohort.npz"), "--weights", str(tmp_path / "none"), "--out",
-                       str(tmp_path / "why.html"), *more])
+        status = main(
+            [
+                "explain",
+                str(tmp_path / "case.png"),
+                "--method",
+                "blur",
+                "--cohort",
+                str(tmp_path / "cohort.npz"),
+                "--weights",
+                str(tmp_path / "none"),
+                "--out",
+                str(tmp_path / "why.html"),
+                *more,
+            ]
+        )
         return status, capsys.readouterr().err
+
     return run
 
 
@@ -56,9 +80,13 @@ def test_an_existing_page_is_not_overwritten_without_force(run, tmp_path):
     (tmp_path / "why.html").write_text("before")
     status, error = run(noise(0), "--no-localize")
     assert status == 2
-    assert "why.html holds something already; name a new file, or overwrite it with --force" in error
+    assert (
+        "why.html holds something already; name a new file, or overwrite it with --force" in error
+    )
     assert (tmp_path / "why.html").read_text() == "before"
-    status, error = run(noise(0), "--no-localize", "--force")  # goes on, to the weights that are not there
+    status, error = run(
+        noise(0), "--no-localize", "--force"
+    )  # goes on, to the weights that are not there
     assert status == 2
     assert "holds something already" not in error
     assert (tmp_path / "why.html").read_text() == "before"
@@ -72,12 +100,14 @@ def test_noise_is_refused_with_the_remedy(run, tmp_path, number):
     assert "no eye was found" in error or "may be no eye" in error
     assert "use --no-localize" in error
     assert not (tmp_path / "why.html").exists()
-    assert "use --no-localize" not in run(noise(number), "--no-localize")[1]  # refused for its weights only
+    assert (
+        "use --no-localize" not in run(noise(number), "--no-localize")[1]
+    )  # refused for its weights only
 
 
 def test_the_roundest_thing_in_noise_is_found_and_would_be_read():
-    # n = 8; without the refusal those found would be cut out and diagnosed. The score is no proof: one of the eight
-    # (spots 25 px wide) has a round enough one, and the bound leaves room for it
+    # n = 8; without the refusal those found would be cut out and diagnosed. The score is no proof:
+    # one of the eight (spots 25 px wide) has a round enough one, and the bound leaves room for it
     scores = [locate_scored(noise(number))[1] for number in range(8)]
     assert sum(score > MIN_SCORE for score in scores) >= 4
     assert sum(score >= SURE for score in scores) <= 1
@@ -86,7 +116,7 @@ def test_the_roundest_thing_in_noise_is_found_and_would_be_read():
 def test_synthetic_eyes_are_read_as_before(tmp_path):
     for number, image in enumerate(eyes()):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
-        assert locate_scored(image[:len(image) - strip_rows(image)])[1] > SURE
+        assert locate_scored(image[: len(image) - strip_rows(image)])[1] > SURE
         assert read_case(str(tmp_path / f"{number}.png"), cohort(), False, True).shape == (32, 32)
 
 
@@ -101,7 +131,9 @@ def test_chest_radiographs_are_refused():
     folder = os.environ.get("MEDPRIV_TEST_IMAGES")
     if not folder or not os.path.isdir(folder):
         pytest.skip("MEDPRIV_TEST_IMAGES names no folder of images")
-    files = sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in (".png", ".jpg"))[::12]
+    files = sorted(
+        file for file in Path(folder).rglob("*") if file.suffix.lower() in (".png", ".jpg")
+    )[::12]
     assert files
     for file in files:
         with pytest.raises(ValueError, match="use --no-localize"):

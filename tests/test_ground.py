@@ -15,7 +15,8 @@ PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)\s*(?P<comment># 
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Return name -> version of a requirements file; its other lines must be comments, blank or `-c`."""
+    """Return name -> version of a requirements file; its other lines must be comments, blank or
+    `-c`."""
     found = {}
     for line in path.read_text().splitlines():
         if line and not line.startswith(("#", "-c ")):
@@ -30,8 +31,12 @@ def _normal(name: str) -> str:
 
 
 def check_schema(schema: str, *files: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, files)],
-                          capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, files)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_every_requirement_says_who_needs_it():
@@ -55,7 +60,9 @@ def test_pins_satisfy_the_package_metadata():
     assert project["dependencies"]
     for text in project["dependencies"]:
         need = Requirement(text)
-        assert need.specifier.contains(direct[_normal(need.name)]), f"{need} against {direct[_normal(need.name)]}"
+        assert need.specifier.contains(direct[_normal(need.name)]), (
+            f"{need} against {direct[_normal(need.name)]}"
+        )
 
 
 def test_workflows_follow_the_schema():
@@ -68,7 +75,9 @@ def test_workflows_follow_the_schema():
 
 def test_a_broken_workflow_is_seen(tmp_path):
     broken = tmp_path / "broken.yml"
-    broken.write_text((ROOT / ".github/workflows/tests.yml").read_text().replace("runs-on:", "runs-at:"))
+    broken.write_text(
+        (ROOT / ".github/workflows/tests.yml").read_text().replace("runs-on:", "runs-at:")
+    )
     assert check_schema("vendor.github-workflows", broken).returncode != 0
 
 
@@ -84,7 +93,9 @@ def test_citation_names_the_version_of_the_package():
 
 
 def test_workflows_test_the_pythons_that_the_package_promises():
-    matrix = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]["tests"]["strategy"]["matrix"]
+    matrix = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]["tests"][
+        "strategy"
+    ]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"].startswith(">=3.11")
@@ -104,16 +115,22 @@ def test_every_source_can_be_found():
 def test_book_is_strict():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     assert config["sphinx"]["config"]["nb_execution_raise_on_error"] is True
-    assert config["execute"]["execute_notebooks"] == "force", "a cache shows the results of an older library"
+    assert config["execute"]["execute_notebooks"] == "force", (
+        "a cache shows the results of an older library"
+    )
     assert config["only_build_toc_files"] is True
     assert "-W -n --keep-going" in (ROOT / "Makefile").read_text()
 
 
 def test_contents_name_files_that_exist():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    pages = [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    pages = [toc["root"]] + [
+        chapter["file"] for part in toc["parts"] for chapter in part["chapters"]
+    ]
     for page in pages:
-        assert any((ROOT / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb")), f"{page} is missing"
+        assert any((ROOT / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb")), (
+            f"{page} is missing"
+        )
 
 
 def test_logo_is_what_the_script_draws():
@@ -132,8 +149,13 @@ def test_makefile_refuses_an_old_python(tmp_path):
     code = "import sys; sys.version_info = (3, 10, 4); exec(sys.argv.pop(1))"
     old.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$2\"\n")
     old.chmod(0o755)
-    result = subprocess.run(["make", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}", "lint"], cwd=ROOT,
-                            capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        ["make", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}", "lint"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert result.returncode != 0
     assert "needs Python 3.11, 3.12 or 3.13" in result.stderr
     assert not (tmp_path / "venv").exists()
@@ -143,4 +165,6 @@ def test_landing_page_counts_the_images_that_ship():
     from medpriv_lib.data.default import default_cohort
 
     cohort, text = default_cohort(), (ROOT / "chapters/index.md").read_text()
-    assert f"{len(cohort):,} synthetic near-infrared eyes of {cohort.patients}" in " ".join(text.split())
+    assert f"{len(cohort):,} synthetic near-infrared eyes of {cohort.patients}" in " ".join(
+        text.split()
+    )

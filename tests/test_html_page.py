@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from medpriv_lib.evaluation.attacks import report as attacks
+from medpriv_lib.attacks.finding import report as attacks
+from medpriv_lib.core.html_page import STYLE, html_page
 from medpriv_lib.explanation import report as explanation
-from medpriv_lib.html_page import STYLE, html_page
 
 
 def light(colour):
     """Relative luminance of #rrggbb (WCAG 2.1)."""
-    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     parts = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -22,7 +22,10 @@ def contrast(a, b):
 
 
 def test_text_can_be_read_in_light_in_dark_and_on_paper():
-    schemes = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{([^}]*)\}", STYLE)]
+    schemes = [
+        dict(re.findall(r"--(\w+): (#\w{6})", block))
+        for block in re.findall(r":root \{([^}]*)\}", STYLE)
+    ]
     assert len(schemes) == 3
     for colours in schemes:
         assert contrast(colours["ink"], colours["page"]) >= 7

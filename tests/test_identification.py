@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from medpriv_lib.evaluation.attacks import knowledge_of
-from medpriv_lib.evaluation.attacks.identification import best_of_patient, hits, naive, parrot, reverse
+from medpriv_lib.attacks.finding import knowledge_of
+from medpriv_lib.attacks.identification import best_of_patient, hits, naive, parrot, reverse
 
 
 def slow_hits(scores, patient, within):
@@ -22,7 +22,9 @@ def test_hits_equal_the_slow_twin_ties_included():
     scores = rng.integers(0, 5, (40, 9)).astype(float)
     patient = rng.integers(0, 9, 40)
     for within in (1, 2, 5, 9):
-        np.testing.assert_allclose(hits(scores, patient, within), slow_hits(scores, patient, within))
+        np.testing.assert_allclose(
+            hits(scores, patient, within), slow_hits(scores, patient, within)
+        )
     assert hits(scores, patient, 9).min() == 1
 
 
@@ -69,7 +71,8 @@ def test_rates_per_patient_and_their_mean():
 
 
 def test_random_scores_stay_within_chance():
-    """2,000 probes of 50 patients: hits are binomial (2000, 1/50); 99.9 % of it lies in 40 +- 3.3 sd = [20, 61]."""
+    """2,000 probes of 50 patients: hits are binomial (2000, 1/50); 99.9 % of it lies in 40 +- 3.3
+    sd = [20, 61]."""
     rng = np.random.default_rng(1)
     found = naive(rng.random((2000, 50)), rng.integers(0, 50, 2000))
     assert 20 / 2000 <= found.measures["rank1"] <= 61 / 2000

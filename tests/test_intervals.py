@@ -4,16 +4,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from medpriv_lib.evaluation.intervals import bootstrap, f1_interval, mean_interval
+from medpriv_lib.core.intervals import bootstrap, f1_interval, mean_interval
 
 
 def slow_interval(arrays, patient, statistic, draws, generator):
-    """Draw patients, copy their images as often as they were drawn, and compute the statistic on the images."""
+    """Draw patients, copy their images as often as they were drawn, and compute the statistic on
+    the images."""
     names = np.unique(patient)
     values = []
     for times in generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws):
-        rows = np.concatenate([np.flatnonzero(patient == name) for name, t in zip(names, times, strict=True)
-                               for _ in range(t)])
+        rows = np.concatenate(
+            [
+                np.flatnonzero(patient == name)
+                for name, t in zip(names, times, strict=True)
+                for _ in range(t)
+            ]
+        )
         values.append(statistic(*(array[rows] for array in arrays)))
     return np.quantile(values, [0.025, 0.975])
 
@@ -44,15 +50,17 @@ def test_f1_interval_equals_sklearn_on_resampled_images(toy):
 
 
 def test_one_image_per_patient_gives_the_binomial_width():
-    # n = 400 independent hits at p = .3: the standard error is .0229 and the interval 2 * 1.96 of it, .0898. The
-    # bootstrap of 4,000 draws knows its quantiles to about 5 %; the rate itself moves the width by under 5 %.
+    # n = 400 independent hits at p = .3: the standard error is .0229 and the interval 2 * 1.96 of
+    # it, .0898. The bootstrap of 4,000 draws knows its quantiles to about 5 %; the rate itself
+    # moves the width by under 5 %.
     rng = np.random.default_rng(0)
     low, high = mean_interval(rng.random(400) < 0.3, np.arange(400), draws=4000)
     assert high - low == pytest.approx(0.0898, rel=0.12)
 
 
 def test_images_of_one_patient_that_agree_widen_the_interval():
-    # 20 patients, 20 identical images each: the width is that of 20 images, sqrt(20) = 4.5 times that of 400
+    # 20 patients, 20 identical images each: the width is that of 20 images, sqrt(20) = 4.5 times
+    # that of 400
     rng = np.random.default_rng(0)
     hit = np.repeat(rng.random(20) < 0.4, 20)
     patient = np.repeat(np.arange(20), 20)
@@ -62,8 +70,9 @@ def test_images_of_one_patient_that_agree_widen_the_interval():
 
 
 def test_coverage_is_near_95_percent():
-    # 200 cohorts of 40 patients with 5 images whose common rate varies by patient; the truth is .5. With coverage .95
-    # (a little less for a percentile bootstrap of 40 clusters) 200 trials stay within .88 .. .99 but once in 10,000.
+    # 200 cohorts of 40 patients with 5 images whose common rate varies by patient; the truth is .5.
+    # With coverage .95 (a little less for a percentile bootstrap of 40 clusters) 200 trials stay
+    # within .88 .. .99 but once in 10,000.
     rng = np.random.default_rng(7)
     covered = 0
     patient = np.repeat(np.arange(40), 5)

@@ -1,4 +1,5 @@
-"""The judges, and those of unseen patients, on toy cohorts: which network may judge whom, and what is on disk."""
+"""The judges, and those of unseen patients, on toy cohorts: which network may judge whom, and what
+is on disk."""
 
 import json
 import shutil
@@ -12,7 +13,7 @@ import pytest
 import torch
 from small_cohorts import patterned_cohort
 
-from medpriv_lib import weights
+from medpriv_lib.core import weights
 from medpriv_lib.recognition import crossfit as crossfit_module
 from medpriv_lib.recognition import judges as judges_module
 from medpriv_lib.recognition.crossfit import FOLDS, PAIRS, CrossFit, folds, training_rows
@@ -35,10 +36,14 @@ def folder(cohort, tmp_path_factory):
 
 
 def same(a: Recogniser, b: Recogniser) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 # ---- judges of unseen patients
+
 
 def test_folds_are_stratified_and_balanced():
     cohort = patterned_cohort(patients=43, images=5)
@@ -58,7 +63,10 @@ def test_training_rows_hold_no_patient_of_the_pair_and_no_test_image(cohort):
         rows = training_rows(cohort, fold, pair)
         assert not set(fold[cohort.patient[rows]]) & set(pair)
         assert set(cohort.split[rows]) == {"train", "val"}
-    assert sum(len(training_rows(cohort, fold, pair)) for pair in PAIRS) == 6 * (cohort.split != "test").sum()
+    assert (
+        sum(len(training_rows(cohort, fold, pair)) for pair in PAIRS)
+        == 6 * (cohort.split != "test").sum()
+    )
 
 
 def test_the_choice_of_judges_equals_the_definition_written_out():
@@ -85,7 +93,8 @@ def test_the_choice_of_judges_equals_the_definition_written_out():
 
 
 def test_no_judge_of_unseen_patients_saw_the_patient(cohort, tmp_path, monkeypatch):
-    """Each toy judge notes what it was trained on; every judge asked must not know source nor contributor."""
+    """Each toy judge notes what it was trained on; every judge asked must not know source nor
+    contributor."""
     trained, asked = {}, []
 
     def fit(train, val, target, *, seed, **rest):
@@ -94,7 +103,9 @@ def test_no_judge_of_unseen_patients_saw_the_patient(cohort, tmp_path, monkeypat
         return network, {"best": 1}
 
     def ask(network, images):
-        asked.append((id(network), images[:, 0, :2].copy()))  # the toy images carry their source and contributor
+        asked.append(
+            (id(network), images[:, 0, :2].copy())
+        )  # the toy images carry their source and contributor
         return torch.zeros(len(images), 2)
 
     monkeypatch.setattr(judges_module, "fit_recogniser", fit)
@@ -116,13 +127,16 @@ def test_no_judge_of_unseen_patients_saw_the_patient(cohort, tmp_path, monkeypat
 def test_crossfit_logits_are_the_mean_of_the_chosen(folder, cohort):
     judges = Judges.load(folder, cohort).crossfit
     patients, contributors = cohort.patient[::7], cohort.patient[5:][::7][:, None]
-    images = cohort.images[::7][:len(contributors)]
-    patients = patients[:len(contributors)]
+    images = cohort.images[::7][: len(contributors)]
+    patients = patients[: len(contributors)]
     fast, _ = judges.logits(images, patients, contributors)
     chosen, _ = judges.choose(patients, contributors)
     for row in range(len(images)):
-        slow = [logits(network, images[row:row + 1])[0]
-                for network, use in zip(judges.networks, chosen[row], strict=True) if use]
+        slow = [
+            logits(network, images[row : row + 1])[0]
+            for network, use in zip(judges.networks, chosen[row], strict=True)
+            if use
+        ]
         torch.testing.assert_close(fast[row], torch.stack(slow).mean(0), rtol=1e-4, atol=1e-5)
 
 
@@ -131,7 +145,7 @@ def test_crossfit_logits_are_the_mean_of_the_chosen(folder, cohort):
 KILLED = """
 import os, signal, sys
 from dataclasses import replace
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.recognition.judges import fit_judges
 import torch
 torch.set_num_threads(1)
@@ -149,8 +163,12 @@ def test_judges_killed_twice_end_at_the_same_weights(cohort, folder, tmp_path):
     cohort.save(tmp_path / "cohort.npz")
     out = tmp_path / "out"
     for left in (3, 6):  # in the disease network, in the crossfit judges
-        done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "cohort.npz"), str(out), str(left)],
-                              cwd=Path(weights.__file__).parents[2], check=False, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(tmp_path / "cohort.npz"), str(out), str(left)],
+            cwd=Path(weights.__file__).parents[2],
+            check=False,
+            capture_output=True,
+        )
         assert done.returncode == -9, done.stderr.decode()
         assert not (out / "judges.safetensors").exists()
     finished = sorted(file.name for file in (out / judges_module.PARTS).glob("*.safetensors"))
@@ -161,12 +179,17 @@ def test_judges_killed_twice_end_at_the_same_weights(cohort, folder, tmp_path):
     torch.set_num_threads(threads)
     if threads == 1:  # the expected ones were trained in this process
         assert same(judges.identity, expected.identity)
-        assert all(same(a, b) for a, b in zip(judges.crossfit.networks, expected.crossfit.networks, strict=True))
+        assert all(
+            same(a, b)
+            for a, b in zip(judges.crossfit.networks, expected.crossfit.networks, strict=True)
+        )
     assert sorted(file.name for file in out.iterdir()) == ["judges.json", "judges.safetensors"]
     assert judges.card["metrics"].keys() == expected.card["metrics"].keys()
 
 
-def test_judges_come_back_equal_and_finished_ones_are_not_trained_again(folder, cohort, monkeypatch):
+def test_judges_come_back_equal_and_finished_ones_are_not_trained_again(
+    folder, cohort, monkeypatch
+):
     def never(*args, **kwargs):
         raise AssertionError("trained again")
 
@@ -174,15 +197,21 @@ def test_judges_come_back_equal_and_finished_ones_are_not_trained_again(folder, 
     judges, again = Judges.load(folder, cohort), fit_judges(cohort, 3, folder, epochs=2)
     test = cohort.of("test")
     assert torch.equal(logits(judges.identity, test.images), logits(again.identity, test.images))
-    assert torch.equal(judges.crossfit.logits(test.images, test.patient)[0],
-                       again.crossfit.logits(test.images, test.patient)[0])
+    assert torch.equal(
+        judges.crossfit.logits(test.images, test.patient)[0],
+        again.crossfit.logits(test.images, test.patient)[0],
+    )
     metrics = report(judges, test)
     assert json.loads(json.dumps(metrics)) == judges.card["metrics"]
     assert metrics["n"] == 32
     assert metrics["identity"]["chance"] == 0.1
-    assert metrics["disease"]["majority_rate"] == max(test.diseased.mean(), 1 - test.diseased.mean())
+    assert metrics["disease"]["majority_rate"] == max(
+        test.diseased.mean(), 1 - test.diseased.mean()
+    )
     for part in ("identity", "disease", "unseen", "unseen_single"):
-        low, value, high = (metrics[part][key] for key in ("accuracy_low", "accuracy", "accuracy_high"))
+        low, value, high = (
+            metrics[part][key] for key in ("accuracy_low", "accuracy", "accuracy_high")
+        )
         assert 0 <= low <= value <= high <= 1
 
 
@@ -220,7 +249,9 @@ def test_a_split_by_patient_has_no_identity_judge_and_says_so(tmp_path):
 
 
 def test_too_few_patients_have_no_judges_of_the_unseen_and_say_so(tmp_path):
-    judges = fit_judges(patterned_cohort(patients=4, images=10), 0, tmp_path, epochs=1, progress=False)
+    judges = fit_judges(
+        patterned_cohort(patients=4, images=10), 0, tmp_path, epochs=1, progress=False
+    )
     assert judges.crossfit is None
     assert judges.card["config"]["notes"] == [judges_module.NO_CROSSFIT]
     assert judges.card["metrics"]["unseen"] is None

@@ -1,4 +1,5 @@
-"""K-Same as Gross et al. state it: the algorithm beside a slow twin, its properties, and anonypyx."""
+"""K-Same as Gross et al. state it: the algorithm beside a slow twin, its properties, and
+anonypyx."""
 
 import dataclasses
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from small_cohorts import cohort_of, people
 
-from medpriv_lib.privatizers.distances import centred, squared_distances
+from medpriv_lib.core.distances import centred, squared_distances
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect, group, rounded
 from medpriv_lib.privatizers.protocol import Privatizer
 
@@ -60,10 +61,20 @@ def test_groups_agree_with_the_slow_twin(data):
     k = data.draw(st.integers(1, 4), label="k")
     n = data.draw(st.integers(k, 16), label="n")
     # four grey levels and three pixels make ties and equal images common
-    images = np.array(data.draw(st.lists(st.lists(st.sampled_from([0, 1, 2, 255]), min_size=3, max_size=3),
-                                         min_size=n, max_size=n)), dtype=np.uint8)[:, None]
+    images = np.array(
+        data.draw(
+            st.lists(
+                st.lists(st.sampled_from([0, 1, 2, 255]), min_size=3, max_size=3),
+                min_size=n,
+                max_size=n,
+            )
+        ),
+        dtype=np.uint8,
+    )[:, None]
     order = np.array(data.draw(st.permutations(range(n))))
-    assert [sorted(rows.tolist()) for rows in group(images, k, order)] == slow_groups(images, k, order)
+    assert [sorted(rows.tolist()) for rows in group(images, k, order)] == slow_groups(
+        images, k, order
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -108,10 +119,13 @@ def test_result_does_not_depend_on_the_block_size(monkeypatch):
 
 
 def separated(per_group=4, groups=7, size=6):
-    """Groups of images far apart, so that every sensible algorithm with k = per_group finds them."""
+    """Groups of images far apart, so that every sensible algorithm with k = per_group finds
+    them."""
     rng = np.random.default_rng(1)
     centres = rng.integers(0, 2, (groups, size, size)) * 200 + 20
-    images = np.repeat(centres, per_group, axis=0) + rng.integers(-5, 6, (groups * per_group, size, size))
+    images = np.repeat(centres, per_group, axis=0) + rng.integers(
+        -5, 6, (groups * per_group, size, size)
+    )
     return images[rng.permutation(len(images))].astype(np.uint8)
 
 

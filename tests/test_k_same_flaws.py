@@ -19,7 +19,9 @@ def test_bound_one_image_each_at_most_floor_n_over_k_hits(k, extra, seed):
 
 def test_bound_is_reached_so_it_cannot_be_tightened():
     cohort = people(60, size=16)
-    assert hits(KSame(3).privatize(cohort), cohort, cohort) == 20  # every mean is nearest to one of its members
+    assert (
+        hits(KSame(3).privatize(cohort), cohort, cohort) == 20
+    )  # every mean is nearest to one of its members
 
 
 def test_flaw_several_images_per_person_void_the_guarantee():
@@ -27,7 +29,8 @@ def test_flaw_several_images_per_person_void_the_guarantee():
     with pytest.raises(ValueError, match="one image per patient, but patient 0 has 10"):
         KSame(5).privatize(cohort)
     release = KSame(5, several_images=True).privatize(cohort)
-    # the neighbours of an image are the same person's: "five images" is one person, and the attacker names everyone
+    # the neighbours of an image are the same person's: "five images" is one person, and the
+    # attacker names everyone
     assert ((release.contributors >= 0).sum(axis=1) == 1).mean() > 0.9
     assert hits(release, cohort, cohort) / len(release) > 0.9 > 1 / 5
 
@@ -57,7 +60,9 @@ def test_flaw_k_minus_1_members_reveal_the_kth():
     averages = KSame(4).averages(cohort)
     members = averages.contributors[0][averages.contributors[0] >= 0]
     known, victim = members[:-1], members[-1]
-    exact = averages.means[averages.which[0]] * len(members) - cohort.images[known].sum(axis=0, dtype=float)
+    exact = averages.means[averages.which[0]] * len(members) - cohort.images[known].sum(
+        axis=0, dtype=float
+    )
     np.testing.assert_allclose(exact, cohort.images[victim], atol=1e-9)
     # rounding to 8 bits leaves half a grey level of doubt per member: an error of at most k / 2
     shown = KSame(4).privatize(cohort).images[0].astype(float)
@@ -68,11 +73,15 @@ def test_flaw_k_minus_1_members_reveal_the_kth():
 def test_flaw_several_releases_intersect():
     cohort = people(60, seed=3)
     first = KSame(5).privatize(cohort)
-    second = KSame(5).privatize(cohort.take(np.arange(60) % 4 != 3))  # a later release without a quarter of the people
+    second = KSame(5).privatize(
+        cohort.take(np.arange(60) % 4 != 3)
+    )  # a later release without a quarter of the people
     smallest = 60
     for i, source in enumerate(second.source):
         row = int(np.flatnonzero(np.arange(60) % 4 != 3)[source])
-        smallest = min(smallest, len(set(first.contributors[row]) & set(second.contributors[i]) - {-1}))
+        smallest = min(
+            smallest, len(set(first.contributors[row]) & set(second.contributors[i]) - {-1})
+        )
     assert smallest < 5
 
 

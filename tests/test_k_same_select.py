@@ -1,4 +1,5 @@
-"""K-Same-Select: the query form of the paper beside a slow twin, the release form, and bad input."""
+"""K-Same-Select: the query form of the paper beside a slow twin, the release form, and bad
+input."""
 
 import dataclasses
 
@@ -13,18 +14,31 @@ from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 
 
 def slow_query(image, label, train, k):
-    """Every patient's nearest image of the label, the k nearest patients, their mean; returns mean and patients."""
+    """Every patient's nearest image of the label, the k nearest patients, their mean; returns mean
+    and patients."""
     best = []
     for patient in range(train.patients):
         rows = np.flatnonzero((train.patient == patient) & (train.diseased == label))
         if len(rows):
-            best.append(min((int(((train.images[row].astype(int) - image) ** 2).sum()), train.images[row].tobytes(),
-                             patient, int(row)) for row in rows))
+            best.append(
+                min(
+                    (
+                        int(((train.images[row].astype(int) - image) ** 2).sum()),
+                        train.images[row].tobytes(),
+                        patient,
+                        int(row),
+                    )
+                    for row in rows
+                )
+            )
     best = sorted(best)[:k]
-    return train.images[[row for *_, row in best]].astype(float).mean(axis=0), [patient for _, _, patient, _ in best]
+    return train.images[[row for *_, row in best]].astype(float).mean(axis=0), [
+        patient for _, _, patient, _ in best
+    ]
 
 
 # The query form
+
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
@@ -34,9 +48,14 @@ def test_query_form_agrees_with_the_slow_twin(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     levels = data.draw(st.sampled_from([2, 256]))  # two levels: ties everywhere
     patient = np.concatenate([np.arange(2 * k), rng.integers(0, 2 * k, n - 2 * k)])
-    train = cohort_of(rng.integers(0, levels, (n, 1, 4)), patient,
-                      np.where(np.arange(n) < 2 * k, patient < k, rng.random(n) < 0.5))
-    asked = cohort_of(rng.integers(0, levels, (7, 1, 4)), rng.integers(0, 2 * k, 7), rng.random(7) < 0.5)
+    train = cohort_of(
+        rng.integers(0, levels, (n, 1, 4)),
+        patient,
+        np.where(np.arange(n) < 2 * k, patient < k, rng.random(n) < 0.5),
+    )
+    asked = cohort_of(
+        rng.integers(0, levels, (7, 1, 4)), rng.integers(0, 2 * k, 7), rng.random(7) < 0.5
+    )
     asked = dataclasses.replace(asked, patient_names=train.patient_names)
     method = KSameSelect(k).fit(train)
     averages = method.averages(asked)
@@ -71,12 +90,15 @@ def test_query_form_does_not_count_strangers_as_own_patients():
     train = people(30)
     stranger = dataclasses.replace(people(4, seed=9), patient_names=np.array(["w", "x", "y", "z"]))
     assert KSameSelect(3).fit(train).privatize(stranger).parameters["own_patient_rate"] is None
-    half = dataclasses.replace(train.take(np.arange(4)), patient_names=np.array(["0", "1", "y", "z"]))
+    half = dataclasses.replace(
+        train.take(np.arange(4)), patient_names=np.array(["0", "1", "y", "z"])
+    )
     assert KSameSelect(1).fit(train).privatize(half).parameters["own_patient_rate"] == 0.5
 
 
 def test_query_form_with_an_image_in_no_group_breaks_the_bound():
-    # one training image each and k = 3, yet nothing ties the answers together: the means differ from image to image
+    # one training image each and k = 3, yet nothing ties the answers together: the means differ
+    # from image to image
     cohort = people(30, images=2, size=16, noise=3)
     train, test = cohort.take(np.arange(60) % 2 == 0), cohort.take(np.arange(60) % 2 == 1)
     release = KSameSelect(3).fit(train).privatize(test)
@@ -106,6 +128,7 @@ def test_predicted_labels_choose_other_patients():
 
 # The release form
 
+
 def uneven(seed=0, patients=14, size=3):
     """One to five images per patient, some patients with both labels."""
     rng = np.random.default_rng(seed)
@@ -120,7 +143,9 @@ def test_release_form_gives_every_image_to_k_or_more_patients(k, seed):
     cohort = uneven(seed)
     release = KSameSelect(k, "release").privatize(cohort)
     n = len(cohort)
-    np.testing.assert_array_equal(release.source[:n], np.arange(n))  # every image once, in order, then the cycled ones
+    np.testing.assert_array_equal(
+        release.source[:n], np.arange(n)
+    )  # every image once, in order, then the cycled ones
     # copies of one round: the same contributors, one source each
     patients = cohort.patient[release.source]
     for members in np.unique(release.contributors, axis=0):
@@ -151,7 +176,9 @@ def test_release_form_with_one_image_each_is_k_same_within_each_label():
     release = KSameSelect(4, "release").privatize(cohort)
     for label in (False, True):
         rows = np.flatnonzero(cohort.diseased == label)
-        np.testing.assert_array_equal(release.images[rows], KSame(4).privatize(cohort.take(rows)).images)
+        np.testing.assert_array_equal(
+            release.images[rows], KSame(4).privatize(cohort.take(rows)).images
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -165,27 +192,36 @@ def test_release_form_permuting_the_rows_permutes_the_releases(k, seed):
     np.testing.assert_array_equal(permuted.images[:n], straight.images[:n][order])
 
     def table(release, source):
-        return pd.DataFrame(np.column_stack([source, release.images.reshape(len(release), -1), release.contributors]))
+        return pd.DataFrame(
+            np.column_stack(
+                [source, release.images.reshape(len(release), -1), release.contributors]
+            )
+        )
 
     one, two = table(straight, straight.source), table(permuted, order[permuted.source])
     columns = list(one.columns)
-    pd.testing.assert_frame_equal(one.sort_values(columns, ignore_index=True),
-                                  two.sort_values(columns, ignore_index=True))
+    pd.testing.assert_frame_equal(
+        one.sort_values(columns, ignore_index=True), two.sort_values(columns, ignore_index=True)
+    )
 
 
 def test_release_form_keeps_a_person_with_many_images_among_k_where_k_same_does_not():
     cohort = people(30, images=10, size=16)
     release = KSameSelect(5, "release").privatize(cohort)
     assert (release.contributors >= 0).sum(axis=1).min() >= 5
-    # the means belong to five or more people alike, so naming one of them is right for at most one in five copies
+    # the means belong to five or more people alike, so naming one of them is right for at most one
+    # in five copies
     assert hits(release, cohort, cohort) / len(release) <= 1 / 5
 
 
 # Bad input
 
+
 def test_class_smaller_than_k_is_refused():
     cohort = people(12)  # four diseased patients
-    with pytest.raises(ValueError, match="only 4 training patients have a diseased image; choose a smaller k"):
+    with pytest.raises(
+        ValueError, match="only 4 training patients have a diseased image; choose a smaller k"
+    ):
         KSameSelect(5).fit(cohort)
     with pytest.raises(ValueError, match="only 4 patients have a diseased image"):
         KSameSelect(5, "release").privatize(cohort)

@@ -1,4 +1,5 @@
-"""The localiser against the synthetic eyes' true geometry, crude drawings, and images without an eye."""
+"""The localiser against the synthetic eyes' true geometry, crude drawings, and images without an
+eye."""
 
 from dataclasses import replace
 from functools import cache
@@ -7,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from medpriv_lib.data.localize import ANGLES, RINGS, _best_circle, _weights, locate
-from medpriv_lib.data.strip import strip_rows
+from medpriv_lib.data.eyes.localize import ANGLES, RINGS, _best_circle, _weights, locate
+from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
 
 
@@ -18,25 +19,42 @@ def _eyes(variant: str, n: int = 5) -> list:
     rng = np.random.default_rng(11)
     result = []
     for i in range(n):
-        identity, pathology, capture = Identity.draw(rng), Pathology.draw(rng, glaucoma=i % 3 == 0), Capture.draw(rng)
+        identity, pathology, capture = (
+            Identity.draw(rng),
+            Pathology.draw(rng, glaucoma=i % 3 == 0),
+            Capture.draw(rng),
+        )
         change = {
             "inverted glints": {"glints": tuple(replace(g, level=0.0) for g in capture.glints)},
-            "30 % nearer": {"distance": 1.3 * capture.distance}, "30 % further": {"distance": 0.7 * capture.distance},
-            "half closed": {"opening": 0.5}, "plain": {},
+            "30 % nearer": {"distance": 1.3 * capture.distance},
+            "30 % further": {"distance": 0.7 * capture.distance},
+            "half closed": {"opening": 0.5},
+            "plain": {},
         }[variant]
-        shown = render_with_truth(identity, pathology, replace(capture, **change), label="IG 0001 L")
+        shown = render_with_truth(
+            identity, pathology, replace(capture, **change), label="IG 0001 L"
+        )
         result.append((shown.image, shown.eye))
     return result
 
 
-# With 5 eyes each the bounds are loose; benchmarks/bench_prepare.py measures 80 plain ones. Half-closed lids hide
-# the top and the bottom of the limbus, and what is left to the sides says little about its height.
-@pytest.mark.parametrize(("variant", "most"), [
-    ("plain", 2.0), ("inverted glints", 2.0), ("30 % nearer", 2.6), ("30 % further", 2.0), ("half closed", 5.0)])
+# With 5 eyes each the bounds are loose; benchmarks/bench_prepare.py measures 80 plain ones.
+# Half-closed lids hide the top and the bottom of the limbus, and what is left to the sides says
+# little about its height.
+@pytest.mark.parametrize(
+    ("variant", "most"),
+    [
+        ("plain", 2.0),
+        ("inverted glints", 2.0),
+        ("30 % nearer", 2.6),
+        ("30 % further", 2.0),
+        ("half closed", 5.0),
+    ],
+)
 def test_synthetic_eyes_are_found_where_they_are(variant, most):
     errors = []
     for image, true in _eyes(variant):
-        eye = locate(image[:len(image) - strip_rows(image)])
+        eye = locate(image[: len(image) - strip_rows(image)])
         assert eye is not None
         errors.append(np.hypot(eye.iris_x - true.iris_x, eye.iris_y - true.iris_y))
         assert abs(eye.iris_r - true.iris_r) < 0.12 * true.iris_r
@@ -47,22 +65,33 @@ def test_synthetic_eyes_are_found_where_they_are(variant, most):
 def _drawing(height=480, width=640, x=300.0, y=250.0, iris=110, pupil=45, glint=255):
     """Return a crude eye: three grey discs with soft edges, two glints and some noise."""
     image = np.full((height, width), 170, np.float32)
-    cv2.ellipse(image, (round(x), round(y)), (round(2.2 * iris), round(0.95 * iris)), 0, 0, 360, 200.0, -1)
+    cv2.ellipse(
+        image, (round(x), round(y)), (round(2.2 * iris), round(0.95 * iris)), 0, 0, 360, 200.0, -1
+    )
     lids = image < 190
     cv2.circle(image, (round(16 * x), round(16 * y)), 16 * iris, 110.0, -1, cv2.LINE_AA, 4)
     image[lids] = 170
     cv2.circle(image, (round(16 * x), round(16 * y)), 16 * pupil, 20.0, -1, cv2.LINE_AA, 4)
     for side in (-0.3, 0.3):
         cv2.circle(image, (round(x + side * pupil), round(y)), max(1, pupil // 8), glint, -1)
-    image = cv2.GaussianBlur(image, (0, 0), 0.01 * iris + 0.5) + np.random.default_rng(0).normal(0, 2, image.shape)
+    image = cv2.GaussianBlur(image, (0, 0), 0.01 * iris + 0.5) + np.random.default_rng(0).normal(
+        0, 2, image.shape
+    )
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("glint", [255, 0, 110])
 def test_drawings_of_any_scale_and_glint(scale, glint):
-    image = _drawing(round(480 * scale), round(640 * scale), 300 * scale, 250 * scale, round(110 * scale),
-                     round(45 * scale), glint)
+    image = _drawing(
+        round(480 * scale),
+        round(640 * scale),
+        300 * scale,
+        250 * scale,
+        round(110 * scale),
+        round(45 * scale),
+        glint,
+    )
     eye = locate(image)
     assert eye is not None
     assert np.hypot(eye.pupil_x - 300 * scale, eye.pupil_y - 250 * scale) < 2 * scale + 0.5
@@ -71,9 +100,15 @@ def test_drawings_of_any_scale_and_glint(scale, glint):
     assert abs(eye.iris_r - round(110 * scale)) < 4 * scale + 0.5
 
 
-@pytest.mark.parametrize("change", [
-    lambda i: cv2.convertScaleAbs(i, alpha=0.4, beta=80), lambda i: cv2.convertScaleAbs(i, alpha=0.5),
-    lambda i: np.ascontiguousarray(i[:, ::-1])], ids=["low contrast", "dark", "mirrored"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda i: cv2.convertScaleAbs(i, alpha=0.4, beta=80),
+        lambda i: cv2.convertScaleAbs(i, alpha=0.5),
+        lambda i: np.ascontiguousarray(i[:, ::-1]),
+    ],
+    ids=["low contrast", "dark", "mirrored"],
+)
 def test_contrast_brightness_and_mirroring_do_not_matter(change):
     plain, changed = locate(_drawing()), locate(change(_drawing()))
     assert abs(plain.iris_y - changed.iris_y) < 1.5
@@ -81,7 +116,11 @@ def test_contrast_brightness_and_mirroring_do_not_matter(change):
 
 
 def test_cropped_64_pixel_image():
-    image = cv2.resize(_drawing()[250 - 154:250 + 154, 300 - 154:300 + 154], (64, 64), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(
+        _drawing()[250 - 154 : 250 + 154, 300 - 154 : 300 + 154],
+        (64, 64),
+        interpolation=cv2.INTER_AREA,
+    )
     eye = locate(image)
     assert np.hypot(eye.iris_x - 31.5, eye.iris_y - 31.5) < 1
     assert abs(eye.iris_r - 110 * 64 / 308) < 1.5
@@ -94,7 +133,9 @@ def test_no_eye_where_there_is_none():
     assert locate(ramp) is None
 
 
-@pytest.mark.parametrize("image", [np.zeros((20, 300), np.uint8), np.zeros((99, 99)), np.zeros((99, 99, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((20, 300), np.uint8), np.zeros((99, 99)), np.zeros((99, 99, 3), np.uint8)]
+)
 def test_unfit_arrays_are_refused(image):
     with pytest.raises(ValueError, match="locate needs a uint8"):
         locate(image)
@@ -123,7 +164,9 @@ def test_circle_search_equals_a_plain_loop():
 def test_label_strip_is_cut_and_no_more_than_a_tenth():
     for image, _ in _eyes("plain")[:4]:
         cut = strip_rows(image)
-        box = np.flatnonzero((image[:, :3] == image[-1, 0]).all(axis=1)).min()  # the label's box is of one level
+        box = np.flatnonzero(
+            (image[:, :3] == image[-1, 0]).all(axis=1)
+        ).min()  # the label's box is of one level
         assert 480 - box <= cut <= 48
     assert strip_rows(_drawing()) == 11
     assert strip_rows(_drawing(240, 320, 150, 125, 55, 22)) == 6

@@ -20,7 +20,9 @@ def _folder(tmp_path, rows, header="file,patient,label", names=("a.png", "b.png"
 
 
 def test_good_manifest_with_extra_columns_and_any_spelling(tmp_path):
-    table = _folder(tmp_path, ["1,b.png,p2,YES,right", ",a.png,p1,false,L"], "note,File, Patient ,LABEL,eye")
+    table = _folder(
+        tmp_path, ["1,b.png,p2,YES,right", ",a.png,p1,false,L"], "note,File, Patient ,LABEL,eye"
+    )
     listing = read_manifest(table)
     assert [f.name for f in listing.files] == ["b.png", "a.png"]
     assert listing.patient.tolist() == ["p2", "p1"]
@@ -29,21 +31,24 @@ def test_good_manifest_with_extra_columns_and_any_spelling(tmp_path):
     assert read_manifest(tmp_path).files == listing.files
 
 
-@pytest.mark.parametrize(("rows", "header", "words"), [
-    (["a.png,1,0"], "file,person,label", "wrong column.*'patient' is missing"),
-    (["a.png,1,0,0"], "file,patient,label,label", "wrong column"),
-    (["a.png,,0"], "file,patient,label", "row 2: unknown patient"),
-    (["a.png,1,0", "a.png,1,0"], "file,patient,label", "row 3: duplicate row.*row 2"),
-    (["a.png,1,0", "./a.png,2,0"], "file,patient,label", "row 3: duplicate row"),
-    (["../a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
-    (["/etc/a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
-    (["C:/a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
-    (["a.png,1,maybe"], "file,patient,label", "row 2: label is 'maybe'; use 0/1"),
-    (["a.png,1,0,up"], "file,patient,label,eye", "row 2: eye is 'up'"),
-    (["a.png,1"], "file,patient,label", "row 2: 2 cells where the header has 3"),
-    ([], "file,patient,label", "no image is listed"),
-    (["list.csv,1,0"], "file,patient,label", "no image file by its ending"),
-])
+@pytest.mark.parametrize(
+    ("rows", "header", "words"),
+    [
+        (["a.png,1,0"], "file,person,label", "wrong column.*'patient' is missing"),
+        (["a.png,1,0,0"], "file,patient,label,label", "wrong column"),
+        (["a.png,,0"], "file,patient,label", "row 2: unknown patient"),
+        (["a.png,1,0", "a.png,1,0"], "file,patient,label", "row 3: duplicate row.*row 2"),
+        (["a.png,1,0", "./a.png,2,0"], "file,patient,label", "row 3: duplicate row"),
+        (["../a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
+        (["/etc/a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
+        (["C:/a.png,1,0"], "file,patient,label", "row 2.*path that escapes the folder"),
+        (["a.png,1,maybe"], "file,patient,label", "row 2: label is 'maybe'; use 0/1"),
+        (["a.png,1,0,up"], "file,patient,label,eye", "row 2: eye is 'up'"),
+        (["a.png,1"], "file,patient,label", "row 2: 2 cells where the header has 3"),
+        ([], "file,patient,label", "no image is listed"),
+        (["list.csv,1,0"], "file,patient,label", "no image file by its ending"),
+    ],
+)
 def test_bad_row_or_column_names_file_row_and_remedy(tmp_path, rows, header, words):
     table = _folder(tmp_path, rows, header)
     with pytest.raises(BadManifest, match=words) as error:
@@ -74,26 +79,46 @@ def test_missing_image_empty_folder_and_several_tables(tmp_path):
         read_manifest(tmp_path)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.one_of(st.binary(max_size=300), st.lists(st.lists(st.text(max_size=12), max_size=5), max_size=5).map(
-    lambda rows: "\n".join(["file,patient,label", *(",".join(r) for r in rows)]).encode("utf-8", "replace"))))
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(st.lists(st.text(max_size=12), max_size=5), max_size=5).map(
+            lambda rows: "\n".join(["file,patient,label", *(",".join(r) for r in rows)]).encode(
+                "utf-8", "replace"
+            )
+        ),
+    )
+)
 def test_any_bytes_give_a_listing_or_a_clear_error(tmp_path, data):
     table = tmp_path / "any.csv"
     table.write_bytes(data)
-    with pytest.raises((BadManifest, FileNotFoundError)) as error:  # no image is there, so none can be listed
+    with pytest.raises(
+        (BadManifest, FileNotFoundError)
+    ) as error:  # no image is there, so none can be listed
         read_manifest(table)
     assert str(table) in str(error.value)
 
 
 # a lone carriage return, quotes and so on belong to CSV; csv.writer quotes them
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(
-    lambda t: t == t.strip())
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1
+).filter(lambda t: t == t.strip())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(NAMES, st.booleans(), st.sampled_from(["", "L", "R"])), min_size=1, max_size=6))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(NAMES, st.booleans(), st.sampled_from(["", "L", "R"])), min_size=1, max_size=6
+    )
+)
 def test_written_rows_come_back(tmp_path, rows):
     import csv
+
     with (tmp_path / "list.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "patient", "label", "eye"])
@@ -146,19 +171,26 @@ def _animated(path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
-@pytest.mark.parametrize(("name", "make", "words"), [
-    ("zero.png", lambda p: p.touch(), "zero-byte file"),
-    ("corrupt.png", lambda p: p.write_bytes(b"no image at all"), "not a readable PNG, JPEG, BMP or TIFF"),
-    ("truncated.png", _truncated, "corrupt or truncated"),
-    ("truncated.bmp", _truncated, "corrupt or truncated"),
-    ("cmyk.jpg", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
-    ("cmyk.tif", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
-    ("animated.png", _animated, "animated image"),
-    ("pages.tif", _animated, "several pages"),
-    ("float.tif", lambda p: Image.new("F", (9, 9)).save(p), "pixels of kind 'F'"),
-    ("gif.png", lambda p: Image.new("L", (9, 9)).save(p, format="GIF"), "not a readable"),
-    ("bomb.png", lambda p: Image.new("1", (9000, 9000)).save(p), "million pixels"),
-])
+@pytest.mark.parametrize(
+    ("name", "make", "words"),
+    [
+        ("zero.png", lambda p: p.touch(), "zero-byte file"),
+        (
+            "corrupt.png",
+            lambda p: p.write_bytes(b"no image at all"),
+            "not a readable PNG, JPEG, BMP or TIFF",
+        ),
+        ("truncated.png", _truncated, "corrupt or truncated"),
+        ("truncated.bmp", _truncated, "corrupt or truncated"),
+        ("cmyk.jpg", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
+        ("cmyk.tif", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
+        ("animated.png", _animated, "animated image"),
+        ("pages.tif", _animated, "several pages"),
+        ("float.tif", lambda p: Image.new("F", (9, 9)).save(p), "pixels of kind 'F'"),
+        ("gif.png", lambda p: Image.new("L", (9, 9)).save(p, format="GIF"), "not a readable"),
+        ("bomb.png", lambda p: Image.new("1", (9000, 9000)).save(p), "million pixels"),
+    ],
+)
 def test_bad_image_names_file_and_remedy(tmp_path, name, make, words):
     path = tmp_path / name
     make(path)
@@ -166,5 +198,5 @@ def test_bad_image_names_file_and_remedy(tmp_path, name, make, words):
     with pytest.raises(BadImage, match=words) as error:
         read_grey(path)
     assert str(path) in str(error.value)
-    assert ";" in str(error.value) or ":" in str(error.value)[len(str(path)) + 1:]
+    assert ";" in str(error.value) or ":" in str(error.value)[len(str(path)) + 1 :]
     assert path.read_bytes() == before

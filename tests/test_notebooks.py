@@ -1,4 +1,5 @@
-"""The tool that keeps the notebooks in shape: what it keeps is what nbval compares, and its check sees each fault."""
+"""The tool that keeps the notebooks in shape: what it keeps is what nbval compares, and its check
+sees each fault."""
 
 import copy
 import json
@@ -17,12 +18,23 @@ QUIZ = "\n\n".join(["What?\n\n<details><summary>Answer</summary>\n\nThat.\n\n</d
 
 
 def md(text: str) -> dict:
-    return {"cell_type": "markdown", "id": f"m{abs(hash(text)) % 10**9}", "metadata": {}, "source": text}
+    return {
+        "cell_type": "markdown",
+        "id": f"m{abs(hash(text)) % 10**9}",
+        "metadata": {},
+        "source": text,
+    }
 
 
 def code(text: str, outputs=(), count=None, **metadata) -> dict:
-    return {"cell_type": "code", "id": f"c{abs(hash(text)) % 10**9}", "metadata": metadata, "execution_count": count,
-            "outputs": list(outputs), "source": text}
+    return {
+        "cell_type": "code",
+        "id": f"c{abs(hash(text)) % 10**9}",
+        "metadata": metadata,
+        "execution_count": count,
+        "outputs": list(outputs),
+        "source": text,
+    }
 
 
 def stream(text, name="stdout") -> dict:
@@ -35,20 +47,40 @@ def shown(data: dict) -> dict:
 
 def chapter() -> dict:
     """Return a notebook without a fault."""
-    cells = [md("# 03 Blur\n\nRead on."), code(SET_UP.strip("\n"), tags=["setup"]),
-             md("## What you will learn\n\nThis."),
-             md("## Prerequisites\n\n| concept | how important | where |\n|---|---|---|\n| sums | very | school |"),
-             md("## Time\n\nAn hour."), md("## By hand\n\n**Question.** Why?"),
-             md("## By the library\n\n**Question.** How?"), code("Stepper(draw, {'k': [1]}, said)")]
-    cells += [code(f"print({n})", [stream(f"{n}\n")], 1, tags=["nbval-check-output"]) for n in range(4)]
+    cells = [
+        md("# 03 Blur\n\nRead on."),
+        code(SET_UP.strip("\n"), tags=["setup"]),
+        md("## What you will learn\n\nThis."),
+        md(
+            "## Prerequisites\n\n| concept | how important | where |\n|---|---|---|\n| sums | very | school |"
+        ),
+        md("## Time\n\nAn hour."),
+        md("## By hand\n\n**Question.** Why?"),
+        md("## By the library\n\n**Question.** How?"),
+        code("Stepper(draw, {'k': [1]}, said)"),
+    ]
+    cells += [
+        code(f"print({n})", [stream(f"{n}\n")], 1, tags=["nbval-check-output"]) for n in range(4)
+    ]
     cells.append(md("## Exercises"))
     for n in (1, 2, 3):
-        cells += [md(f"### {n}"), code(f"answer_{n} = None", tags=["exercise"], exercise=f"03-{n}"),
-                  code(f"check_{n}();", tags=["check"], exercise=f"03-{n}"),
-                  code(f"# @title Solution 03-{n}\nanswer_{n} = 1\ncheck_{n}();", tags=["solution", "hide-input"],
-                       exercise=f"03-{n}", cellView="form")]
-    cells += [md(f"## Quiz\n\n{QUIZ}"), md("## What this does not protect against\n\nIt."), md("## Summary\n\nThis."),
-              md("## References\n\nhttps://doi.org/10.1/2")]
+        cells += [
+            md(f"### {n}"),
+            code(f"answer_{n} = None", tags=["exercise"], exercise=f"03-{n}"),
+            code(f"check_{n}();", tags=["check"], exercise=f"03-{n}"),
+            code(
+                f"# @title Solution 03-{n}\nanswer_{n} = 1\ncheck_{n}();",
+                tags=["solution", "hide-input"],
+                exercise=f"03-{n}",
+                cellView="form",
+            ),
+        ]
+    cells += [
+        md(f"## Quiz\n\n{QUIZ}"),
+        md("## What this does not protect against\n\nIt."),
+        md("## Summary\n\nThis."),
+        md("## References\n\nhttps://doi.org/10.1/2"),
+    ]
     return notebooks.cleaned({"cells": cells, "metadata": {}})
 
 
@@ -68,12 +100,14 @@ def replace(old: str, new: str):
     def change(notebook):
         cell = find(notebook, old)
         cell["source"] = skeleton.source(cell).replace(old, new)
+
     return change
 
 
 def drop(text: str):
     def change(notebook):
         notebook["cells"].remove(find(notebook, text))
+
     return change
 
 
@@ -81,30 +115,45 @@ def append(cell: dict):
     return lambda notebook: notebook["cells"].append(cell)
 
 
-@pytest.mark.parametrize(("change", "fault"), [
-    (replace("# 03 Blur", "# Blur"), "does not begin with"),
-    (replace("\n\nRead on.", ""), "no paragraph that makes one read on"),
-    (append(md("# Another")), "more than one heading of level 1"),
-    (replace("## Time", "## Duration"), "level-2 headings are"),
-    (drop("## Summary"), "level-2 headings are"),
-    (drop("## By hand"), "level-2 headings are"),
-    (replace("**Question.** Why?", "Why?"), "'By hand' has no paragraph"),
-    (replace("|---|---|---|\n", ""), "no table"),
-    (replace(QUIZ, "Nothing."), "0 answers"),
-    (replace("https://doi.org/10.1/2", "A book."), "no DOI"),
-    (drop("answer_3 = None"), "exercise cells are"),
-    (replace("# @title Solution 03-2", "# Solution"), "does not begin with '# @title Solution 03-2'"),
-    (lambda n: find(n, "Solution 03-1")["metadata"].update(tags=["solution"]), "solution of 03-1 is not hidden"),
-    (lambda n: find(n, "check_1")["metadata"]["tags"].append("nbval-check-output"), "exercise 03-1 is compared"),
-    (drop("print(2)"), "3 cells are compared"),
-    (drop("Stepper("), "no Stepper"),
-    (replace("import sys", "import sys "), "first code cell is not"),
-    (append(code("\n".join(["x = 1"] * 16))), "16 lines"),
-    (append(code("%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.imshow(eye)")), "no alternative text"),
-    (append(code("print(1)", tags=["nbval-check-output"])), "no output to compare"),
-    (append(md(":::{note}\nx\n:::")), "is MyST"),
-    (append(md("See {doc}`blur`.")), "is MyST"),
-])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (replace("# 03 Blur", "# Blur"), "does not begin with"),
+        (replace("\n\nRead on.", ""), "no paragraph that makes one read on"),
+        (append(md("# Another")), "more than one heading of level 1"),
+        (replace("## Time", "## Duration"), "level-2 headings are"),
+        (drop("## Summary"), "level-2 headings are"),
+        (drop("## By hand"), "level-2 headings are"),
+        (replace("**Question.** Why?", "Why?"), "'By hand' has no paragraph"),
+        (replace("|---|---|---|\n", ""), "no table"),
+        (replace(QUIZ, "Nothing."), "0 answers"),
+        (replace("https://doi.org/10.1/2", "A book."), "no DOI"),
+        (drop("answer_3 = None"), "exercise cells are"),
+        (
+            replace("# @title Solution 03-2", "# Solution"),
+            "does not begin with '# @title Solution 03-2'",
+        ),
+        (
+            lambda n: find(n, "Solution 03-1")["metadata"].update(tags=["solution"]),
+            "solution of 03-1 is not hidden",
+        ),
+        (
+            lambda n: find(n, "check_1")["metadata"]["tags"].append("nbval-check-output"),
+            "exercise 03-1 is compared",
+        ),
+        (drop("print(2)"), "3 cells are compared"),
+        (drop("Stepper("), "no Stepper"),
+        (replace("import sys", "import sys "), "first code cell is not"),
+        (append(code("\n".join(["x = 1"] * 16))), "16 lines"),
+        (
+            append(code("%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.imshow(eye)")),
+            "no alternative text",
+        ),
+        (append(code("print(1)", tags=["nbval-check-output"])), "no output to compare"),
+        (append(md(":::{note}\nx\n:::")), "is MyST"),
+        (append(md("See {doc}`blur`.")), "is MyST"),
+    ],
+)
 def test_each_fault_is_seen(change, fault):
     notebook = chapter()
     change(notebook)
@@ -113,36 +162,74 @@ def test_each_fault_is_seen(change, fault):
 
 def test_headings_in_code_are_no_headings():
     notebook = {"cells": [md("# One\n\n```\n# no\n```\n## Two"), code("# no")]}
-    assert [(level, text) for level, text, _ in skeleton.headings(notebook)] == [(1, "One"), (2, "Two")]
+    assert [(level, text) for level, text, _ in skeleton.headings(notebook)] == [
+        (1, "One"),
+        (2, "Two"),
+    ]
 
 
-@pytest.mark.parametrize(("text", "draws"), [
-    ("fig, ax = plt.subplots()", True), ("display(Image('x.png'))", True), ("ax.imshow(eye)", True),
-    ("def draw(k):\n    fig, ax = plt.subplots()\n    return fig", False),
-    ("Stepper(lambda k: plt.figure(), {}, f)", False), ("print(1)", False), ("!ls\nplt.show()", True)])
+@pytest.mark.parametrize(
+    ("text", "draws"),
+    [
+        ("fig, ax = plt.subplots()", True),
+        ("display(Image('x.png'))", True),
+        ("ax.imshow(eye)", True),
+        ("def draw(k):\n    fig, ax = plt.subplots()\n    return fig", False),
+        ("Stepper(lambda k: plt.figure(), {}, f)", False),
+        ("print(1)", False),
+        ("!ls\nplt.show()", True),
+    ],
+)
 def test_cells_that_draw_are_told_from_others(text, draws):
     assert skeleton.draws(text) is draws
 
 
 def test_clean_keeps_only_what_is_compared():
-    dirty = {"cells": [
-        code("plot()", [shown({"image/png": "AAAA", "text/plain": "<Figure>"})], 7, trusted=True, tags=["x"]),
-        code("both()", [stream(["1\n", "2\n"]), shown({"image/png": "AAAA", "text/plain": "<Figure>"}), stream("3\n")],
-             9, tags=["nbval-check-output"])], "metadata": {"widgets": {"state": {}}, "kernelspec": {"name": "mine"}}}
+    dirty = {
+        "cells": [
+            code(
+                "plot()",
+                [shown({"image/png": "AAAA", "text/plain": "<Figure>"})],
+                7,
+                trusted=True,
+                tags=["x"],
+            ),
+            code(
+                "both()",
+                [
+                    stream(["1\n", "2\n"]),
+                    shown({"image/png": "AAAA", "text/plain": "<Figure>"}),
+                    stream("3\n"),
+                ],
+                9,
+                tags=["nbval-check-output"],
+            ),
+        ],
+        "metadata": {"widgets": {"state": {}}, "kernelspec": {"name": "mine"}},
+    }
     before = copy.deepcopy(dirty)
     clean = notebooks.cleaned(dirty)
     assert dirty == before
     assert clean["cells"][0] == code("plot()", tags=["x"]) | {"source": ["plot()"]}
     assert clean["cells"][1]["execution_count"] == 1
-    assert clean["cells"][1]["outputs"] == [stream(["1\n", "2\n", "3\n"]), shown({"text/plain": "<Figure>"})]
+    assert clean["cells"][1]["outputs"] == [
+        stream(["1\n", "2\n", "3\n"]),
+        shown({"text/plain": "<Figure>"}),
+    ]
     assert clean["metadata"] == notebooks.NOTEBOOK_METADATA
     assert notebooks.cleaned(clean) == clean
     assert "AAAA" not in notebooks.text_of(clean)
 
 
-@pytest.mark.parametrize(("output", "why"), [
-    (stream("12 %|##", "stderr"), "stderr"), (shown({"text/html": "<b>", "text/plain": "b"}), "text/html"),
-    (shown({"text/plain": "<object at 0x7f1b68076200>"}), "0x7f1b68"), (stream("saved /tmp/x.png\n"), "/tmp/x.png")])
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (stream("12 %|##", "stderr"), "stderr"),
+        (shown({"text/html": "<b>", "text/plain": "b"}), "text/html"),
+        (shown({"text/plain": "<object at 0x7f1b68076200>"}), "0x7f1b68"),
+        (stream("saved /tmp/x.png\n"), "/tmp/x.png"),
+    ],
+)
 def test_output_that_cannot_be_compared_is_named(output, why):
     assert why in " ".join(notebooks.incomparable(code("f()", [output])))
 
@@ -182,7 +269,9 @@ def test_set_repository_changes_all_places(course):
     plain = notebooks.read(path)
     plain["cells"].pop(1)
     (course / "chapters" / "bring.ipynb").write_text(notebooks.text_of(plain))
-    notebooks.main(["set-repository", "https://github.com/some-clinic/our.course.git", "--branch", "v2"])
+    notebooks.main(
+        ["set-repository", "https://github.com/some-clinic/our.course.git", "--branch", "v2"]
+    )
     assert notebooks.repository() == ("https://github.com/some-clinic/our.course", "v2")
     line = 'REPOSITORY, BRANCH = "https://github.com/some-clinic/our.course", "v2"\n'
     setup = (course / "book/setup_cell.py").read_text()
@@ -192,9 +281,16 @@ def test_set_repository_changes_all_places(course):
     assert notebooks.check([path]) == []
 
 
-@pytest.mark.parametrize(("url", "branch"), [("http://github.com/a/b", "main"), ("https://example.org/a/b", "main"),
-                                             ("https://github.com/a", "main"), ("https://github.com/a/b", "x; rm y"),
-                                             ('https://github.com/a/b"', "main")])
+@pytest.mark.parametrize(
+    ("url", "branch"),
+    [
+        ("http://github.com/a/b", "main"),
+        ("https://example.org/a/b", "main"),
+        ("https://github.com/a", "main"),
+        ("https://github.com/a/b", "x; rm y"),
+        ('https://github.com/a/b"', "main"),
+    ],
+)
 def test_what_colab_cannot_open_is_refused_before_a_file_changes(course, url, branch):
     before = (course / "_config.yml").read_text()
     with pytest.raises(ValueError, match="Colab needs"):
@@ -209,9 +305,14 @@ def test_check_sees_a_set_up_cell_for_another_repository(course):
 
 
 def test_set_up_cell_does_nothing_here(tmp_path):
-    result = subprocess.run([sys.executable, "-c", SET_UP + "\nassert 'source' not in globals()"], cwd=tmp_path,
-                            capture_output=True, text=True, timeout=60,
-                            env={"PATH": "", "MEDPRIV_SOURCE": "/nowhere"})
+    result = subprocess.run(
+        [sys.executable, "-c", SET_UP + "\nassert 'source' not in globals()"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": "", "MEDPRIV_SOURCE": "/nowhere"},
+    )
     assert result.returncode == 0, result.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -223,10 +324,15 @@ def test_all_notebooks_of_the_course_are_as_they_should_be():
 @pytest.mark.slow
 def test_nbval_compares_what_record_stores_and_sees_a_changed_number(course):
     path = course / "chapters" / "03-blur.ipynb"
-    cells = [md("# Small"), code(SET_UP.strip("\n"), tags=["setup"]),
-             code("import matplotlib.pyplot as plt\nvalue = 41"),
-             code("print(value + 1)\nplt.plot([1])\nplt.show()\nprint('end')", tags=["nbval-check-output"]),
-             code("value", tags=["nbval-check-output"])]
+    cells = [
+        md("# Small"),
+        code(SET_UP.strip("\n"), tags=["setup"]),
+        code("import matplotlib.pyplot as plt\nvalue = 41"),
+        code(
+            "print(value + 1)\nplt.plot([1])\nplt.show()\nprint('end')", tags=["nbval-check-output"]
+        ),
+        code("value", tags=["nbval-check-output"]),
+    ]
     notebooks.write(path, notebooks.cleaned({"cells": cells, "metadata": {}}))
     assert notebooks.record(path) == 2
     stored = path.read_text()
@@ -238,12 +344,25 @@ def test_nbval_compares_what_record_stores_and_sees_a_changed_number(course):
 
 
 def _nbval(path: Path) -> int:
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", path]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        path,
+    ]
     return subprocess.run(command, cwd=path.parent, capture_output=True, timeout=300).returncode
 
 
 def test_record_refuses_a_cell_that_prints_nothing(course):
     path = course / "chapters" / "03-blur.ipynb"
-    notebooks.write(path, notebooks.cleaned({"cells": [code("x = 1", tags=["nbval-check-output"])], "metadata": {}}))
+    notebooks.write(
+        path,
+        notebooks.cleaned({"cells": [code("x = 1", tags=["nbval-check-output"])], "metadata": {}}),
+    )
     with pytest.raises(ValueError, match="prints nothing"):
         notebooks.record(path)

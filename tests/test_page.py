@@ -2,8 +2,8 @@
 
 import re
 
-from medpriv_lib.evaluation.page import beside_paper
-from medpriv_lib.evaluation.table import arrange, paper_table
+from medpriv_lib.study.beside_paper import beside_paper
+from medpriv_lib.study.table import arrange, paper_table
 
 
 def cells(table: str, row: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""PPRL-VGAN: the losses against the equations, the networks' shapes, the policies, encode and decode, save and load."""
+"""PPRL-VGAN: the losses against the equations, the networks' shapes, the policies, encode and
+decode, save and load."""
 
 import dataclasses
 import json
@@ -7,13 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort, to_tensor, to_uint8
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN, discriminator_loss, divergence, generator_loss
+from medpriv_lib.core.cohort import Cohort, to_tensor, to_uint8
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.privatizers.replacement import Pools
-from medpriv_lib.privatizers.vgan_networks import UPSAMPLING, Architecture, Discriminator, Encoder, Generator
+from medpriv_lib.privatizers.vgan.losses import discriminator_loss, divergence, generator_loss
+from medpriv_lib.privatizers.vgan.networks import (
+    UPSAMPLING,
+    Architecture,
+    Discriminator,
+    Encoder,
+    Generator,
+)
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 
-SMALL = {"latent": 8, "encoder": (4, 4, 8, 8), "decoder": (8, 8, 4, 4), "discriminator": (4, 4, 8, 8)}
+SMALL = {
+    "latent": 8,
+    "encoder": (4, 4, 8, 8),
+    "decoder": (8, 8, 4, 4),
+    "discriminator": (4, 4, 8, 8),
+}
 
 
 def seeded(seed=0):
@@ -24,18 +37,31 @@ def make_cohort(patients=6, each=4, size=32, seed=0):
     """Patients 0 and 1 have both labels, 2 and 3 are always diseased, the others never."""
     rng = np.random.default_rng(seed)
     patient = np.repeat(np.arange(patients), each)
-    diseased = np.isin(patient, (2, 3)) | (np.isin(patient, (0, 1)) & (np.arange(len(patient)) % 2 == 0))
+    diseased = np.isin(patient, (2, 3)) | (
+        np.isin(patient, (0, 1)) & (np.arange(len(patient)) % 2 == 0)
+    )
     return Cohort(
-        rng.integers(0, 256, (len(patient), size, size), dtype=np.uint8), patient, np.full(len(patient), "L"), diseased,
-        np.full(len(patient), "train"), np.array([f"{p:03d}" for p in range(patients)]),
+        rng.integers(0, 256, (len(patient), size, size), dtype=np.uint8),
+        patient,
+        np.full(len(patient), "L"),
+        diseased,
+        np.full(len(patient), "train"),
+        np.array([f"{p:03d}" for p in range(patients)]),
     )
 
 
 def make_vgan(cohort, policy="random", **sizes):
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        generator = Generator(Architecture(cohort.patients, cohort.images.shape[1], **{**SMALL, **sizes}))
-        for name, value in generator.named_buffers():  # statistics as after some training, so that eval mode differs
+        generator = Generator(
+            Architecture(cohort.patients, cohort.images.shape[1], **{**SMALL, **sizes})
+        )
+        for (
+            name,
+            value,
+        ) in (
+            generator.named_buffers()
+        ):  # statistics as after some training, so that eval mode differs
             if name.endswith("running_mean"):
                 value.normal_(0, 0.1)
     return PPRLVGAN(policy, generator.eval(), Pools.of(cohort))
@@ -45,13 +71,17 @@ def test_it_is_a_privatizer():
     assert isinstance(PPRLVGAN(), Privatizer)
 
 
-# --- the losses, against Equations 1 and 2 written out one image at a time -------------------------------------------
+# --- the losses, against Equations 1 and 2 written out one image at a time
+# -------------------------------------------
 
 
 def heads(n, patients, tasks=2, seed=0):
     generator = seeded(seed)
-    return (torch.randn(n, generator=generator), torch.randn(n, patients, generator=generator),
-            torch.randn(n, tasks, generator=generator))
+    return (
+        torch.randn(n, generator=generator),
+        torch.randn(n, patients, generator=generator),
+        torch.randn(n, tasks, generator=generator),
+    )
 
 
 def sigmoid(x):
@@ -67,10 +97,15 @@ def test_discriminator_loss_is_minus_equation_1():
     n, patients = 5, 7
     real, fake = heads(n, patients), heads(n, patients, seed=1)
     y, e = torch.tensor([0, 3, 6, 2, 2]), torch.tensor([0, 1, 1, 0, 1])
-    equation = np.mean([
-        0.25 * np.log(sigmoid(real[0][i])) + np.log(1 - sigmoid(fake[0][i]))
-        + 0.5 * np.log(softmax(real[1][i])[y[i]]) + 0.25 * np.log(softmax(real[2][i])[e[i]]) for i in range(n)
-    ])
+    equation = np.mean(
+        [
+            0.25 * np.log(sigmoid(real[0][i]))
+            + np.log(1 - sigmoid(fake[0][i]))
+            + 0.5 * np.log(softmax(real[1][i])[y[i]])
+            + 0.25 * np.log(softmax(real[2][i])[e[i]])
+            for i in range(n)
+        ]
+    )
     loss = discriminator_loss(real, fake, y, e, torch.ones(n), torch.zeros(n))
     assert float(loss) == pytest.approx(-equation, rel=1e-5)
 
@@ -88,13 +123,27 @@ def test_generator_loss_is_the_non_saturating_equation_2():
     n, patients, z = 5, 7, 3
     fake = heads(n, patients, seed=2)
     c, e = torch.tensor([1, 0, 6, 2, 5]), torch.tensor([0, 1, 1, 0, 1])
-    mu, log_variance = torch.randn(n, z, generator=seeded(3)), torch.randn(n, z, generator=seeded(4))
-    kl = np.mean([sum(0.5 * (float(m) ** 2 + np.exp(float(s)) - 1 - float(s)) for m, s in zip(a, b, strict=True))
-                  for a, b in zip(mu, log_variance, strict=True)])
-    equation = 0.002 * kl - np.mean([
-        0.5 * np.log(sigmoid(fake[0][i])) + 0.5 * np.log(softmax(fake[1][i])[c[i]])
-        + 0.5 * np.log(softmax(fake[2][i])[e[i]]) for i in range(n)
-    ])
+    mu, log_variance = (
+        torch.randn(n, z, generator=seeded(3)),
+        torch.randn(n, z, generator=seeded(4)),
+    )
+    kl = np.mean(
+        [
+            sum(
+                0.5 * (float(m) ** 2 + np.exp(float(s)) - 1 - float(s))
+                for m, s in zip(a, b, strict=True)
+            )
+            for a, b in zip(mu, log_variance, strict=True)
+        ]
+    )
+    equation = 0.002 * kl - np.mean(
+        [
+            0.5 * np.log(sigmoid(fake[0][i]))
+            + 0.5 * np.log(softmax(fake[1][i])[c[i]])
+            + 0.5 * np.log(softmax(fake[2][i])[e[i]])
+            for i in range(n)
+        ]
+    )
     assert float(generator_loss(fake, c, e, mu, log_variance)) == pytest.approx(equation, rel=1e-5)
 
 
@@ -102,21 +151,32 @@ def test_the_identity_term_is_the_mean_over_all_networks_that_name_the_patient()
     fake, others = heads(5, 7, seed=2), [heads(5, 7, seed=s)[1] for s in (5, 6)]
     c, e = torch.tensor([1, 0, 6, 2, 5]), torch.tensor([0, 1, 1, 0, 1])
     code = torch.zeros(5, 3), torch.zeros(5, 3)
-    alone = [float(generator_loss((fake[0], logits, fake[2]), c, e, *code)) for logits in (fake[1], *others)]
+    alone = [
+        float(generator_loss((fake[0], logits, fake[2]), c, e, *code))
+        for logits in (fake[1], *others)
+    ]
     together = float(generator_loss(fake, c, e, *code, named=others))
     assert together == pytest.approx(np.mean(alone), rel=1e-6)
     assert together != pytest.approx(alone[0], rel=1e-3)
 
 
 def test_divergence_agrees_with_torch_distributions_and_vanishes_at_the_prior():
-    mu, log_variance = torch.randn(6, 4, generator=seeded(1)), torch.randn(6, 4, generator=seeded(2))
+    mu, log_variance = (
+        torch.randn(6, 4, generator=seeded(1)),
+        torch.randn(6, 4, generator=seeded(2)),
+    )
     posterior = torch.distributions.Normal(mu, (log_variance / 2).exp())
-    wanted = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(dim=1).mean()
+    wanted = (
+        torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
+        .sum(dim=1)
+        .mean()
+    )
     assert float(divergence(mu, log_variance)) == pytest.approx(float(wanted), rel=1e-5)
     assert float(divergence(torch.zeros(2, 4), torch.zeros(2, 4))) == 0
 
 
-# --- the networks ----------------------------------------------------------------------------------------------------
+# --- the networks
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel", [4, 5, 8])
@@ -133,14 +193,27 @@ def test_shapes_for_every_kernel_and_upsampling(kernel, upsampling):
 
 def test_mixed_upsampling_is_transposed_up_to_half_the_size_and_bilinear_at_the_end():
     layers = Generator(Architecture(3, 32, upsampling="mixed", refine=3, **SMALL)).decoder.layers
-    kinds = [type(layer).__name__ for layer in layers if hasattr(layer, "weight") and layer.weight.dim() == 4]
+    kinds = [
+        type(layer).__name__
+        for layer in layers
+        if hasattr(layer, "weight") and layer.weight.dim() == 4
+    ]
     assert kinds == ["ConvTranspose2d"] * 3 + ["Conv2d"]
     assert layers[9][0].mode == "bilinear"
 
 
 def test_the_papers_widths_by_default():
-    sizes = {name: tuple(p.shape) for name, p in Generator(Architecture(115)).named_parameters() if p.dim() == 4}
-    assert [shape[0] for name, shape in sizes.items() if name.startswith("encoder")] == [32, 64, 128, 256]
+    sizes = {
+        name: tuple(p.shape)
+        for name, p in Generator(Architecture(115)).named_parameters()
+        if p.dim() == 4
+    }
+    assert [shape[0] for name, shape in sizes.items() if name.startswith("encoder")] == [
+        32,
+        64,
+        128,
+        256,
+    ]
     assert {shape[2:] for name, shape in sizes.items() if name.startswith("encoder")} == {(5, 5)}
     plain = Architecture(115, decoder_kernel=None, refine=0, upsampling="transposed")
     assert {tuple(p.shape[2:]) for p in Generator(plain).parameters() if p.dim() == 4} == {(5, 5)}
@@ -153,7 +226,9 @@ def test_the_log_variance_is_unbounded_and_the_deviation_is_exp_of_its_half():
         encoder.statistics.weight.zero_()
         encoder.statistics.bias.copy_(torch.cat([torch.full((8,), 1.5), torch.full((8,), -4.0)]))
     mu, log_variance = encoder(torch.zeros(1, 1, 16, 16))
-    assert float(log_variance.min()) == -4.0  # a sigmoid would give .02: sigma > 1, wider than the prior
+    assert (
+        float(log_variance.min()) == -4.0
+    )  # a sigmoid would give .02: sigma > 1, wider than the prior
     generator = Generator(a).eval()
     generator.encoder = encoder
     seen = []
@@ -188,7 +263,8 @@ def test_an_architecture_survives_json():
     assert Architecture(**json.loads(json.dumps(dataclasses.asdict(a)))) == a
 
 
-# --- the policies ----------------------------------------------------------------------------------------------------
+# --- the policies
+# ----------------------------------------------------------------------------------------------------
 
 
 def slow_pool(train, cohort, row, policy):
@@ -206,8 +282,9 @@ def slow_pool(train, cohort, row, policy):
 
 @pytest.mark.parametrize("policy", ["random", "same", "different"])
 def test_policies_draw_uniformly_from_their_pools(policy):
-    """2,000 draws per image; each of m candidates expects 2000/m. The bound of 5 standard deviations on 24 images with
-    at most 5 candidates fails by chance less than once in 10,000 runs, and the seed is fixed."""
+    """2,000 draws per image; each of m candidates expects 2000/m. The bound of 5 standard
+    deviations on 24 images with at most 5 candidates fails by chance less than once in 10,000 runs,
+    and the seed is fixed."""
     train = make_cohort()
     drawn = make_vgan(train, policy).draw_identities(train, seeded(), 2000)
     assert drawn.shape == (24, 2000)
@@ -217,20 +294,27 @@ def test_policies_draw_uniformly_from_their_pools(policy):
         count = np.bincount(drawn[row], minlength=train.patients)
         assert set(np.flatnonzero(count)) == set(pool)
         share = 1 / len(pool)
-        assert np.abs(count[pool] - 2000 * share).max() <= 5 * np.sqrt(2000 * share * (1 - share)) + 1e-9
+        assert (
+            np.abs(count[pool] - 2000 * share).max()
+            <= 5 * np.sqrt(2000 * share * (1 - share)) + 1e-9
+        )
 
 
 def test_without_replacement_no_identity_comes_twice():
     train = make_cohort()
     drawn = make_vgan(train).draw_identities(train, seeded(), 5, replace=False)
-    assert (np.sort(drawn, axis=1) == np.array([[p for p in range(6) if p != q] for q in train.patient])).all()
+    assert (
+        np.sort(drawn, axis=1) == np.array([[p for p in range(6) if p != q] for q in train.patient])
+    ).all()
     with pytest.raises(ValueError, match="5 replacement identities for image 0"):
         make_vgan(train).draw_identities(train, seeded(), 6, replace=False)
 
 
 def test_an_empty_pool_is_an_error_that_names_image_and_policy():
     train = make_cohort(patients=2)  # both patients have both labels
-    with pytest.raises(ValueError, match=r'policy "different" leaves 0 .* image 0 \(patient 000, diseased\)'):
+    with pytest.raises(
+        ValueError, match=r'policy "different" leaves 0 .* image 0 \(patient 000, diseased\)'
+    ):
         make_vgan(train, "different").privatize(train, seeded())
 
 
@@ -248,7 +332,8 @@ def test_an_unknown_policy_is_refused():
         make_vgan(make_cohort()).draw_identities(make_cohort(), seeded(), 1, "opposite")
 
 
-# --- privatising -----------------------------------------------------------------------------------------------------
+# --- privatising
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_privatize_is_encode_draw_decode_and_repeats_with_the_seed():
@@ -262,12 +347,15 @@ def test_privatize_is_encode_draw_decode_and_repeats_with_the_seed():
     generator = seeded(3)
     identity = vgan.draw_identities(cohort, generator)
     z = vgan.encode(cohort.images, generator)
-    slow = np.stack([to_uint8(vgan.decode(z[i:i + 1], torch.tensor(identity[i])))[0] for i in range(24)])
+    slow = np.stack(
+        [to_uint8(vgan.decode(z[i : i + 1], torch.tensor(identity[i])))[0] for i in range(24)]
+    )
     assert np.abs(slow.astype(int) - release.images).max() <= 1
 
 
 def test_samples_of_the_code_have_the_posteriors_mean_and_deviation():
-    """4,000 copies of an image: the mean of a code has standard error sigma / 63, so 5 of them bound it."""
+    """4,000 copies of an image: the mean of a code has standard error sigma / 63, so 5 of them
+    bound it."""
     cohort = make_cohort()
     vgan = make_vgan(cohort)
     mu, log_variance = vgan.encode(cohort.images[:1])
@@ -286,7 +374,7 @@ def test_decode_all_is_every_code_as_every_patient(tmp_path):
     assert made is table
     for i in range(3):
         for p in range(6):
-            one = to_uint8(vgan.decode(z[i:i + 1], torch.tensor([p])))[0]
+            one = to_uint8(vgan.decode(z[i : i + 1], torch.tensor([p])))[0]
             assert np.abs(one.astype(int) - made[i, p]).max() <= 1
     assert np.array_equal(vgan.decode_all(z, advance=told.append), made)
     assert told == [6, 6, 6]
@@ -294,13 +382,19 @@ def test_decode_all_is_every_code_as_every_patient(tmp_path):
 
 def test_images_from_outside_the_cohort_are_replaced_by_training_patients():
     train = make_cohort()
-    guests = dataclasses.replace(make_cohort(seed=9), patient_names=np.array([f"guest-{p}" for p in range(6)]))
+    guests = dataclasses.replace(
+        make_cohort(seed=9), patient_names=np.array([f"guest-{p}" for p in range(6)])
+    )
     vgan = make_vgan(train)
     drawn = vgan.draw_identities(guests, seeded(), 500)
-    assert all(set(row) == set(range(6)) for row in drawn)  # no training patient is the guest: all may stand in
+    assert all(
+        set(row) == set(range(6)) for row in drawn
+    )  # no training patient is the guest: all may stand in
     assert vgan.privatize(guests, seeded()).images.shape == guests.images.shape
     # known patients under other numbers are recognised by their names
-    shuffled = dataclasses.replace(train, patient=5 - train.patient, patient_names=train.patient_names[::-1].copy())
+    shuffled = dataclasses.replace(
+        train, patient=5 - train.patient, patient_names=train.patient_names[::-1].copy()
+    )
     assert (vgan.draw_identities(shuffled, seeded(), 100) != train.patient[:, None]).all()
 
 
@@ -320,12 +414,20 @@ def test_an_identity_that_is_no_training_patient_is_refused():
         make_vgan(make_cohort()).decode(torch.zeros(1, 8), torch.tensor([6]))
 
 
-# --- on disk ---------------------------------------------------------------------------------------------------------
+# --- on disk
+# ---------------------------------------------------------------------------------------------------------
 
 
 def card(cohort):
-    return {"kind": "pprl-vgan", "data_hash": cohort.hash(), "config": {}, "seed": 0, "command": "-", "metrics": {},
-            "curve": {}}
+    return {
+        "kind": "pprl-vgan",
+        "data_hash": cohort.hash(),
+        "config": {},
+        "seed": 0,
+        "command": "-",
+        "metrics": {},
+        "curve": {},
+    }
 
 
 def test_saved_weights_come_back_as_float16_and_privatise_alike(tmp_path):
@@ -338,10 +440,17 @@ def test_saved_weights_come_back_as_float16_and_privatise_alike(tmp_path):
     assert np.array_equal(again.pools.has_label, vgan.pools.has_label)
     assert np.array_equal(again.pools.names, cohort.patient_names)
     halved = vgan.halved().with_policy("same")
-    assert np.array_equal(again.privatize(cohort, seeded()).images, halved.privatize(cohort, seeded()).images)
-    difference = vgan.privatize(cohort, seeded()).images.astype(int) - vgan.halved().privatize(cohort, seeded()).images
+    assert np.array_equal(
+        again.privatize(cohort, seeded()).images, halved.privatize(cohort, seeded()).images
+    )
+    difference = (
+        vgan.privatize(cohort, seeded()).images.astype(int)
+        - vgan.halved().privatize(cohort, seeded()).images
+    )
     assert np.abs(difference).max() <= 2
-    stored = sum(p.numel() for p in vgan.generator.state_dict().values() if p.is_floating_point()) * 2
+    stored = (
+        sum(p.numel() for p in vgan.generator.state_dict().values() if p.is_floating_point()) * 2
+    )
     assert (tmp_path / "pprl-vgan.safetensors").stat().st_size < stored + 8192
 
 
@@ -360,6 +469,9 @@ def test_decoding_ignores_what_else_is_in_the_batch():
     cohort = make_cohort()
     vgan = make_vgan(cohort)
     z, c = torch.randn(9, 8, generator=seeded()), torch.arange(9) % 6
-    together, alone = vgan.decode(z, c), torch.cat([vgan.decode(z[i:i + 1], c[i:i + 1]) for i in range(9)])
+    together, alone = (
+        vgan.decode(z, c),
+        torch.cat([vgan.decode(z[i : i + 1], c[i : i + 1]) for i in range(9)]),
+    )
     assert torch.allclose(together, alone, atol=1e-5)
     assert to_tensor(to_uint8(together)).shape == together.shape

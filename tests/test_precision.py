@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from medpriv_lib.precision import OLDER, native_bfloat16
+from medpriv_lib.core.precision import OLDER, native_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -15,12 +15,24 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", ["AVX2", "avx2", *OLDER])
 def test_a_processor_held_to_older_instructions_has_none(monkeypatch, name):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", name)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "amx_bf16": True}, raising=False)
+    monkeypatch.setattr(
+        torch.cpu,
+        "get_capabilities",
+        lambda: {"avx512_bf16": True, "amx_bf16": True},
+        raising=False,
+    )
     assert not native_bfloat16(CPU)
 
 
-@pytest.mark.parametrize(("able", "expected"), [({}, False), ({"avx2": True}, False), ({"avx512_bf16": True}, True),
-                                                ({"amx_bf16": True}, True)])
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({}, False),
+        ({"avx2": True}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+    ],
+)
 def test_the_processor_decides(monkeypatch, able, expected):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "DEFAULT")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
@@ -32,8 +44,13 @@ def test_the_processor_decides(monkeypatch, able, expected):
 def test_onednn_obeys_the_same_variable(held, native):
     """Its own log says whether a bfloat16 kernel ran."""
     program = "import torch; a = torch.ones(64, 64, dtype=torch.bfloat16); torch.nn.functional.linear(a, a)"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                         env={**os.environ, "ONEDNN_MAX_CPU_ISA": held, "ONEDNN_VERBOSE": "1"})
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": held, "ONEDNN_VERBOSE": "1"},
+    )
     assert ("src:bf16" in ran.stdout) is native
 
 

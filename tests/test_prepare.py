@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.data.default import DEFAULT_COHORT, default_cohort
-from medpriv_lib.data.eye import Eye
+from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import Frame, frame_of_eye, prepare
 from medpriv_lib.data.split import split_groups, split_images, split_sizes
@@ -18,7 +18,9 @@ from medpriv_lib.data.warsaw import read_warsaw
 
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
-    root = write_synthetic(tmp_path_factory.mktemp("synthetic") / "set", patients=3, images=14, seed=5, workers=1)
+    root = write_synthetic(
+        tmp_path_factory.mktemp("synthetic") / "set", patients=3, images=14, seed=5, workers=1
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         listing = read_warsaw(root)
@@ -44,8 +46,14 @@ def test_default_sizes_are_1167_269_359():
     assert {s: int((split == s).sum()) for s in ("train", "val", "test")} == split_sizes(1795)
     for person in range(115):
         rows = patient == person
-        assert abs((split[rows] == "train").sum() - 0.65 * rows.sum()) <= 2  # one or two per stratum
-    for s in ("train", "val", "test"):  # a stratum's share is off by under one image, so the sum hardly moves
+        assert (
+            abs((split[rows] == "train").sum() - 0.65 * rows.sum()) <= 2
+        )  # one or two per stratum
+    for s in (
+        "train",
+        "val",
+        "test",
+    ):  # a stratum's share is off by under one image, so the sum hardly moves
         assert abs(diseased[split == s].mean() - diseased.mean()) < 0.03
 
 
@@ -72,7 +80,11 @@ def test_groups_stay_together_in_near_proportions():
         assert abs(diseased[split == s].mean() - diseased.mean()) < 0.1
     with pytest.raises(ValueError, match="cannot fill three splits"):
         split_groups(np.array([0, 1, 1]), np.zeros(3, bool), rng)
-    assert set(split_groups(np.arange(3), np.array([True, False, False]), rng)) == {"train", "val", "test"}
+    assert set(split_groups(np.arange(3), np.array([True, False, False]), rng)) == {
+        "train",
+        "val",
+        "test",
+    }
 
 
 def test_frame_cut_equals_a_plain_mean_and_mirrors():
@@ -95,13 +107,19 @@ def test_same_seed_same_split_and_bad_arguments(tmp_path):
     assert first.images.shape == (12, 16, 16)
     assert report["splits"] == split_sizes(12)
     assert report["found_rate"] is None
-    assert any((first.split != prepare(listing, 16, False, seed=s)[0].split).any() for s in range(3))
+    assert any(
+        (first.split != prepare(listing, 16, False, seed=s)[0].split).any() for s in range(3)
+    )
     with pytest.raises(ValueError, match="size is 4"):
         prepare(listing, size=4)
     with pytest.raises(ValueError, match="split_by is 'person'"):
         prepare(listing, split_by="person")
     eyes, _ = prepare(listing, 16, False, split_by="eye")
-    assert all(len(set(eyes.split[(eyes.patient == p) & (eyes.eye == e)])) <= 1 for p in range(4) for e in "LR")
+    assert all(
+        len(set(eyes.split[(eyes.patient == p) & (eyes.eye == e)])) <= 1
+        for p in range(4)
+        for e in "LR"
+    )
 
 
 def test_right_eyes_are_mirrored_and_small_images_enlarged(tmp_path):
@@ -109,7 +127,9 @@ def test_right_eyes_are_mirrored_and_small_images_enlarged(tmp_path):
     cohort, _ = prepare(listing, size=16, localize=False)
     for row, file in enumerate(listing.files):
         plain = cv2.resize(np.array(Image.open(file)), (16, 16), interpolation=cv2.INTER_LINEAR)
-        assert np.array_equal(cohort.images[row], plain[:, ::-1] if cohort.eye[row] == "R" else plain)
+        assert np.array_equal(
+            cohort.images[row], plain[:, ::-1] if cohort.eye[row] == "R" else plain
+        )
 
 
 def test_patient_with_one_image_trains_or_is_reported(tmp_path):
@@ -153,12 +173,17 @@ def test_synthetic_truth_goes_through_the_same_cut(synthetic):
 
 
 def test_packaged_cohort_can_be_made_again(tmp_path):
-    """Twelve of the 1,795 images: at most one px in a thousand may be off by more than a grey level."""
+    """Twelve of the 1,795 images: at most one px in a thousand may be off by more than a grey
+    level."""
     assert DEFAULT_COHORT.is_file(), "make it with data_scripts/make_synthetic.py"
     cohort, items = default_cohort(), plan()
     assert len(cohort) == len(items) == 1795
-    assert {s: int((cohort.split == s).sum()) for s in ("train", "val", "test")} == split_sizes(1795)
-    order = sorted(range(len(items)), key=lambda i: (items[i].folder, f"{items[i].stem}.bmp"))  # as read_warsaw sorts
+    assert {s: int((cohort.split == s).sum()) for s in ("train", "val", "test")} == split_sizes(
+        1795
+    )
+    order = sorted(
+        range(len(items)), key=lambda i: (items[i].folder, f"{items[i].stem}.bmp")
+    )  # as read_warsaw sorts
     rows = np.linspace(0, 1794, 12).astype(int)
     lines = ["file,patient,label,eye"]
     for row in rows:

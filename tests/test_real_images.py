@@ -9,12 +9,14 @@ import pytest
 from medpriv_lib.cli import main
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
-from medpriv_lib.evaluation.table import paper_table, read_table
+from medpriv_lib.study.table import paper_table, read_table
 
 FOLDER = os.environ.get("MEDPRIV_TEST_IMAGES", "")
 
 
-@pytest.mark.skipif(not FOLDER, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images")
+@pytest.mark.skipif(
+    not FOLDER, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images"
+)
 def test_chest_radiographs_through_the_manifest_loader():
     listing = read_manifest(Path(FOLDER))
     cohort, report = prepare(listing, localize=False)
@@ -26,21 +28,58 @@ def test_chest_radiographs_through_the_manifest_loader():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not FOLDER, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images")
+@pytest.mark.skipif(
+    not FOLDER, reason="MEDPRIV_TEST_IMAGES names no folder with the NIH effusion images"
+)
 def test_the_study_from_radiographs_to_the_table(tmp_path, capsys):
-    """The commands as one types them, at 32 pixels and with networks that hardly learn: everything runs to its end."""
-    assert main(["prepare", FOLDER, "--kind", "manifest", "--no-localize", "--size", "32", "--out",
-                 str(tmp_path / "xrays.npz")]) == 0
-    assert main(["study", "--cohort", str(tmp_path / "xrays.npz"), "--scale", "toy", "--draws", "2", "--device", "cpu",
-                 "--out", str(tmp_path / "out")]) == 0
+    """The commands as one types them, at 32 pixels and with networks that hardly learn: everything
+    runs to its end."""
+    assert (
+        main(
+            [
+                "prepare",
+                FOLDER,
+                "--kind",
+                "manifest",
+                "--no-localize",
+                "--size",
+                "32",
+                "--out",
+                str(tmp_path / "xrays.npz"),
+            ]
+        )
+        == 0
+    )
+    assert (
+        main(
+            [
+                "study",
+                "--cohort",
+                str(tmp_path / "xrays.npz"),
+                "--scale",
+                "toy",
+                "--draws",
+                "2",
+                "--device",
+                "cpu",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
     assert "25 test images of" in capsys.readouterr().out
     rows = read_table(tmp_path / "out" / "table.csv")
     assert [row["set"] for row in rows[:14]] == [row["set"] for row in paper_table()]
     for row in rows:
-        if "release form" in row["set"] and row["note"]:  # 25 images, and predicted labels may leave few of a class
+        if (
+            "release form" in row["set"] and row["note"]
+        ):  # 25 images, and predicted labels may leave few of a class
             assert row["note"].startswith("empty: K-Same-Select")
             continue
-        assert row["note"] == ""  # 23 patients have both labels: no class is too small, no pool empty
+        assert (
+            row["note"] == ""
+        )  # 23 patients have both labels: no class is too small, no pool empty
         assert row["n"] == 25
         assert row["identity_accuracy"] is not None
         assert row["glaucoma_f1_unseen"] is not None

@@ -9,9 +9,9 @@ import pytest
 import torch
 from small_cohorts import patterned_cohort
 
-from medpriv_lib.cohort import to_tensor
+from medpriv_lib.core.cohort import to_tensor
+from medpriv_lib.learning.augment import augment
 from medpriv_lib.recognition import train as train_module
-from medpriv_lib.recognition.augment import augment
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import DEFAULTS, fit_recogniser, logits
 
@@ -24,7 +24,10 @@ def cohort():
 
 
 def same(a: Recogniser, b: Recogniser) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def quantities(curve: dict) -> dict:
@@ -34,6 +37,7 @@ def quantities(curve: dict) -> dict:
 
 
 # ---- network
+
 
 @pytest.mark.parametrize(("classes", "size"), [(2, 16), (7, 64), (115, 48)])
 def test_shapes_and_widths(classes, size):
@@ -58,7 +62,9 @@ def test_merged_network_gives_the_same_logits():
     for _ in range(3):
         network(torch.randn(8, 1, 32, 32))  # gives batch norm statistics of its own
     network.eval()
-    for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+    for norm in (
+        module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)
+    ):
         torch.nn.init.normal_(norm.weight)  # also negative scales
         torch.nn.init.normal_(norm.bias)
     x = torch.randn(8, 1, 32, 32)
@@ -66,6 +72,7 @@ def test_merged_network_gives_the_same_logits():
 
 
 # ---- augmentation
+
 
 def test_augment_is_small_and_follows_its_generator():
     x = to_tensor(patterned_cohort(2, 4, 32).images)
@@ -78,11 +85,15 @@ def test_augment_is_small_and_follows_its_generator():
 
 
 def test_augment_equals_opencv_for_a_pure_rotation(monkeypatch):
-    module = sys.modules["medpriv_lib.recognition.augment"]
+    module = sys.modules["medpriv_lib.learning.augment"]
     for name in ("SHIFT", "SCALE", "BRIGHTNESS", "CONTRAST"):
         monkeypatch.setattr(module, name, 0.0)
-    image = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32), (0, 0), 2)
-    out = module.augment(torch.from_numpy(image)[None, None], torch.Generator().manual_seed(1))[0, 0].numpy()
+    image = cv2.GaussianBlur(
+        np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32), (0, 0), 2
+    )
+    out = module.augment(torch.from_numpy(image)[None, None], torch.Generator().manual_seed(1))[
+        0, 0
+    ].numpy()
     draws = torch.empty(6, 1).uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
     degrees = float(np.degrees(float(draws[2, 0]) * module.ANGLE))
     matrix = cv2.getRotationMatrix2D((15.5, 15.5), degrees, 1)
@@ -93,9 +104,11 @@ def test_augment_equals_opencv_for_a_pure_rotation(monkeypatch):
 
 # ---- training
 
+
 @pytest.mark.parametrize("target", ["identity", "disease"])
 def test_recogniser_learns_the_patterned_cohort(cohort, target):
-    # chance is .1 and the majority about .6; a network that learns nothing has 32 right of 32 with p < 1e-6
+    # chance is .1 and the majority about .6; a network that learns nothing has 32 right of 32 with
+    # p < 1e-6
     network, curve = fit_recogniser(cohort.of("train"), cohort.of("val"), target, seed=0, epochs=25)
     test = cohort.of("test")
     truth = test.patient if target == "identity" else test.diseased
@@ -108,8 +121,10 @@ def test_recogniser_learns_the_patterned_cohort(cohort, target):
 def test_same_seed_same_network_and_the_callers_generator_is_left_alone(cohort):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    fits = [fit_recogniser(cohort.of("train"), cohort.of("val"), "identity", seed=seed, settings=TINY)
-            for seed in (4, 4, 5)]
+    fits = [
+        fit_recogniser(cohort.of("train"), cohort.of("val"), "identity", seed=seed, settings=TINY)
+        for seed in (4, 4, 5)
+    ]
     assert torch.equal(torch.get_rng_state(), before)
     assert same(fits[0][0], fits[1][0])
     assert quantities(fits[0][1]) == quantities(fits[1][1])
@@ -125,17 +140,34 @@ def test_early_stopping_ends_the_training_and_keeps_the_best_state(cohort, monke
         return {"val_loss": next(losses), "val_accuracy": 0.5}
 
     monkeypatch.setattr(train_module, "_validate", validate)
-    network, curve = fit_recogniser(cohort.of("train"), cohort.of("val"), "identity", seed=0,
-                                    settings=replace(TINY, epochs=7, patience=2))
-    assert curve["val_loss"] == [3.0, 1.0, 2.0, 2.5, 1.5]  # ends when the best is more than two epochs old
+    network, curve = fit_recogniser(
+        cohort.of("train"),
+        cohort.of("val"),
+        "identity",
+        seed=0,
+        settings=replace(TINY, epochs=7, patience=2),
+    )
+    assert curve["val_loss"] == [
+        3.0,
+        1.0,
+        2.0,
+        2.5,
+        1.5,
+    ]  # ends when the best is more than two epochs old
     assert curve["best"] == 2
     assert all(torch.equal(value, states[1][key]) for key, value in network.state_dict().items())
 
 
 def test_without_validation_all_epochs_run_and_the_last_state_is_kept(cohort):
     seen = []
-    _, curve = fit_recogniser(cohort.of("train"), None, "disease", seed=0, settings=replace(TINY, epochs=3),
-                              progress=lambda epoch, epochs, row: seen.append((epoch, epochs, sorted(row))))
+    _, curve = fit_recogniser(
+        cohort.of("train"),
+        None,
+        "disease",
+        seed=0,
+        settings=replace(TINY, epochs=3),
+        progress=lambda epoch, epochs, row: seen.append((epoch, epochs, sorted(row))),
+    )
     assert curve["best"] == 3
     assert seen == [(epoch, 3, ["train_loss"]) for epoch in (1, 2, 3)]
 
@@ -154,10 +186,23 @@ def test_resumed_training_ends_at_the_same_weights(cohort, tmp_path, at):
             raise Stopped
 
     with pytest.raises(Stopped):
-        fit_recogniser(cohort.of("train"), cohort.of("val"), "identity", **arguments, resume=tmp_path, progress=stop)
+        fit_recogniser(
+            cohort.of("train"),
+            cohort.of("val"),
+            "identity",
+            **arguments,
+            resume=tmp_path,
+            progress=stop,
+        )
     epochs = []
-    again, curve_again = fit_recogniser(cohort.of("train"), cohort.of("val"), "identity", **arguments, resume=tmp_path,
-                                        progress=lambda epoch, *_: epochs.append(epoch))
+    again, curve_again = fit_recogniser(
+        cohort.of("train"),
+        cohort.of("val"),
+        "identity",
+        **arguments,
+        resume=tmp_path,
+        progress=lambda epoch, *_: epochs.append(epoch),
+    )
     assert epochs == list(range(at + 1, 6))
     assert same(whole, again)
     assert quantities(curve_again) == quantities(curve)
@@ -167,12 +212,18 @@ def test_checkpoint_of_another_training_is_refused(cohort, tmp_path):
     train, val = cohort.of("train"), cohort.of("val")
     fit_recogniser(train, val, "disease", seed=0, settings=replace(TINY, epochs=1), resume=tmp_path)
     before = (tmp_path / "training.safetensors").read_bytes()
-    with pytest.raises(ValueError, match=r"training\.safetensors: a checkpoint of other data, seed or settings"):
-        fit_recogniser(train, val, "disease", seed=1, settings=replace(TINY, epochs=1), resume=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"training\.safetensors: a checkpoint of other data, seed or settings"
+    ):
+        fit_recogniser(
+            train, val, "disease", seed=1, settings=replace(TINY, epochs=1), resume=tmp_path
+        )
     assert (tmp_path / "training.safetensors").read_bytes() == before
     (tmp_path / "training.safetensors").write_bytes(before[:100])
     with pytest.raises(ValueError, match="not a readable checkpoint"):
-        fit_recogniser(train, val, "disease", seed=0, settings=replace(TINY, epochs=1), resume=tmp_path)
+        fit_recogniser(
+            train, val, "disease", seed=0, settings=replace(TINY, epochs=1), resume=tmp_path
+        )
 
 
 def test_what_cannot_be_trained_on_is_refused(cohort):
@@ -186,10 +237,13 @@ def test_what_cannot_be_trained_on_is_refused(cohort):
     with pytest.raises(ValueError, match="prepare them alike"):
         fit_recogniser(train, patterned_cohort(size=32), "identity", seed=0)
     with pytest.raises(ValueError, match="need images of"):
-        fit_recogniser(replace(train, images=train.images[:, :15, :15].copy()), None, "identity", seed=0)
+        fit_recogniser(
+            replace(train, images=train.images[:, :15, :15].copy()), None, "identity", seed=0
+        )
 
 
 # ---- judging
+
 
 def test_judging_never_runs_under_autocast_nor_in_training_mode(cohort):
     network = Recogniser(10, 16).train()
@@ -207,7 +261,9 @@ def test_judging_never_runs_under_autocast_nor_in_training_mode(cohort):
 
 def test_logits_do_not_depend_on_the_batch_and_check_their_input(cohort):
     network = Recogniser(3, 16)
-    torch.testing.assert_close(logits(network, cohort.images, batch=7), logits(network, cohort.images))
+    torch.testing.assert_close(
+        logits(network, cohort.images, batch=7), logits(network, cohort.images)
+    )
     assert logits(network, cohort.images[:0]).shape == (0, 3)
     with pytest.raises(ValueError, match="uint8 images"):
         logits(network, cohort.images.astype(np.float32))

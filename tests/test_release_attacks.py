@@ -1,16 +1,22 @@
-"""Intersection, homogeneity, copying, membership and contributors: planted leaks are found, nothing is not."""
+"""Intersection, homogeneity, copying, membership and contributors: planted leaks are found, nothing
+is not."""
 
 import numpy as np
 import pytest
 from small_cohorts import strangers
 
-from medpriv_lib.cohort import Cohort
-from medpriv_lib.evaluation.anonymity import audit
-from medpriv_lib.evaluation.attacks.contributors import linked, linked_retrained, named_as, others, parrot, reverse
-from medpriv_lib.evaluation.attacks.copying import closer, copying, distances, nearest, pixels
-from medpriv_lib.evaluation.attacks.homogeneity import homogeneity, of_contributors
-from medpriv_lib.evaluation.attacks.intersection import add_evidence, common, intersect_groups, memberships
-from medpriv_lib.evaluation.attacks.membership import (
+from medpriv_lib.attacks.contributors import (
+    linked,
+    linked_retrained,
+    named_as,
+    others,
+    parrot,
+    reverse,
+)
+from medpriv_lib.attacks.copying import closer, copying, distances, nearest, pixels
+from medpriv_lib.attacks.homogeneity import homogeneity, of_contributors
+from medpriv_lib.attacks.intersection import add_evidence, common, intersect_groups, memberships
+from medpriv_lib.attacks.membership import (
     accepted,
     against_images,
     against_patients,
@@ -19,6 +25,8 @@ from medpriv_lib.evaluation.attacks.membership import (
     membership,
     nearness,
 )
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.measures.anonymity import audit
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 
 
@@ -27,19 +35,30 @@ def faces(patients=30, each=4, noise=12.0, seed=0, size=8, first=0):
     rng = np.random.default_rng(seed)
     centre = rng.uniform(60, 195, (patients, size, size))
     patient = np.repeat(np.arange(patients), each)
-    images = np.clip(centre[patient] + rng.normal(0, noise, (len(patient), size, size)), 0, 255).astype(np.uint8)
+    images = np.clip(
+        centre[patient] + rng.normal(0, noise, (len(patient), size, size)), 0, 255
+    ).astype(np.uint8)
     split = np.tile(np.array(["train"] * (each - 1) + ["test"]), patients)
-    return Cohort(images, patient, np.full(len(patient), ""), patient % 2 == 0, split,
-                  np.array([f"p{first + i}" for i in range(patients)]))
+    return Cohort(
+        images,
+        patient,
+        np.full(len(patient), ""),
+        patient % 2 == 0,
+        split,
+        np.array([f"p{first + i}" for i in range(patients)]),
+    )
 
 
 # intersection
+
 
 def test_releases_with_several_k_intersect_to_fewer_than_any_k():
     cohort = strangers(patients=40, each=1)
     groups = [KSame(k).privatize(cohort).contributors for k in (3, 4, 5)]
     found = intersect_groups(groups, cohort.patient, 40)
-    slow = [set(a[a >= 0]) & set(b[b >= 0]) & set(c[c >= 0]) for a, b, c in zip(*groups, strict=True)]
+    slow = [
+        set(a[a >= 0]) & set(b[b >= 0]) & set(c[c >= 0]) for a, b, c in zip(*groups, strict=True)
+    ]
     assert found.measures["left"] == pytest.approx(np.mean([len(s) for s in slow]))
     assert found.measures["kept"] == 1  # the patient is in every group of his own
     assert found.measures["rank1"] == pytest.approx(np.mean([1 / len(s) for s in slow]))
@@ -48,19 +67,23 @@ def test_releases_with_several_k_intersect_to_fewer_than_any_k():
 
 
 def test_averaged_sets_always_hold_the_source_so_that_draws_single_it_out():
-    # 60 patients, 6 identities a draw, 5 of them random: another survives 3 draws with (5/59)^3 = .06 %, so 59 others
-    # leave .036 on average; 200 images: under .1 with five standard errors (sqrt(.036/200) = .013)
+    # 60 patients, 6 identities a draw, 5 of them random: another survives 3 draws with (5/59)^3 =
+    # .06 %, so 59 others leave .036 on average; 200 images: under .1 with five standard errors
+    # (sqrt(.036/200) = .013)
     rng = np.random.default_rng(1)
     patient = rng.integers(0, 60, 200)
-    draws = [np.stack([np.r_[p, rng.permutation(np.setdiff1d(np.arange(60), [p]))[:5]] for p in patient])
-             for _ in range(3)]
+    draws = [
+        np.stack([np.r_[p, rng.permutation(np.setdiff1d(np.arange(60), [p]))[:5]] for p in patient])
+        for _ in range(3)
+    ]
     found = intersect_groups(draws, patient, 60)
     assert found.measures["left"] - 1 < 0.1
     assert found.measures["rank1"] > 0.9
 
 
 def test_evidence_adds_up_over_releases():
-    # .5 standard deviations for the truth among 20: one release names few, 40 together (.5 * sqrt(40) = 3.2) most
+    # .5 standard deviations for the truth among 20: one release names few, 40 together (.5 *
+    # sqrt(40) = 3.2) most
     rng = np.random.default_rng(2)
     patient = rng.integers(0, 20, 150)
     scores = rng.normal(0, 1, (40, 150, 20))
@@ -82,17 +105,21 @@ def test_memberships_and_mismatched_releases():
 
 # homogeneity
 
+
 def test_select_tells_every_label_and_plain_k_same_little_more_than_chance():
     cohort = strangers(patients=60, each=1)  # labels have nothing to do with the pixels
     rng = np.random.default_rng(3)
     for method, told in ((KSameSelect(5, form="release"), True), (KSame(5), False)):
         release = method.privatize(cohort)
         groups = audit(release, cohort).group
-        found = homogeneity(groups, cohort.patient[release.source], cohort.diseased[release.source], rng)
+        found = homogeneity(
+            groups, cohort.patient[release.source], cohort.diseased[release.source], rng
+        )
         if told:
             assert found.measures["right"] == found.measures["one_label"] == 1
         else:
-            # 12 groups of 5 whose labels are as good as dealt out: within .1 of the simulated chance (5 s.e. of .02)
+            # 12 groups of 5 whose labels are as good as dealt out: within .1 of the simulated
+            # chance (5 s.e. of .02)
             assert found.measures["right"] == pytest.approx(found.chance["right"], abs=0.1)
     assert found.measures["majority"] == pytest.approx(2 / 3)
 
@@ -124,11 +151,17 @@ def test_being_a_contributor_of_select_tells_the_label():
 
 # copying
 
+
 def test_distances_equal_the_slow_twin_and_are_exact_on_grey_levels():
     rng = np.random.default_rng(5)
     a, b = (rng.integers(0, 256, (n, 9, 9)).astype(np.uint8) for n in (7, 11))
-    slow = [[np.sqrt(sum((int(p) - int(q)) ** 2 for p, q in zip(x.ravel(), y.ravel(), strict=True))) for y in b]
-            for x in a]
+    slow = [
+        [
+            np.sqrt(sum((int(p) - int(q)) ** 2 for p, q in zip(x.ravel(), y.ravel(), strict=True)))
+            for y in b
+        ]
+        for x in a
+    ]
     np.testing.assert_array_equal(distances(pixels(a), pixels(b)), slow)
     assert (np.diag(distances(pixels(a), pixels(a))) == 0).all()
     found = nearest(pixels(a), pixels(b))
@@ -140,15 +173,17 @@ def test_a_copier_is_found_and_fresh_people_are_not():
     train, unseen = cohort.of("train"), cohort.of("test")
     rng = np.random.default_rng(6)
     rows = rng.integers(0, len(train), 60)
-    copier = np.clip(train.images[rows].astype(int) + rng.integers(-2, 3, (60, 8, 8)), 0, 255).astype(np.uint8)
+    copier = np.clip(
+        train.images[rows].astype(int) + rng.integers(-2, 3, (60, 8, 8)), 0, 255
+    ).astype(np.uint8)
     found = copying(copier, train.patient[rows, None], train, unseen)
     assert found.measures["copied"] == 1
     assert found.measures["contributor"] == 1
     assert found.measures["closer"] == 1
     assert found.measures["same_patient"] > 0.95
     fresh = copying(faces(60, 1, seed=77).images, None, train, unseen)
-    # fresh people are strangers: 5 % fall under the limit; 60 images stay under .05 + 3.29 * .028 = .143 in 99.9 %,
-    # and the limit itself, of 40 images, moves by as much again
+    # fresh people are strangers: 5 % fall under the limit; 60 images stay under .05 + 3.29 * .028 =
+    # .143 in 99.9 %, and the limit itself, of 40 images, moves by as much again
     assert fresh.measures["copied"] < 0.25
     assert 0.25 < fresh.measures["closer"] < 0.75
     assert "contributor" not in fresh.measures
@@ -171,13 +206,20 @@ def test_closer_is_the_auc_and_nearest_leaves_out_the_own_patient():
 
 # membership
 
+
 def test_members_of_a_copier_are_told_from_others_and_of_an_honest_model_are_not():
-    members, people_outside, reference = faces(40, 4, seed=8), faces(40, 4, seed=9), faces(40, 4, seed=10)
+    members, people_outside, reference = (
+        faces(40, 4, seed=8),
+        faces(40, 4, seed=9),
+        faces(40, 4, seed=10),
+    )
     rng = np.random.default_rng(11)
 
     def attack(shown):
-        inside, outside = (nearness(pixels(c.images), pixels(shown), pixels(reference.images))
-                           for c in (members, people_outside))
+        inside, outside = (
+            nearness(pixels(c.images), pixels(shown), pixels(reference.images))
+            for c in (members, people_outside)
+        )
         return against_patients(inside, members.patient, outside, people_outside.patient, rng)
 
     leaky = attack(members.images[::4])  # one image of every member is shown
@@ -192,9 +234,13 @@ def test_members_of_a_copier_are_told_from_others_and_of_an_honest_model_are_not
 
 def test_membership_of_a_few_is_hidden_in_the_mean():
     members, outside = faces(40, 4, seed=13), faces(40, 4, seed=14)
-    shown = np.concatenate([members.images[:12:4], faces(40, 1, seed=15).images])  # three of forty are copied
+    shown = np.concatenate(
+        [members.images[:12:4], faces(40, 1, seed=15).images]
+    )  # three of forty are copied
     scores = [nearness(pixels(c.images), pixels(shown)) for c in (members, outside)]
-    found = against_patients(scores[0], members.patient, scores[1], outside.patient, np.random.default_rng(16))
+    found = against_patients(
+        scores[0], members.patient, scores[1], outside.patient, np.random.default_rng(16)
+    )
     assert found.measures["auc"] < 0.75
     assert found.measures["certain"] >= 3 / 40
     assert found.measures["worst_decile"] > found.chance["worst_decile"]
@@ -205,16 +251,29 @@ def test_trained_images_against_the_same_patients_others():
     cohort = faces(30, 6, seed=17)
     seen = np.arange(len(cohort)) % 2 == 0
     score = nearness(pixels(cohort.images), pixels(cohort.images[seen]))
-    found = against_images(score[seen], cohort.patient[seen], score[~seen], cohort.patient[~seen],
-                           np.random.default_rng(18))
+    found = against_images(
+        score[seen],
+        cohort.patient[seen],
+        score[~seen],
+        cohort.patient[~seen],
+        np.random.default_rng(18),
+    )
     assert found.measures["auc"] == 1
     noise = np.random.default_rng(19).normal(0, 1, len(cohort))
-    blind = against_images(noise[seen], cohort.patient[seen], noise[~seen], cohort.patient[~seen],
-                           np.random.default_rng(18))
-    # 30 patients with 3 against 3: an AUC has standard deviation .22, the mean of 30 has .04; 99.9 % within .133
+    blind = against_images(
+        noise[seen],
+        cohort.patient[seen],
+        noise[~seen],
+        cohort.patient[~seen],
+        np.random.default_rng(18),
+    )
+    # 30 patients with 3 against 3: an AUC has standard deviation .22, the mean of 30 has .04; 99.9
+    # % within .133
     assert abs(blind.measures["auc"] - 0.5) < 0.133
     with pytest.raises(ValueError, match="against_patients"):
-        against_images(score[:2], np.array([0, 0]), score[:2], np.array([1, 1]), np.random.default_rng(0))
+        against_images(
+            score[:2], np.array([0, 0]), score[:2], np.array([1, 1]), np.random.default_rng(0)
+        )
 
 
 def test_shadow_runs_find_the_gallery_of_k_same_and_nothing_in_noise():
@@ -241,6 +300,7 @@ def test_shadow_runs_find_the_gallery_of_k_same_and_nothing_in_noise():
 
 # contributors
 
+
 def test_contributors_who_show_are_named_and_linked():
     rng = np.random.default_rng(24)
     source, patients = rng.integers(0, 30, 90), 30
@@ -252,7 +312,8 @@ def test_contributors_who_show_are_named_and_linked():
     assert found.chance["rank1"] == pytest.approx(1 / 30)
     likeness = rng.normal(0, 1, (90, 30))
     blind = linked(likeness, used, source, None, rng)
-    # 90 comparisons: an AUC against 28 strangers is nearly uniform, s.d. .29, the mean .030; 99.9 % within .1
+    # 90 comparisons: an AUC against 28 strangers is nearly uniform, s.d. .29, the mean .030; 99.9 %
+    # within .1
     assert abs(blind.measures["linkage_auc"] - 0.5) < 0.1
     likeness[np.arange(90), used[:, 0]] += 6
     seen = linked(likeness, used, source, None, rng)
@@ -273,25 +334,48 @@ def test_linking_contributors_equals_the_slow_twin():
         for p in inside - {one}:
             if strangers:
                 mine = likeness[row, p]
-                wins.append(np.mean([(mine > likeness[row, q]) + 0.5 * (mine == likeness[row, q]) for q in strangers]))
-    assert linked(likeness, table, source, alike, rng).measures["linkage_auc"] == pytest.approx(np.mean(wins))
+                wins.append(
+                    np.mean(
+                        [
+                            (mine > likeness[row, q]) + 0.5 * (mine == likeness[row, q])
+                            for q in strangers
+                        ]
+                    )
+                )
+    assert linked(likeness, table, source, alike, rng).measures["linkage_auc"] == pytest.approx(
+        np.mean(wins)
+    )
 
 
 def test_the_retrained_attackers_of_contributors_equal_their_slow_twins():
     rng = np.random.default_rng(27)
-    source, known = rng.integers(0, 9, 14), np.array([rng.choice(9, 2, replace=False) for _ in range(20)])
+    source, known = (
+        rng.integers(0, 9, 14),
+        np.array([rng.choice(9, 2, replace=False) for _ in range(20)]),
+    )
     table = np.array([rng.choice(9, 3, replace=False) for _ in source])
     table[::3, 2] = -1
-    inside = [set(row.tolist()) - {-1, one} for row, one in zip(table, source.tolist(), strict=True)]
+    inside = [
+        set(row.tolist()) - {-1, one} for row, one in zip(table, source.tolist(), strict=True)
+    ]
     likeness = rng.normal(0, 1, (14, 20))
     named = 0
     for row, one in enumerate(source):
-        best = {p: max(likeness[row, m] for m in range(20) if p in known[m]) for p in set(known.ravel().tolist())}
+        best = {
+            p: max(likeness[row, m] for m in range(20) if p in known[m])
+            for p in set(known.ravel().tolist())
+        }
         best.pop(one, None)
         named += max(best, key=best.get) in inside[row]
     assert parrot(likeness, known, table, source, 9).measures["rank1"] == pytest.approx(named / 14)
 
-    probe, likeness, right, luck, asked = rng.integers(0, 9, 25), rng.normal(0, 1, (25, 14)), 0, [], 0
+    probe, likeness, right, luck, asked = (
+        rng.integers(0, 9, 25),
+        rng.normal(0, 1, (25, 14)),
+        0,
+        [],
+        0,
+    )
     for row, who in enumerate(probe):
         if any(who in each for each in inside):
             asked += 1
@@ -307,11 +391,19 @@ def test_the_retrained_attackers_of_contributors_equal_their_slow_twins():
     for row, one in enumerate(source):
         for p in inside[row]:
             mine = towers[half[p]][row]
-            wins += [np.mean([mine[p] > mine[q] for q in range(9)
-                              if half[q] == half[p] and q != one and q not in inside[row]])]
+            wins += [
+                np.mean(
+                    [
+                        mine[p] > mine[q]
+                        for q in range(9)
+                        if half[q] == half[p] and q != one and q not in inside[row]
+                    ]
+                )
+            ]
     attacked = [half == 0, half == 1]
-    assert linked_retrained(towers, attacked, table, source, None, rng).measures["linkage_auc"] == pytest.approx(
-        np.nanmean(wins))
+    assert linked_retrained(towers, attacked, table, source, None, rng).measures[
+        "linkage_auc"
+    ] == pytest.approx(np.nanmean(wins))
 
 
 def test_the_source_is_no_contributor_and_pads_are_nobody():

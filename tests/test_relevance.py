@@ -1,4 +1,5 @@
-"""Other relevance methods, the sanity checks on them, and the scores of maps against a known truth."""
+"""Other relevance methods, the sanity checks on them, and the scores of maps against a known
+truth."""
 
 import numpy as np
 import pytest
@@ -44,14 +45,18 @@ def test_gradient_times_input_is_x_times_the_numerical_gradient():
         step[0, 0, row, column] = 1e-6
         with torch.no_grad():
             slope = (network(x + step) - network(x - step))[0, 1] / 2e-6
-        assert float(got[row, column]) == pytest.approx(float(x[0, 0, row, column] * slope), rel=1e-4, abs=1e-9)
+        assert float(got[row, column]) == pytest.approx(
+            float(x[0, 0, row, column] * slope), rel=1e-4, abs=1e-9
+        )
 
 
 def test_gradient_times_input_sums_to_the_logit_of_a_network_without_biases():
     network, x = recogniser(biases=False), inputs(3)
     with torch.no_grad():
         logits = network(x)
-    assert torch.allclose(gradient_times_input(network, x, 0).sum((1, 2, 3)), logits[:, 0], rtol=1e-3, atol=1e-5)
+    assert torch.allclose(
+        gradient_times_input(network, x, 0).sum((1, 2, 3)), logits[:, 0], rtol=1e-3, atol=1e-5
+    )
 
 
 def test_integrated_gradients_sum_to_the_difference_of_logits():
@@ -104,17 +109,30 @@ def test_rank_correlation_is_spearmans():
 def test_the_cascade_randomises_from_the_last_layer_to_the_first(method):
     network, x = recogniser(size=32), inputs(6, 32)
     checks = cascade(method, network, x, torch.Generator().manual_seed(0), steps=8)
-    assert [check.changed for check in checks] == ["last", "last 2", "last 3", "last 4", "last 5", "all"]
+    assert [check.changed for check in checks] == [
+        "last",
+        "last 2",
+        "last 3",
+        "last 4",
+        "last 5",
+        "all",
+    ]
     assert all(check.correlation.shape == (6,) for check in checks)
     again = cascade(method, network, x, torch.Generator().manual_seed(0), steps=8)
     assert [check.mean for check in again] == [check.mean for check in checks]
 
 
 def test_z_plus_hardly_reacts_to_the_later_layers_where_the_gradients_do():
-    # n = 12 images, one small random network: Sixt et al. (2020) prove it; the gap asserted is half of what was seen
+    # n = 12 images, one small random network: Sixt et al. (2020) prove it; the gap asserted is half
+    # of what was seen
     network, x = recogniser(size=32), inputs(12, 32)
-    means = {method: [check.mean for check in cascade(method, network, x, torch.Generator().manual_seed(1), steps=8)]
-             for method in METHODS}
+    means = {
+        method: [
+            check.mean
+            for check in cascade(method, network, x, torch.Generator().manual_seed(1), steps=8)
+        ]
+        for method in METHODS
+    }
     assert means["deep-taylor"][2] > 0.6
     assert means["deep-taylor"][2] > means["gradient-x-input"][2] + 0.2
     assert means["deep-taylor"][2] > means["integrated-gradients"][2] + 0.2
@@ -123,7 +141,10 @@ def test_z_plus_hardly_reacts_to_the_later_layers_where_the_gradients_do():
 def test_few_steps_of_integrated_gradients_rank_the_pixels_as_many_do():
     # the chapter's cascade takes 16 steps: the maps' ranks must not depend on that
     network, x = recogniser(size=32), inputs(4, 32)
-    few, many = (relevance("integrated-gradients", network, x, 0, steps=steps).abs().numpy() for steps in (16, 128))
+    few, many = (
+        relevance("integrated-gradients", network, x, 0, steps=steps).abs().numpy()
+        for steps in (16, 128)
+    )
     assert rank_correlation(few, many).min() > 0.98
 
 
@@ -150,7 +171,9 @@ def toy_maps():
 def test_mass_rank_and_pointing_on_maps_counted_by_hand():
     maps, masks = toy_maps()
     assert relevance_mass(maps, masks)[[0, 2]] == pytest.approx([0.5, 2 / 16])
-    assert relevance_rank(maps, masks)[[0, 2]] == pytest.approx([0.5, 2 / 16])  # top two: one inside, one outside
+    assert relevance_rank(maps, masks)[[0, 2]] == pytest.approx(
+        [0.5, 2 / 16]
+    )  # top two: one inside, one outside
     assert pointing_game(maps, masks)[[0, 2]] == pytest.approx([0.0, 2 / 16])
     for score in (relevance_mass, relevance_rank, pointing_game):
         assert np.isnan(score(maps, masks)[1])
@@ -170,15 +193,19 @@ def rank_by_hand(image, mask, rng):
 
 
 def test_ties_count_by_their_mean_over_all_orders():
-    # 4,000 random orders: the standard error of the mean is below .5 / sqrt(4000) = .008; 5 of them are .04
+    # 4,000 random orders: the standard error of the mean is below .5 / sqrt(4000) = .008; 5 of them
+    # are .04
     rng = np.random.default_rng(3)
     maps = rng.integers(0, 3, (1, 4, 4)).astype(float)
     masks = rng.random((1, 4, 4)) < 0.4
-    assert relevance_rank(maps, masks)[0] == pytest.approx(rank_by_hand(maps[0], masks[0], rng), abs=0.04)
+    assert relevance_rank(maps, masks)[0] == pytest.approx(
+        rank_by_hand(maps[0], masks[0], rng), abs=0.04
+    )
 
 
 def test_maps_that_know_nothing_score_the_area_share():
-    # n = 4,000 random maps of 64 pixels, masks of 10: the standard error of each mean is below .5 / sqrt(4000) = .008
+    # n = 4,000 random maps of 64 pixels, masks of 10: the standard error of each mean is below .5 /
+    # sqrt(4000) = .008
     rng = np.random.default_rng(0)
     maps = rng.random((4000, 8, 8))
     masks = np.zeros((4000, 64), dtype=bool)
@@ -196,12 +223,19 @@ def test_scores_of_a_recogniser_are_blank_where_there_is_no_mask_or_no_map():
     masks[:3, 4:8, 4:8] = True
     network.head.bias.data = torch.tensor([5.0, -5.0])
     scores = score_relevance(network, images, masks)
-    assert set(scores) == {"relevance_mass", "relevance_rank", "relevance_pointing", "relevance_area",
-                           "relevance_defined"}
+    assert set(scores) == {
+        "relevance_mass",
+        "relevance_rank",
+        "relevance_pointing",
+        "relevance_area",
+        "relevance_defined",
+    }
     assert np.isfinite(scores["relevance_mass"]).tolist() == [True] * 3 + [False] * 2
     assert scores["relevance_area"][:3] == pytest.approx([16 / 256] * 3)
     assert scores["relevance_defined"][:3].tolist() == [1, 1, 1]
-    network.head.bias.data = torch.tensor([-50.0, -60.0])  # no logit is positive: nothing can be drawn
+    network.head.bias.data = torch.tensor(
+        [-50.0, -60.0]
+    )  # no logit is positive: nothing can be drawn
     scores = score_relevance(network, images, masks)
     assert np.isnan(scores["relevance_mass"]).all()
     assert np.isnan(scores["relevance_area"]).all()

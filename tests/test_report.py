@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort, Release
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.explanation.case import Explanation, explain
-from medpriv_lib.explanation.report import NO_MAP, overlay, render, whereabouts, write_report
+from medpriv_lib.explanation.page import NO_MAP, overlay, render, whereabouts, write_report
 from medpriv_lib.explanation.retrieval import decide
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.recognition.networks import Recogniser
@@ -31,15 +31,26 @@ class Darker:
 
     def privatize(self, cohort, generator):
         rows = np.arange(len(cohort))
-        return Release((cohort.images // 2).astype(np.uint8), rows, np.zeros((len(rows), 0), np.int64), "darker",
-                       {"k": 3, "secret_path": "/home/jane/scan.png"})
+        return Release(
+            (cohort.images // 2).astype(np.uint8),
+            rows,
+            np.zeros((len(rows), 0), np.int64),
+            "darker",
+            {"k": 3, "secret_path": "/home/jane/scan.png"},
+        )
 
 
 def cohort(n=40, size=16):
     rng = np.random.default_rng(0)
     patient = np.arange(n) % 10
-    return Cohort(rng.integers(0, 256, (n, size, size), dtype=np.uint8), patient, np.full(n, ""), patient % 2 == 0,
-                  np.full(n, "train"), np.array([f"Jane Doe {i}" for i in range(10)]))
+    return Cohort(
+        rng.integers(0, 256, (n, size, size), dtype=np.uint8),
+        patient,
+        np.full(n, ""),
+        patient % 2 == 0,
+        np.full(n, "train"),
+        np.array([f"Jane Doe {i}" for i in range(10)]),
+    )
 
 
 def network(classes=2, bias=3.0):
@@ -52,8 +63,14 @@ def network(classes=2, bias=3.0):
 
 def explained(k=3, **changes) -> Explanation:
     image = np.random.default_rng(9).integers(0, 256, (16, 16), dtype=np.uint8)
-    given = {"image": image, "network": network(), "gallery": cohort(), "privatizer": Darker(), "k": k,
-             "generator": torch.Generator().manual_seed(0)} | changes
+    given = {
+        "image": image,
+        "network": network(),
+        "gallery": cohort(),
+        "privatizer": Darker(),
+        "k": k,
+        "generator": torch.Generator().manual_seed(0),
+    } | changes
     return explain(**given)
 
 
@@ -81,7 +98,9 @@ def test_the_own_patient_is_never_shown():
 
 def test_a_case_whose_patient_is_still_named_is_held_back():
     files, plain = cohort(), explained()
-    behind = [int(np.flatnonzero((files.images // 2 == case).all(axis=(1, 2)))[0]) for case in plain.cases]
+    behind = [
+        int(np.flatnonzero((files.images // 2 == case).all(axis=(1, 2)))[0]) for case in plain.cases
+    ]
 
     class Knows(Recogniser):
         """Names the right patient for the second case only."""
@@ -106,7 +125,9 @@ def test_a_case_whose_patient_is_still_named_is_held_back():
 
 def test_captions_say_when_the_change_lost_the_reading():
     result = explained()
-    flipped = replace(result, case_decisions=np.array([result.decision, 1 - result.decision, result.decision]))
+    flipped = replace(
+        result, case_decisions=np.array([result.decision, 1 - result.decision, result.decision])
+    )
     assert "is still read as" in flipped.case_caption(0)
     assert "the change lost what the decision rested on" in flipped.case_caption(1)
 
@@ -157,8 +178,12 @@ def test_class_absent_from_the_gallery():
     files = cohort()
     label = decide(judge, files.images)
     if len(np.unique(label)) == 1:
-        judge.head.bias.data -= torch.from_numpy(np.median(judge(torch.from_numpy(
-            files.images[:, None] / 127.5 - 1).float()).detach().numpy(), axis=0)).float()
+        judge.head.bias.data -= torch.from_numpy(
+            np.median(
+                judge(torch.from_numpy(files.images[:, None] / 127.5 - 1).float()).detach().numpy(),
+                axis=0,
+            )
+        ).float()
         label = decide(judge, files.images)
     assert len(np.unique(label)) == 2
     with pytest.raises(ValueError, match="is absent from the gallery"):
@@ -186,7 +211,9 @@ def test_a_missing_folder_is_named_and_an_existing_report_survives_a_failure(tmp
         write_report(explained(), tmp_path / "nowhere" / "report.html")
     path = tmp_path / "report.html"
     path.write_text("before")
-    monkeypatch.setattr("pathlib.Path.write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(
+        "pathlib.Path.write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full"))
+    )
     with pytest.raises(OSError, match="full"):
         write_report(explained(), path)
     monkeypatch.undo()
@@ -222,8 +249,12 @@ def test_in_a_browser_the_page_loads_its_images_and_requests_nothing(browser, tm
     page.goto(path.as_uri())
     assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
     assert messages == []
-    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0 && i.alt.length > 10)")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # narrow: nothing sticks out
+    assert page.evaluate(
+        "[...document.images].every(i => i.complete && i.naturalWidth > 0 && i.alt.length > 10)"
+    )
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= window.innerWidth"
+    )  # narrow: nothing sticks out
     assert page.evaluate("document.documentElement.lang") == "en"
     page.close()
 
@@ -262,18 +293,33 @@ def test_on_real_radiographs(tmp_path):
         pytest.skip("MEDPRIV_TEST_IMAGES names no folder of images")
     listing = read_manifest(folder)
     some = [row for row in range(len(listing)) if row % 3 == 0]
-    listing = replace(listing, files=tuple(listing.files[row] for row in some), patient=listing.patient[some],
-                      eye=listing.eye[some], diseased=listing.diseased[some])
+    listing = replace(
+        listing,
+        files=tuple(listing.files[row] for row in some),
+        patient=listing.patient[some],
+        eye=listing.eye[some],
+        diseased=listing.diseased[some],
+    )
     files, _ = prepare(listing, size=32, localize=False, progress=False)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         judge = Recogniser(2, 32).eval()
     judge.head.bias.data = torch.tensor([20.0, 10.0])  # untrained: one reading for all
     own = int(files.patient[0])
-    result = explain(files.images[0], judge, files, Blur(9), 3, torch.Generator().manual_seed(0), patient=own,
-                     classes=("no effusion", "effusion"))
+    result = explain(
+        files.images[0],
+        judge,
+        files,
+        Blur(9),
+        3,
+        torch.Generator().manual_seed(0),
+        patient=own,
+        classes=("no effusion", "effusion"),
+    )
     blurred = Blur(9).privatize(files, torch.Generator()).images
-    assert not any((case == other).all() for case in result.cases for other in blurred[files.patient == own])
+    assert not any(
+        (case == other).all() for case in result.cases for other in blurred[files.patient == own]
+    )
     assert result.query_map.sum() > 0
     page = render(result)
     assert "no effusion" in page

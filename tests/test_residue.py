@@ -1,11 +1,12 @@
-"""The matched filter: equal to a plain sum over frequencies, blind to what is not there, and keen on what is."""
+"""The matched filter: equal to a plain sum over frequencies, blind to what is not there, and keen
+on what is."""
 
 import numpy as np
 import pytest
 
-from medpriv_lib.cohort import Cohort
-from medpriv_lib.evaluation.attacks.residue import fit_residue, linkage_residue
-from medpriv_lib.evaluation.attacks.scene import Scene, halves
+from medpriv_lib.attacks.residue import fit_residue, linkage_residue
+from medpriv_lib.attacks.scene import Scene, halves
+from medpriv_lib.core.cohort import Cohort
 
 
 def smooth(rng, n, size=32):
@@ -25,10 +26,18 @@ def scene_of(share, patients=40, each=6):
     released = np.rint((1 - share) * others + share * originals).astype(np.uint8)
     patient = np.repeat(np.arange(patients), each)
     test = np.arange(n) % each == 0
-    cohort = Cohort(originals.astype(np.uint8), patient, np.full(n, ""), patient % 2 == 0,
-                    np.where(test, "test", "train"), np.arange(patients).astype(str))
+    cohort = Cohort(
+        originals.astype(np.uint8),
+        patient,
+        np.full(n, ""),
+        patient % 2 == 0,
+        np.where(test, "test", "train"),
+        np.arange(patients).astype(str),
+    )
     rows, rest = np.flatnonzero(test), np.flatnonzero(~test)
-    return Scene(cohort, released[rows], rows, released[rest], rest, np.empty((patients, 0), np.int64))
+    return Scene(
+        cohort, released[rows], rows, released[rest], rest, np.empty((patients, 0), np.int64)
+    )
 
 
 def test_scores_equal_a_plain_sum_over_all_frequencies():
@@ -44,7 +53,9 @@ def test_scores_equal_a_plain_sum_over_all_frequencies():
             total = spread = 0.0
             for a in range(32):
                 for b in range(32):
-                    place = (a, b) if b <= 16 else ((-a) % 32, 32 - b)  # rfft2 keeps half; the rest are conjugates
+                    place = (
+                        (a, b) if b <= 16 else ((-a) % 32, 32 - b)
+                    )  # rfft2 keeps half; the rest are conjugates
                     h, n = residue.share[place], residue.noise[place]
                     total += h * (shown[a, b] * known[a, b].conj()).real / n
                     spread += h * h * abs(known[a, b]) ** 2 / n
@@ -68,14 +79,19 @@ def test_scores_equal_the_matched_filter_written_out():
     covariance = 0.9 * sum(np.outer(row, row) for row in left) / 30 + 0.1 * base + np.eye(256) / 12
     inverse = np.linalg.inv(covariance)
     slow = [[a @ inverse @ b / np.sqrt(b @ inverse @ b) for b in known[:5]] for a in shown[:5]]
-    np.testing.assert_allclose(residue.scores(released[:5], originals[:5]), slow, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(
+        residue.scores(released[:5], originals[:5]), slow, rtol=2e-2, atol=2e-2
+    )
 
 
 def test_the_share_that_was_blended_in_is_read_off():
-    """1,500 pairs: h of a ring is a mean over some hundred frequencies and all pairs; 0.1 is met within 0.02."""
+    """1,500 pairs: h of a ring is a mean over some hundred frequencies and all pairs; 0.1 is met
+    within 0.02."""
     rng = np.random.default_rng(1)
     originals, others = smooth(rng, 1500), smooth(rng, 1500)
-    residue = fit_residue(np.rint(0.9 * others + 0.1 * originals).astype(np.uint8), originals.astype(np.uint8))
+    residue = fit_residue(
+        np.rint(0.9 * others + 0.1 * originals).astype(np.uint8), originals.astype(np.uint8)
+    )
     assert np.abs(residue.share[4:12, 4:12] - 0.1).max() < 0.02
 
 
@@ -84,11 +100,14 @@ def test_a_faint_share_of_the_source_is_found_and_only_of_the_source(dense):
     scene = scene_of(0.15)
     found = linkage_residue(scene, halves(scene.cohort, 0), dense)
     assert found.measures["own_auc"] >= 0.95
-    assert abs(found.measures["linkage_auc"] - 0.5) <= 0.1  # other images here have nothing in common
+    assert (
+        abs(found.measures["linkage_auc"] - 0.5) <= 0.1
+    )  # other images here have nothing in common
 
 
 def test_without_a_share_it_guesses():
-    """40 released images: the place of the source has sd 0.289 / sqrt(40) = 0.046; 99.9 % lies within 3.3 sd = 0.15."""
+    """40 released images: the place of the source has sd 0.289 / sqrt(40) = 0.046; 99.9 % lies
+    within 3.3 sd = 0.15."""
     scene = scene_of(0.0)
     found = linkage_residue(scene, halves(scene.cohort, 0))
     assert abs(found.measures["own_auc"] - 0.5) <= 0.15

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score
 
-from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort, Release
 from medpriv_lib.explanation.retrieval import (
     UNKNOWN,
     Gallery,
@@ -71,7 +71,9 @@ def test_an_unknown_patient_leaves_nobody_out():
 
 
 def test_similarity_is_one_for_the_same_and_zero_for_the_middle_case():
-    cases = Gallery(np.array([[0.0], [1], [2], [3], [4]], np.float32), np.zeros(5, int), np.arange(5))
+    cases = Gallery(
+        np.array([[0.0], [1], [2], [3], [4]], np.float32), np.zeros(5, int), np.arange(5)
+    )
     got = retrieve(np.zeros((1, 1), np.float32), np.zeros(1, int), np.array([UNKNOWN]), cases, 5)
     assert got.similarity[0] == pytest.approx([1, 0.5, 0, -0.5, -1])
 
@@ -79,7 +81,9 @@ def test_similarity_is_one_for_the_same_and_zero_for_the_middle_case():
 def test_a_gallery_of_100000_stays_within_150_mb():
     rng = np.random.default_rng(0)
     n = 100_000
-    cases = Gallery(rng.random((n, 32), dtype=np.float32), rng.integers(0, 2, n), rng.integers(0, 5000, n))
+    cases = Gallery(
+        rng.random((n, 32), dtype=np.float32), rng.integers(0, 2, n), rng.integers(0, 5000, n)
+    )
     queries = rng.random((90, 32), dtype=np.float32)
     tracemalloc.start()
     got = retrieve(queries, np.zeros(90, int), np.full(90, UNKNOWN), cases, 6)
@@ -117,7 +121,9 @@ def test_ndcg_is_scikit_learns(seed):
     before, after = rng.random((3, 6)), rng.random((3, 6))
     gains = 6 - np.argsort(np.argsort(before, axis=1), axis=1)
     for q in range(3):
-        assert ndcg(before, after)[q] == pytest.approx(ndcg_score(gains[q:q + 1], -after[q:q + 1]))
+        assert ndcg(before, after)[q] == pytest.approx(
+            ndcg_score(gains[q : q + 1], -after[q : q + 1])
+        )
     assert ndcg(before, before) == pytest.approx(np.ones(3))
 
 
@@ -125,7 +131,9 @@ def test_ndcg_by_chance_is_the_mean_over_random_orders():
     # n = 20,000 orders of 5: the standard error is below .5 / sqrt(20000) = .0036; 4 of them
     rng = np.random.default_rng(0)
     before = np.tile(np.arange(5.0), (20_000, 1))
-    assert ndcg(before, rng.random(before.shape)).mean() == pytest.approx(ndcg_by_chance(5), abs=0.015)
+    assert ndcg(before, rng.random(before.shape)).mean() == pytest.approx(
+        ndcg_by_chance(5), abs=0.015
+    )
 
 
 def test_kendalls_tau_is_one_minus_one_or_blank():
@@ -139,13 +147,20 @@ def test_kendalls_tau_is_one_minus_one_or_blank():
 def toy(n=40, size=16, seed=0):
     rng = np.random.default_rng(seed)
     patient = np.arange(n) % 10
-    return Cohort(rng.integers(0, 256, (n, size, size), dtype=np.uint8), patient, np.full(n, ""), patient % 2 == 0,
-                  np.full(n, "train"), np.array([f"p{i}" for i in range(10)]))
+    return Cohort(
+        rng.integers(0, 256, (n, size, size), dtype=np.uint8),
+        patient,
+        np.full(n, ""),
+        patient % 2 == 0,
+        np.full(n, "train"),
+        np.array([f"p{i}" for i in range(10)]),
+    )
 
 
 @dataclass
 class Toy:
-    """Returns the images as they are, in reverse order, with a contributor each; `drop` leaves the last out."""
+    """Returns the images as they are, in reverse order, with a contributor each; `drop` leaves the
+    last out."""
 
     name: str = "toy"
     drop: int = 0
@@ -157,7 +172,12 @@ class Toy:
     def privatize(self, cohort, generator):
         rows = np.arange(len(cohort) - self.drop)[::-1].copy()
         images = cohort.images[rows]
-        return Release(np.full_like(images, 128) if self.blank else images, rows, cohort.patient[rows][:, None], "toy")
+        return Release(
+            np.full_like(images, 128) if self.blank else images,
+            rows,
+            cohort.patient[rows][:, None],
+            "toy",
+        )
 
 
 def network(classes=2, seed=0):

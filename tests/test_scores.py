@@ -4,37 +4,49 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.evaluation.scores import positive_f1, score, summarise
-from medpriv_lib.evaluation.verdicts import Panel, Verdicts
+from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.measures.scores import positive_f1, score, summarise
 from medpriv_lib.recognition.crossfit import CrossFit
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.verdicts import Panel, Verdicts
 
 
 def toy(patient, diseased):
     n = len(patient)
     patient = np.array(patient, dtype=np.int64)
     rng = np.random.default_rng(0)
-    return Cohort(rng.integers(0, 256, (n, 16, 16), dtype=np.uint8), patient, np.full(n, ""),
-                  np.array(diseased, dtype=bool), np.full(n, "test"), np.array([f"p{i}" for i in range(6)]))
+    return Cohort(
+        rng.integers(0, 256, (n, 16, 16), dtype=np.uint8),
+        patient,
+        np.full(n, ""),
+        np.array(diseased, dtype=bool),
+        np.full(n, "test"),
+        np.array([f"p{i}" for i in range(6)]),
+    )
 
 
 def released(cohort, contributors, source=None):
     n = len(contributors)
     source = np.arange(n, dtype=np.int64) if source is None else np.array(source, dtype=np.int64)
-    return Release(cohort.images[source], source, np.array(contributors, dtype=np.int64).reshape(n, -1), "toy")
+    return Release(
+        cohort.images[source], source, np.array(contributors, dtype=np.int64).reshape(n, -1), "toy"
+    )
 
 
 def said(identity, disease, unseen=None, seen=None):
-    return Verdicts(None if identity is None else np.array(identity), np.array(disease, dtype=bool),
-                    None if unseen is None else np.array(unseen, dtype=bool),
-                    None if seen is None else np.array(seen, dtype=bool))
+    return Verdicts(
+        None if identity is None else np.array(identity),
+        np.array(disease, dtype=bool),
+        None if unseen is None else np.array(unseen, dtype=bool),
+        None if seen is None else np.array(seen, dtype=bool),
+    )
 
 
 def test_the_hits_follow_their_definitions():
     cohort = toy([0, 1, 2, 3], [0, 0, 1, 1])
-    #                      source named | another contributor | source, a contributor | nobody involved
+    #                      source named | another contributor | source, a contributor | nobody
+    # involved
     release = released(cohort, [[4, -1], [2, 5], [2, 4], [3, 1]])
     got = score(release, cohort, None, said([0, 5, 2, 0], [0, 1, 1, 0]))
     assert got["identity_hit"].tolist() == [True, False, True, False]
@@ -46,7 +58,9 @@ def test_the_hits_follow_their_definitions():
 
 def test_without_contributors_there_is_no_replacement():
     cohort = toy([0, 1], [0, 1])
-    got = score(released(cohort, np.empty((2, 0))), cohort, None, said([0, 0], [0, 1], [0, 1], [0, 0]))
+    got = score(
+        released(cohort, np.empty((2, 0))), cohort, None, said([0, 0], [0, 1], [0, 1], [0, 0])
+    )
     assert got["replacement_hit"] is None
     assert got["other_contributor_hit"] is None
     assert got["own_patient"] is None
@@ -73,7 +87,9 @@ def test_scores_follow_the_source_not_the_row():
 
 def test_a_release_of_another_cohort_is_refused():
     cohort = toy([0, 1], [0, 1])
-    release = Release(cohort.images, np.array([0, 7], dtype=np.int64), np.empty((2, 0), dtype=np.int64), "toy")
+    release = Release(
+        cohort.images, np.array([0, 7], dtype=np.int64), np.empty((2, 0), dtype=np.int64), "toy"
+    )
     with pytest.raises(ValueError, match="row 7 of a cohort of 2 images"):
         score(release, cohort, None, said([0, 0], [0, 0]))
 
@@ -81,12 +97,16 @@ def test_a_release_of_another_cohort_is_refused():
 def test_summary_against_counting_by_hand():
     cohort = toy([0, 0, 1, 2], [1, 1, 0, 0])
     release = released(cohort, [[3], [4], [5], [3]])
-    draws = [score(release, cohort, None, said([0, 1, 5, 3], [1, 0, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1])),
-             score(release, cohort, None, said([1, 1, 1, 3], [1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 0, 1]))]
+    draws = [
+        score(release, cohort, None, said([0, 1, 5, 3], [1, 0, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1])),
+        score(release, cohort, None, said([1, 1, 1, 3], [1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 0, 1])),
+    ]
     row = summarise(draws, 6)
     assert row["identity_accuracy"] == pytest.approx(100 * (1 / 4 + 1 / 4) / 2)
     assert row["replacement_identity_accuracy"] == pytest.approx(100 * (2 / 4 + 1 / 4) / 2)
-    assert row["replacement_identity_accuracy_std"] == pytest.approx(100 * np.std([0.5, 0.25], ddof=1))
+    assert row["replacement_identity_accuracy_std"] == pytest.approx(
+        100 * np.std([0.5, 0.25], ddof=1)
+    )
     assert row["glaucoma_accuracy"] == pytest.approx(100 * (2 / 4 + 4 / 4) / 2)
     assert row["glaucoma_f1"] == pytest.approx(100 * (0.5 + 1) / 2)
     assert row["glaucoma_accuracy_unseen"] == pytest.approx(100 * (1 + 3 / 4) / 2)
@@ -121,6 +141,7 @@ def test_the_hits_equal_a_slow_twin():
 
 def test_f1_is_that_of_the_diseased_class():
     from sklearn.metrics import f1_score
+
     rng = np.random.default_rng(2)
     actual, predicted = rng.random(100) < 0.25, rng.random(100) < 0.4
     assert positive_f1(predicted, actual) == pytest.approx(f1_score(actual, predicted))
@@ -129,7 +150,11 @@ def test_f1_is_that_of_the_diseased_class():
 
 def random_judges(crossfit=True):
     torch.manual_seed(0)
-    tens = CrossFit(tuple(Recogniser(2, 16).eval() for _ in range(10)), np.arange(6) % 5) if crossfit else None
+    tens = (
+        CrossFit(tuple(Recogniser(2, 16).eval() for _ in range(10)), np.arange(6) % 5)
+        if crossfit
+        else None
+    )
     return Judges(Recogniser(6, 16).train(), Recogniser(2, 16).train(), tens)
 
 
@@ -145,22 +170,37 @@ def test_the_judges_are_asked_in_evaluation_mode_and_agree_with_a_plain_forward(
 
 
 def test_the_memory_changes_no_verdict_and_reads_an_image_once(monkeypatch):
-    """The slow twin: `CrossFit.logits` and a plain pass; other source patients ask other judges about one image."""
-    from medpriv_lib.evaluation import verdicts as module
+    """The slow twin: `CrossFit.logits` and a plain pass; other source patients ask other judges
+    about one image."""
+    from medpriv_lib.recognition import verdicts as module
+
     judges, rng = random_judges(), np.random.default_rng(3)
     images = rng.integers(0, 256, (20, 16, 16), dtype=np.uint8)
-    rows, patient, contributors = rng.integers(0, 20, 300), rng.integers(0, 6, 300), rng.integers(-1, 6, (300, 2))
+    rows, patient, contributors = (
+        rng.integers(0, 20, 300),
+        rng.integers(0, 6, 300),
+        rng.integers(-1, 6, (300, 2)),
+    )
     read = []
     original = module.logits
-    monkeypatch.setattr(module, "logits", lambda network, x: read.append(len(x)) or original(network, x))
+    monkeypatch.setattr(
+        module, "logits", lambda network, x: read.append(len(x)) or original(network, x)
+    )
     panel = Panel(judges)
-    halves = [panel.ask(images[rows[part]], patient[part], contributors[part])
-              for part in (slice(0, 150), slice(150, 300))]
+    halves = [
+        panel.ask(images[rows[part]], patient[part], contributors[part])
+        for part in (slice(0, 150), slice(150, 300))
+    ]
     chosen, _ = judges.crossfit.choose(patient, contributors)
     each = sum(len(set(rows[column].tolist())) for column in chosen.T)
-    assert sum(read) == 2 * 20 + each  # the identity and the disease judge, and each of the ten, each image once
+    assert (
+        sum(read) == 2 * 20 + each
+    )  # the identity and the disease judge, and each of the ten, each image once
     unseen, seen = judges.crossfit.logits(images[rows], patient, contributors)
-    assert np.concatenate([half.unseen for half in halves]).tolist() == unseen.argmax(1).bool().tolist()
+    assert (
+        np.concatenate([half.unseen for half in halves]).tolist()
+        == unseen.argmax(1).bool().tolist()
+    )
     assert np.concatenate([half.contributor_seen for half in halves]).tolist() == seen.tolist()
     named = original(judges.identity, images).argmax(1).numpy()[rows]
     assert np.concatenate([half.identity for half in halves]).tolist() == named.tolist()

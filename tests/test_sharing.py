@@ -1,4 +1,5 @@
-"""Sharing: what is given away says nothing but its pixels, and nothing that was there is ever lost."""
+"""Sharing: what is given away says nothing but its pixels, and nothing that was there is ever
+lost."""
 
 import dataclasses
 import os
@@ -12,17 +13,27 @@ import pytest
 from PIL import Image
 
 from medpriv_lib import sharing
-from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.sharing import read_release, write_release
+from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.sharing import read_release, write_release
 
 
 def make(n=30, seed=0):
     rng = np.random.default_rng(seed)
-    cohort = Cohort(images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), patient=np.arange(n) // 3,
-                    eye=np.full(n, "L"), diseased=np.arange(n) % 2 == 0, split=np.full(n, "test"),
-                    patient_names=np.array([f"Kowalski-{i}" for i in range(n)]))
-    release = Release(images=255 - cohort.images, source=np.arange(n), contributors=cohort.patient[:, None],
-                      method="blur", parameters={"kernel": 9, "note": "Kowalski"})
+    cohort = Cohort(
+        images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8),
+        patient=np.arange(n) // 3,
+        eye=np.full(n, "L"),
+        diseased=np.arange(n) % 2 == 0,
+        split=np.full(n, "test"),
+        patient_names=np.array([f"Kowalski-{i}" for i in range(n)]),
+    )
+    release = Release(
+        images=255 - cohort.images,
+        source=np.arange(n),
+        contributors=cohort.patient[:, None],
+        method="blur",
+        parameters={"kernel": 9, "note": "Kowalski"},
+    )
     return release, cohort
 
 
@@ -31,9 +42,12 @@ def rng(seed=0):
 
 
 def snapshot(folder):
-    """Every path below a folder with its content: equal snapshots mean that nothing was lost or added."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-            for path in folder.rglob("*")}
+    """Every path below a folder with its content: equal snapshots mean that nothing was lost or
+    added."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
 
 
 def test_round_trip(tmp_path):
@@ -55,8 +69,16 @@ def test_share_holds_neutral_names_and_nothing_else(tmp_path):
     release, cohort = make()
     write_release(release, cohort, tmp_path / "out", rng())
     names = sorted(path.name for path in (tmp_path / "out").rglob("*"))
-    assert names == sorted(["share", "keep", "README.txt", "order.csv", "release.npz",
-                            *(f"{i:04d}.png" for i in range(1, 31))])
+    assert names == sorted(
+        [
+            "share",
+            "keep",
+            "README.txt",
+            "order.csv",
+            "release.npz",
+            *(f"{i:04d}.png" for i in range(1, 31)),
+        ]
+    )
     assert "Never share it" in (tmp_path / "out" / "keep" / "README.txt").read_text()
 
 
@@ -71,7 +93,11 @@ def test_pngs_carry_no_metadata_and_no_name(tmp_path):
             length = struct.unpack(">I", data[at : at + 4])[0]
             chunks.append(data[at + 4 : at + 8])
             at += 12 + length
-        assert set(chunks) == {b"IHDR", b"IDAT", b"IEND"}  # no text, no time, no physical size, nothing after the end
+        assert set(chunks) == {
+            b"IHDR",
+            b"IDAT",
+            b"IEND",
+        }  # no text, no time, no physical size, nothing after the end
         assert at == len(data)
 
 
@@ -91,8 +117,8 @@ def test_order_is_drawn_from_the_generator_and_every_order_is_possible(tmp_path)
         write_release(release, cohort, tmp_path / "out", rng(seed))
         orders.append(read_release(tmp_path / "out")[1].tolist())
     assert orders[0] == orders[1] != orders[2]
-    # "row order links": shuffled, a place is right by chance alone. 20 shuffles of 30 have 20 expected fixed places,
-    # Poisson; more than 45 happen once in a million
+    # "row order links": shuffled, a place is right by chance alone. 20 shuffles of 30 have 20
+    # expected fixed places, Poisson; more than 45 happen once in a million
     fixed = sum(int((rng(seed).permutation(30) == np.arange(30)).sum()) for seed in range(20))
     assert fixed <= 45
     assert orders[0] == rng(1).permutation(30).tolist()
@@ -132,7 +158,9 @@ def test_empty_folder_is_accepted(tmp_path):
     assert len(read_release(tmp_path / "out")[0]) == 30
 
 
-@pytest.mark.parametrize("stranger", ["holiday.jpg", "share/0001.jpg", "share/notes/0001.png", "keep/my-notes.txt"])
+@pytest.mark.parametrize(
+    "stranger", ["holiday.jpg", "share/0001.jpg", "share/notes/0001.png", "keep/my-notes.txt"]
+)
 def test_folder_with_anything_else_is_refused_and_unchanged(tmp_path, stranger):
     release, cohort = make()
     out = tmp_path / "out"
@@ -215,7 +243,8 @@ def test_failing_last_rename_puts_the_former_release_back(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("at", ["share", "keep", "first rename", "second rename"])
 def test_killed_in_mid_write_loses_nothing(tmp_path, at):
-    """Kill a process without warning at each step; the former or the new release is there afterwards, complete."""
+    """Kill a process without warning at each step; the former or the new release is there
+    afterwards, complete."""
     release, cohort = make()
     write_release(release, cohort, tmp_path / "out", rng())
     former = snapshot(tmp_path / "out")
@@ -225,7 +254,7 @@ def test_killed_in_mid_write_loses_nothing(tmp_path, at):
 import os, sys
 import numpy as np
 from medpriv_lib import sharing
-from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort, Release
 write_share, write_keep, rename, count = sharing._write_share, sharing._write_keep, os.rename, 0
 def die(*arguments): os._exit(9)
 def after(*arguments):
@@ -248,7 +277,9 @@ sharing.write_release(Release.load(folder + "/release.npz"), Cohort.load(folder 
         assert order.tolist() == rng(5).permutation(30).tolist()
     else:
         assert snapshot(tmp_path / "out") == former
-    write_release(release, cohort, tmp_path / "out", rng(7))  # and the next write is not held up by the remains
+    write_release(
+        release, cohort, tmp_path / "out", rng(7)
+    )  # and the next write is not held up by the remains
     assert read_release(tmp_path / "out")[1].tolist() == rng(7).permutation(30).tolist()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort.npz", "out", "release.npz"]
 

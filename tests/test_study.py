@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 from small_cohorts import toy_cohort
 
-from medpriv_lib.budgets import TOY
-from medpriv_lib.evaluation.table import differences, paper_table, read_table
-from medpriv_lib.explanation.columns import COLUMNS
-from medpriv_lib.figures import fewer_colours
+from medpriv_lib.core.budgets import TOY
+from medpriv_lib.core.drawing import fewer_colours
+from medpriv_lib.core.randomness import seeded
+from medpriv_lib.measures.columns import COLUMNS
+from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.averaging import Averaged
-from medpriv_lib.study import compare, run_study
-from medpriv_lib.study_decoded import Decoded, seeded
-from medpriv_lib.study_weights import load_weights
+from medpriv_lib.study.compare import compare, run_study
+from medpriv_lib.study.decoded import Decoded
+from medpriv_lib.study.table import differences, paper_table, read_table
 
 RESULTS = Path(__file__).parents[1] / "chapters" / "results"
 
@@ -30,7 +31,9 @@ def study(toy_weights, tmp_path_factory):
 
 def test_every_row_of_the_paper_is_there_first(study):
     rows = study[0].rows
-    assert [(r["experiment"], r["set"]) for r in rows[:14]] == [(r["experiment"], r["set"]) for r in paper_table()]
+    assert [(r["experiment"], r["set"]) for r in rows[:14]] == [
+        (r["experiment"], r["set"]) for r in paper_table()
+    ]
     names = [row["set"] for row in rows[14:]]
     assert "real image, other patient, same label" in names
     assert "mean image of the label" in names
@@ -58,8 +61,11 @@ def test_columns_that_cannot_exist_are_empty(study):
 
 
 def test_the_controls_are_what_they_say(study):
-    """A real image of another patient hides the source and exposes a contributor; its label is right by choice."""
-    row = next(row for row in study[0].rows if row["set"] == "real image, other patient, same label")
+    """A real image of another patient hides the source and exposes a contributor; its label is
+    right by choice."""
+    row = next(
+        row for row in study[0].rows if row["set"] == "real image, other patient, same label"
+    )
     assert row["own_patient_rate"] == 0
     assert row["replacement_identity_accuracy"] == row["other_contributor_accuracy"]
 
@@ -67,15 +73,26 @@ def test_the_controls_are_what_they_say(study):
 def test_what_is_written(study):
     result, out = study
     assert {path.name for path in out.iterdir()} == {
-        "table.csv", "table.json", "trade-off.png", "figure-2-blur.png", "figure-3-k-same-select.png",
-        "figure-4-pprl-vgan.png", "requirements.png"}
+        "table.csv",
+        "table.json",
+        "trade-off.png",
+        "figure-2-blur.png",
+        "figure-3-k-same-select.png",
+        "figure-4-pprl-vgan.png",
+        "requirements.png",
+    }
     assert differences(result.rows, read_table(out / "table.csv")) == []
     provenance = json.loads((out / "table.json").read_text())["provenance"]
     assert provenance["data_hash"] == toy_cohort().hash()
     assert provenance["config"] == {"draws": 3, "seed": 0}
     assert provenance["n"] == 8
     assert provenance["device"] == "cpu"
-    assert provenance["explained"] == {"draws": 3, "with_signs": 0, "eyes_looked_at": 8, "queries": 8}
+    assert provenance["explained"] == {
+        "draws": 3,
+        "with_signs": 0,
+        "eyes_looked_at": 8,
+        "queries": 8,
+    }
     assert {"medpriv", "python", "numpy", "torch"} <= set(provenance["versions"])
     assert set(provenance["weights"]) == {"judges", "pprl-vgan"}
     for path in out.glob("*.png"):
@@ -87,7 +104,9 @@ def test_figures_are_written_with_the_colours_they_need():
     grey = np.repeat(rng.integers(0, 256, (40, 40, 1), dtype=np.uint8), 3, axis=2)
     lines = np.full((40, 40, 3), 255, dtype=np.uint8)
     lines[::4] = (200, 30, 30)
-    noise = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)  # far more than 256 colours, all needed
+    noise = rng.integers(
+        0, 256, (200, 200, 3), dtype=np.uint8
+    )  # far more than 256 colours, all needed
     for levels, mode in ((grey, "L"), (lines, "P"), (noise, "RGB")):
         few = fewer_colours(Image.fromarray(levels))
         assert few.mode == mode
@@ -111,17 +130,23 @@ def test_one_changed_tensor_changes_the_table(toy_weights, study):
 
 
 def test_large_cohorts_are_made_draw_by_draw(toy_weights, study, monkeypatch):
-    """Without the kept decodes the privatizers themselves run; rows without random identities stay the same."""
-    monkeypatch.setattr("medpriv_lib.study_methods.LARGEST", 0)
+    """Without the kept decodes the privatizers themselves run; rows without random identities stay
+    the same."""
+    monkeypatch.setattr("medpriv_lib.study.rows.LARGEST", 0)
     judges, vgan, _ = load_weights(toy_weights, toy_cohort())
     rows = compare(toy_cohort(), judges, vgan, draws=3, seed=0, progress=False).rows
     assert all(row["glaucoma_accuracy"] is not None for row in rows[:10])
-    fixed = [i for i, row in enumerate(rows) if row["experiment"] in ("baseline", "blur", "k-same-select")]
+    fixed = [
+        i
+        for i, row in enumerate(rows)
+        if row["experiment"] in ("baseline", "blur", "k-same-select")
+    ]
     assert differences([rows[i] for i in fixed], [study[0].rows[i] for i in fixed], 1e-9) == []
 
 
 def test_decodes_equal_the_privatizers_within_a_grey_level(toy_weights):
-    """The slow twin: decode each image with the identities and the code that the fast way looked up."""
+    """The slow twin: decode each image with the identities and the code that the fast way looked
+    up."""
     _, vgan, _ = load_weights(toy_weights, toy_cohort())
     test = toy_cohort().of("test")
     decoded = Decoded(vgan, test, 0)
@@ -145,13 +170,14 @@ def test_decodes_equal_the_privatizers_within_a_grey_level(toy_weights):
 
 
 def test_the_candidates_are_drawn_uniformly(toy_weights, monkeypatch):
-    """Every other patient is drawn equally often: 8 images x 500 seeds, 7 others each, chi-square of 48 degrees.
+    """Every other patient is drawn equally often: 8 images x 500 seeds, 7 others each, chi-square
+    of 48 degrees.
 
-    The 99.99 % quantile of chi-square with 8 x 6 = 48 degrees of freedom is 93; the seeds are fixed.
-    """
+    The 99.99 % quantile of chi-square with 8 x 6 = 48 degrees of freedom is 93; the seeds are
+    fixed."""
     _, vgan, _ = load_weights(toy_weights, toy_cohort())
     test = toy_cohort().of("test")
-    monkeypatch.setattr("medpriv_lib.study_decoded.CANDIDATES", 3)
+    monkeypatch.setattr("medpriv_lib.study.decoded.CANDIDATES", 3)
     counts = np.zeros((8, 8))
     decoded = Decoded(vgan, test, 0)
     for seed in range(500):
@@ -175,18 +201,31 @@ def test_predicted_labels_change_a_draw_only_where_they_differ(toy_weights):
 
 def test_a_split_by_patient_leaves_the_identity_columns_empty(tmp_path):
     cohort = toy_cohort()
-    split = np.where(np.isin(cohort.patient, (0, 7)), "test", np.where(np.isin(cohort.patient, (1, 6)), "val", "train"))
-    rows = run_study(replace(cohort, split=split), out=tmp_path, draws=2, budget=TOY, progress=False).rows
-    assert all(row["identity_accuracy"] is None and row["replacement_identity_accuracy"] is None for row in rows)
+    split = np.where(
+        np.isin(cohort.patient, (0, 7)),
+        "test",
+        np.where(np.isin(cohort.patient, (1, 6)), "val", "train"),
+    )
+    rows = run_study(
+        replace(cohort, split=split), out=tmp_path, draws=2, budget=TOY, progress=False
+    ).rows
+    assert all(
+        row["identity_accuracy"] is None and row["replacement_identity_accuracy"] is None
+        for row in rows
+    )
     assert rows[0]["glaucoma_accuracy"] is not None
     averaged = next(row for row in rows if row["set"] == "average of 6 with random identities")
     assert "own" in averaged["note"]
 
 
 def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
-    """Stopped between the trainings of two seeds, the finished one is not repeated and the end is the same."""
-    whole = run_study(toy_cohort(), out=tmp_path / "whole", draws=2, budget=TOY, seeds=2, progress=False)
-    import medpriv_lib.study as module
+    """Stopped between the trainings of two seeds, the finished one is not repeated and the end is
+    the same."""
+    whole = run_study(
+        toy_cohort(), out=tmp_path / "whole", draws=2, budget=TOY, seeds=2, progress=False
+    )
+    import medpriv_lib.study.compare as module
+
     fit = module.fit_weights
 
     def stops(cohort, folder, seed, *rest):
@@ -196,17 +235,23 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "fit_weights", stops)
     with pytest.raises(KeyboardInterrupt):
-        run_study(toy_cohort(), out=tmp_path / "parts", draws=2, budget=TOY, seeds=2, progress=False)
+        run_study(
+            toy_cohort(), out=tmp_path / "parts", draws=2, budget=TOY, seeds=2, progress=False
+        )
     before = (tmp_path / "parts" / "seed-0" / "table.json").stat().st_mtime_ns
     monkeypatch.setattr(module, "fit_weights", fit)
-    parts = run_study(toy_cohort(), out=tmp_path / "parts", draws=2, budget=TOY, seeds=2, progress=False)
+    parts = run_study(
+        toy_cohort(), out=tmp_path / "parts", draws=2, budget=TOY, seeds=2, progress=False
+    )
     assert differences(parts.rows, whole.rows, 0.01) == []
     assert (tmp_path / "parts" / "seed-0" / "table.json").stat().st_mtime_ns == before
     seeds = json.loads((tmp_path / "parts" / "seeds.json").read_text())
     assert seeds == json.loads((tmp_path / "whole" / "seeds.json").read_text())
     assert seeds["seeds"] == [0, 1]
     with pytest.raises(ValueError, match="another cohort or of other settings"):
-        run_study(toy_cohort(), out=tmp_path / "parts", draws=3, budget=TOY, seeds=2, progress=False)
+        run_study(
+            toy_cohort(), out=tmp_path / "parts", draws=3, budget=TOY, seeds=2, progress=False
+        )
 
 
 def test_arguments_that_do_not_fit_together(tmp_path, toy_weights):
@@ -218,8 +263,11 @@ def test_arguments_that_do_not_fit_together(tmp_path, toy_weights):
         run_study(toy_cohort(), toy_weights, draws=0, progress=False)
     cohort = toy_cohort()
     with pytest.raises(ValueError, match="no test images"):
-        run_study(replace(cohort, split=np.where(cohort.split == "test", "val", cohort.split)), toy_weights,
-                  progress=False)
+        run_study(
+            replace(cohort, split=np.where(cohort.split == "test", "val", cohort.split)),
+            toy_weights,
+            progress=False,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +283,8 @@ def test_the_committed_table_is_what_the_shipped_weights_give(shipped):
 
 @pytest.mark.slow
 def test_the_committed_explanation_columns_are_what_the_shipped_weights_give(shipped):
-    """Two decimals and a step of rounding; distances of embeddings are sums of thousands, hence the relative part."""
+    """Two decimals and a step of rounding; distances of embeddings are sums of thousands, hence the
+    relative part."""
     committed = {(row["experiment"], row["set"]): row for row in read_table(RESULTS / "table.csv")}
     compared = 0
     for row in shipped.rows:
@@ -250,7 +299,8 @@ def test_the_committed_explanation_columns_are_what_the_shipped_weights_give(shi
 
 @pytest.mark.slow
 def test_the_shipped_pprl_vgan_hides_the_source(shipped):
-    """The source is named no more often than 3 %; the replacement at least ten times as often as by guessing."""
+    """The source is named no more often than 3 %; the replacement at least ten times as often as by
+    guessing."""
     row = next(row for row in shipped.rows if row["set"] == "random identities")
     assert row["n"] == 359
     assert row["identity_accuracy"] <= 3
@@ -265,14 +315,18 @@ def test_the_shipped_pprl_vgan_shows_the_replacement(shipped):
 
 @pytest.mark.slow
 def test_one_changed_tensor_of_the_shipped_weights_is_noticed():
-    """Only the rows without random draws are recomputed: the judge that is changed reads them all."""
+    """Only the rows without random draws are recomputed: the judge that is changed reads them
+    all."""
     from medpriv_lib.data.default import default_cohort
-    from medpriv_lib.evaluation.scores import score, summarise
+    from medpriv_lib.measures.scores import score, summarise
     from medpriv_lib.privatizers.blur import Blur
+
     judges, _, _ = load_weights(None, default_cohort())
     test = default_cohort().of("test")
     with torch.no_grad():
         next(judges.disease.parameters()).mul_(0.5)
-    row = summarise([score(Blur(1).privatize(test), test, replace(judges, crossfit=None))], test.patients)
+    row = summarise(
+        [score(Blur(1).privatize(test), test, replace(judges, crossfit=None))], test.patients
+    )
     committed = read_table(RESULTS / "table.csv")[0]
     assert abs(row["glaucoma_accuracy"] - committed["glaucoma_accuracy"]) > 0.01

@@ -1,4 +1,5 @@
-"""All methods under attack on a toy cohort: what is written, what goes on, what is joined to the table."""
+"""All methods under attack on a toy cohort: what is written, what goes on, what is joined to the
+table."""
 
 import json
 from dataclasses import replace
@@ -8,20 +9,26 @@ import numpy as np
 import pytest
 from small_cohorts import toy_cohort
 
-from medpriv_lib.evaluation.attacks.columns import AUC, BEST, COLUMNS, RANK1, render_attacks
-from medpriv_lib.evaluation.attacks.embedding import Schedule
-from medpriv_lib.evaluation.table import arrange, read_table, write_table
-from medpriv_lib.study_attack_contributors import labels_of
-from medpriv_lib.study_attack_members import of_generator
-from medpriv_lib.study_attackers import Attackers
-from medpriv_lib.study_attacks import Plan, join, read_attacks, run_attacks
-from medpriv_lib.study_methods import methods
-from medpriv_lib.study_weights import load_weights
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.best import AUC, BEST, COLUMNS, RANK1, render_attacks
+from medpriv_lib.attacks.contributing import labels_of
+from medpriv_lib.attacks.members import of_generator
+from medpriv_lib.attacks.towers import Schedule
+from medpriv_lib.pipeline.weights import load_weights
+from medpriv_lib.study.attacks import Plan, join, read_attacks, run_attacks
+from medpriv_lib.study.rows import methods
+from medpriv_lib.study.table import arrange, read_table, write_table
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
-SOME = (("baseline", "original test set"), ("blur", "kernel 9"), ("k-same-select", "3 identities"),
-        ("k-same-select", "12 identities"), ("k-same-select", "3 identities, release form"),
-        ("pprl-vgan", "random identities"), ("control", "mean image of the label"))
+SOME = (
+    ("baseline", "original test set"),
+    ("blur", "kernel 9"),
+    ("k-same-select", "3 identities"),
+    ("k-same-select", "12 identities"),
+    ("k-same-select", "3 identities, release form"),
+    ("pprl-vgan", "random identities"),
+    ("control", "mean image of the label"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +37,11 @@ def weights(toy_weights):
 
 
 def shorten(patch):
-    patch.setattr("medpriv_lib.study_attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT))
-    patch.setattr("medpriv_lib.study_attackers.SCRATCH", SHORT)
-    patch.setattr("medpriv_lib.study_attacks.of_generator", partial(of_generator, runs=2, rounds=1))
+    patch.setattr(
+        "medpriv_lib.study.attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT)
+    )
+    patch.setattr("medpriv_lib.attacks.attackers.SCRATCH", SHORT)
+    patch.setattr("medpriv_lib.study.attacks.of_generator", partial(of_generator, runs=2, rounds=1))
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +55,15 @@ def content(weights, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
         judges, vgan, cards = weights
-        run_attacks(toy_cohort(), judges, vgan, out, Plan(draws=2, seeds=(0, 1), only=SOME), cards, progress=False)
+        run_attacks(
+            toy_cohort(),
+            judges,
+            vgan,
+            out,
+            Plan(draws=2, seeds=(0, 1), only=SOME),
+            cards,
+            progress=False,
+        )
     return json.loads((out / "attacks.json").read_text()), out
 
 
@@ -56,7 +73,15 @@ def found(content, name):
 
 
 def test_every_method_is_attacked_in_every_way_it_allows(content):
-    basic = {"naive", "reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage", "residue linkage"}
+    basic = {
+        "naive",
+        "reverse",
+        "parrot",
+        "naive linkage",
+        "retrained linkage",
+        "parrot linkage",
+        "residue linkage",
+    }
     for name in SOME:
         result, attacks = found(content[0], name)
         if name == ("k-same-select", "12 identities"):
@@ -68,12 +93,16 @@ def test_every_method_is_attacked_in_every_way_it_allows(content):
             assert len(one["knowledge"]) > 20
             for key, value in one["measures"].items():
                 assert np.isfinite(value), (name, one["attack"], key)
-    assert {"inversion", "inversion before rounding"} <= set(found(content[0], ("blur", "kernel 9"))[1])
+    assert {"inversion", "inversion before rounding"} <= set(
+        found(content[0], ("blur", "kernel 9"))[1]
+    )
     assert "inversion" not in found(content[0], ("baseline", "original test set"))[1]
     vgan = found(content[0], ("pprl-vgan", "random identities"))[1]
     assert {"contributors named", "intersection of evidence", "copying in pixels"} <= set(vgan)
     attacks = found(content[0], SOME[2])[1]
-    assert {"known members", "known members before rounding", "membership of images"} <= set(attacks)
+    assert {"known members", "known members before rounding", "membership of images"} <= set(
+        attacks
+    )
     assert len(attacks["membership of images"]["per_patient"]) == 8  # kept for every patient
     assert attacks["known members before rounding"]["measures"]["largest_error"] == 0
     assert "homogeneity" in found(content[0], SOME[4])[1]
@@ -82,7 +111,8 @@ def test_every_method_is_attacked_in_every_way_it_allows(content):
 
 
 def test_all_images_equal_within_a_label_are_a_guess(content):
-    """The mean image of the label: nothing but the label is left, so a verifier that shares it scores 0.5 exactly."""
+    """The mean image of the label: nothing but the label is left, so a verifier that shares it
+    scores 0.5 exactly."""
     _, attacks = found(content[0], ("control", "mean image of the label"))
     assert attacks["parrot linkage"]["measures"]["linkage_auc"] == pytest.approx(0.5, abs=1e-6)
 
@@ -90,10 +120,16 @@ def test_all_images_equal_within_a_label_are_a_guess(content):
 def test_the_best_attack_is_the_largest_of_its_kind(content):
     result, attacks = found(content[0], ("blur", "kernel 9"))
     cells = result["columns"]
-    naming = {name: attacks[name]["measures"]["rank1"] for name in ("naive", "reverse", "parrot", "inversion")}
+    naming = {
+        name: attacks[name]["measures"]["rank1"]
+        for name in ("naive", "reverse", "parrot", "inversion")
+    }
     assert cells[RANK1] == pytest.approx(100 * max(naming.values()), abs=0.01)
     assert naming[cells[BEST]] == max(naming.values())
-    linking = [attacks[f"{kind} linkage"]["measures"]["linkage_auc"] for kind in ("naive", "retrained", "parrot")]
+    linking = [
+        attacks[f"{kind} linkage"]["measures"]["linkage_auc"]
+        for kind in ("naive", "retrained", "parrot")
+    ]
     assert cells[AUC] == pytest.approx(100 * max(linking), abs=0.01)
     assert result["risk"]["attack"] == cells[BEST]
 
@@ -106,7 +142,8 @@ def test_spreads_of_draws_and_seeds_are_apart(content):
 
 
 def test_several_releases_of_a_case_are_intersected(content):
-    """Averages keep the own identity in every draw: who is left after ten draws is the patient and few others."""
+    """Averages keep the own identity in every draw: who is left after ten draws is the patient and
+    few others."""
     each = {one["releases"]: one["finding"] for one in content[0]["together"]}
     averages = next(one for name, one in each.items() if name.startswith("averages of 6, random"))
     assert averages["measures"]["kept"] == 1
@@ -122,7 +159,8 @@ def test_the_check_from_scratch_is_there(content):
 def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
     judges, vgan, cards = weights
     plan = Plan(draws=1, only=SOME[:3], scratch=False)
-    import medpriv_lib.study_attacks as module
+    import medpriv_lib.study.attacks as module
+
     attack = module.attack_method
 
     def stops(row, *rest):
@@ -135,7 +173,11 @@ def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
         run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
     assert not (tmp_path / "attacks.json").exists()
     done = []
-    monkeypatch.setattr(module, "attack_method", lambda row, *rest: done.append(row.experiment) or attack(row, *rest))
+    monkeypatch.setattr(
+        module,
+        "attack_method",
+        lambda row, *rest: done.append(row.experiment) or attack(row, *rest),
+    )
     whole = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
     assert done == ["k-same-select"]
     assert len(whole["methods"]) == 3
@@ -143,12 +185,15 @@ def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
     run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, {"judges": "others"}, progress=False)
     assert len(done) == 3  # the results of other weights are not taken for these
     done.clear()
-    run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards | {"pprl-vgan": "another"}, progress=False)
+    run_attacks(
+        toy_cohort(), judges, vgan, tmp_path, plan, cards | {"pprl-vgan": "another"}, progress=False
+    )
     assert done == []  # none of the three uses the generator
 
 
 def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path, monkeypatch):
-    import medpriv_lib.study_attacks as module
+    import medpriv_lib.study.attacks as module
+
     judges, vgan, cards = weights
     plan = Plan(draws=2, only=(SOME[1], SOME[5]), scratch=False)
     one = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
@@ -160,13 +205,19 @@ def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path
         done.append(row.set)
         return rates(row, *rest)
 
-    monkeypatch.setattr(module, "attack_method", lambda *rest: pytest.fail("the first seed was attacked again"))
+    monkeypatch.setattr(
+        module, "attack_method", lambda *rest: pytest.fail("the first seed was attacked again")
+    )
     monkeypatch.setattr(module, "rates_of", stops)
     more = replace(plan, seeds=(0, 1))
     with pytest.raises(KeyboardInterrupt):
         run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards, progress=False)
-    assert json.loads((tmp_path / "attacks.json").read_text())["provenance"]["attackers"]["seeds"] == [0]
-    monkeypatch.setattr(module, "rates_of", lambda row, *rest: done.append(row.set) or rates(row, *rest))
+    assert json.loads((tmp_path / "attacks.json").read_text())["provenance"]["attackers"][
+        "seeds"
+    ] == [0]
+    monkeypatch.setattr(
+        module, "rates_of", lambda row, *rest: done.append(row.set) or rates(row, *rest)
+    )
     both = run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards, progress=False)
     assert sorted(done) == ["kernel 9", "random identities"]  # each once
     assert both["provenance"]["attackers"]["seeds"] == [0, 1]
@@ -175,16 +226,30 @@ def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path
         assert "seeds" in many["spread"]["parrot"]
         assert "seeds" not in few["spread"]["parrot"]
     done.clear()
-    monkeypatch.setattr(module, "attack_method", lambda row, *rest: done.append(row.set) or attack(row, *rest))
-    run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards | {"pprl-vgan": "another"}, progress=False)
+    monkeypatch.setattr(
+        module, "attack_method", lambda row, *rest: done.append(row.set) or attack(row, *rest)
+    )
+    run_attacks(
+        toy_cohort(), judges, vgan, tmp_path, more, cards | {"pprl-vgan": "another"}, progress=False
+    )
     assert done == ["random identities"] * 2  # a new generator: its row alone, with both seeds
 
 
 def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_path):
     result, out = content
     judges, vgan, cards = weights
-    rows = arrange([{"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": "",
-                     "identity_accuracy": 12.5} for row in methods(vgan)])
+    rows = arrange(
+        [
+            {
+                "experiment": row.experiment,
+                "set": row.set,
+                "labels": row.labels,
+                "note": "",
+                "identity_accuracy": 12.5,
+            }
+            for row in methods(vgan)
+        ]
+    )
     joined = join(rows, read_attacks(out), cards, toy_cohort().hash())
     write_table(joined, tmp_path, {})
     back = {(row["experiment"], row["set"]): row for row in read_table(tmp_path / "table.csv")}
@@ -209,26 +274,53 @@ def test_what_cannot_be_read_or_planned_is_said(weights, tmp_path):
     with pytest.raises(ValueError, match="not the result of attacks"):
         read_attacks(tmp_path)
     with pytest.raises(ValueError, match="no method is called blur / kernel 8"):
-        run_attacks(toy_cohort(), judges, vgan, tmp_path, Plan(only=(("blur", "kernel 8"),)), progress=False)
+        run_attacks(
+            toy_cohort(), judges, vgan, tmp_path, Plan(only=(("blur", "kernel 8"),)), progress=False
+        )
     with pytest.raises(ValueError, match="at least one draw"):
         run_attacks(toy_cohort(), judges, vgan, tmp_path, Plan(draws=0), progress=False)
 
 
 def test_figures_can_be_drawn(weights, content, tmp_path):
-    from medpriv_lib.figures_attacks import write_attack_figures
+    from medpriv_lib.study.figures.attackers import write_attack_figures
+
     judges, vgan, cards = weights
-    rows = arrange([{"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": "",
-                     "identity_accuracy": 12.5, "evidence_kept": 40.0, "chance_identity": 12.5}
-                    for row in methods(vgan)])
+    rows = arrange(
+        [
+            {
+                "experiment": row.experiment,
+                "set": row.set,
+                "labels": row.labels,
+                "note": "",
+                "identity_accuracy": 12.5,
+                "evidence_kept": 40.0,
+                "chance_identity": 12.5,
+            }
+            for row in methods(vgan)
+        ]
+    )
     write_attack_figures(join(rows, content[0], cards, toy_cohort().hash()), content[0], tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"privacy-and-evidence.png", "rank-curves.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "privacy-and-evidence.png",
+        "rank-curves.png",
+    }
 
 
 def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsys):
     from medpriv_lib.cli import main
+
     toy_cohort().save(tmp_path / "toy.npz")
-    command = ["study", "--cohort", str(tmp_path / "toy.npz"), "--scale", "toy", "--device", "cpu", "--out",
-               str(tmp_path / "out")]
+    command = [
+        "study",
+        "--cohort",
+        str(tmp_path / "toy.npz"),
+        "--scale",
+        "toy",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*command, "--attacks", "--only", "blur/kernel 9"]) == 0
     assert "attackers" in capsys.readouterr().out
     rows = {row["set"]: row for row in read_table(tmp_path / "out" / "table.csv")}
@@ -243,7 +335,8 @@ def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsy
 
 
 def test_labels_come_from_training_images_and_else_from_all():
-    """Patient 0 and 1 have both labels; only patient 0 has training images, all of them diseased."""
+    """Patient 0 and 1 have both labels; only patient 0 has training images, all of them
+    diseased."""
     cohort = toy_cohort(patients=4, each=6)
     diseased = np.tile([True, False, True, False, False, False], 4)
     split = np.where((cohort.patient == 0) & diseased, "train", "test")

@@ -6,25 +6,28 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort, to_uint8
-from medpriv_lib.evaluation.verdicts import Panel
-from medpriv_lib.explanation.embedding import embeddings
+from medpriv_lib.core.cohort import Cohort, to_uint8
+from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.randomness import seeded
 from medpriv_lib.explanation.relevance_scores import score_relevance
 from medpriv_lib.privatizers.controls import PriorSample
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.replacement import Pools
-from medpriv_lib.privatizers.vgan_networks import Architecture, Generator
+from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.reader import Reader
 from medpriv_lib.recognition.train import logits
-from medpriv_lib.study_decoded import seeded
-from medpriv_lib.study_explanation import Examiner
-from medpriv_lib.study_memory import Memory, Reader, RememberingDecoder, keys_of
-from medpriv_lib.study_methods import Releases, methods, with_predicted_labels
+from medpriv_lib.recognition.verdicts import Panel
+from medpriv_lib.study.decoded import RememberingDecoder
+from medpriv_lib.study.examine import Examiner
+from medpriv_lib.study.rows import Releases, methods, with_predicted_labels
 
 
 def cohort(patients=8, each=8, size=32):
-    """Return noise images, half of them with a dark square as the known sign of the disease; both in every split."""
+    """Return noise images, half of them with a dark square as the known sign of the disease; both
+    in every split."""
     rng = np.random.default_rng(3)
     n = patients * each
     patient = np.repeat(np.arange(patients), each)
@@ -34,8 +37,16 @@ def cohort(patients=8, each=8, size=32):
     images[diseased, 6:14, 16:24] -= 60
     evidence[diseased, 6:14, 16:24] = True
     split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    return Cohort(images, patient, np.full(n, ""), diseased, split, np.array([f"p{i}" for i in range(patients)]),
-                  evidence, twin)
+    return Cohort(
+        images,
+        patient,
+        np.full(n, ""),
+        diseased,
+        split,
+        np.array([f"p{i}" for i in range(patients)]),
+        evidence,
+        twin,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +56,9 @@ def networks():
         disease, identity = Recogniser(2, 32).eval(), Recogniser(8, 32).eval()
         generator = Generator(Architecture(8, 32)).eval()
     disease.head.bias.data += 3
-    return Judges(identity, disease, None), PPRLVGAN("random", generator, Pools.of(cohort().of("train")))
+    return Judges(identity, disease, None), PPRLVGAN(
+        "random", generator, Pools.of(cohort().of("train"))
+    )
 
 
 def test_a_key_is_read_once_and_the_order_is_that_of_the_keys():
@@ -77,7 +90,8 @@ def test_keys_tell_images_and_rows_apart():
 
 
 def test_a_reader_says_what_the_network_says_and_reads_an_image_once(networks, monkeypatch):
-    """The slow twin: `embeddings` and `logits` of all images; 1e-5 is float32 summed in another order."""
+    """The slow twin: `embeddings` and `logits` of all images; 1e-5 is float32 summed in another
+    order."""
     judge, images = networks[0].disease, cohort().images
     reader = Reader(judge)
     reader.points(images[:10])
@@ -87,7 +101,7 @@ def test_a_reader_says_what_the_network_says_and_reads_an_image_once(networks, m
     def again(*_):
         raise AssertionError("an image was read a second time")
 
-    monkeypatch.setattr("medpriv_lib.study_memory.embeddings", again)
+    monkeypatch.setattr("medpriv_lib.core.memory.embeddings", again)
     assert reader.points(images[::-1]).shape == (len(images), 32)
     with pytest.raises(AssertionError, match="second time"):
         reader.points(images ^ np.uint8(1))
@@ -111,17 +125,24 @@ def test_remembered_prior_samples_are_those_of_the_network(networks, monkeypatch
     assert np.array_equal(plain.contributors, fast.contributors)
     made = []
     decode = PPRLVGAN.decode
-    monkeypatch.setattr(PPRLVGAN, "decode", lambda self, z, c: made.append(len(z)) or decode(self, z, c))
-    again = PriorSample(decoder, "same").privatize(replace(test, images=test.twin), torch.Generator().manual_seed(1))
+    monkeypatch.setattr(
+        PPRLVGAN, "decode", lambda self, z, c: made.append(len(z)) or decode(self, z, c)
+    )
+    again = PriorSample(decoder, "same").privatize(
+        replace(test, images=test.twin), torch.Generator().manual_seed(1)
+    )
     assert np.array_equal(again.images, plain.images)
     assert made == []  # a prior sample does not look at the source: its twin's is the same
     values = decoder.decode(torch.zeros(1, vgan.latent), torch.tensor([3]))
     assert made == [1]
-    assert np.array_equal(to_uint8(values), to_uint8(vgan.decode(torch.zeros(1, vgan.latent), torch.tensor([3]))))
+    assert np.array_equal(
+        to_uint8(values), to_uint8(vgan.decode(torch.zeros(1, vgan.latent), torch.tensor([3])))
+    )
 
 
 def test_rows_examined_one_after_the_other_equal_rows_examined_alone(networks):
-    """The slow twin: a new examiner, which remembers nothing, for every row; true and predicted labels share images."""
+    """The slow twin: a new examiner, which remembers nothing, for every row; true and predicted
+    labels share images."""
     judges, vgan = networks
     whole = cohort()
     train, test = whole.of("train"), whole.of("test")
@@ -129,8 +150,11 @@ def test_rows_examined_one_after_the_other_equal_rows_examined_alone(networks):
     flipped[:2] = ~flipped[:2]
     cohorts = {"": test, "true": test, "predicted": replace(test, diseased=flipped)}
     prior = RememberingDecoder(vgan)
-    listed = [row for row in (*methods(vgan, prior), *with_predicted_labels(methods(vgan, prior)))
-              if row.experiment == "control" or row.set == "kernel 3"]
+    listed = [
+        row
+        for row in (*methods(vgan, prior), *with_predicted_labels(methods(vgan, prior)))
+        if row.experiment == "control" or row.set == "kernel 3"
+    ]
     assert len(listed) == 8
 
     def examined(rows, examiner, releases):
@@ -146,7 +170,10 @@ def test_rows_examined_one_after_the_other_equal_rows_examined_alone(networks):
         [alone] = examined([row], *new())
         assert got.keys() == alone.keys()
         for key, value in alone.items():
-            assert got[key] == (None if value is None else pytest.approx(value, abs=1e-3)), (row.set, key)
+            assert got[key] == (None if value is None else pytest.approx(value, abs=1e-3)), (
+                row.set,
+                key,
+            )
 
 
 class _no_bar:
@@ -164,7 +191,8 @@ class _no_bar:
 
 
 def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
-    """Ten draws of prior samples hold four images per row, each about equally often, with the identity it shows."""
+    """Ten draws of prior samples hold four images per row, each about equally often, with the
+    identity it shows."""
     _, vgan = networks
     train, test = cohort().of("train"), cohort().of("test")
     row = next(row for row in methods(vgan) if row.set == "prior sample, random identities")
@@ -172,23 +200,40 @@ def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
     draws = 200
     releases = list(Releases(train, {"": test}, vgan, 0, draws).of(row))
     assert len(releases) == draws
-    shown = [{(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in releases} for n in range(len(test))]
+    shown = [
+        {(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in releases}
+        for n in range(len(test))
+    ]
     assert all(len(kinds) == 4 for kinds in shown)
-    slow = [row.release(train, test, seeded(0, row.experiment, row.set, number)) for number in range(4)]
+    slow = [
+        row.release(train, test, seeded(0, row.experiment, row.set, number)) for number in range(4)
+    ]
     for n, kinds in enumerate(shown):
         assert kinds == {(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in slow}
-    # 8 images x 200 draws, 4 kinds each: chi-square of 8 x 3 = 24 degrees, its 99.99 % quantile is 59; seeds are fixed
-    counts = np.array([[sum(each.images[n].tobytes() == one.images[n].tobytes() for each in releases) for one in slow]
-                       for n in range(len(test))])
+    # 8 images x 200 draws, 4 kinds each: chi-square of 8 x 3 = 24 degrees, its 99.99 % quantile is
+    # 59; seeds are fixed
+    counts = np.array(
+        [
+            [
+                sum(each.images[n].tobytes() == one.images[n].tobytes() for each in releases)
+                for one in slow
+            ]
+            for n in range(len(test))
+        ]
+    )
     assert ((counts - draws / 4) ** 2 / (draws / 4)).sum() < 59
     few = list(Releases(train, {"": replace(test, images=test.twin)}, vgan, 0, 2).of(row))
-    assert [each.images.tobytes() for each in few] == [each.images.tobytes() for each in releases[:2]]  # as for twins
+    assert [each.images.tobytes() for each in few] == [
+        each.images.tobytes() for each in releases[:2]
+    ]  # as for twins
 
 
 def test_what_the_reader_knows_spares_a_pass_and_changes_no_relevance(networks):
     judge, given = Recogniser(2, 32).eval(), cohort()
     judge.load_state_dict(networks[0].disease.state_dict())
-    judge.head.bias.data -= logits(judge, given.images).amax(1).median()  # half of the images have no map
+    judge.head.bias.data -= (
+        logits(judge, given.images).amax(1).median()
+    )  # half of the images have no map
     known = Reader(judge).logits(given.images).amax(1).numpy() > 0
     assert 0 < known.sum() < len(known)
     plain = score_relevance(judge, given.images, given.evidence)

@@ -1,4 +1,5 @@
-"""The synthetic eye and its cohort: truth that is true, signs where they belong, statistics within cited ranges."""
+"""The synthetic eye and its cohort: truth that is true, signs where they belong, statistics within
+cited ranges."""
 
 import csv
 from collections import Counter
@@ -13,7 +14,9 @@ from medpriv_lib.data.synthetic import Capture, Difficulty, Hole, Identity, Path
 from medpriv_lib.data.synthetic import cohort as synthetic_cohort
 from medpriv_lib.data.synthetic.scene import Scene
 
-SILENT = Capture(read_noise=0.0, shot_noise=0.0)  # without noise an image is its clean self, rounded
+SILENT = Capture(
+    read_noise=0.0, shot_noise=0.0
+)  # without noise an image is its clean self, rounded
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,9 @@ def identity():
 
 
 def files_of(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def test_default_plan_has_the_counts_of_the_paper():
@@ -48,7 +53,9 @@ def test_default_plan_has_the_counts_of_the_paper():
 def test_small_plans_keep_their_promises(patients, images):
     items = synthetic.plan(patients, images, seed=3)
     assert len(items) == images
-    assert {(i.patient, i.eye) for i in items} == {(p, e) for p in range(1, patients + 1) for e in "LR"}
+    assert {(i.patient, i.eye) for i in items} == {
+        (p, e) for p in range(1, patients + 1) for e in "LR"
+    }
     assert 0 < sum(i.glaucoma for i in items) < images
 
 
@@ -66,7 +73,9 @@ def test_same_seed_same_image_and_other_noise_other_image(identity):
     first = synthetic.render(identity, sick, capture)
     assert first.shape == (480, 640)
     assert first.dtype == np.uint8
-    np.testing.assert_array_equal(first, synthetic.render(identity, again, Capture.draw(np.random.default_rng(2))))
+    np.testing.assert_array_equal(
+        first, synthetic.render(identity, again, Capture.draw(np.random.default_rng(2)))
+    )
     other = synthetic.render(identity, sick, replace(capture, noise_seed=capture.noise_seed + 1))
     difference = other.astype(float) - first
     assert 0.5 < difference.std() < 15  # noise only
@@ -74,7 +83,8 @@ def test_same_seed_same_image_and_other_noise_other_image(identity):
 
 
 def test_layout_workers_and_resumption(tmp_path):
-    """One process and two write the same bytes; a folder cut short is completed to the same bytes."""
+    """One process and two write the same bytes; a folder cut short is completed to the same
+    bytes."""
     one = synthetic.write_synthetic(tmp_path / "one", 3, 7, seed=9, workers=1)
     two = synthetic.write_synthetic(tmp_path / "two", 3, 7, seed=9, workers=2)
     written = files_of(one)
@@ -96,7 +106,9 @@ def test_layout_workers_and_resumption(tmp_path):
     # as after a kill: some images and all closing files are missing
     for item in items[2:5]:
         (two / "images-NIR" / item.folder / f"{item.stem}.bmp").unlink()
-    (two / "images-NIR" / items[2].folder / f".{items[2].stem}-abc.bmp").write_bytes(b"half an image")
+    (two / "images-NIR" / items[2].folder / f".{items[2].stem}-abc.bmp").write_bytes(
+        b"half an image"
+    )
     (two / "medical-description-v2-1.csv").unlink()
     (two / "truth" / "geometry.csv").unlink()
     synthetic.write_synthetic(two, 3, 7, seed=9, workers=1)
@@ -139,7 +151,8 @@ def test_a_healthy_eye_is_its_own_twin(identity):
 
 
 def test_evidence_is_the_difference_to_the_twin(identity):
-    """Slow twin of the mask: without noise both images are known to half a level, so only a difference of 8 is open."""
+    """Slow twin of the mask: without noise both images are known to half a level, so only a
+    difference of 8 is open."""
     for seed in range(4):
         pathology = Pathology.draw(np.random.default_rng(seed), True)
         result = synthetic.render_with_truth(identity, pathology, SILENT)
@@ -151,27 +164,37 @@ def test_evidence_is_the_difference_to_the_twin(identity):
 def test_twin_keeps_pupil_size_and_can_be_another_person(identity):
     pathology = Pathology(glaucoma=True, mid_dilation=1.0, haze=0.2, ovality=0.1)
     healthy = pathology.without_glaucoma()
-    assert synthetic.locate(identity, pathology, SILENT) == synthetic.locate(identity, healthy, SILENT)
+    assert synthetic.locate(identity, pathology, SILENT) == synthetic.locate(
+        identity, healthy, SILENT
+    )
     assert synthetic.pupil_ratio(SILENT, pathology) == pytest.approx(0.56)
     other = Identity.draw(np.random.default_rng(77))
     swapped = synthetic.twin(identity, pathology, SILENT, other=other)
     assert np.abs(swapped.astype(int) - synthetic.render(identity, pathology, SILENT)).mean() > 5
-    ours, theirs = synthetic.locate(identity, pathology, SILENT), synthetic.locate(other, pathology, SILENT)
+    ours, theirs = (
+        synthetic.locate(identity, pathology, SILENT),
+        synthetic.locate(other, pathology, SILENT),
+    )
     assert (ours.iris_x, ours.iris_y) == (theirs.iris_x, theirs.iris_y)
 
 
 def polar(eye):
     v, u = np.mgrid[:480, :640]
-    return np.hypot(u - eye.iris_x, v - eye.iris_y) / eye.iris_r, np.arctan2(v - eye.iris_y, u - eye.iris_x)
+    return np.hypot(u - eye.iris_x, v - eye.iris_y) / eye.iris_r, np.arctan2(
+        v - eye.iris_y, u - eye.iris_x
+    )
 
 
-@pytest.mark.parametrize(("name", "sign"), [
-    ("hole", {"holes": (Hole(12.0, 0.6, 0.6),)}),
-    ("wedge", {"wedge": Wedge(12.0, 2.4, 0.8)}),
-    ("ovality", {"ovality": 0.12}),
-    ("haze", {"haze": 0.3}),
-    ("flush", {"flush": 1.0}),
-])
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("hole", {"holes": (Hole(12.0, 0.6, 0.6),)}),
+        ("wedge", {"wedge": Wedge(12.0, 2.4, 0.8)}),
+        ("ovality", {"ovality": 0.12}),
+        ("haze", {"haze": 0.3}),
+        ("flush", {"flush": 1.0}),
+    ],
+)
 def test_each_sign_changes_the_image_in_its_place(identity, name, sign):
     result = synthetic.render_with_truth(identity, Pathology(glaucoma=True, **sign), SILENT)
     radius, angle = polar(result.eye)
@@ -182,7 +205,8 @@ def test_each_sign_changes_the_image_in_its_place(identity, name, sign):
     allowed = {
         "hole": top & (radius > ratio) & (radius < 1.0),
         "wedge": top & (radius > ratio - 0.05) & (radius < 1.15),
-        "ovality": np.abs(radius - ratio) < 0.22 * ratio + 0.6 * (1 - ratio),  # the iris stretches along
+        "ovality": np.abs(radius - ratio)
+        < 0.22 * ratio + 0.6 * (1 - ratio),  # the iris stretches along
         "haze": radius < 1.15,
         "flush": radius > 0.85,
     }[name]
@@ -190,7 +214,9 @@ def test_each_sign_changes_the_image_in_its_place(identity, name, sign):
 
 
 def test_no_sign_no_difference_and_distractors_are_no_evidence(identity):
-    result = synthetic.render_with_truth(identity, Pathology(glaucoma=True, cataract=1.0, mid_dilation=1.0), SILENT)
+    result = synthetic.render_with_truth(
+        identity, Pathology(glaucoma=True, cataract=1.0, mid_dilation=1.0), SILENT
+    )
     assert not result.evidence.any()
     plain = synthetic.render(identity, Pathology(), SILENT).astype(int)
     for distractor in ({"cataract": 1.0}, {"pterygium": 2.0}, {"lens": 1.0}):
@@ -199,7 +225,8 @@ def test_no_sign_no_difference_and_distractors_are_no_evidence(identity):
 
 
 def test_true_geometry_is_where_the_dark_pupil_is():
-    """Centre of mass and area of the dark disc against the table, in both eyes; the pupil is clear of the lids."""
+    """Centre of mass and area of the dark disc against the table, in both eyes; the pupil is clear
+    of the lids."""
     left = replace(Identity.draw(np.random.default_rng(3)), upper_lid=6.0, lower_lid=6.3)
     for k, identity in enumerate((left, left.fellow())):
         capture = replace(SILENT, shift_x=20.0 - 50 * k, gaze_x=6.0, rotation=7.0, pupil_ratio=0.42)
@@ -234,7 +261,8 @@ def test_label_strip_is_in_the_lower_corner_only(identity):
 
 
 def test_rubber_sheet_keeps_the_texture_under_dilation(identity):
-    """The same normalised ring of the iris looks alike in a narrow and a wide pupil (Daugman 2004)."""
+    """The same normalised ring of the iris looks alike in a narrow and a wide pupil (Daugman
+    2004)."""
     rings = []
     for ratio in (0.3, 0.5):
         capture = replace(SILENT, pupil_ratio=ratio, glints=())
@@ -244,7 +272,10 @@ def test_rubber_sheet_keeps_the_texture_under_dilation(identity):
         rows = []
         for depth in np.linspace(0.35, 0.75, 12):
             r = eye.pupil_r + depth * (eye.iris_r - eye.pupil_r)
-            x, y = np.float32(eye.iris_x + r * np.cos(theta)), np.float32(eye.iris_y + r * np.sin(theta))
+            x, y = (
+                np.float32(eye.iris_x + r * np.cos(theta)),
+                np.float32(eye.iris_y + r * np.sin(theta)),
+            )
             rows.append(cv2.remap(image, x[None], y[None], cv2.INTER_LINEAR)[0])
         ring = np.array(rows)
         rings.append((ring - ring.mean(1, keepdims=True)).ravel())
@@ -252,10 +283,11 @@ def test_rubber_sheet_keeps_the_texture_under_dilation(identity):
 
 
 def test_drawn_captures_lie_in_the_cited_ranges():
-    """n = 300: every pupil ratio in .2-.7 and iris width of at least 200 px but for the farthest (Daugman 2004: 140);
+    """n = 300: every pupil ratio in .2-.7 and iris width of at least 200 px but for the farthest
+    (Daugman 2004: 140);
 
-    the upper lid covers on average 0 to 2.5 mm of the iris (normal position 1-2 mm, here eyes are opened well).
-    """
+    the upper lid covers on average 0 to 2.5 mm of the iris (normal position 1-2 mm, here eyes are
+    opened well)."""
     rng = np.random.default_rng(0)
     ratios, widths, cover = [], [], []
     for k in range(300):
@@ -279,7 +311,8 @@ def test_drawn_captures_lie_in_the_cited_ranges():
 
 
 def spectral_slope(image):
-    """Slope of log power over log frequency, radially averaged, Hann window, 4 to 80 cycles a picture."""
+    """Slope of log power over log frequency, radially averaged, Hann window, 4 to 80 cycles a
+    picture."""
     side = 480
     window = np.hanning(side)
     patch = image[:, 80:560].astype(float)
@@ -293,16 +326,18 @@ def spectral_slope(image):
 
 
 def test_spectrum_falls_as_a_straight_line_as_that_of_eye_pictures():
-    """Power falls as 1/f^2 in natural scenes (Field 1987, J. Opt. Soc. Am. A 4:2379) and up to 1/f^3 in single ones
+    """Power falls as 1/f^2 in natural scenes (Field 1987, J. Opt. Soc. Am. A 4:2379) and up to
+    1/f^3 in single ones
 
-    (Tolhurst, Tadmor, Chao 1992, Ophthalmic Physiol. Opt. 12:229). Close-ups of eyes are at that steep end: three
-    near-infrared eyes of a GAN trained on real ones gave -2.98, -3.02 and -3.17 by this very function, so the mean of
-    n = 6 eyes in fair focus must lie within .5 of -3.05.
-    """
+    (Tolhurst, Tadmor, Chao 1992, Ophthalmic Physiol. Opt. 12:229). Close-ups of eyes are at that
+    steep end: three near-infrared eyes of a GAN trained on real ones gave -2.98, -3.02 and -3.17 by
+    this very function, so the mean of n = 6 eyes in fair focus must lie within .5 of -3.05."""
     rng = np.random.default_rng(4)
     slopes = []
     for _ in range(6):
-        image = synthetic.render(Identity.draw(rng), Pathology(), replace(Capture.draw(rng), focus=0.9))
+        image = synthetic.render(
+            Identity.draw(rng), Pathology(), replace(Capture.draw(rng), focus=0.9)
+        )
         slopes.append(spectral_slope(image))
         assert -3.7 < slopes[-1] < -2.3
     assert np.mean(slopes) == pytest.approx(-3.05, abs=0.5)
@@ -321,20 +356,35 @@ def test_every_knob_of_difficulty_acts_in_its_direction():
         return [Pathology.draw(np.random.default_rng(k), True, d) for k in range(200)]
 
     low, high = Difficulty(person_spread=0.3), Difficulty(person_spread=1.0)
-    assert np.std([p.iris_level for p in people(low)]) < 0.5 * np.std([p.iris_level for p in people(high)])
+    assert np.std([p.iris_level for p in people(low)]) < 0.5 * np.std(
+        [p.iris_level for p in people(high)]
+    )
     low, high = Difficulty(capture_spread=0.5), Difficulty(capture_spread=1.5)
-    assert np.std([c.gaze_x for c in captures(low)]) < 0.6 * np.std([c.gaze_x for c in captures(high)])
-    loud, plain = (np.mean([c.read_noise for c in captures(Difficulty(noise=n))]) for n in (2.0, 1.0))
+    assert np.std([c.gaze_x for c in captures(low)]) < 0.6 * np.std(
+        [c.gaze_x for c in captures(high)]
+    )
+    loud, plain = (
+        np.mean([c.read_noise for c in captures(Difficulty(noise=n))]) for n in (2.0, 1.0)
+    )
     assert loud > 1.5 * plain
-    levels = [np.mean([p.haze for p in sick(Difficulty(sign_strength=s))]) for s in (0.25, 0.5, 1.0)]
+    levels = [
+        np.mean([p.haze for p in sick(Difficulty(sign_strength=s))]) for s in (0.25, 0.5, 1.0)
+    ]
     assert levels[0] < levels[1] < levels[2]
     shares = [np.mean([p.haze for p in sick(Difficulty(weak_share=s))]) for s in (0.0, 0.5, 1.0)]
     assert shares[0] > shares[1] > shares[2]
-    counts = [sum(p.cataract > 0 for p in sick(Difficulty(distractor_share=s))) for s in (0.0, 0.2, 0.6)]
+    counts = [
+        sum(p.cataract > 0 for p in sick(Difficulty(distractor_share=s))) for s in (0.0, 0.2, 0.6)
+    ]
     assert counts[0] == 0 < counts[1] < counts[2]
     first = people(Difficulty())[0]
-    flat, rich = (synthetic.render(replace(first, texture_contrast=t), Pathology(), SILENT) for t in (0.2, 2.0))
+    flat, rich = (
+        synthetic.render(replace(first, texture_contrast=t), Pathology(), SILENT)
+        for t in (0.2, 2.0)
+    )
     assert cv2.Laplacian(flat, cv2.CV_32F).std() < cv2.Laplacian(rich, cv2.CV_32F).std()
     with pytest.raises(ValueError, match="weak_share"):
         Difficulty(weak_share=1.2)
-    assert synthetic_cohort.person(3, 1, Difficulty()) != synthetic_cohort.person(3, 1, Difficulty(person_spread=0.5))
+    assert synthetic_cohort.person(3, 1, Difficulty()) != synthetic_cohort.person(
+        3, 1, Difficulty(person_spread=0.5)
+    )

@@ -1,10 +1,11 @@
-"""The table: the paper's rows first, percent with two decimals, and a comparison that notices differences."""
+"""The table: the paper's rows first, percent with two decimals, and a comparison that notices
+differences."""
 
 import json
 
 import pytest
 
-from medpriv_lib.evaluation.table import (
+from medpriv_lib.study.table import (
     COLUMNS,
     PAPER_RATES,
     arrange,
@@ -17,16 +18,32 @@ from medpriv_lib.evaluation.table import (
 
 
 def row(experiment, name, **values):
-    base = dict.fromkeys(COLUMNS) | {"labels": "", "note": "", "n": 359, "draws": 10, "test_patients": 115,
-                                     "majority_rate": 76.32, "chance_identity": 0.87}
+    base = dict.fromkeys(COLUMNS) | {
+        "labels": "",
+        "note": "",
+        "n": 359,
+        "draws": 10,
+        "test_patients": 115,
+        "majority_rate": 76.32,
+        "chance_identity": 0.87,
+    }
     return base | {"experiment": experiment, "set": name} | values
 
 
 @pytest.fixture
 def rows():
-    known = [row(r["experiment"], r["set"], **{rate: r[rate] for rate in PAPER_RATES}) for r in paper_table()]
-    return arrange([row("control", "mean image of the label", identity_accuracy=0.0, glaucoma_accuracy=100.0),
-                    *reversed(known)])
+    known = [
+        row(r["experiment"], r["set"], **{rate: r[rate] for rate in PAPER_RATES})
+        for r in paper_table()
+    ]
+    return arrange(
+        [
+            row(
+                "control", "mean image of the label", identity_accuracy=0.0, glaucoma_accuracy=100.0
+            ),
+            *reversed(known),
+        ]
+    )
 
 
 def test_the_paper_table_is_the_paper_s():
@@ -34,9 +51,16 @@ def test_the_paper_table_is_the_paper_s():
     assert len(table) == 14
     assert table[0]["identity_accuracy"] == 90.0
     assert table[0]["replacement_identity_accuracy"] is None
-    assert table[1] == {"experiment": "pprl-vgan", "set": "random identities", "identity_accuracy": 0.5,
-                        "replacement_identity_accuracy": 74.68, "glaucoma_accuracy": 79.18, "glaucoma_f1": 62.22}
-    # every percentage of single releases is a multiple of 1/340, as FACTS of the paper's protocol have it
+    assert table[1] == {
+        "experiment": "pprl-vgan",
+        "set": "random identities",
+        "identity_accuracy": 0.5,
+        "replacement_identity_accuracy": 74.68,
+        "glaucoma_accuracy": 79.18,
+        "glaucoma_f1": 62.22,
+    }
+    # every percentage of single releases is a multiple of 1/340, as FACTS of the paper's protocol
+    # have it
     for line in table:
         if line["experiment"] in ("blur", "k-same-select", "baseline"):
             hits = line["identity_accuracy"] * 3.4
@@ -44,7 +68,9 @@ def test_the_paper_table_is_the_paper_s():
 
 
 def test_the_paper_s_rows_come_first_in_its_order(rows):
-    assert [(r["experiment"], r["set"]) for r in rows[:14]] == [(r["experiment"], r["set"]) for r in paper_table()]
+    assert [(r["experiment"], r["set"]) for r in rows[:14]] == [
+        (r["experiment"], r["set"]) for r in paper_table()
+    ]
     assert rows[14]["experiment"] == "control"
     assert list(COLUMNS)[:6] == list(paper_table()[0])
 
@@ -70,8 +96,14 @@ def test_written_and_read_back(rows, tmp_path):
     assert stored["rows"][1]["replacement_identity_accuracy"] == 74.68
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"glaucoma_f1": 62.25}, "glaucoma_f1"), ({"n": 340}, "n:"), ({"replacement_identity_accuracy": None}, "None now")])
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"glaucoma_f1": 62.25}, "glaucoma_f1"),
+        ({"n": 340}, "n:"),
+        ({"replacement_identity_accuracy": None}, "None now"),
+    ],
+)
 def test_differences_are_noticed(rows, change, word):
     changed = [dict(r) for r in rows]
     changed[1] |= change
@@ -101,7 +133,12 @@ def test_the_terminal_shows_ours_beside_theirs_within_120_columns(rows):
 
 
 def test_the_terminal_says_why_a_row_is_empty(rows):
-    rows[13] = row("k-same-select", "12 identities", n=None, note="empty: only 9 patients have a diseased image")
+    rows[13] = row(
+        "k-same-select",
+        "12 identities",
+        n=None,
+        note="empty: only 9 patients have a diseased image",
+    )
     assert "only 9 patients" in render(rows)
 
 

@@ -1,4 +1,5 @@
-"""The training loop: what a round does, resuming after kills to the same end, two processes, the entry point."""
+"""The training loop: what a round does, resuming after kills to the same end, two processes, the
+entry point."""
 
 import dataclasses
 import json
@@ -14,17 +15,22 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.cohort import Cohort, to_tensor
-from medpriv_lib.privatizers.augment import Augmentation
-from medpriv_lib.privatizers.pprl_vgan import PPRLVGAN
+from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.learning.checkpoint import NAME, read_checkpoint
+from medpriv_lib.learning.distort import Augmentation
 from medpriv_lib.privatizers.replacement import Pools
-from medpriv_lib.privatizers.vgan_checkpoint import NAME, read_checkpoint
-from medpriv_lib.privatizers.vgan_networks import Architecture
-from medpriv_lib.privatizers.vgan_training import Trainer, Training, fit_generator, train
-from medpriv_lib.privatizers.vgan_validation import validation
+from medpriv_lib.privatizers.vgan.networks import Architecture
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.privatizers.vgan.training import Trainer, Training, fit_generator, train
+from medpriv_lib.privatizers.vgan.validation import validation
 
 ROOT = Path(__file__).resolve().parents[1]
-WIDTHS = {"latent": 8, "encoder": (8, 8, 8, 16), "decoder": (8, 16, 8, 8), "discriminator": (8, 8, 8, 16)}
+WIDTHS = {
+    "latent": 8,
+    "encoder": (8, 8, 8, 16),
+    "decoder": (8, 16, 8, 8),
+    "discriminator": (8, 8, 8, 16),
+}
 
 
 def make_cohort(patients=4, each=6, size=16, seed=0):
@@ -36,8 +42,14 @@ def make_cohort(patients=4, each=6, size=16, seed=0):
     images[diseased, 4:8, 4:8] += 60
     split = np.where(np.arange(len(patient)) % each == 0, "val", "train")
     split[np.arange(len(patient)) % each == 1] = "test"
-    return Cohort(images.astype(np.uint8), patient, np.full(len(patient), "L"), diseased, split,
-                  np.array([f"{p}" for p in range(patients)]))
+    return Cohort(
+        images.astype(np.uint8),
+        patient,
+        np.full(len(patient), "L"),
+        diseased,
+        split,
+        np.array([f"{p}" for p in range(patients)]),
+    )
 
 
 def small(cohort):
@@ -48,7 +60,9 @@ def tensors_of(trainer):
     """All that the end of a training consists of."""
     found = {f"g.{k}": v for k, v in trainer.bare_generator.state_dict().items()}
     found |= {f"d.{k}": v for k, v in trainer.bare_discriminator.state_dict().items()}
-    found |= {f"a.{k}": v for k, v in trainer.average.items()} | {"random": trainer.random.get_state()}
+    found |= {f"a.{k}": v for k, v in trainer.average.items()} | {
+        "random": trainer.random.get_state()
+    }
     for name in ("generator_optimiser", "discriminator_optimiser"):
         for i, slots in getattr(trainer, name).state_dict()["state"].items():
             found |= {f"{name}.{i}.{slot}": value for slot, value in slots.items()}
@@ -61,11 +75,23 @@ def assert_same(one, other):
     assert different == []
 
 
-CONFIG = Training(rounds=6, batch=8, warmup=3, reconstruction=2, r1_every=2, seed=5, validate_every=2, precision="no",
-                  frozen_recognisers=2, recogniser_epochs=2, recognisers_from=0.0)
+CONFIG = Training(
+    rounds=6,
+    batch=8,
+    warmup=3,
+    reconstruction=2,
+    r1_every=2,
+    seed=5,
+    validate_every=2,
+    precision="no",
+    frozen_recognisers=2,
+    recogniser_epochs=2,
+    recognisers_from=0.0,
+)
 
 
-# --- a round ---------------------------------------------------------------------------------------------------------
+# --- a round
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_training_and_another_does_not():
@@ -73,7 +99,9 @@ def test_the_same_seed_gives_the_same_training_and_another_does_not():
     first, second = (train(cohort, small(cohort), CONFIG) for _ in range(2))
     assert_same(tensors_of(first), tensors_of(second))
     other = train(cohort, small(cohort), dataclasses.replace(CONFIG, seed=6))
-    assert not torch.equal(other.average["decoder.dense.weight"], first.average["decoder.dense.weight"])
+    assert not torch.equal(
+        other.average["decoder.dense.weight"], first.average["decoder.dense.weight"]
+    )
 
 
 def test_the_callers_random_numbers_are_left_alone():
@@ -115,9 +143,14 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
     still = trainer.bare_generator.decoder.dense.weight.detach().clone()
     trainer.generator_step()
     moved = trainer.bare_generator.decoder.dense.weight.detach() - still
-    assert [torch.equal(a, b) for a, b in zip(
-        weights, (p for network in trainer.recognisers for p in network.state_dict().values()), strict=True)] == (
-        [True] * len(weights))
+    assert [
+        torch.equal(a, b)
+        for a, b in zip(
+            weights,
+            (p for network in trainer.recognisers for p in network.state_dict().values()),
+            strict=True,
+        )
+    ] == ([True] * len(weights))
     deaf = Trainer(cohort, small(cohort), CONFIG)
     deaf.recognisers = []
     deaf.random.set_state(random)
@@ -129,21 +162,31 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
 def test_the_frozen_recognisers_join_after_their_share_of_the_rounds():
     cohort = make_cohort()
     later = dataclasses.replace(CONFIG, rounds=6, recognisers_from=0.5, decay_from=1.0)
-    with_them, alone = (Trainer(cohort, small(cohort), dataclasses.replace(later, frozen_recognisers=n))
-                        for n in (2, 0))
+    with_them, alone = (
+        Trainer(cohort, small(cohort), dataclasses.replace(later, frozen_recognisers=n))
+        for n in (2, 0)
+    )
     same = []
     for _ in range(4):
         with_them.step(), alone.step()
-        same.append(torch.equal(with_them.average["decoder.dense.weight"], alone.average["decoder.dense.weight"]))
+        same.append(
+            torch.equal(
+                with_them.average["decoder.dense.weight"], alone.average["decoder.dense.weight"]
+            )
+        )
     assert same == [True, True, True, False]
 
 
 def test_the_frozen_recognisers_know_the_training_patients_and_differ():
     cohort = make_cohort().of("train")
-    one, two = Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, recogniser_epochs=60)).recognisers
+    one, two = Trainer(
+        cohort, small(cohort), dataclasses.replace(CONFIG, recogniser_epochs=60)
+    ).recognisers
     images = to_tensor(cohort.images)
     for network in (one, two):
-        assert (network(images).argmax(dim=1).numpy() == cohort.patient).mean() >= 0.9  # chance is .25
+        assert (
+            network(images).argmax(dim=1).numpy() == cohort.patient
+        ).mean() >= 0.9  # chance is .25
     assert not torch.equal(one(images), two(images))
 
 
@@ -151,7 +194,7 @@ def test_the_frozen_recognisers_do_not_see_a_fine_checkerboard():
     """At half the size each pixel is the mean of four, of which two rise and two fall."""
     cohort = make_cohort(size=32).of("train")
     config = dataclasses.replace(CONFIG, frozen_recognisers=1)
-    network, = Trainer(cohort, small(cohort), config).recognisers
+    (network,) = Trainer(cohort, small(cohort), config).recognisers
     images = 0.5 * to_tensor(cohort.images)
     checkerboard = 0.1 * (1 - 2 * (torch.arange(32)[:, None] + torch.arange(32)).remainder(2))
     stripes = 0.1 * (1 - 2 * (torch.arange(32) // 2).remainder(2)).expand(32, 32)
@@ -182,11 +225,15 @@ def test_recognisers_that_were_killed_while_training_go_on_to_the_same_end(tmp_p
 
 def test_the_learning_rate_is_constant_then_falls_to_zero():
     cohort = make_cohort()
-    trainer = Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, rounds=10, decay_from=0.5, warmup=0))
+    trainer = Trainer(
+        cohort, small(cohort), dataclasses.replace(CONFIG, rounds=10, decay_from=0.5, warmup=0)
+    )
     rates = []
     for _ in range(10):
         trainer.step()
-        rates.append(trainer.generator_optimiser.param_groups[0]["lr"] / trainer.config.learning_rate)
+        rates.append(
+            trainer.generator_optimiser.param_groups[0]["lr"] / trainer.config.learning_rate
+        )
     assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
 
 
@@ -203,8 +250,9 @@ def test_the_average_is_an_exponential_one_of_the_generators_after_each_round():
 
 def test_warming_up_teaches_the_discriminator_who_is_who():
     cohort = make_cohort().of("train")
-    config = dataclasses.replace(CONFIG, warmup=150, learning_rate=2e-3, discriminator_rate=None,
-                                 augmentation=None, rounds=0)
+    config = dataclasses.replace(
+        CONFIG, warmup=150, learning_rate=2e-3, discriminator_rate=None, augmentation=None, rounds=0
+    )
     trainer = train(cohort, small(cohort), config)
     trainer.bare_discriminator.eval()
     _, identity, task = trainer.bare_discriminator(to_tensor(cohort.images))
@@ -213,43 +261,65 @@ def test_warming_up_teaches_the_discriminator_who_is_who():
 
 
 def test_reconstruction_teaches_the_generator_to_show_each_image_as_its_own_patient():
-    """Against the spread of the images around their mean, which a generator that knows nothing cannot beat."""
+    """Against the spread of the images around their mean, which a generator that knows nothing
+    cannot beat."""
     cohort = make_cohort().of("train")
     config = dataclasses.replace(CONFIG, warmup=0, reconstruction=200, rounds=0)
     trainer = train(cohort, small(cohort), config)
     images = to_tensor(cohort.images)
     with torch.no_grad():
-        shown, _, _ = trainer.bare_generator(images, torch.from_numpy(cohort.patient), torch.zeros(len(images), 8))
+        shown, _, _ = trainer.bare_generator(
+            images, torch.from_numpy(cohort.patient), torch.zeros(len(images), 8)
+        )
     ignorant = (images - images.mean(dim=0)).abs().mean()
     assert float((shown - images).abs().mean()) < 0.5 * float(ignorant)
 
 
 def test_on_four_grey_levels_it_learns_to_replace_the_identity():
-    """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of chance .25 reach .6
-    by luck less than once in 10,000; the training is seeded."""
+    """The mean grey level names the patient, 40 apart: a nearest-level judge is exact. 32 draws of
+    chance .25 reach .6 by luck less than once in 10,000; the training is seeded."""
     cohort = make_cohort(each=12)
-    config = Training(rounds=400, batch=16, warmup=150, learning_rate=2e-3, ema=0.9, precision="no", augmentation=None,
-                      validate_every=1000, frozen_recognisers=0)
+    config = Training(
+        rounds=400,
+        batch=16,
+        warmup=150,
+        learning_rate=2e-3,
+        ema=0.9,
+        precision="no",
+        augmentation=None,
+        validate_every=1000,
+        frozen_recognisers=0,
+    )
     vgan = PPRLVGAN().fit(cohort.of("train"), architecture=small(cohort), config=config)
-    releases = [vgan.privatize(cohort.of("val"), torch.Generator().manual_seed(s)) for s in range(8)]
+    releases = [
+        vgan.privatize(cohort.of("val"), torch.Generator().manual_seed(s)) for s in range(8)
+    ]
     shown = np.concatenate([release.images for release in releases])
     named = np.concatenate([release.contributors[:, 0] for release in releases])
     levels = np.array([np.median(cohort.images[cohort.patient == p]) for p in range(4)])
-    judged = np.abs(np.median(shown.reshape(len(shown), -1), axis=1)[:, None] - levels).argmin(axis=1)
+    judged = np.abs(np.median(shown.reshape(len(shown), -1), axis=1)[:, None] - levels).argmin(
+        axis=1
+    )
     assert (judged == named).mean() >= 0.6
 
 
-# --- augmentation ----------------------------------------------------------------------------------------------------
+# --- augmentation
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_the_slope_penalty_is_the_mean_squared_gradient_of_the_logit_at_real_images():
     cohort = make_cohort().of("train")
-    trainer = Trainer(cohort, small(cohort), Training(batch=4, precision="no", augmentation=None,
-                                                      frozen_recognisers=0))
+    trainer = Trainer(
+        cohort,
+        small(cohort),
+        Training(batch=4, precision="no", augmentation=None, frozen_recognisers=0),
+    )
     trainer.bare_discriminator.eval()  # without dropout both sides see the same network
     images = trainer.images[:3]
     step, steepness = 1e-2, 0.0
-    for image in images.double():  # the slow twin: finite differences, pixel by pixel, in double precision
+    for (
+        image
+    ) in images.double():  # the slow twin: finite differences, pixel by pixel, in double precision
         network = trainer.bare_discriminator.double()
         for pixel in range(image.numel()):
             shift = torch.zeros(image.numel(), dtype=torch.float64)
@@ -268,21 +338,40 @@ def test_the_slope_penalty_reaches_the_discriminator_in_its_rounds_only():
     cohort = make_cohort().of("train")
     ends = {}
     for name, weight in (("without", 0.0), ("with", 10.0)):
-        trainer = Trainer(cohort, small(cohort), Training(rounds=9, batch=4, r1=weight, r1_every=2, warmup=0,
-                                                          augmentation=None, precision="no", frozen_recognisers=0))
+        trainer = Trainer(
+            cohort,
+            small(cohort),
+            Training(
+                rounds=9,
+                batch=4,
+                r1=weight,
+                r1_every=2,
+                warmup=0,
+                augmentation=None,
+                precision="no",
+                frozen_recognisers=0,
+            ),
+        )
         trainer.round = 1
         trainer.step()
         ends[name, 1] = {k: v.clone() for k, v in trainer.bare_discriminator.state_dict().items()}
         trainer.step()
         ends[name, 2] = {k: v.clone() for k, v in trainer.bare_discriminator.state_dict().items()}
-    same = [all(torch.equal(ends["without", r][k], ends["with", r][k]) for k in ends["with", r]) for r in (1, 2)]
+    same = [
+        all(torch.equal(ends["without", r][k], ends["with", r][k]) for k in ends["with", r])
+        for r in (1, 2)
+    ]
     assert same == [True, False]
 
 
 def test_noise_is_of_another_strength_in_every_image_up_to_the_limit():
     flat = torch.zeros(2000, 1, 16, 16)
     quiet = {"shift": 0.0, "rotation": 0.0, "scale": 0.0, "contrast": 0.0, "brightness": 0.0}
-    spread = Augmentation(**quiet, noise=0.2)(flat, torch.Generator().manual_seed(0)).flatten(1).std(dim=1)
+    spread = (
+        Augmentation(**quiet, noise=0.2)(flat, torch.Generator().manual_seed(0))
+        .flatten(1)
+        .std(dim=1)
+    )
     # uniform on [0, .2]: mean .1 with a standard error of .2 / sqrt(12 * 2000) = .0013
     assert abs(float(spread.mean()) - 0.1) < 5 * 0.0013
     assert float(spread.min()) < 0.01
@@ -310,16 +399,24 @@ def test_a_shift_moves_the_image_and_gradients_flow_back():
 
 
 def test_what_is_not_turned_keeps_its_sharp_pixels():
-    """Noise has all its power at the finest scale: whole-pixel shifts keep it, interpolation takes a third."""
+    """Noise has all its power at the finest scale: whole-pixel shifts keep it, interpolation takes
+    a third."""
     noise = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    spread = {share: float(Augmentation(contrast=0, brightness=0, turned=share, noise=0)(
-        noise, torch.Generator().manual_seed(1)).std()) for share in (0.0, 0.5, 1.0)}
+    spread = {
+        share: float(
+            Augmentation(contrast=0, brightness=0, turned=share, noise=0)(
+                noise, torch.Generator().manual_seed(1)
+            ).std()
+        )
+        for share in (0.0, 0.5, 1.0)
+    }
     assert abs(spread[0.0] / float(noise.std()) - 1) < 0.02  # mirrored borders repeat some pixels
     assert spread[1.0] < 0.75
     assert spread[1.0] < spread[0.5] < spread[0.0]
 
 
-# --- resuming --------------------------------------------------------------------------------------------------------
+# --- resuming
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_stopping_after_any_round_and_going_on_ends_at_the_same_place(tmp_path):
@@ -349,15 +446,27 @@ train(cohort, small(cohort), Training(**{config!r}), {folder!r}, checkpoint_minu
 
 def test_five_random_kills_end_where_an_undisturbed_training_ends(tmp_path):
     cohort = make_cohort()
-    values = {"rounds": 60, "batch": 8, "warmup": 5, "seed": 5, "precision": "no", "validate_every": 1000,
-              "frozen_recognisers": 1, "recogniser_epochs": 2}
+    values = {
+        "rounds": 60,
+        "batch": 8,
+        "warmup": 5,
+        "seed": 5,
+        "precision": "no",
+        "validate_every": 1000,
+        "frozen_recognisers": 1,
+        "recogniser_epochs": 2,
+    }
     torch.set_num_threads(1)
     whole = train(cohort, small(cohort), Training(**values))
     folder, chance, kills = tmp_path / "run", random.Random(7), 0
-    script = SCRIPT.format(root=str(ROOT), tests=str(Path(__file__).parent), config=values, folder=str(folder))
+    script = SCRIPT.format(
+        root=str(ROOT), tests=str(Path(__file__).parent), config=values, folder=str(folder)
+    )
     reached = [0]
     while kills < 5:
-        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        )
         process.stdout.readline()  # imports are done
         target = reached[-1] + chance.randint(1, 11)  # kill somewhere after this round was saved
         while process.poll() is None and round_of(folder) < target:
@@ -370,7 +479,9 @@ def test_five_random_kills_end_where_an_undisturbed_training_ends(tmp_path):
         reached.append(round_of(folder))
     assert reached == sorted(reached)
     assert 0 < reached[-1] < 60, "the kills came too late to test anything"
-    assert_same(tensors_of(train(cohort, small(cohort), Training(**values), folder)), tensors_of(whole))
+    assert_same(
+        tensors_of(train(cohort, small(cohort), Training(**values), folder)), tensors_of(whole)
+    )
 
 
 def round_of(folder):
@@ -389,10 +500,13 @@ def test_a_finished_training_is_not_done_again(tmp_path):
     assert (tmp_path / NAME).stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("what", "change"), [
-    ("config", lambda cohort, config: (cohort, dataclasses.replace(config, rounds=7))),
-    ("data", lambda cohort, config: (make_cohort(seed=1), config)),
-])
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("config", lambda cohort, config: (cohort, dataclasses.replace(config, rounds=7))),
+        ("data", lambda cohort, config: (make_cohort(seed=1), config)),
+    ],
+)
 def test_a_checkpoint_of_another_training_is_refused_and_stays(tmp_path, what, change):
     cohort = make_cohort()
     train(cohort, small(cohort), CONFIG, tmp_path)
@@ -418,7 +532,8 @@ def test_images_that_do_not_fit_the_architecture_are_refused():
         Trainer(cohort, Architecture(4, 32, **WIDTHS), CONFIG)
 
 
-# --- measuring -------------------------------------------------------------------------------------------------------
+# --- measuring
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_curve_holds_what_the_judges_say_and_validating_changes_nothing():
@@ -438,7 +553,9 @@ def test_the_curve_holds_what_the_judges_say_and_validating_changes_nothing():
     assert [row["round"] for row in trainer.curve] == [2, 4, 6]
     vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
     release = vgan.privatize(val, torch.Generator().manual_seed(0))
-    assert trainer.curve[-1]["replacement"] == pytest.approx((release.contributors == 2).mean(), abs=1e-4)
+    assert trainer.curve[-1]["replacement"] == pytest.approx(
+        (release.contributors == 2).mean(), abs=1e-4
+    )
     assert trainer.curve[-1]["original"] == pytest.approx((val.patient == 2).mean(), abs=1e-4)
     assert trainer.curve[-1]["disease"] == pytest.approx((~val.diseased).mean(), abs=1e-4)
     assert_same(tensors_of(train(train_images, small(cohort), CONFIG)), tensors_of(trainer))
@@ -452,25 +569,58 @@ def test_fit_gives_the_averaged_generator_in_evaluation_mode():
 
 
 def test_bfloat16_stays_close_to_float32():
-    """One generator step from the same state: the images differ by bfloat16's three digits, not more."""
+    """One generator step from the same state: the images differ by bfloat16's three digits, not
+    more."""
     cohort = make_cohort()
-    made = [Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, precision=p)).generator_step()
-            for p in ("no", "bf16")]
+    made = [
+        Trainer(cohort, small(cohort), dataclasses.replace(CONFIG, precision=p)).generator_step()
+        for p in ("no", "bf16")
+    ]
     assert float((made[0] - made[1]).abs().mean()) < 0.05
 
 
-# --- the entry point -------------------------------------------------------------------------------------------------
+# --- the entry point
+# -------------------------------------------------------------------------------------------------
 
 
 def launch(tmp_path, *before, rounds=4):
     cohort = make_cohort(each=8)
     cohort.save(tmp_path / "cohort.npz")
-    command = [*before, str(ROOT / "data_scripts" / "train_weights.py"), "--cohort", str(tmp_path / "cohort.npz"),
-               "--out", str(tmp_path / "out"), "--rounds", str(rounds), "--set", "batch=8", "--set", "latent=8",
-               "--judge-epochs", "1", "--set", "encoder=[4,4,4,8]", "--set", "decoder=[8,8,4,4]",
-               "--set", "discriminator=[4,4,4,8]", "--set", "warmup=2", "--set", "validate_every=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    command = [
+        *before,
+        str(ROOT / "data_scripts" / "train_weights.py"),
+        "--cohort",
+        str(tmp_path / "cohort.npz"),
+        "--out",
+        str(tmp_path / "out"),
+        "--rounds",
+        str(rounds),
+        "--set",
+        "batch=8",
+        "--set",
+        "latent=8",
+        "--judge-epochs",
+        "1",
+        "--set",
+        "encoder=[4,4,4,8]",
+        "--set",
+        "decoder=[8,8,4,4]",
+        "--set",
+        "discriminator=[4,4,4,8]",
+        "--set",
+        "warmup=2",
+        "--set",
+        "validate_every=2",
+    ]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
 
 
 def test_the_entry_point_writes_weights_that_load(tmp_path):
@@ -479,7 +629,9 @@ def test_the_entry_point_writes_weights_that_load(tmp_path):
     assert "rounds/s" in done.stdout
     vgan = PPRLVGAN.load(tmp_path / "out" / "pprl-vgan")
     cohort = Cohort.load(tmp_path / "cohort.npz")
-    assert vgan.privatize(cohort, torch.Generator().manual_seed(0)).images.shape == cohort.images.shape
+    assert (
+        vgan.privatize(cohort, torch.Generator().manual_seed(0)).images.shape == cohort.images.shape
+    )
     card = json.loads((tmp_path / "out" / "pprl-vgan.json").read_text())
     assert card["data_hash"] == cohort.hash()
     assert card["config"]["training"]["rounds"] == 4
@@ -489,8 +641,17 @@ def test_the_entry_point_writes_weights_that_load(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path):
-    done = launch(tmp_path, sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-                  "--num_cpu_threads_per_process", "1")
+    done = launch(
+        tmp_path,
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_cpu_threads_per_process",
+        "1",
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     PPRLVGAN.load(tmp_path / "out" / "pprl-vgan")
     tensors, state = read_checkpoint(tmp_path / "out" / "pprl-vgan-training")
@@ -498,15 +659,29 @@ def test_two_processes_train_one_network(tmp_path):
     assert state["identity"]["processes"] == 2
     assert len(tensors["random"]) == 2
     assert not torch.equal(*tensors["random"])  # each process draws its own images
-    again = launch(tmp_path, sys.executable)  # one process cannot go on with two processes' training
+    again = launch(
+        tmp_path, sys.executable
+    )  # one process cannot go on with two processes' training
     assert again.returncode == 2
     assert "processes" in again.stderr
 
 
 def test_an_unknown_setting_is_an_error(tmp_path):
     make_cohort().save(tmp_path / "cohort.npz")
-    done = subprocess.run([sys.executable, str(ROOT / "data_scripts" / "train_weights.py"), "--cohort",
-                           str(tmp_path / "cohort.npz"), "--out", str(tmp_path / "out"), "--set", "speed=9"],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "data_scripts" / "train_weights.py"),
+            "--cohort",
+            str(tmp_path / "cohort.npz"),
+            "--out",
+            str(tmp_path / "out"),
+            "--set",
+            "speed=9",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert "speed=9" in done.stderr

@@ -10,18 +10,28 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from medpriv_lib import weights
-from medpriv_lib.cohort import Cohort
+from medpriv_lib.core import weights
+from medpriv_lib.core.cohort import Cohort
 
-CARD = {"kind": "toy", "data_hash": "0" * 16, "config": {"size": 16}, "seed": 1, "command": "pytest",
-        "metrics": {"accuracy": 0.5}, "curve": {"loss": [1.0, 0.5]}}
+CARD = {
+    "kind": "toy",
+    "data_hash": "0" * 16,
+    "config": {"size": 16},
+    "seed": 1,
+    "command": "pytest",
+    "metrics": {"accuracy": 0.5},
+    "curve": {"loss": [1.0, 0.5]},
+}
 
 
 @pytest.fixture
 def tensors():
     generator = torch.Generator().manual_seed(0)
-    return {"a": torch.randn(3, 4, generator=generator), "b": torch.arange(5),
-            "c": torch.randn(2, generator=generator).half()}
+    return {
+        "a": torch.randn(3, 4, generator=generator),
+        "b": torch.arange(5),
+        "c": torch.randn(2, generator=generator).half(),
+    }
 
 
 @pytest.fixture
@@ -54,7 +64,9 @@ def test_the_path_may_carry_no_suffix_or_dots(tmp_path, tensors):
 def test_one_changed_tensor_is_refused(path, tensors):
     tensors["a"][0, 0] += 1e-3
     save_file(tensors, path)
-    with pytest.raises(ValueError, match=r"toy\.safetensors: wrong or tampered weights.*medpriv fit"):
+    with pytest.raises(
+        ValueError, match=r"toy\.safetensors: wrong or tampered weights.*medpriv fit"
+    ):
         weights.load(path)
 
 
@@ -80,10 +92,16 @@ def test_missing_card_and_missing_weights_are_named(path):
         weights.load(path)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"seed": None}, "seed"), ({"seed": True}, "seed"), ({"curve": []}, "curve"), ({"sha256": 3}, "sha256"),
-    ({"format": 99}, "version 99"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": None}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"curve": []}, "curve"),
+        ({"sha256": 3}, "sha256"),
+        ({"format": 99}, "version 99"),
+    ],
+)
 def test_a_card_of_another_shape_is_refused(path, change, message):
     card = path.with_suffix(".json")
     card.write_text(json.dumps(json.loads(card.read_text()) | change))
@@ -120,7 +138,9 @@ def test_nan_is_refused_when_loaded(path, tensors):
         weights.load(path)
 
 
-@pytest.mark.parametrize("change", [{"seed": "one"}, {"metrics": None}, {"metrics": {"f1": float("nan")}}])
+@pytest.mark.parametrize(
+    "change", [{"seed": "one"}, {"metrics": None}, {"metrics": {"f1": float("nan")}}]
+)
 def test_an_incomplete_card_is_refused_before_anything_is_written(tmp_path, tensors, change):
     with pytest.raises(ValueError, match="card"):
         weights.save(tmp_path / "toy", tensors, CARD | change)
@@ -143,7 +163,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from medpriv_lib import weights
+from medpriv_lib.core import weights
 moved, real = [], os.replace
 def replace(source, target):
     real(source, target)
@@ -155,19 +175,30 @@ weights.save(sys.argv[1], {"a": torch.ones(3)}, dict(kind="toy", data_hash="1", 
 
 
 def test_killed_between_the_two_files_is_noticed(path):
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False,
-                          cwd=Path(weights.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path)],
+        check=False,
+        cwd=Path(weights.__file__).parents[2],
+    )
     assert done.returncode == -9
-    assert torch.equal(load_file(path)["a"], torch.ones(3))  # the new tensors are there, with the old card
+    assert torch.equal(
+        load_file(path)["a"], torch.ones(3)
+    )  # the new tensors are there, with the old card
     with pytest.raises(ValueError, match="tampered"):
         weights.load(path)
 
 
 def test_weights_of_another_cohort_are_refused_with_the_remedy():
     def cohort(shade: int) -> Cohort:
-        return Cohort(images=np.full((2, 16, 16), shade, dtype=np.uint8), patient=np.arange(2), eye=np.array(["", ""]),
-                      diseased=np.array([True, False]), split=np.array(["train", "test"]),
-                      patient_names=np.array(["a", "b"]))
+        return Cohort(
+            images=np.full((2, 16, 16), shade, dtype=np.uint8),
+            patient=np.arange(2),
+            eye=np.array(["", ""]),
+            diseased=np.array([True, False]),
+            split=np.array(["train", "test"]),
+            patient_names=np.array(["a", "b"]),
+        )
+
     card = CARD | {"data_hash": cohort(1).hash()}
     weights.require_cohort(card, cohort(1))
     with pytest.raises(ValueError, match="trained on another cohort.*medpriv fit --cohort FILE"):

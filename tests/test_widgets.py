@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpriv_lib.widgets import LOSS, MAX_BYTES, Stepper, as_pixels, encode
+from medpriv_lib.lessons.widgets import LOSS, MAX_BYTES, Stepper, as_pixels, encode
 
 TITLE = "Stripes <of> light & shade"
 
 
 def stripes(period: int, grey: int = 200) -> np.ndarray:
-    return np.where(np.arange(96) // period % 2, grey, 30).astype(np.uint8) * np.ones((64, 1), np.uint8)
+    return np.where(np.arange(96) // period % 2, grey, 30).astype(np.uint8) * np.ones(
+        (64, 1), np.uint8
+    )
 
 
 def said(period: int, grey: int = 200) -> str:
-    return f"Stripes of {period} pixels, \"grey\" {grey} </script> & more"
+    return f'Stripes of {period} pixels, "grey" {grey} </script> & more'
 
 
 def coloured(period: int) -> np.ndarray:
@@ -42,14 +44,21 @@ def rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def pictures_in(text: str) -> list[bytes]:
-    """Return the pictures of the HTML in the order of the frames: the first in <img>, the others in the script."""
-    return [base64.b64decode(data) for data in re.findall(r"data:image/\w+;base64,([\w+/=]+)", text)]
+    """Return the pictures of the HTML in the order of the frames: the first in <img>, the others in
+    the script."""
+    return [
+        base64.b64decode(data) for data in re.findall(r"data:image/\w+;base64,([\w+/=]+)", text)
+    ]
 
 
 @pytest.mark.parametrize("draw", [stripes, coloured, plotted])
 def test_each_frame_is_what_draw_returns_for_its_value(draw):
     stepper = Stepper(draw, {"period": [2, 5, 9]}, said, title=TITLE)
-    assert [frame.values for frame in stepper.frames] == [{"period": 2}, {"period": 5}, {"period": 9}]
+    assert [frame.values for frame in stepper.frames] == [
+        {"period": 2},
+        {"period": 5},
+        {"period": 9},
+    ]
     for frame in stepper.frames:
         wanted = rgb(as_pixels(draw(**frame.values))).astype(int)
         error = np.abs(frame.pixels() - wanted)
@@ -63,7 +72,13 @@ def test_each_frame_is_what_draw_returns_for_its_value(draw):
 def test_two_controls_run_through_all_pairs_the_last_fastest():
     stepper = Stepper(stripes, {"period": [2, 5], "grey": [100, 150, 250]}, said)
     assert [(f.values["period"], f.values["grey"]) for f in stepper.frames] == [
-        (2, 100), (2, 150), (2, 250), (5, 100), (5, 150), (5, 250)]
+        (2, 100),
+        (2, 150),
+        (2, 250),
+        (5, 100),
+        (5, 150),
+        (5, 250),
+    ]
     assert pictures_in(stepper.html()) == [frame.image for frame in stepper.frames]
 
 
@@ -94,12 +109,18 @@ def test_page_shows_the_first_frame_and_hides_the_control_without_javascript():
 
 
 def test_slider_is_native_and_speaks():
-    text = Stepper(lambda **_: stripes(3), {"stripe_period": [2, 5.5, "wide"]}, lambda **_: "seen").html()
-    control = re.search(r'<label for="([\w-]+)">stripe period</label><input id="\1" type="range" ([^>]+)>', text)
+    text = Stepper(
+        lambda **_: stripes(3), {"stripe_period": [2, 5.5, "wide"]}, lambda **_: "seen"
+    ).html()
+    control = re.search(
+        r'<label for="([\w-]+)">stripe period</label><input id="\1" type="range" ([^>]+)>', text
+    )
     assert control
     assert 'min="0" max="2" step="1" value="0"' in control[2]
     assert 'aria-valuetext="2"' in control[2]
-    assert json.loads(re.search(r'data-labels="([^"]+)"', control[2])[1].replace("&quot;", '"')) == ["2", "5.5", "wide"]
+    assert json.loads(
+        re.search(r'data-labels="([^"]+)"', control[2])[1].replace("&quot;", '"')
+    ) == ["2", "5.5", "wide"]
     assert 'aria-live="polite"' in text
 
 
@@ -110,21 +131,32 @@ def test_ids_are_unique_even_for_the_same_stepper():
     assert len(set(ids)) == 4
 
 
-@pytest.mark.parametrize(("levels", "message"), [
-    ({}, "one or two controls, not 0"),
-    ({"a": [1], "b": [1], "c": [1]}, "one or two controls, not 3"),
-    ({"period": []}, "at least one"),
-    ({"period": [2, 2]}, "none twice"),
-    ({"period": range(1, 22)}, "21 pictures, and 20 is the limit"),
-    ({"period": range(1, 8), "grey": [1, 2, 3]}, "7 x 3 levels make 21 pictures"),
-])
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ({}, "one or two controls, not 0"),
+        ({"a": [1], "b": [1], "c": [1]}, "one or two controls, not 3"),
+        ({"period": []}, "at least one"),
+        ({"period": [2, 2]}, "none twice"),
+        ({"period": range(1, 22)}, "21 pictures, and 20 is the limit"),
+        ({"period": range(1, 8), "grey": [1, 2, 3]}, "7 x 3 levels make 21 pictures"),
+    ],
+)
 def test_impossible_levels_are_refused_before_anything_is_drawn(levels, message):
     with pytest.raises(ValueError, match=message):
         Stepper(lambda **_: pytest.fail("drawn"), levels, said)
 
 
-@pytest.mark.parametrize("drawn", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros(4, np.uint8), None,
-                                   np.zeros((0, 4), np.uint8)])
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        np.zeros((4, 4)),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        None,
+        np.zeros((0, 4), np.uint8),
+    ],
+)
 def test_what_is_no_picture_is_refused(drawn):
     with pytest.raises(ValueError, match="draw returned"):
         Stepper(lambda period: drawn, {"period": [1]}, said)
@@ -175,7 +207,9 @@ def test_live_slider_draws_each_level():
 def test_live_errors_come_through():
     pytest.importorskip("ipywidgets")
     broken = []
-    stepper = Stepper(lambda period: stripes(period if not broken else 1 // 0), {"period": [2, 5]}, said)
+    stepper = Stepper(
+        lambda period: stripes(period if not broken else 1 // 0), {"period": [2, 5]}, said
+    )
     slider = stepper.live().children[1]
     broken.append(True)
     with pytest.raises(ZeroDivisionError):
@@ -192,7 +226,9 @@ def test_in_a_kernel_both_lives_show_and_the_book_takes_the_page(monkeypatch):
     pytest.importorskip("ipywidgets")
     import IPython
 
-    monkeypatch.delenv("MEDPRIV_WIDGETS", raising=False)  # a build of the book in the same process sets it
+    monkeypatch.delenv(
+        "MEDPRIV_WIDGETS", raising=False
+    )  # a build of the book in the same process sets it
     monkeypatch.setattr(IPython, "get_ipython", lambda: type("Shell", (), {"kernel": object()})())
     stepper = Stepper(stripes, {"period": [2, 5]}, said)
     assert "application/vnd.jupyter.widget-view+json" in stepper._repr_mimebundle_()

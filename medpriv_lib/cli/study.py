@@ -1,18 +1,22 @@
 """recompute the paper's table, printed beside the paper's numbers
 
 Examples:
-  medpriv study                                  the shipped weights on the shipped cohort, 2 minutes on 2 cores
-  medpriv study --out results/                   also table.csv, table.json and the figures
-  medpriv study --attacks --out results/         also attackers that were trained on the releases: attacks.json and the
-                                                 best attack of every row; half an hour, goes on where it was stopped
+  medpriv study                                  the shipped weights on the shipped cohort, 2
+  minutes on 2 cores medpriv study --out results/                   also table.csv, table.json and
+  the figures medpriv study --attacks --out results/         also attackers that were trained on the
+  releases: attacks.json and the
+                                                 best attack of every row; half an hour, goes on
+                                                 where it was stopped
   medpriv study --attacks --attackers 3 --out results/
-                                                 attackers of three seeds; adds to what the line before has finished
+                                                 attackers of three seeds; adds to what the line
+                                                 before has finished
   medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
-                                                 also attackers who learn from 500 other patients, rendered first:
-                                                 attacks-others.json
-  medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was stopped
-  medpriv study --cohort my.npz --out runs/ --scale small
-                                                 one's own cohort: trains, unless --weights names trained ones
+                                                 also attackers who learn from 500 other patients,
+                                                 rendered first: attacks-others.json
+  medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was
+  stopped medpriv study --cohort my.npz --out runs/ --scale small
+                                                 one's own cohort: trains, unless --weights names
+                                                 trained ones
 """
 
 import argparse
@@ -22,28 +26,56 @@ from medpriv_lib.cli.options import add_budget, budget_of, require_parent, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--out", metavar="DIR", help="folder for table, provenance and figures; made where missing")
-    parser.add_argument("--cohort", metavar="FILE", help="made by `medpriv prepare` (default: the package's)")
-    parser.add_argument("--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)")
-    parser.add_argument("--draws", type=int, help="random draws of the replacement identities (default 10)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for table, provenance and figures; made where missing"
+    )
+    parser.add_argument(
+        "--cohort", metavar="FILE", help="made by `medpriv prepare` (default: the package's)"
+    )
+    parser.add_argument(
+        "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
+    )
+    parser.add_argument(
+        "--draws", type=int, help="random draws of the replacement identities (default 10)"
+    )
     parser.add_argument("--train", action="store_true", help="train everything from scratch")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="with --train: this many trainings")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws, and of the first training (default 0)")
-    parser.add_argument("--attacks", action="store_true", help="also attack every release; needs --out")
-    parser.add_argument("--attackers", type=int, default=1, metavar="N", help="seeds of the attackers (default 1)")
-    parser.add_argument("--others", type=int, default=0, metavar="N", help="with --attacks: also attackers who learn "
-                        "from N synthetic patients outside the cohort (default 0: none)")
-    parser.add_argument("--only", action="append", metavar="METHOD/SET", help="attack this row only; may be repeated")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="with --train: this many trainings"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the draws, and of the first training (default 0)"
+    )
+    parser.add_argument(
+        "--attacks", action="store_true", help="also attack every release; needs --out"
+    )
+    parser.add_argument(
+        "--attackers", type=int, default=1, metavar="N", help="seeds of the attackers (default 1)"
+    )
+    parser.add_argument(
+        "--others",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --attacks: also attackers who learn "
+        "from N synthetic patients outside the cohort (default 0: none)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="METHOD/SET",
+        help="attack this row only; may be repeated",
+    )
     add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
-    from medpriv_lib.cohort import Cohort
-    from medpriv_lib.evaluation.attacks.columns import render_attacks
-    from medpriv_lib.evaluation.table import render
-    from medpriv_lib.explanation.columns import render_explanations
-    from medpriv_lib.study import run_study
+    from medpriv_lib.attacks.best import render_attacks
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.measures.columns import render_explanations
+    from medpriv_lib.study.compare import run_study
+    from medpriv_lib.study.table import render
+
     budget = budget_of(args)
     if args.attacks and args.out is None:
         raise ValueError("attackers need a folder that keeps what is finished; name one with --out")
@@ -53,7 +85,17 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--attackers must be at least 1, not {args.attackers}")
     out = None if args.out is None else require_parent(args.out)
     cohort = None if args.cohort is None else Cohort.load(args.cohort)
-    study = run_study(cohort, args.weights, out, args.draws, args.seed, args.train, args.seeds, budget, args.device)
+    study = run_study(
+        cohort,
+        args.weights,
+        out,
+        args.draws,
+        args.seed,
+        args.train,
+        args.seeds,
+        budget,
+        args.device,
+    )
     rows = study.rows if out is None else _attacked(args, study, cohort, out)
     say(render(rows))
     for more in (render_explanations(rows), render_attacks(rows)):
@@ -61,20 +103,23 @@ def run(args: argparse.Namespace) -> None:
             say("\n" + more)
     explained = study.provenance.get("explained")
     if explained:
-        say("\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with visible signs; relevance, "
+        say(
+            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with visible signs; relevance, "
             "sharp\nand KID: one draw; found: {eyes_looked_at} images of one draw; retrieval (in table.csv): "
-            "{queries} queries"
-            .format(**explained))
+            "{queries} queries".format(**explained)
+        )
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")
 
 
 def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
-    """Attack the releases where that is asked for, and return the rows with what attackers found, now or earlier."""
+    """Attack the releases where that is asked for, and return the rows with what attackers found,
+    now or earlier."""
     from medpriv_lib.data.default import default_cohort
-    from medpriv_lib.evaluation.table import write_table
-    from medpriv_lib.study_attacks import Plan, join, read_attacks, run_attacks
-    from medpriv_lib.study_weights import load_weights
+    from medpriv_lib.pipeline.weights import load_weights
+    from medpriv_lib.study.attacks import Plan, join, read_attacks, run_attacks
+    from medpriv_lib.study.table import write_table
+
     cards = study.provenance.get("weights")
     if args.attacks:
         cohort = default_cohort() if cohort is None else cohort
@@ -87,7 +132,8 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
         plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
         run_attacks(cohort, judges, vgan, out, plan, cards)
         if args.others:
-            from medpriv_lib.study_attack_others import run_others
+            from medpriv_lib.study.outsiders import run_others
+
             run_others(cohort, vgan, out, plan, cards, args.others)
     content = read_attacks(out)
     if content is None:
@@ -95,6 +141,7 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
     rows = join(study.rows, content, cards, study.provenance["data_hash"])
     write_table(rows, out, study.provenance)
     if args.attacks:
-        from medpriv_lib.figures_attacks import write_attack_figures
+        from medpriv_lib.study.figures.attackers import write_attack_figures
+
         write_attack_figures(rows, content, out)
     return rows

@@ -1,1 +1,2 @@
-"""Where images come from: synthetic eyes, the Warsaw set, any folder with a table; and how they are prepared."""
+"""Where images come from: synthetic eyes, the Warsaw set, any folder with a table; and how they are
+prepared."""

@@ -22,12 +22,11 @@ class BadManifest(ValueError):
 def read_manifest(path: str | os.PathLike) -> Listing:
     """List the images of a manifest: a CSV file, or a folder that holds exactly one.
 
-    The first row names the columns, in any order and case: `file` (a path below the CSV's folder), `patient` (any
-    text),
-    `label` (0/1, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty); other columns are
-    ignored. Rows keep their order; row numbers in messages count the header as row 1. No image is opened. Raises
-    `FileNotFoundError` for a missing CSV or image and `BadManifest` (a `ValueError`) for everything else.
-    """
+    The first row names the columns, in any order and case: `file` (a path below the CSV's folder),
+    `patient` (any text), `label` (0/1, false/true, no/yes) and, if wanted, `eye` (L/R, left/right,
+    OS/OD or empty); other columns are ignored. Rows keep their order; row numbers in messages count
+    the header as row 1. No image is opened. Raises `FileNotFoundError` for a missing CSV or image
+    and `BadManifest` (a `ValueError`) for everything else."""
     table = _find_table(Path(path))
     header, rows = _read_rows(table)
     wanted = {name: _column(table, header, name) for name in COLUMNS}
@@ -55,10 +54,14 @@ def read_manifest(path: str | os.PathLike) -> Listing:
             )
         files.append(file)
         patients.append(cell["patient"])
-        labels.append(_value(table, number, "label", cell["label"], LABELS, "0/1, false/true or no/yes"))
+        labels.append(
+            _value(table, number, "label", cell["label"], LABELS, "0/1, false/true or no/yes")
+        )
         eyes.append(_value(table, number, "eye", cell["eye"], EYES, "L, R or an empty cell"))
     if not files:
-        raise BadManifest(f"{table}: no row below the header, so no image is listed; add one row per image")
+        raise BadManifest(
+            f"{table}: no row below the header, so no image is listed; add one row per image"
+        )
     return Listing(
         files=tuple(files),
         patient=np.array(patients),
@@ -74,14 +77,18 @@ def _find_table(path: Path) -> Path:
         tables = sorted(p for p in path.iterdir() if p.suffix.lower() == ".csv")
         if not tables:
             kind = "has no CSV" if any(path.iterdir()) else "is an empty folder"
-            raise BadManifest(f"{path}: {kind}; put a CSV with the columns file,patient,label[,eye] there")
+            raise BadManifest(
+                f"{path}: {kind}; put a CSV with the columns file,patient,label[,eye] there"
+            )
         if len(tables) > 1:
             raise BadManifest(
                 f"{path}: holds several CSV files ({', '.join(t.name for t in tables)}); name the one to use"
             )
         return tables[0]
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such manifest; give a CSV with the columns file,patient,label[,eye]")
+        raise FileNotFoundError(
+            f"{path}: no such manifest; give a CSV with the columns file,patient,label[,eye]"
+        )
     return path
 
 
@@ -96,19 +103,25 @@ def _read_rows(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
         rows = [
             (number, cells)
-            for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)
+            for number, cells in enumerate(
+                csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1
+            )
             if any(c.strip() for c in cells)
         ]
     except csv.Error as error:
         raise BadManifest(f"{table}: not a readable CSV ({error}); save it again as CSV") from error
     if not rows:
-        raise BadManifest(f"{table}: the file is empty; its first row must name the columns file,patient,label[,eye]")
+        raise BadManifest(
+            f"{table}: the file is empty; its first row must name the columns file,patient,label[,eye]"
+        )
     return [c.strip().lower() for c in rows[0][1]], rows[1:]
 
 
 def _column(table: Path, header: list[str], name: str, optional: bool = False) -> int | None:
     if header.count(name) > 1:
-        raise BadManifest(f"{table}: wrong column, {name!r} is there {header.count(name)} times; rename the others")
+        raise BadManifest(
+            f"{table}: wrong column, {name!r} is there {header.count(name)} times; rename the others"
+        )
     if name not in header:
         if optional:
             return None
@@ -138,11 +151,17 @@ def _image_of(table: Path, number: int, root: Path, name: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, BadManifest):
             raise
-        raise BadManifest(f"{where}: {name!r} is no usable file name ({error}); rename the image") from error
+        raise BadManifest(
+            f"{where}: {name!r} is no usable file name ({error}); rename the image"
+        ) from error
     if not there:
-        raise FileNotFoundError(f"{where}: no such image {root / relative}; correct the file cell or remove the row")
+        raise FileNotFoundError(
+            f"{where}: no such image {root / relative}; correct the file cell or remove the row"
+        )
     if relative.suffix.lower() not in SUFFIXES:
-        raise BadManifest(f"{where}: {name!r} is no image file by its ending; use PNG, JPEG, BMP or TIFF")
+        raise BadManifest(
+            f"{where}: {name!r} is no image file by its ending; use PNG, JPEG, BMP or TIFF"
+        )
     return root / relative
 
 

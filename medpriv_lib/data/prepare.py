@@ -1,4 +1,5 @@
-"""From listed image files to a cohort: label strip off, iris centred, right eyes mirrored, resized, split."""
+"""From listed image files to a cohort: label strip off, iris centred, right eyes mirrored, resized,
+split."""
 
 import csv
 import os
@@ -11,21 +12,23 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from medpriv_lib.cohort import SPLITS, Cohort
-from medpriv_lib.data.eye import Eye
+from medpriv_lib.core.cohort import SPLITS, Cohort
+from medpriv_lib.data.eyes.eye import Eye
+from medpriv_lib.data.eyes.localize import locate
+from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.listing import Listing
-from medpriv_lib.data.localize import locate
 from medpriv_lib.data.split import split_groups, split_images
-from medpriv_lib.data.strip import strip_rows
 
-# Side of the crop in iris diameters: the lids, their margins and some sclera stay visible, as in the paper's figures.
+# Side of the crop in iris diameters: the lids, their margins and some sclera stay visible, as in
+# the paper's figures.
 CROP_DIAMETERS = 1.4
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The square of a source image that becomes one cohort image: its corner and side in px, and whether to mirror."""
+    """The square of a source image that becomes one cohort image: its corner and side in px, and
+    whether to mirror."""
 
     left: int
     top: int
@@ -33,12 +36,18 @@ class Frame:
     mirror: bool
 
     def cut(self, image: np.ndarray, size: int, border: int = cv2.BORDER_REFLECT_101) -> np.ndarray:
-        """Return the square of `image` as (size, size), area-averaged; outside the image it is mirrored."""
+        """Return the square of `image` as (size, size), area-averaged; outside the image it is
+        mirrored."""
         height, width = image.shape
-        over = max(0, -self.top, -self.left, self.top + self.side - height, self.left + self.side - width)
+        over = max(
+            0, -self.top, -self.left, self.top + self.side - height, self.left + self.side - width
+        )
         if over:
             image = cv2.copyMakeBorder(image, over, over, over, over, border)
-        square = image[self.top + over : self.top + over + self.side, self.left + over : self.left + over + self.side]
+        square = image[
+            self.top + over : self.top + over + self.side,
+            self.left + over : self.left + over + self.side,
+        ]
         # area averaging is only defined for shrinking; OpenCV would fall back to nearest neighbours
         way = cv2.INTER_AREA if self.side >= size else cv2.INTER_LINEAR
         small = cv2.resize(square, (size, size), interpolation=way)
@@ -48,7 +57,9 @@ class Frame:
 def frame_of_eye(eye: Eye, right: bool) -> Frame:
     """Return the square of 1.4 iris diameters around the iris; mirrored for a right eye."""
     side = max(2, round(2 * CROP_DIAMETERS * eye.iris_r))
-    return Frame(round(eye.iris_x + 0.5 - side / 2), round(eye.iris_y + 0.5 - side / 2), side, right)
+    return Frame(
+        round(eye.iris_x + 0.5 - side / 2), round(eye.iris_y + 0.5 - side / 2), side, right
+    )
 
 
 def frame_of_centre(shape: tuple[int, int], right: bool) -> Frame:
@@ -70,25 +81,28 @@ def prepare(
 ) -> tuple[Cohort, dict]:
     """Read, crop, resize and split the listed images; return the cohort and a report.
 
-    With `localize`, the label strip is cut (the last 11 of 480 rows, or more for a taller label), the iris is found and
-    becomes the centre of a square of 1.4 iris diameters; images where no eye is found are left out and named in the
-    report. Without, the largest centred square is kept, for images that are not eyes. Right eyes are mirrored. The
-    result is uint8 (N, size, size).
-    `split_by` "image" (as the paper; patients are in all splits), "eye" or "patient"; the same seed gives the same
-    split. Where the listing has a truth folder, twins and evidence masks go through the same cut (a pixel is evidence
-    where at least half of it is) and the report holds the errors of the located circles in px of the source images.
-    Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no eye is found at
-    all.
-    """
+    With `localize`, the label strip is cut (the last 11 of 480 rows, or more for a taller label),
+    the iris is found and becomes the centre of a square of 1.4 iris diameters; images where no eye
+    is found are left out and named in the report. Without, the largest centred square is kept, for
+    images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size).
+    `split_by` "image" (as the paper; patients are in all splits), "eye" or "patient"; the same seed
+    gives the same split. Where the listing has a truth folder, twins and evidence masks go through
+    the same cut (a pixel is evidence where at least half of it is) and the report holds the errors
+    of the located circles in px of the source images. Raises `ValueError` for bad arguments, for an
+    image that cannot be read (naming it) and where no eye is found at all."""
     if size < 8:
         raise ValueError(f"size is {size}; use 8 or more pixels")
     if split_by not in ("image", "eye", "patient"):
         raise ValueError(f"split_by is {split_by!r}; use image, eye or patient")
     if split_by == "eye" and (listing.eye == "").any():
-        raise ValueError("split by eye needs the eye of every image; add an `eye` column, or split by image or patient")
+        raise ValueError(
+            "split by eye needs the eye of every image; add an `eye` column, or split by image or patient"
+        )
     start = time.perf_counter()
     rows = range(len(listing))
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:  # OpenCV and Pillow release the GIL
+    with ThreadPoolExecutor(
+        workers or min(8, os.cpu_count() or 1)
+    ) as pool:  # OpenCV and Pillow release the GIL
         done = pool.map(lambda row: _prepare_one(listing, row, size, localize), rows)
         hidden = None if progress is None else not progress  # None: quiet where nobody watches
         parts = list(tqdm(done, total=len(listing), desc="prepare", unit="image", disable=hidden))
@@ -100,7 +114,11 @@ def prepare(
         )
     seconds = time.perf_counter() - start
     names, patient = np.unique(listing.patient[kept], return_inverse=True)
-    patient, diseased, eye = patient.astype(np.int64), listing.diseased[kept], listing.eye[kept].astype("<U1")
+    patient, diseased, eye = (
+        patient.astype(np.int64),
+        listing.diseased[kept],
+        listing.eye[kept].astype("<U1"),
+    )
     truth = {}
     if listing.truth is not None:
         truth = {key: np.stack([parts[row][key] for row in kept]) for key in ("evidence", "twin")}
@@ -139,24 +157,36 @@ def _prepare_one(listing: Listing, row: int, size: int, localize: bool) -> dict 
     return part
 
 
-def _truth_of(listing: Listing, row: int, frame: Frame, height: int, size: int, image: np.ndarray) -> dict:
-    """Cut twin and mask exactly as the image; a healthy image is its own twin and shows no evidence."""
+def _truth_of(
+    listing: Listing, row: int, frame: Frame, height: int, size: int, image: np.ndarray
+) -> dict:
+    """Cut twin and mask exactly as the image; a healthy image is its own twin and shows no
+    evidence."""
     if not listing.diseased[row]:
         return {"twin": image, "evidence": np.zeros((size, size), dtype=bool)}
     stem = listing.truth / listing.files[row].stem
     twin = read_grey(f"{stem}_twin.png")[:height]
     mask = (read_grey(f"{stem}_mask.png")[:height] > 0).astype(np.float32)
-    return {"twin": frame.cut(twin, size), "evidence": frame.cut(mask, size, cv2.BORDER_CONSTANT) >= 0.5}
+    return {
+        "twin": frame.cut(twin, size),
+        "evidence": frame.cut(mask, size, cv2.BORDER_CONSTANT) >= 0.5,
+    }
 
 
-def _split(patient: np.ndarray, eye: np.ndarray, diseased: np.ndarray, split_by: str, seed: int) -> np.ndarray:
+def _split(
+    patient: np.ndarray, eye: np.ndarray, diseased: np.ndarray, split_by: str, seed: int
+) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if split_by == "image":
         return split_images(patient, diseased, rng)
-    return split_groups(patient if split_by == "patient" else 2 * patient + (eye == "R"), diseased, rng)
+    return split_groups(
+        patient if split_by == "patient" else 2 * patient + (eye == "R"), diseased, rng
+    )
 
 
-def _report(cohort: Cohort, listing: Listing, lost: list[str], localize: bool, split_by: str, seed: int) -> dict:
+def _report(
+    cohort: Cohort, listing: Listing, lost: list[str], localize: bool, split_by: str, seed: int
+) -> dict:
     alone = cohort.patient_names[np.bincount(cohort.patient, minlength=cohort.patients) == 1]
     sizes = {s: int((cohort.split == s).sum()) for s in SPLITS}
     return {
@@ -176,16 +206,21 @@ def _report(cohort: Cohort, listing: Listing, lost: list[str], localize: bool, s
 
 
 def _errors(listing: Listing, eyes: dict[int, Eye]) -> dict[str, dict[str, float]]:
-    """Compare the circles found with `truth/geometry.csv`: centres by distance, radii by absolute difference, in px."""
+    """Compare the circles found with `truth/geometry.csv`: centres by distance, radii by absolute
+    difference, in px."""
     table = listing.truth / "geometry.csv"
     if not table.is_file():
         return {}
     with table.open(newline="") as file:
         geometry = {Path(line["file"]).stem: line for line in csv.DictReader(file)}
     pairs = [
-        (eye, geometry[listing.files[row].stem]) for row, eye in eyes.items() if listing.files[row].stem in geometry
+        (eye, geometry[listing.files[row].stem])
+        for row, eye in eyes.items()
+        if listing.files[row].stem in geometry
     ]
-    found = {key: np.array([getattr(eye, key) for eye, _ in pairs]) for key in Eye.__dataclass_fields__}
+    found = {
+        key: np.array([getattr(eye, key) for eye, _ in pairs]) for key in Eye.__dataclass_fields__
+    }
     true = {key: np.array([float(line[key]) for _, line in pairs]) for key in found}
     away = {key: found[key] - true[key] for key in found}
     errors = {
@@ -195,7 +230,12 @@ def _errors(listing: Listing, eyes: dict[int, Eye]) -> dict[str, dict[str, float
         "pupil_radius": np.abs(away["pupil_r"]),
     }
     return {
-        key: {"median": float(np.median(e)), "p95": float(np.quantile(e, 0.95)), "max": float(e.max()), "n": len(e)}
+        key: {
+            "median": float(np.median(e)),
+            "p95": float(np.quantile(e, 0.95)),
+            "max": float(e.max()),
+            "n": len(e),
+        }
         for key, e in errors.items()
         if len(e)
     }

@@ -1,9 +1,9 @@
 """Warsaw-BioBase-Disease-Iris v2.1, and the synthetic cohort that is written in its layout.
 
-The licensed set's layout as two independent users' code reads it: `images-NIR/NNNNleft/NNNN_L_IG_k.bmp` and
-`medical-description-v2-1.csv` (`;`-separated: patient, left-eye diagnoses, right-eye diagnoses, each a comma list).
-As the paper, only images of the IrisGuard AD100 camera ("IG") are used.
-"""
+The licensed set's layout as two independent users' code reads it:
+`images-NIR/NNNNleft/NNNN_L_IG_k.bmp` and `medical-description-v2-1.csv` (`;`-separated: patient,
+left-eye diagnoses, right-eye diagnoses, each a comma list). As the paper, only images of the
+IrisGuard AD100 camera ("IG") are used."""
 
 import csv
 import io
@@ -17,27 +17,33 @@ import numpy as np
 from medpriv_lib.data.images import SUFFIXES
 from medpriv_lib.data.listing import Listing
 
-# all cameras; then those of the IrisGuard AD100: images, their patients, and images of eyes with glaucoma (the paper)
+# all cameras; then those of the IrisGuard AD100: images, their patients, and images of eyes with
+# glaucoma (the paper)
 EXPECTED = {"all images": 2996, "images": 1795, "patients": 115, "diseased": 425}
 GLAUCOMA = {"glaucoma", "secondary glaucoma"}
-# number, then the eye (a letter or a word), then the camera; anything but letters and digits may stand between them
-FILE_NAME = re.compile(r"^0*(\d+)[^a-z0-9]*(left|right|l|r)(?![a-z]).*?(?<![a-z])(ig|tc|ca)", re.IGNORECASE)
+# number, then the eye (a letter or a word), then the camera; anything but letters and digits may
+# stand between them
+FILE_NAME = re.compile(
+    r"^0*(\d+)[^a-z0-9]*(left|right|l|r)(?![a-z]).*?(?<![a-z])(ig|tc|ca)", re.IGNORECASE
+)
 BARE_NAME = re.compile(r"^0*(\d+)(?![0-9]).*?(?<![a-z])(ig|tc|ca)", re.IGNORECASE)
 FOLDER = re.compile(r"^0*(\d+)[^a-z0-9]*(left|right|l|r)$", re.IGNORECASE)
 
 
 class BadSet(ValueError):
-    """A folder that cannot be read as the Warsaw set; the message names the file or row and the remedy."""
+    """A folder that cannot be read as the Warsaw set; the message names the file or row and the
+    remedy."""
 
 
 def read_warsaw(root: str | os.PathLike) -> Listing:
-    """List the IrisGuard AD100 images below `root` with patient, eye and glaucoma label, sorted by path.
+    """List the IrisGuard AD100 images below `root` with patient, eye and glaucoma label, sorted by
+    path.
 
-    Tolerant of case, separators and depth of folders, of a comma or tab separated or .xlsx description, and of the eye
-    being named by the folder only. `diseased` is glaucoma or secondary glaucoma of that eye. `counts` holds what was
-    found beside `EXPECTED`; where they differ there is a `UserWarning`. `truth` is set where synthetic images bring it.
-    Raises `FileNotFoundError` for a missing folder or description and `BadSet` (a `ValueError`) for everything else.
-    """
+    Tolerant of case, separators and depth of folders, of a comma or tab separated or .xlsx
+    description, and of the eye being named by the folder only. `diseased` is glaucoma or secondary
+    glaucoma of that eye. `counts` holds what was found beside `EXPECTED`; where they differ there
+    is a `UserWarning`. `truth` is set where synthetic images bring it. Raises `FileNotFoundError`
+    for a missing folder or description and `BadSet` (a `ValueError`) for everything else."""
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(
@@ -85,13 +91,19 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
 
 
 def _images(root: Path) -> list[Path]:
-    """Return every image below the root but the synthetic truth, sorted by path whatever the file system's order."""
-    found = [p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
+    """Return every image below the root but the synthetic truth, sorted by path whatever the file
+    system's order."""
+    found = [
+        p
+        for p in root.rglob("*")
+        if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
+    ]
     return sorted(p for p in found if p.relative_to(root).parts[0] != "truth")
 
 
 def _facts_of(file: Path) -> tuple[int, str, str] | None:
-    """Return patient number, eye and camera from a file's name, the eye from its folder where the name lacks it."""
+    """Return patient number, eye and camera from a file's name, the eye from its folder where the
+    name lacks it."""
     folder = FOLDER.match(file.parent.name)
     if name := FILE_NAME.match(file.stem):
         number, eye, camera = int(name[1]), name[2][0].upper(), name[3].upper()
@@ -115,13 +127,21 @@ def _find_description(root: Path) -> Path:
         and not p.name.startswith((".", "~$"))
     )
     if not tables:
-        raise FileNotFoundError(f"{root}: no medical-description-v2-1.csv in it; copy the description of the set there")
+        raise FileNotFoundError(
+            f"{root}: no medical-description-v2-1.csv in it; copy the description of the set there"
+        )
     # the same table may lie there in both forms; the text form needs no further package
     tables.sort(key=lambda p: (p.suffix.lower() != ".csv", len(p.relative_to(root).parts), p.name))
     first = tables[0]
-    rivals = [p for p in tables[1:] if p.suffix.lower() == first.suffix.lower() and p.parent == first.parent]
+    rivals = [
+        p
+        for p in tables[1:]
+        if p.suffix.lower() == first.suffix.lower() and p.parent == first.parent
+    ]
     if rivals:
-        raise BadSet(f"{root}: several descriptions ({first.name}, {', '.join(r.name for r in rivals)}); keep one")
+        raise BadSet(
+            f"{root}: several descriptions ({first.name}, {', '.join(r.name for r in rivals)}); keep one"
+        )
     return first
 
 
@@ -138,7 +158,9 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
         if number is None:
             if row == rows[0][0]:
                 continue  # the header
-            raise BadSet(f"{table}, row {row}: the patient number is {cells[0]!r}; correct that cell")
+            raise BadSet(
+                f"{table}, row {row}: the patient number is {cells[0]!r}; correct that cell"
+            )
         if len(cells) <= max(left, right):
             raise BadSet(
                 f"{table}, row {row}: wrong column, the diagnoses of both eyes are expected in columns 2 and 3; "
@@ -146,17 +168,26 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
             )
         patient = int(number[1])
         if patient in result:
-            raise BadSet(f"{table}, row {row}: duplicate row for patient {patient}; remove one of them")
+            raise BadSet(
+                f"{table}, row {row}: duplicate row for patient {patient}; remove one of them"
+            )
         result[patient] = {"L": _items(cells[left]), "R": _items(cells[right])}
     if not result:
-        raise BadSet(f"{table}: no row starts with a patient number; copy the description again from the set")
+        raise BadSet(
+            f"{table}: no row starts with a patient number; copy the description again from the set"
+        )
     return result
 
 
 def _eye_columns(header: list[str]) -> tuple[int, int]:
-    """Return the columns of left and right: second and third, unless the header names them otherwise."""
+    """Return the columns of left and right: second and third, unless the header names them
+    otherwise."""
     named = {
-        side: [i for i, cell in enumerate(header) if re.search(rf"\b{side}\b|{side}[_ ]?eye", cell, re.IGNORECASE)]
+        side: [
+            i
+            for i, cell in enumerate(header)
+            if re.search(rf"\b{side}\b|{side}[_ ]?eye", cell, re.IGNORECASE)
+        ]
         for side in ("left", "right")
     }
     if len(named["left"]) == len(named["right"]) == 1:
@@ -165,7 +196,9 @@ def _eye_columns(header: list[str]) -> tuple[int, int]:
 
 
 def _items(text: str) -> set[str]:
-    return {" ".join(item.lower().split()).strip(" .") for item in re.split(r"[,;/\n]", text)} - {""}
+    return {" ".join(item.lower().split()).strip(" .") for item in re.split(r"[,;/\n]", text)} - {
+        ""
+    }
 
 
 def _read_text(table: Path) -> list[tuple[int, list[str]]]:
@@ -178,10 +211,14 @@ def _read_text(table: Path) -> list[tuple[int, list[str]]]:
     try:
         return [
             (number, [c.strip() for c in cells])
-            for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)
+            for number, cells in enumerate(
+                csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1
+            )
         ]
     except csv.Error as error:
-        raise BadSet(f"{table}: not a readable CSV ({error}); copy it again from the set") from error
+        raise BadSet(
+            f"{table}: not a readable CSV ({error}); copy it again from the set"
+        ) from error
 
 
 def _read_xlsx(table: Path) -> list[tuple[int, list[str]]]:
@@ -199,12 +236,16 @@ def _read_xlsx(table: Path) -> list[tuple[int, list[str]]]:
             for number, cells in enumerate(sheet.iter_rows(values_only=True), 1)
         ]
     except Exception as error:  # zip, XML and key errors on damaged files
-        raise BadSet(f"{table}: not a readable .xlsx file ({error}); copy it again from the set") from error
+        raise BadSet(
+            f"{table}: not a readable .xlsx file ({error}); copy it again from the set"
+        ) from error
 
 
 def _compare(root: Path, found: dict[str, int]) -> dict[str, str]:
     counts = {key: f"{value:,} (expected {EXPECTED[key]:,})" for key, value in found.items()}
     off = [f"{key} {text}" for key, text in counts.items() if found[key] != EXPECTED[key]]
     if off:
-        warnings.warn(f"{root}: the counts differ from the published set: {'; '.join(off)}", stacklevel=3)
+        warnings.warn(
+            f"{root}: the counts differ from the published set: {'; '.join(off)}", stacklevel=3
+        )
     return counts

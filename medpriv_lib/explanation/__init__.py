@@ -1,1 +1,2 @@
-"""Why a recogniser decides as it does, which cases are alike, and whether the evidence survives privatisation."""
+"""Why a recogniser decides as it does, which cases are alike, and whether the evidence survives
+privatisation."""

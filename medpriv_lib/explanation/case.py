@@ -1,4 +1,5 @@
-"""One case-based explanation: the viewer's case, the decision, and similar cases that were privatised first."""
+"""One case-based explanation: the viewer's case, the decision, and similar cases that were
+privatised first."""
 
 from dataclasses import dataclass, field
 
@@ -6,30 +7,32 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 
-from medpriv_lib.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort, to_tensor
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
-from medpriv_lib.explanation.embedding import embeddings
 from medpriv_lib.explanation.retrieval import UNKNOWN, Gallery, decide, privatize_cases, retrieve
 from medpriv_lib.privatizers.protocol import Privatizer
+from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
 CLASSES = ("no glaucoma", "glaucoma")
 MOST_CASES = 12
-# What a reader may be told of a method's parameters; anything else in a release stays out of the report.
+# What a reader may be told of a method's parameters; anything else in a release stays out of the
+# report.
 TOLD = ("k", "kernel", "policy", "form")
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the viewer is shown. It holds no patient, no file and no row of the gallery: it may be handed out.
+    """What the viewer is shown. It holds no patient, no file and no row of the gallery: it may be
+    handed out.
 
-    `query` uint8 (H, W) and its relevance `query_map` float32 (H, W) >= 0, all 0 where there is none; `decision` an
-    index into `classes` with its `probability`; `cases` uint8 (K, H, W) the privatised cases, nearest first, with
-    `case_maps`, `case_decisions` (of the privatised image), `similarity` (of the case behind it, see `Retrieved`) and
-    `held_back` bool (K,): an identity judge still names its patient, so the image and its map are blanked; `method` in
-    words; `on_file` how many cases of this decision there were to choose from.
-    """
+    `query` uint8 (H, W) and its relevance `query_map` float32 (H, W) >= 0, all 0 where there is
+    none; `decision` an index into `classes` with its `probability`; `cases` uint8 (K, H, W) the
+    privatised cases, nearest first, with `case_maps`, `case_decisions` (of the privatised image),
+    `similarity` (of the case behind it, see `Retrieved`) and `held_back` bool (K,): an identity
+    judge still names its patient, so the image and its map are blanked; `method` in words;
+    `on_file` how many cases of this decision there were to choose from."""
 
     query: UInt8[np.ndarray, "h w"]
     query_map: Float[np.ndarray, "h w"]
@@ -51,43 +54,58 @@ class Explanation:
 
     @property
     def caption(self) -> str:
-        """What the decision is, where the cases come from and what was done to them, in plain language."""
+        """What the decision is, where the cases come from and what was done to them, in plain
+        language."""
         count = len(self.cases)
         reading = self.classes[self.decision]
         are = "is the one earlier case" if count == 1 else f"are the {count} earlier cases"
-        return (f"The recogniser reads this image as \u201c{reading}\u201d and gives that a probability of "
-                f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among {self.on_file:,} "
-                f"with the same reading, all of other patients. Each picture was changed first ({self.method}) to hide "
-                "whose it is: what it shows is not to be taken as real.")
+        return (
+            f"The recogniser reads this image as \u201c{reading}\u201d and gives that a probability of "
+            f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among {self.on_file:,} "
+            f"with the same reading, all of other patients. Each picture was changed first ({self.method}) to hide "
+            "whose it is: what it shows is not to be taken as real."
+        )
 
     def case_caption(self, number: int) -> str:
-        """Say what the case at place `number` (from 0) shows, and what its privatised image no longer shows."""
+        """Say what the case at place `number` (from 0) shows, and what its privatised image no
+        longer shows."""
         text = f"Case {number + 1}, similarity {self.similarity[number]:.2f}."
         if self.held_back[number]:
             return f"{text} Held back: after the change a recogniser still named the patient."
         reading = self.classes[int(self.case_decisions[number])]
         if self.case_decisions[number] == self.decision:
             return f"{text} The changed picture is still read as \u201c{reading}\u201d."
-        return (f"{text} The changed picture is read as \u201c{reading}\u201d: the change lost what the decision "
-                "rested on.")
+        return (
+            f"{text} The changed picture is read as \u201c{reading}\u201d: the change lost what the decision "
+            "rested on."
+        )
 
 
 def explain(
-    image: UInt8[np.ndarray, "h w"], network: Recogniser, gallery: Cohort, privatizer: Privatizer, k: int,
-    generator: torch.Generator, *, patient: int = UNKNOWN, identity: Recogniser | None = None,
+    image: UInt8[np.ndarray, "h w"],
+    network: Recogniser,
+    gallery: Cohort,
+    privatizer: Privatizer,
+    k: int,
+    generator: torch.Generator,
+    *,
+    patient: int = UNKNOWN,
+    identity: Recogniser | None = None,
     classes: tuple[str, ...] = CLASSES,
 ) -> Explanation:
-    """Decide on an image and explain it by its k most similar cases of the same decision, privatised.
+    """Decide on an image and explain it by its k most similar cases of the same decision,
+    privatised.
 
-    `patient` is the query's index into `gallery.patient_names`; where it is `UNKNOWN` but the very image is on file,
-    the patient is known after all and left out. With an `identity` judge, cases whose patient it still names are held
-    back. `k` at most 12. Raises `ValueError` for an image of another size, k out of range, and what `retrieve`
-    refuses.
-    """
+    `patient` is the query's index into `gallery.patient_names`; where it is `UNKNOWN` but the very
+    image is on file, the patient is known after all and left out. With an `identity` judge, cases
+    whose patient it still names are held back. `k` at most 12. Raises `ValueError` for an image of
+    another size, k out of range, and what `retrieve` refuses."""
     if image.ndim != 2 or image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
         height, width = gallery.images.shape[1:]
-        raise ValueError(f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, {width}); "
-                         f"prepare it to {height}x{width}")
+        raise ValueError(
+            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, {width}); "
+            f"prepare it to {height}x{width}"
+        )
     if not 1 <= k <= MOST_CASES:
         raise ValueError(f"an explanation shows 1 to {MOST_CASES} cases, not {k}")
     if patient == UNKNOWN:
@@ -96,7 +114,9 @@ def explain(
     query, known = image[None], Gallery.of(network, gallery)
     scores = logits(network, query)[0]
     decision = int(scores.argmax())
-    found = retrieve(embeddings(network, query), np.array([decision]), np.array([patient]), known, k)
+    found = retrieve(
+        embeddings(network, query), np.array([decision]), np.array([patient]), known, k
+    )
     release = privatize_cases(gallery, found.rows[0], privatizer, generator)
     held = np.zeros(k, dtype=bool)
     if identity is not None:
@@ -104,13 +124,24 @@ def explain(
     cases, maps = release.images.copy(), _maps(network, release.images)
     cases[held], maps[held] = 255, 0
     return Explanation(
-        image, _maps(network, query)[0], decision, float(scores.softmax(0)[decision]), cases, maps,
-        decide(network, release.images), found.similarity[0], held, _in_words(release.method, release.parameters),
-        int((known.decision == decision).sum()), classes)
+        image,
+        _maps(network, query)[0],
+        decision,
+        float(scores.softmax(0)[decision]),
+        cases,
+        maps,
+        decide(network, release.images),
+        found.similarity[0],
+        held,
+        _in_words(release.method, release.parameters),
+        int((known.decision == decision).sum()),
+        classes,
+    )
 
 
 def _maps(network: Recogniser, images: np.ndarray) -> np.ndarray:
-    """Return the Deep Taylor maps of the predicted classes, 0 where there is no positive logit to distribute."""
+    """Return the Deep Taylor maps of the predicted classes, 0 where there is no positive logit to
+    distribute."""
     x = to_tensor(images)
     maps = np.zeros(images.shape, dtype=np.float32)
     rows = explainable(network, x)
@@ -120,5 +151,7 @@ def _maps(network: Recogniser, images: np.ndarray) -> np.ndarray:
 
 
 def _in_words(method: str, parameters: dict) -> str:
-    told = [f"{key} {parameters[key]}" for key in TOLD if isinstance(parameters.get(key), (int, str))]
+    told = [
+        f"{key} {parameters[key]}" for key in TOLD if isinstance(parameters.get(key), (int, str))
+    ]
     return ", ".join([method, *told])

@@ -1,4 +1,5 @@
-"""Deep Taylor decomposition (Montavon et al. 2017): which pixels a recogniser's decision rests on."""
+"""Deep Taylor decomposition (Montavon et al. 2017): which pixels a recogniser's decision rests
+on."""
 
 from typing import Literal
 
@@ -10,9 +11,9 @@ from zennit.rules import ClampMod, NoMod
 
 from medpriv_lib.explanation.unfold import AVERAGES, LINEAR, unfold
 
-# A neuron whose positive input lies below this share of the layer's largest (per image) gives no relevance further:
-# it is active by its bias alone, and dividing by next to nothing would only spread rounding errors over its
-# neighbours.
+# A neuron whose positive input lies below this share of the layer's largest (per image) gives no
+# relevance further: it is active by its bias alone, and dividing by next to nothing would only
+# spread rounding errors over its neighbours.
 SMALLEST_SHARE = 1e-6
 
 
@@ -27,19 +28,20 @@ def deep_taylor(
 ) -> Float[Tensor, "n c h w"]:
     """Return the relevance of every pixel for a class's logit.
 
-    The relevance of the output is the logit of `target` (a class, one class per image, or None: the predicted class).
-    Hidden layers pass it back by z+, R_i = a_i sum_j w+_ij R_j / sum_i a_i w+_ij; the first layer by z-box,
-    R_i = sum_j ((x_i - low) w+_ij + (x_i - high) w-_ij) R_j / (the same, summed over i); max-pooling gives everything
-    to the winner, average pooling divides in proportion. Biases get none, so that the map sums to the logit wherever
-    every active neuron has a positive input. Maps are >= 0. `x` float in `box` = (low, high); `box=None` uses z+ in
-    the first layer too, for inputs >= 0. `start="one"` distributes 1 in place of the logit, whatever its sign: the
-    same map up to its scale, for comparing maps. Any network of `unfold.SUPPORTED` layers; it is not changed. Images
-    do not influence each other.
+    The relevance of the output is the logit of `target` (a class, one class per image, or None: the
+    predicted class). Hidden layers pass it back by z+, R_i = a_i sum_j w+_ij R_j / sum_i a_i w+_ij;
+    the first layer by z-box, R_i = sum_j ((x_i - low) w+_ij + (x_i - high) w-_ij) R_j / (the same,
+    summed over i); max-pooling gives everything to the winner, average pooling divides in
+    proportion. Biases get none, so that the map sums to the logit wherever every active neuron has
+    a positive input. Maps are >= 0. `x` float in `box` = (low, high); `box=None` uses z+ in the
+    first layer too, for inputs >= 0. `start="one"` distributes 1 in place of the logit, whatever
+    its sign: the same map up to its scale, for comparing maps. Any network of `unfold.SUPPORTED`
+    layers; it is not changed. Images do not influence each other.
 
-    Sources: Montavon et al. 2017 (Pattern Recognition 65, 211-222); rules as hooks of zennit (Anders
-    et al. 2021). Raises `ValueError` for a starting logit <= 0 (there is no evidence to distribute; choose rows with
-    `explainable`), an unsupported network (see `unfold`), values outside the box, and images of another size.
-    """
+    Sources: Montavon et al. 2017 (Pattern Recognition 65, 211-222); rules as hooks of zennit
+    (Anders et al. 2021). Raises `ValueError` for a starting logit <= 0 (there is no evidence to
+    distribute; choose rows with `explainable`), an unsupported network (see `unfold`), values
+    outside the box, and images of another size."""
     _check(network, x, box)
     if len(x) == 0:
         return torch.empty_like(x)
@@ -50,14 +52,17 @@ def deep_taylor(
     maps = []
     for first in range(0, len(x), batch):
         rows = slice(first, first + batch)
-        maps.append(_propagate(chain, x[rows], None if classes is None else classes[rows], first, start))
+        maps.append(
+            _propagate(chain, x[rows], None if classes is None else classes[rows], first, start)
+        )
     return torch.cat(maps)
 
 
 def explainable(
     network: nn.Module, x: Float[Tensor, "n c h w"], target: int | Int64[Tensor, " n"] | None = None
 ) -> Bool[Tensor, " n"]:
-    """Say for which images `deep_taylor` has something to distribute: those whose starting logit is > 0."""
+    """Say for which images `deep_taylor` has something to distribute: those whose starting logit is
+    > 0."""
     training = network.training
     network.eval()
     with torch.no_grad():
@@ -70,7 +75,8 @@ def explainable(
 
 
 def z_plus() -> BasicHook:
-    """Make the rule of hidden layers: relevance goes to positive inputs over positive weights, none to biases."""
+    """Make the rule of hidden layers: relevance goes to positive inputs over positive weights, none
+    to biases."""
     return BasicHook(
         input_modifiers=[lambda a: a],
         param_modifiers=[ClampMod(min=0.0, zero_params="bias")],
@@ -81,14 +87,18 @@ def z_plus() -> BasicHook:
 
 
 def z_box(low: float, high: float) -> BasicHook:
-    """Make the rule of the first layer, whose inputs lie between `low` and `high` and may be negative.
+    """Make the rule of the first layer, whose inputs lie between `low` and `high` and may be
+    negative.
 
-    zennit's `ZBox` computes x w - low w+ - high w-; the same written as (x - low) w+ + (x - high) w- is a sum of
-    terms >= 0, which needs two convolutions in place of three and cannot round to a negative denominator.
-    """
+    zennit's `ZBox` computes x w - low w+ - high w-; the same written as (x - low) w+ + (x - high)
+    w- is a sum of terms >= 0, which needs two convolutions in place of three and cannot round to a
+    negative denominator."""
     return BasicHook(
         input_modifiers=[lambda x: x - low, lambda x: x - high],
-        param_modifiers=[ClampMod(min=0.0, zero_params="bias"), ClampMod(max=0.0, zero_params="bias")],
+        param_modifiers=[
+            ClampMod(min=0.0, zero_params="bias"),
+            ClampMod(max=0.0, zero_params="bias"),
+        ],
         output_modifiers=[lambda z: z] * 2,
         gradient_mapper=_share,
         reducer=lambda inputs, gradients: inputs[0] * gradients[0] + inputs[1] * gradients[1],
@@ -122,35 +132,52 @@ def _hook(chain: nn.Sequential, box: tuple[float, float] | None) -> None:
             in_proportion().register(layer)
         elif isinstance(layer, nn.ReLU):
             layer.inplace = False
-            # A ReLU's gradient is 0 or 1: relevance of an inactive neuron is 0 already, so nothing needs a rule here.
+            # A ReLU's gradient is 0 or 1: relevance of an inactive neuron is 0 already, so nothing
+            # needs a rule here.
 
 
-def _propagate(chain: nn.Sequential, x: Tensor, classes: Tensor | None, offset: int, start: str) -> Tensor:
+def _propagate(
+    chain: nn.Sequential, x: Tensor, classes: Tensor | None, offset: int, start: str
+) -> Tensor:
     x = x.detach().clone(memory_format=torch.channels_last).requires_grad_()
     with torch.enable_grad():
         logits = chain(x)
         classes = logits.argmax(1) if classes is None else classes.to(logits.device)
         if int(classes.max()) >= logits.shape[1] or int(classes.min()) < 0:
-            raise ValueError(f"class {int(classes.max())} of a network with {logits.shape[1]} classes")
-        given = logits.detach().gather(1, classes[:, None]) if start == "logit" else torch.ones_like(logits[:, :1])
+            raise ValueError(
+                f"class {int(classes.max())} of a network with {logits.shape[1]} classes"
+            )
+        given = (
+            logits.detach().gather(1, classes[:, None])
+            if start == "logit"
+            else torch.ones_like(logits[:, :1])
+        )
         if bool((given <= 0).any()):
             rows = (torch.nonzero(given[:, 0] <= 0)[:, 0] + offset).tolist()
-            raise ValueError(f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to explain: "
-                             "there is no relevance to distribute; leave such images out with `explainable`")
+            raise ValueError(
+                f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to explain: "
+                "there is no relevance to distribute; leave such images out with `explainable`"
+            )
         seed = torch.zeros_like(logits).scatter(1, classes[:, None], given)
         return torch.autograd.grad(logits, x, seed)[0].detach().contiguous()
 
 
 def _check(network: nn.Module, x: Tensor, box: tuple[float, float] | None) -> None:
     if x.ndim != 4 or not x.is_floating_point():
-        raise ValueError(f"images must be a float tensor (n, c, h, w), not {x.dtype} {tuple(x.shape)}; see `to_tensor`")
+        raise ValueError(
+            f"images must be a float tensor (n, c, h, w), not {x.dtype} {tuple(x.shape)}; see `to_tensor`"
+        )
     size = getattr(network, "size", None)
     if size is not None and tuple(x.shape[2:]) != (size, size):
-        raise ValueError(f"images are {x.shape[2]}x{x.shape[3]}, the network was made for {size}x{size}; "
-                         f"prepare them with --size {size}")
+        raise ValueError(
+            f"images are {x.shape[2]}x{x.shape[3]}, the network was made for {size}x{size}; "
+            f"prepare them with --size {size}"
+        )
     low, high = box if box is not None else (0.0, float("inf"))
     if len(x) and not bool(((x >= low - 1e-4) & (x <= high + 1e-4)).all()):
-        raise ValueError(f"pixel values must lie in [{low}, {high}] and be numbers; use `to_tensor` on grey levels")
+        raise ValueError(
+            f"pixel values must lie in [{low}, {high}] and be numbers; use `to_tensor` on grey levels"
+        )
 
 
 def class_of_each(target: int | Tensor, n: int) -> Int64[Tensor, " n"]:
@@ -159,5 +186,7 @@ def class_of_each(target: int | Tensor, n: int) -> Int64[Tensor, " n"]:
     if classes.ndim == 0:
         return classes.expand(n)
     if classes.shape != (n,):
-        raise ValueError(f"`target` must be one class or one per image ({n},), not {tuple(classes.shape)}")
+        raise ValueError(
+            f"`target` must be one class or one per image ({n},), not {tuple(classes.shape)}"
+        )
     return classes

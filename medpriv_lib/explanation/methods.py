@@ -11,15 +11,19 @@ METHODS = ("deep-taylor", "gradient-x-input", "integrated-gradients")
 
 
 def relevance(
-    method: str, network: nn.Module, x: Float[Tensor, "n c h w"], target: int | Int64[Tensor, " n"] | None = None,
-    *, steps: int = 32,
+    method: str,
+    network: nn.Module,
+    x: Float[Tensor, "n c h w"],
+    target: int | Int64[Tensor, " n"] | None = None,
+    *,
+    steps: int = 32,
 ) -> Float[Tensor, "n c h w"]:
-    """Return the maps of one of `METHODS`; Deep Taylor's start from 1, not from the logit, and so are always defined.
+    """Return the maps of one of `METHODS`; Deep Taylor's start from 1, not from the logit, and so
+    are always defined.
 
-    `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one; `steps` of integrated gradients,
-    the other methods have none. Raises `ValueError` for another
-    name and what `deep_taylor` raises.
-    """
+    `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one; `steps` of
+    integrated gradients, the other methods have none. Raises `ValueError` for another name and what
+    `deep_taylor` raises."""
     if method == "deep-taylor":
         return deep_taylor(network, x, target, start="one")
     if method == "gradient-x-input":
@@ -29,7 +33,9 @@ def relevance(
     raise ValueError(f"unknown relevance method {method!r}; choose from {', '.join(METHODS)}")
 
 
-def other_class(network: nn.Module, x: Float[Tensor, "n c h w"]) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+def other_class(
+    network: nn.Module, x: Float[Tensor, "n c h w"]
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
     """Return the predicted and the second most likely class of each image."""
     training = network.training
     network.eval()

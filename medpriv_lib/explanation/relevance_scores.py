@@ -1,11 +1,12 @@
-"""Does relevance fall on the signs of the disease? Scores of maps where the truth is known, and chance beside them."""
+"""Does relevance fall on the signs of the disease? Scores of maps where the truth is known, and
+chance beside them."""
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
-from medpriv_lib.cohort import to_tensor
+from medpriv_lib.core.cohort import to_tensor
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 
 Maps = Float[np.ndarray, "n h w"]
@@ -14,21 +15,22 @@ Score = Float[np.ndarray, " n"]
 
 
 def relevance_mass(maps: Maps, masks: Masks) -> Score:
-    """Return the share of the positive relevance that lies inside the mask, 0..1; chance is the mask's area share.
+    """Return the share of the positive relevance that lies inside the mask, 0..1; chance is the
+    mask's area share.
 
-    nan where the mask is empty or nothing is positive. Source: Arras, Osman, Samek 2022 (Information Fusion 81).
-    """
+    nan where the mask is empty or nothing is positive. Source: Arras, Osman, Samek 2022
+    (Information Fusion 81)."""
     maps, masks = _positive(maps, masks)
     total = maps.sum(1)
     return _ratio((maps * masks).sum(1), total, (total > 0) & masks.any(1))
 
 
 def relevance_rank(maps: Maps, masks: Masks) -> Score:
-    """Return the share of the K most relevant pixels that lie inside the mask of K pixels, 0..1; chance as above.
+    """Return the share of the K most relevant pixels that lie inside the mask of K pixels, 0..1;
+    chance as above.
 
-    Pixels tied at the K-th place count by the share of them inside: the mean over all orders. nan where the mask is
-    empty or nothing is positive. Source: Arras, Osman, Samek 2022.
-    """
+    Pixels tied at the K-th place count by the share of them inside: the mean over all orders. nan
+    where the mask is empty or nothing is positive. Source: Arras, Osman, Samek 2022."""
     maps, masks = _positive(maps, masks)
     size = masks.sum(1)
     ordered = -np.sort(-maps, axis=1)
@@ -40,35 +42,42 @@ def relevance_rank(maps: Maps, masks: Masks) -> Score:
 
 
 def pointing_game(maps: Maps, masks: Masks) -> Score:
-    """Return whether the most relevant pixel lies inside the mask, 0 or 1 (ties: the share of them); chance as above.
+    """Return whether the most relevant pixel lies inside the mask, 0 or 1 (ties: the share of
+    them); chance as above.
 
-    Without the tolerance of the original, so that chance is the mask's area share. nan as above. Source: Zhang et al.
-    2018 (IJCV 126).
-    """
+    Without the tolerance of the original, so that chance is the mask's area share. nan as above.
+    Source: Zhang et al. 2018 (IJCV 126)."""
     maps, masks = _positive(maps, masks)
     top = maps == maps.max(1, keepdims=True)
     return _ratio((top & masks).sum(1), top.sum(1), masks.any(1) & (maps.sum(1) > 0))
 
 
 def area_share(masks: Masks) -> Score:
-    """Return the share of the image that the mask covers: what any of these scores is by chance. nan where empty."""
+    """Return the share of the image that the mask covers: what any of these scores is by chance.
+    nan where empty."""
     share = masks.reshape(len(masks), -1).mean(1)
     return np.where(share > 0, share, np.nan)
 
 
 def score_relevance(
-    network: nn.Module, images: UInt8[np.ndarray, "n h w"], masks: Masks, target: int | None = None,
+    network: nn.Module,
+    images: UInt8[np.ndarray, "n h w"],
+    masks: Masks,
+    target: int | None = None,
     known: Bool[np.ndarray, " n"] | None = None,
 ) -> dict[str, Score]:
-    """Return the scores of the Deep Taylor maps of released images against the source images' evidence masks.
+    """Return the scores of the Deep Taylor maps of released images against the source images'
+    evidence masks.
 
-    `target` None explains the predicted class; `known` says what `explainable` would, where that is known already.
-    Keys: `relevance_mass`, `relevance_rank`, `relevance_pointing`, `relevance_area` (chance) and `relevance_defined`, 1
-    where the class's logit is > 0 so that there is a map. All (N,) in 0..1; nan where there is no mask or no map. The
-    area is nan in the same rows, so that means compare the same images.
-    """
+    `target` None explains the predicted class; `known` says what `explainable` would, where that is
+    known already. Keys: `relevance_mass`, `relevance_rank`, `relevance_pointing`, `relevance_area`
+    (chance) and `relevance_defined`, 1 where the class's logit is > 0 so that there is a map. All
+    (N,) in 0..1; nan where there is no mask or no map. The area is nan in the same rows, so that
+    means compare the same images."""
     if images.shape != masks.shape:
-        raise ValueError(f"images are {images.shape} and masks {masks.shape}; one mask per image is needed")
+        raise ValueError(
+            f"images are {images.shape} and masks {masks.shape}; one mask per image is needed"
+        )
     x = to_tensor(images)
     evident = masks.any(axis=(1, 2))
     known = explainable(network, x, target).cpu().numpy() if known is None else known
@@ -76,8 +85,11 @@ def score_relevance(
     maps = np.zeros(images.shape, dtype=np.float32)
     if len(rows):
         maps[rows] = deep_taylor(network, x[torch.from_numpy(rows)], target)[:, 0].cpu().numpy()
-    scores = {"relevance_mass": relevance_mass(maps, masks), "relevance_rank": relevance_rank(maps, masks),
-              "relevance_pointing": pointing_game(maps, masks)}
+    scores = {
+        "relevance_mass": relevance_mass(maps, masks),
+        "relevance_rank": relevance_rank(maps, masks),
+        "relevance_pointing": pointing_game(maps, masks),
+    }
     has_map = np.isfinite(scores["relevance_mass"])
     scores["relevance_area"] = np.where(has_map, area_share(masks), np.nan)
     scores["relevance_defined"] = np.where(evident, has_map.astype(float), np.nan)

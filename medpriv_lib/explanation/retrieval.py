@@ -1,10 +1,10 @@
 """Case-based explanation: show a decision's most similar earlier cases, privatised.
 
-"Query" is the case in front of the viewer, "gallery" the cases on file, "source" a gallery image that is to be hidden
-behind its privatised version. Cases are compared in the recogniser's own embedding, so that "similar" means similar to
-the network that decided (Silva et al. 2020 also retrieve by learned features, of the regions that matter; Montenegro et
-al. 2021 privatise what is retrieved).
-"""
+"Query" is the case in front of the viewer, "gallery" the cases on file, "source" a gallery image
+that is to be hidden behind its privatised version. Cases are compared in the recogniser's own
+embedding, so that "similar" means similar to the network that decided (Silva et al. 2020 also
+retrieve by learned features, of the regions that matter; Montenegro et al. 2021 privatise what is
+retrieved)."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
-from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.explanation.embedding import embeddings
+from medpriv_lib.core.cohort import Cohort, Release
 from medpriv_lib.privatizers.protocol import Privatizer
+from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
@@ -24,7 +24,8 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """The cases on file: `points` float32 (G, D) embeddings, `decision` int64 (G,), `patient` int64 (G,)."""
+    """The cases on file: `points` float32 (G, D) embeddings, `decision` int64 (G,), `patient` int64
+    (G,)."""
 
     points: Float[np.ndarray, "g d"]
     decision: Int64[np.ndarray, " g"]
@@ -33,23 +34,27 @@ class Gallery:
     def __post_init__(self) -> None:
         """Refuse an empty gallery and parts that do not fit."""
         if len(self.points) == 0:
-            raise ValueError("the gallery is empty: there is no case to explain with; give a cohort with images")
+            raise ValueError(
+                "the gallery is empty: there is no case to explain with; give a cohort with images"
+            )
         if not len(self.points) == len(self.decision) == len(self.patient):
             raise ValueError("a gallery needs one decision and one patient per embedding")
 
     @classmethod
     def of(cls, network: Recogniser, cohort: Cohort) -> "Gallery":
         """Embed the images of a cohort and decide on each."""
-        return cls(embeddings(network, cohort.images), decide(network, cohort.images), cohort.patient)
+        return cls(
+            embeddings(network, cohort.images), decide(network, cohort.images), cohort.patient
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Retrieved:
-    """For Q queries and K cases each: `rows` int64 (Q, K) of the gallery, nearest first, `distance` and `similarity`.
+    """For Q queries and K cases each: `rows` int64 (Q, K) of the gallery, nearest first, `distance`
+    and `similarity`.
 
-    `distance` is Euclidean in the embedding; `similarity` = 1 - distance / (median distance to all allowed cases): 1
-    the same embedding, 0 no nearer than the middle case, below 0 further.
-    """
+    `distance` is Euclidean in the embedding; `similarity` = 1 - distance / (median distance to all
+    allowed cases): 1 the same embedding, 0 no nearer than the middle case, below 0 further."""
 
     rows: Int64[np.ndarray, "q k"]
     distance: Float[np.ndarray, "q k"]
@@ -62,41 +67,50 @@ def decide(network: Recogniser, images: UInt8[np.ndarray, "n h w"]) -> Int64[np.
 
 
 def retrieve(
-    points: Float[np.ndarray, "q d"], decision: Int64[np.ndarray, " q"], patient: Int64[np.ndarray, " q"],
-    gallery: Gallery, k: int,
+    points: Float[np.ndarray, "q d"],
+    decision: Int64[np.ndarray, " q"],
+    patient: Int64[np.ndarray, " q"],
+    gallery: Gallery,
+    k: int,
 ) -> Retrieved:
-    """Return the k nearest gallery cases of each query's own decision, none of the query's own patient.
+    """Return the k nearest gallery cases of each query's own decision, none of the query's own
+    patient.
 
-    `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN` where nobody knows:
-    then nobody is left out). Equal distances go to the smaller gallery row. Memory is bounded for galleries of any
-    size. Raises `ValueError` for k < 1, for a decision that no case of the gallery has, and for k larger than the
-    number of allowed cases.
-    """
+    `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN`
+    where nobody knows: then nobody is left out). Equal distances go to the smaller gallery row.
+    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, for a decision that
+    no case of the gallery has, and for k larger than the number of allowed cases."""
     if k < 1:
         raise ValueError(f"at least one case must be shown, not k = {k}")
     _check_allowed(decision, patient, gallery, k)
     rows = np.empty((len(points), k), dtype=np.int64)
     distance, similarity = np.empty(rows.shape), np.empty(rows.shape)
     stored = gallery.points.astype(np.float64)
-    norms = (stored ** 2).sum(1)
+    norms = (stored**2).sum(1)
     step = max(1, ENTRIES // len(stored))
     for first in range(0, len(points), step):
-        queries = points[first:first + step].astype(np.float64)
-        squares = (queries ** 2).sum(1)[:, None] + norms - 2 * queries @ stored.T
+        queries = points[first : first + step].astype(np.float64)
+        squares = (queries**2).sum(1)[:, None] + norms - 2 * queries @ stored.T
         for offset, square in enumerate(squares):
             q = first + offset
-            allowed = np.flatnonzero((gallery.decision == decision[q]) & _others(gallery.patient, patient[q]))
+            allowed = np.flatnonzero(
+                (gallery.decision == decision[q]) & _others(gallery.patient, patient[q])
+            )
             rows[q], distance[q] = _nearest(queries[offset], stored, allowed, square[allowed], k)
             middle = float(np.sqrt(max(np.median(square[allowed]), 0)))
-            similarity[q] = 1 - distance[q] / middle if middle > 0 else (distance[q] == 0).astype(float)
+            similarity[q] = (
+                1 - distance[q] / middle if middle > 0 else (distance[q] == 0).astype(float)
+            )
     return Retrieved(rows, distance, similarity)
 
 
-def _nearest(query: np.ndarray, stored: np.ndarray, allowed: np.ndarray, square: np.ndarray, k: int
-             ) -> tuple[np.ndarray, np.ndarray]:
-    """Measure exactly every case up to the k-th distance and a rounding error; order by distance, then row."""
+def _nearest(
+    query: np.ndarray, stored: np.ndarray, allowed: np.ndarray, square: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measure exactly every case up to the k-th distance and a rounding error; order by distance,
+    then row."""
     limit = np.partition(square, k - 1)[k - 1]
-    near = allowed[square <= limit + 1e-9 * (1 + abs(limit) + (query ** 2).sum())]
+    near = allowed[square <= limit + 1e-9 * (1 + abs(limit) + (query**2).sum())]
     exact = np.sqrt(((stored[near] - query) ** 2).sum(1))
     order = np.lexsort((near, exact))[:k]
     return near[order], exact[order]
@@ -110,37 +124,58 @@ def _check_allowed(decision: np.ndarray, patient: np.ndarray, gallery: Gallery, 
     for label in np.unique(decision):
         same = gallery.decision == label
         if not same.any():
-            raise ValueError(f"class {label} is absent from the gallery: the recogniser gives that decision to none of "
-                             f"its {len(same)} cases; use a larger gallery")
+            raise ValueError(
+                f"class {label} is absent from the gallery: the recogniser gives that decision to none of "
+                f"its {len(same)} cases; use a larger gallery"
+            )
     for label, own in {(int(d), int(p)) for d, p in zip(decision, patient, strict=True)}:
         count = int(((gallery.decision == label) & _others(gallery.patient, own)).sum())
         if count < k:
-            raise ValueError(f"k = {k} cases are asked for, but the gallery has only {count} of class {label} from "
-                             f"other patients; ask for at most {count}")
+            raise ValueError(
+                f"k = {k} cases are asked for, but the gallery has only {count} of class {label} from "
+                f"other patients; ask for at most {count}"
+            )
 
 
-def privatize_cases(cohort: Cohort, rows: Int64[np.ndarray, " n"], privatizer: Privatizer, generator: torch.Generator
-                    ) -> Release:
-    """Privatise chosen images of a cohort; `Release.source` are rows of `cohort`, in the order given."""
+def privatize_cases(
+    cohort: Cohort,
+    rows: Int64[np.ndarray, " n"],
+    privatizer: Privatizer,
+    generator: torch.Generator,
+) -> Release:
+    """Privatise chosen images of a cohort; `Release.source` are rows of `cohort`, in the order
+    given."""
     release = privatizer.privatize(cohort.take(rows), generator)
     order = np.argsort(release.source, kind="stable")  # a release may come in another order
     if not np.array_equal(release.source[order], np.arange(len(rows))):
-        raise ValueError(f"{release.method} does not release one image per case and cannot be used to explain")
-    return Release(release.images[order], np.asarray(rows, dtype=np.int64), release.contributors[order], release.method,
-                   release.parameters)
+        raise ValueError(
+            f"{release.method} does not release one image per case and cannot be used to explain"
+        )
+    return Release(
+        release.images[order],
+        np.asarray(rows, dtype=np.int64),
+        release.contributors[order],
+        release.method,
+        release.parameters,
+    )
 
 
-def ndcg(before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]) -> Float[np.ndarray, " q"]:
-    """Return how well the order after privatisation keeps the order before, 0..1 (normalised discounted gain).
+def ndcg(
+    before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
+) -> Float[np.ndarray, " q"]:
+    """Return how well the order after privatisation keeps the order before, 0..1 (normalised
+    discounted gain).
 
-    `before`, `after` are distances of the same K cases. The gain of a case is K - its rank before; the discount of
-    place i is 1 / log2(i + 2). Source: Järvelin and Kekäläinen 2002. Compare with `ndcg_by_chance`.
-    """
+    `before`, `after` are distances of the same K cases. The gain of a case is K - its rank before;
+    the discount of place i is 1 / log2(i + 2). Source: Järvelin and Kekäläinen 2002. Compare with
+    `ndcg_by_chance`."""
     k = before.shape[1]
     gain = k - np.argsort(np.argsort(before, axis=1, kind="stable"), axis=1)
     discount = 1 / np.log2(np.arange(k) + 2)
     order = np.argsort(after, axis=1, kind="stable")
-    return (np.take_along_axis(gain, order, axis=1) * discount).sum(1) / (np.arange(k, 0, -1) * discount).sum()
+    return (np.take_along_axis(gain, order, axis=1) * discount).sum(1) / (
+        np.arange(k, 0, -1) * discount
+    ).sum()
 
 
 def ndcg_by_chance(k: int) -> float:
@@ -149,24 +184,39 @@ def ndcg_by_chance(k: int) -> float:
     return float((k + 1) / 2 * discount.sum() / (np.arange(k, 0, -1) * discount).sum())
 
 
-def kendall(before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]) -> Float[np.ndarray, " q"]:
-    """Return Kendall's tau-b of the distances before and after, -1..1 (0: chance); nan for one case or all tied."""
+def kendall(
+    before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
+) -> Float[np.ndarray, " q"]:
+    """Return Kendall's tau-b of the distances before and after, -1..1 (0: chance); nan for one case
+    or all tied."""
     from scipy.stats import kendalltau
 
-    return np.array([kendalltau(x, y).statistic if len(x) > 1 else np.nan for x, y in zip(before, after, strict=True)])
+    return np.array(
+        [
+            kendalltau(x, y).statistic if len(x) > 1 else np.nan
+            for x, y in zip(before, after, strict=True)
+        ]
+    )
 
 
 def score_retrieval(
-    network: Recogniser, identity: Recogniser | None, queries: Cohort, gallery: Cohort, privatizer: Privatizer, k: int,
-    generator: torch.Generator, known: Gallery | None = None,
+    network: Recogniser,
+    identity: Recogniser | None,
+    queries: Cohort,
+    gallery: Cohort,
+    privatizer: Privatizer,
+    k: int,
+    generator: torch.Generator,
+    known: Gallery | None = None,
 ) -> dict[str, np.ndarray | float | None]:
-    """Explain every query by its k nearest cases, privatised, and say what that does; arrays are (Q,).
+    """Explain every query by its k nearest cases, privatised, and say what that does; arrays are
+    (Q,).
 
-    `same_decision`: share of the released cases that get the query's decision. `ndcg` and `tau`: does the order of the
-    cases by distance to the query survive; `ndcg_chance` beside it. `reveals`: the identity judge names the source
-    patient of at least one released case; `reveals_contributor`: or any patient that went into one (None without an
-    identity judge, or without contributors). `known` spares embedding the gallery again.
-    """
+    `same_decision`: share of the released cases that get the query's decision. `ndcg` and `tau`:
+    does the order of the cases by distance to the query survive; `ndcg_chance` beside it.
+    `reveals`: the identity judge names the source patient of at least one released case;
+    `reveals_contributor`: or any patient that went into one (None without an identity judge, or
+    without contributors). `known` spares embedding the gallery again."""
     known = Gallery.of(network, gallery) if known is None else known
     points, decision = embeddings(network, queries.images), decide(network, queries.images)
     found = retrieve(points, decision, queries.patient, known, k)
@@ -174,8 +224,14 @@ def score_retrieval(
     same = (decide(network, release.images).reshape(-1, k) == decision[:, None]).mean(1)
     moved = embeddings(network, release.images).reshape(len(points), k, -1)
     after = np.sqrt(((moved.astype(np.float64) - points[:, None]) ** 2).sum(2))
-    result = {"same_decision": same, "ndcg": ndcg(found.distance, after), "ndcg_chance": ndcg_by_chance(k),
-              "tau": kendall(found.distance, after), "reveals": None, "reveals_contributor": None}
+    result = {
+        "same_decision": same,
+        "ndcg": ndcg(found.distance, after),
+        "ndcg_chance": ndcg_by_chance(k),
+        "tau": kendall(found.distance, after),
+        "reveals": None,
+        "reveals_contributor": None,
+    }
     if identity is not None:
         named = decide(identity, release.images)
         own = named == gallery.patient[release.source]

@@ -1,13 +1,12 @@
 """Controls: methods that no one would release, against which the table's columns must be read.
 
-A method "preserves the disease" only as far as it does better than these. All three carry the label in by construction
-or carry nothing of the source at all.
-"""
+A method "preserves the disease" only as far as it does better than these. All three carry the label
+in by construction or carry nothing of the source at all."""
 
 import numpy as np
 import torch
 
-from medpriv_lib.cohort import Cohort, Release, to_uint8
+from medpriv_lib.core.cohort import Cohort, Release, to_uint8
 from medpriv_lib.privatizers.k_same import patients_table, rounded
 from medpriv_lib.privatizers.replacement import Pools, draw_identities
 
@@ -15,10 +14,10 @@ from medpriv_lib.privatizers.replacement import Pools, draw_identities
 class RealOther:
     """Release a real training image of a random other patient with the same label.
 
-    It hides the source perfectly and shows the right label perfectly, so three of the paper's four columns praise it;
-    only the replacement column sees that a patient is exposed. The patient is drawn uniformly, then one of their images
-    with that label. Raises `ValueError` where no other patient has a training image of the label.
-    """
+    It hides the source perfectly and shows the right label perfectly, so three of the paper's four
+    columns praise it; only the replacement column sees that a patient is exposed. The patient is
+    drawn uniformly, then one of their images with that label. Raises `ValueError` where no other
+    patient has a training image of the label."""
 
     name = "real-other"
 
@@ -50,9 +49,8 @@ class RealOther:
 class ClassMean:
     """Release the mean of all training images of the label: nothing of the source but its label.
 
-    `contributors` (N, K) lists every training patient of that label. Raises `ValueError` where a label that is asked
-    for has no training image.
-    """
+    `contributors` (N, K) lists every training patient of that label. Raises `ValueError` where a
+    label that is asked for has no training image."""
 
     name = "class-mean"
 
@@ -66,7 +64,8 @@ class ClassMean:
         return self
 
     def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
-        """Return the mean of the label's training images for every image. `generator` is not used."""
+        """Return the mean of the label's training images for every image. `generator` is not
+        used."""
         train = _fitted(self)
         labels = np.unique(cohort.diseased).tolist()
         means, members = {}, {}
@@ -74,8 +73,10 @@ class ClassMean:
             rows = train.diseased == label
             if not rows.any():
                 word = "diseased" if label else "healthy"
-                raise ValueError(f"no training image is {word}, so there is no mean to release; "
-                                 "fit on training images of both labels")
+                raise ValueError(
+                    f"no training image is {word}, so there is no mean to release; "
+                    "fit on training images of both labels"
+                )
             means[label] = rounded(train.images[rows].sum(axis=0, dtype=np.int64) / rows.sum())
             members[label] = np.unique(train.patient[rows])
         table = dict(zip(labels, patients_table([members[label] for label in labels]), strict=True))
@@ -90,9 +91,9 @@ class ClassMean:
 class PriorSample:
     """Let PPRL-VGAN's decoder draw an eye without looking at the source: z from the prior N(0, 1).
 
-    What the decoder shows of the disease here comes from the identity code alone; the encoder counts only by what
-    PPRL-VGAN shows above this. `vgan` is a trained `PPRLVGAN`, `policy` its way to choose the identity.
-    """
+    What the decoder shows of the disease here comes from the identity code alone; the encoder
+    counts only by what PPRL-VGAN shows above this. `vgan` is a trained `PPRLVGAN`, `policy` its way
+    to choose the identity."""
 
     name = "prior-sample"
 
@@ -105,7 +106,8 @@ class PriorSample:
         return self
 
     def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
-        """Return one sampled image per image of `cohort`; `contributors` (N, 1) names the identity code used."""
+        """Return one sampled image per image of `cohort`; `contributors` (N, 1) names the identity
+        code used."""
         identity = torch.as_tensor(self.vgan.draw_identities(cohort, generator, 1, self.policy))
         z = torch.randn(len(cohort), getattr(self.vgan, "latent", 128), generator=generator)
         return Release(

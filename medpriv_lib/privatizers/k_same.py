@@ -1,13 +1,17 @@
-"""K-Same and K-Same-Select: release the mean of K patients' images, in three forms that promise different things.
+"""K-Same and K-Same-Select: release the mean of K patients' images, in three forms that promise
+different things.
 
-- `KSame(k)`: the algorithm of Newton, Sweeney and Malin (2005) as Gross et al. (2006) state it, on a set with one image
-  per patient. An attacker who matches the releases against that set names at most floor(n / k) of n patients.
-- `KSameSelect(k, form="release")`: the same on (patient, label) units, for several images per patient.
-- `KSameSelect(k, form="query")`: what Montenegro et al. (2021) describe: each image is answered with the mean over the
-  K nearest training patients of its label. The source may be in no group, so the bound above does not hold.
+- `KSame(k)`: the algorithm of Newton, Sweeney and Malin (2005) as Gross et al. (2006) state it, on
+  a set with one image per patient. An attacker who matches the releases against that set names at
+  most floor(n / k) of n patients.
+- `KSameSelect(k, form="release")`: the same on (patient, label) units, for several images per
+  patient.
+- `KSameSelect(k, form="query")`: what Montenegro et al. (2021) describe: each image is answered
+  with the mean over the K nearest training patients of its label. The source may be in no group, so
+  the bound above does not hold.
 
-The bound does not cover an attacker who knows labels, or who sees several releases. Means are exact whole-number sums
-divided in float64; a release rounds them to grey levels, halves to the even one.
+The bound does not cover an attacker who knows labels, or who sees several releases. Means are exact
+whole-number sums divided in float64; a release rounds them to grey levels, halves to the even one.
 """
 
 from typing import NamedTuple
@@ -16,17 +20,24 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64, UInt8
 
-from medpriv_lib.cohort import Cohort, Release
-from medpriv_lib.privatizers.distances import BLOCK_ENTRIES, FAR, byte_rank, centred, squared_distances, squared_norms
+from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.distances import (
+    BLOCK_ENTRIES,
+    FAR,
+    byte_rank,
+    centred,
+    squared_distances,
+    squared_norms,
+)
 from medpriv_lib.privatizers.replacement import Pools
 
 
 class Averages(NamedTuple):
     """What a release holds, before rounding.
 
-    `means` float64 (M, H, W), the distinct mean images in grey levels; `which` int64 (N,), the mean that each released
-    row shows; `source` int64 (N,) and `contributors` int64 (N, C) as in `Release`.
-    """
+    `means` float64 (M, H, W), the distinct mean images in grey levels; `which` int64 (N,), the mean
+    that each released row shows; `source` int64 (N,) and `contributors` int64 (N, C) as in
+    `Release`."""
 
     means: Float64[np.ndarray, "m h w"]
     which: Int64[np.ndarray, " n"]
@@ -35,7 +46,9 @@ class Averages(NamedTuple):
 
     def release(self, method: str, parameters: dict) -> Release:
         """Round the means to grey levels and return them as a release."""
-        return Release(rounded(self.means)[self.which], self.source, self.contributors, method, parameters)
+        return Release(
+            rounded(self.means)[self.which], self.source, self.contributors, method, parameters
+        )
 
 
 def rounded(means: Float64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
@@ -44,7 +57,8 @@ def rounded(means: Float64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
 
 
 def patients_table(members: list[np.ndarray]) -> Int64[np.ndarray, "m c"]:
-    """Turn lists of patients into one table: distinct numbers in ascending order, padded with -1."""
+    """Turn lists of patients into one table: distinct numbers in ascending order, padded with
+    -1."""
     members = [np.unique(one) for one in members]
     table = np.full((len(members), max(map(len, members))), -1, dtype=np.int64)
     for row, one in zip(table, members, strict=True):
@@ -52,12 +66,14 @@ def patients_table(members: list[np.ndarray]) -> Int64[np.ndarray, "m c"]:
     return table
 
 
-def group(images: UInt8[np.ndarray, "n h w"], k: int, order: Int64[np.ndarray, " n"]) -> list[np.ndarray]:
+def group(
+    images: UInt8[np.ndarray, "n h w"], k: int, order: Int64[np.ndarray, " n"]
+) -> list[np.ndarray]:
     """Split images into groups of k to 2k - 1 by Gross's algorithm; return the rows of each group.
 
-    The first image left in `order` (a permutation of the rows) is the seed; it and its k - 1 nearest in Euclidean
-    distance form a group and leave. Fewer than 2k images left form the last group. Ties go by the pixel bytes, then by
-    `order`. Raises `ValueError` for fewer than k images.
+    The first image left in `order` (a permutation of the rows) is the seed; it and its k - 1
+    nearest in Euclidean distance form a group and leave. Fewer than 2k images left form the last
+    group. Ties go by the pixel bytes, then by `order`. Raises `ValueError` for fewer than k images.
     """
     n = len(images)
     if n < k:
@@ -67,9 +83,12 @@ def group(images: UInt8[np.ndarray, "n h w"], k: int, order: Int64[np.ndarray, "
     rank = byte_rank(images, np.argsort(order))
     groups, left = [], np.asarray(order, dtype=np.int64)
     while len(left) >= 2 * k:
-        # the distances of a block of coming seeds in one product; seeds that an earlier one takes were for nothing
+        # the distances of a block of coming seeds in one product; seeds that an earlier one takes
+        # were for nothing
         block = max(1, min(-(-len(left) // k), BLOCK_ENTRIES // len(left)))
-        keys = squared_distances(pixels[left[:block]], pixels[left], norms[left[:block]], norms[left])
+        keys = squared_distances(
+            pixels[left[:block]], pixels[left], norms[left[:block]], norms[left]
+        )
         keys *= n  # distance first, then rank: no two keys are equal
         keys += rank[left]
         here = np.ones(len(left), dtype=bool)
@@ -91,17 +110,19 @@ def group(images: UInt8[np.ndarray, "n h w"], k: int, order: Int64[np.ndarray, "
 
 
 class KSame:
-    """Release k copies of the mean of every group of k to 2k - 1 patients (Newton et al. 2005; Gross et al. 2006).
+    """Release k copies of the mean of every group of k to 2k - 1 patients (Newton et al. 2005;
+    Gross et al. 2006).
 
-    The groups are formed within the cohort that is released, seeds in patient-number order, so permuting the images
-    permutes the releases. The set has to be person-specific, one image per patient. `several_images=True` lifts that
-    check to show what then happens: a group may hold one patient k times, and the guarantee is void.
-    """
+    The groups are formed within the cohort that is released, seeds in patient-number order, so
+    permuting the images permutes the releases. The set has to be person-specific, one image per
+    patient. `several_images=True` lifts that check to show what then happens: a group may hold one
+    patient k times, and the guarantee is void."""
 
     name = "k-same"
 
     def __init__(self, k: int, several_images: bool = False) -> None:
-        """Take the number of patients that share an image, at least 1. Raises `ValueError` below that."""
+        """Take the number of patients that share an image, at least 1. Raises `ValueError` below
+        that."""
         self.k, self.several_images = _checked(k), several_images
 
     def fit(self, train: Cohort) -> "KSame":
@@ -113,8 +134,10 @@ class KSame:
         patients, counts = np.unique(cohort.patient, return_counts=True)
         if len(patients) < len(cohort) and not self.several_images:
             worst = cohort.patient_names[patients[counts.argmax()]]
-            raise ValueError(f"K-Same needs one image per patient, but patient {worst} has {counts.max()}; "
-                             'keep one each, or use KSameSelect(k, form="release")')
+            raise ValueError(
+                f"K-Same needs one image per patient, but patient {worst} has {counts.max()}; "
+                'keep one each, or use KSameSelect(k, form="release")'
+            )
         n = np.arange(len(cohort))
         order = np.lexsort((byte_rank(cohort.images, n), cohort.patient))
         groups = group(cohort.images, self.k, order)
@@ -126,7 +149,8 @@ class KSame:
         return Averages(means, which, n.astype(np.int64), table[which])
 
     def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
-        """Return each image's group mean, in the order given. `generator` is not used: nothing is drawn.
+        """Return each image's group mean, in the order given. `generator` is not used: nothing is
+        drawn.
 
         Raises `ValueError` for fewer than k images, or for several images of one patient.
         """
@@ -136,16 +160,17 @@ class KSame:
 class KSameSelect:
     """K-Same within each class of the label, so that the label survives (Gross et al. 2006).
 
-    `form="query"` is the paper's: `fit` keeps the training images; each image is answered with the mean of one image,
-    the nearest, of each of the k nearest training patients of its label. The source's own patient may be among them;
-    `own_patient_rate` in the release's parameters says how often (None where no patient is a training patient).
-    `form="release"` publishes a set: within each label the patients are grouped by `group` on their mean images; round
-    r averages the r-th image of every member (in the order of their pixel bytes, starting again after the last) and is
-    released once for every member. Rows 0..N-1 of that release stand for the cohort's rows in order; the further rows
-    are the copies for members with fewer images.
-    Either form tells the label of everyone in a group, and in the release form a patient with both labels stands in two
-    partitions. Raises `ValueError` for k below 1, an unknown form and a class with fewer than k patients.
-    """
+    `form="query"` is the paper's: `fit` keeps the training images; each image is answered with the
+    mean of one image, the nearest, of each of the k nearest training patients of its label. The
+    source's own patient may be among them; `own_patient_rate` in the release's parameters says how
+    often (None where no patient is a training patient). `form="release"` publishes a set: within
+    each label the patients are grouped by `group` on their mean images; round r averages the r-th
+    image of every member (in the order of their pixel bytes, starting again after the last) and is
+    released once for every member. Rows 0..N-1 of that release stand for the cohort's rows in
+    order; the further rows are the copies for members with fewer images. Either form tells the
+    label of everyone in a group, and in the release form a patient with both labels stands in two
+    partitions. Raises `ValueError` for k below 1, an unknown form and a class with fewer than k
+    patients."""
 
     name = "k-same-select"
 
@@ -171,9 +196,8 @@ class KSameSelect:
     def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
         """Return the means rounded to grey levels. `generator` is not used: nothing is drawn.
 
-        Raises `ValueError` for a class with fewer than k patients; in the query form also before `fit` and for images
-        of another size than the training images.
-        """
+        Raises `ValueError` for a class with fewer than k patients; in the query form also before
+        `fit` and for images of another size than the training images."""
         averages = self.averages(cohort)
         parameters = {"k": self.k, "form": self.form}
         if self.form == "query":
@@ -186,15 +210,21 @@ class KSameSelect:
         count = len(np.unique(cohort.patient[cohort.diseased == label]))
         if count < self.k:
             word = "diseased" if label else "healthy"
-            raise ValueError(f"K-Same-Select with k = {self.k}: only {count} {which}patients have a {word} image; "
-                             "choose a smaller k or add patients")
+            raise ValueError(
+                f"K-Same-Select with k = {self.k}: only {count} {which}patients have a {word} image; "
+                "choose a smaller k or add patients"
+            )
 
     def _answers(self, cohort: Cohort) -> Averages:
         if self.train is None:
-            raise ValueError("K-Same-Select in query form has no training images yet; call fit(train) first")
+            raise ValueError(
+                "K-Same-Select in query form has no training images yet; call fit(train) first"
+            )
         if cohort.images.shape[1:] != self.train.images.shape[1:]:
-            raise ValueError(f"the images are {cohort.images.shape[1:]} pixels, the training images "
-                             f"{self.train.images.shape[1:]}; prepare them with the same size")
+            raise ValueError(
+                f"the images are {cohort.images.shape[1:]} pixels, the training images "
+                f"{self.train.images.shape[1:]}; prepare them with the same size"
+            )
         for label in np.unique(cohort.diseased):
             self._require_patients(self.train, label, "training ")
         means = np.empty(cohort.images.shape, dtype=np.float64)
@@ -221,21 +251,29 @@ class KSameSelect:
             for chosen in group(faces, self.k, np.arange(len(units))):
                 group_units = [units[i] for i in chosen]
                 count = max(map(len, group_units))
-                rounds = np.stack([np.resize(unit, count) for unit in group_units], axis=1)  # np.resize cycles
+                rounds = np.stack(
+                    [np.resize(unit, count) for unit in group_units], axis=1
+                )  # np.resize cycles
                 which.append(np.repeat(np.arange(done, done + count), len(chosen)))
                 done += count
                 means.append(_mean(cohort.images[rounds]))
                 members += [cohort.patient[rounds[0]]] * count
                 source.append(rounds.ravel())
-        source, which = np.concatenate(source).astype(np.int64), np.concatenate(which).astype(np.int64)
-        first = np.unique(source, return_index=True)[1]  # the first copy for each row of the cohort, in row order
+        source, which = (
+            np.concatenate(source).astype(np.int64),
+            np.concatenate(which).astype(np.int64),
+        )
+        first = np.unique(source, return_index=True)[
+            1
+        ]  # the first copy for each row of the cohort, in row order
         place = np.concatenate([first, np.setdiff1d(np.arange(len(source)), first)])
         table = patients_table(members)
         return Averages(np.concatenate(means), which[place], source[place], table[which[place]])
 
 
 def _nearest_patients(images: np.ndarray, asked: np.ndarray, gallery: Cohort, k: int):
-    """Yield (rows, (rows, k) rows of `gallery`): the nearest image of each of the k nearest patients, nearest first."""
+    """Yield (rows, (rows, k) rows of `gallery`): the nearest image of each of the k nearest
+    patients, nearest first."""
     by_patient = np.argsort(gallery.patient, kind="stable")
     starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
     rank = byte_rank(gallery.images, gallery.patient)
@@ -259,5 +297,7 @@ def _mean(images: UInt8[np.ndarray, "... k h w"]) -> Float64[np.ndarray, "... h 
 
 def _checked(k: int) -> int:
     if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, not {k!r}: it counts the patients per mean")
+        raise ValueError(
+            f"k must be a whole number of at least 1, not {k!r}: it counts the patients per mean"
+        )
     return int(k)

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from medpriv_lib.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort, Release
 
 
 @runtime_checkable
@@ -18,5 +18,6 @@ class Privatizer(Protocol):
         ...
 
     def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
-        """Return one privatised image per image of `cohort`; every random choice is drawn from `generator`."""
+        """Return one privatised image per image of `cohort`; every random choice is drawn from
+        `generator`."""
         ...

@@ -1,1 +1,2 @@
-"""The judges: networks that recognise the patient and the disease, trained on original images only."""
+"""The judges: networks that recognise the patient and the disease, trained on original images
+only."""

@@ -1,4 +1,5 @@
-"""The recogniser: a small convolutional network that names the patient, or says whether the eye is diseased."""
+"""The recogniser: a small convolutional network that names the patient, or says whether the eye is
+diseased."""
 
 import torch
 import torch.nn.functional as F
@@ -15,37 +16,48 @@ EMBEDDING = 32
 class Recogniser(nn.Module):
     """The evaluation network of Chen, Konrad and Ishwar (2018), as Montenegro et al. (2021) use it.
 
-    Four blocks of [convolution with 32 filters (kernels 5, 5, 3, 3) -> batch norm -> ReLU -> max-pool 2], then a dense
-    layer of 32 with ReLU, dropout .5 and a linear layer to `classes` logits. The widths are the paper's. Its order was
-    convolution -> LeakyReLU -> batch norm -> max-pool; here batch norm follows the convolution directly, so that it
-    merges into the convolution's weights, and the activation is a plain ReLU, so that every layer's input is positive:
-    both are what the z+ rule of relevance propagation (Montavon et al. 2017) asks for.
+    Four blocks of [convolution with 32 filters (kernels 5, 5, 3, 3) -> batch norm -> ReLU ->
+    max-pool 2], then a dense layer of 32 with ReLU, dropout .5 and a linear layer to `classes`
+    logits. The widths are the paper's. Its order was convolution -> LeakyReLU -> batch norm ->
+    max-pool; here batch norm follows the convolution directly, so that it merges into the
+    convolution's weights, and the activation is a plain ReLU, so that every layer's input is
+    positive: both are what the z+ rule of relevance propagation (Montavon et al. 2017) asks for.
 
-    `classes` is the number of logits; `size` the height and width of the images in pixels, a multiple of 16.
-    `train.py` trains the identity network without the dropout, and says why.
-    Raises `ValueError` for another size and for fewer than two classes.
-    """
+    `classes` is the number of logits; `size` the height and width of the images in pixels, a
+    multiple of 16. `train.py` trains the identity network without the dropout, and says why. Raises
+    `ValueError` for another size and for fewer than two classes."""
 
     def __init__(self, classes: int, size: int = 64) -> None:
         """Make the network with random weights from torch's global generator."""
         super().__init__()
         if size < 16 or size % 16:
-            raise ValueError(f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with --size 64")
+            raise ValueError(
+                f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with --size 64"
+            )
         if classes < 2:
             raise ValueError(f"a recogniser tells at least two classes apart, not {classes}")
         self.classes, self.size = classes, size
         widths = (1,) + (FILTERS,) * len(KERNELS)
-        self.blocks = nn.Sequential(*(
-            nn.Sequential(nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(after),
-                          nn.ReLU(), nn.MaxPool2d(2))
-            for before, after, kernel in zip(widths, widths[1:], KERNELS, strict=False)
-        ))
-        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(FILTERS * (size // 16) ** 2, EMBEDDING), nn.ReLU())
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False),
+                    nn.BatchNorm2d(after),
+                    nn.ReLU(),
+                    nn.MaxPool2d(2),
+                )
+                for before, after, kernel in zip(widths, widths[1:], KERNELS, strict=False)
+            )
+        )
+        self.dense = nn.Sequential(
+            nn.Flatten(), nn.Linear(FILTERS * (size // 16) ** 2, EMBEDDING), nn.ReLU()
+        )
         self.dropout = nn.Dropout(0.5)
         self.head = nn.Linear(EMBEDDING, classes)
 
     def embed(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 32"]:
-        """Return the activations (>= 0) of the dense layer, before dropout, for images in [-1, 1]."""
+        """Return the activations (>= 0) of the dense layer, before dropout, for images in [-1,
+        1]."""
         return self.dense(self.blocks(x))
 
     def forward(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n classes"]:
@@ -53,11 +65,11 @@ class Recogniser(nn.Module):
         return self.head(self.dropout(self.embed(x)))
 
     def merged(self) -> nn.Sequential:
-        """Return an equal network for judging only, 2.5 times as fast on a CPU; its weights are copies.
+        """Return an equal network for judging only, 2.5 times as fast on a CPU; its weights are
+        copies.
 
-        Batch norm is merged into the convolutions, and max-pool comes before ReLU: both never decrease, so their order
-        does not matter, and ReLU has a quarter of the work.
-        """
+        Batch norm is merged into the convolutions, and max-pool comes before ReLU: both never
+        decrease, so their order does not matter, and ReLU has a quarter of the work."""
         layers: list[nn.Module] = []
         for convolution, norm, _, _ in self.blocks:
             layers += [_fused(convolution, norm), _MaxPoolReLU()]
@@ -67,7 +79,8 @@ class Recogniser(nn.Module):
 
 
 class _MaxPoolReLU(nn.Module):
-    """Max-pool 2 and ReLU; without gradients as two maxima, for torch's pooling also notes where the largest was."""
+    """Max-pool 2 and ReLU; without gradients as two maxima, for torch's pooling also notes where
+    the largest was."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad:
@@ -77,17 +90,36 @@ class _MaxPoolReLU(nn.Module):
 
 
 def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """Return the convolution with batch norm merged in; building it anew is twenty times as fast as copying both."""
-    weight, bias = fuse_conv_bn_weights(convolution.weight, convolution.bias, norm.running_mean, norm.running_var,
-                                        norm.eps, norm.weight, norm.bias)
-    fused = skip_init(nn.Conv2d, convolution.in_channels, convolution.out_channels, convolution.kernel_size,
-                      padding=convolution.padding, device=weight.device)
+    """Return the convolution with batch norm merged in; building it anew is twenty times as fast as
+    copying both."""
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
+    fused = skip_init(
+        nn.Conv2d,
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size,
+        padding=convolution.padding,
+        device=weight.device,
+    )
     fused.weight, fused.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
     return fused
 
 
 def _copied(linear: nn.Linear) -> nn.Linear:
-    copy = skip_init(nn.Linear, linear.in_features, linear.out_features, device=linear.weight.device,
-                     dtype=linear.weight.dtype)
+    copy = skip_init(
+        nn.Linear,
+        linear.in_features,
+        linear.out_features,
+        device=linear.weight.device,
+        dtype=linear.weight.dtype,
+    )
     copy.load_state_dict(linear.state_dict())
     return copy

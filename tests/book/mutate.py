@@ -1,4 +1,5 @@
-"""A copy of the library with one line changed, so that a test can see whether a chapter's stored numbers notice."""
+"""A copy of the library with one line changed, so that a test can see whether a chapter's stored
+numbers notice."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Mutation:
-    """In `file` of the library, `old` (which stands there once) becomes `new`; `chapter` must notice."""
+    """In `file` of the library, `old` (which stands there once) becomes `new`; `chapter` must
+    notice."""
 
     chapter: str
     file: str
@@ -17,22 +19,40 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("03", "privatizers/blur.py", "return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8",
-             "return 0.3 * ((kernel - 1) * 0.5 - 1) + 1.1"),
+    Mutation(
+        "03",
+        "privatizers/blur.py",
+        "return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8",
+        "return 0.3 * ((kernel - 1) * 0.5 - 1) + 1.1",
+    ),
     Mutation("04", "privatizers/k_same.py", "return int(k)", "return int(k) + 1"),
-    Mutation("05", "privatizers/pprl_vgan.py", "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
-             "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)"),
-    Mutation("06", "privatizers/averaging.py", "drawn[:, 0] = own", "drawn[:, 0] = (own + 1) % len(pools.names)"),
-    Mutation("07", "explanation/deep_taylor.py", 'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
-             "param_modifiers=[ClampMod(min=0.0)],"),
+    Mutation(
+        "05",
+        "privatizers/pprl_vgan.py",
+        "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
+        "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)",
+    ),
+    Mutation(
+        "06",
+        "privatizers/averaging.py",
+        "drawn[:, 0] = own",
+        "drawn[:, 0] = (own + 1) % len(pools.names)",
+    ),
+    Mutation(
+        "07",
+        "explanation/deep_taylor.py",
+        'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
+        "param_modifiers=[ClampMod(min=0.0)],",
+    ),
 ]
 
 
 def mutated(mutation: Mutation, folder: Path) -> Path:
-    """Make the changed library in `folder` and return what PYTHONPATH must be; files but that one are linked.
+    """Make the changed library in `folder` and return what PYTHONPATH must be; files but that one
+    are linked.
 
-    Raises `ValueError` where the line does not stand there once: the library has changed, and the mutation must follow.
-    """
+    Raises `ValueError` where the line does not stand there once: the library has changed, and the
+    mutation must follow."""
     source = ROOT / "medpriv_lib"
     for path in source.rglob("*"):
         target = folder / path.relative_to(ROOT)
@@ -44,8 +64,10 @@ def mutated(mutation: Mutation, folder: Path) -> Path:
     file = folder / "medpriv_lib" / mutation.file
     text = file.read_text(encoding="utf-8")
     if text.count(mutation.old) != 1:
-        raise ValueError(f"{mutation.file} holds {mutation.old!r} {text.count(mutation.old)} times, not once; "
-                         "change the mutation with the library")
+        raise ValueError(
+            f"{mutation.file} holds {mutation.old!r} {text.count(mutation.old)} times, not once; "
+            "change the mutation with the library"
+        )
     file.unlink()
     file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
     return folder

@@ -1,8 +1,9 @@
-"""Run one chapter cell by cell and answer each exercise in several ways: `python perform.py NOTEBOOK WRONG_ANSWERS`.
+"""Run one chapter cell by cell and answer each exercise in several ways: `python perform.py
+NOTEBOOK WRONG_ANSWERS`.
 
-Prints one line of JSON per attempt: the exercise, the kind of answer, the verdicts of the self-checks that ran. The
-reader's names are put back between attempts, so that no answer helps another; the solution's stay, as for a reader.
-"""
+Prints one line of JSON per attempt: the exercise, the kind of answer, the verdicts of the
+self-checks that ran. The reader's names are put back between attempts, so that no answer helps
+another; the solution's stay, as for a reader."""
 
 import contextlib
 import io
@@ -21,7 +22,7 @@ def main(path: Path, wrong: Path) -> None:
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     from IPython.core.interactiveshell import InteractiveShell
 
-    import medpriv_lib.exercises as exercises
+    import medpriv_lib.lessons.exercises as exercises
 
     verdicts, real = [], exercises.check
 
@@ -35,11 +36,15 @@ def main(path: Path, wrong: Path) -> None:
 
     def run(code: str, what: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
-            result = shell.run_cell(re.sub(r"(?m)^%matplotlib inline", "", code), store_history=False)
+            result = shell.run_cell(
+                re.sub(r"(?m)^%matplotlib inline", "", code), store_history=False
+            )
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")  # no notebook is there to show them
         if not result.success:
-            raise RuntimeError(f"{path.name}: {what} stops with {result.error_in_exec or result.error_before_exec!r}")
+            raise RuntimeError(
+                f"{path.name}: {what} stops with {result.error_in_exec or result.error_before_exec!r}"
+            )
 
     def attempt(name: str, kind: str, *codes: str, keep: bool = False) -> None:
         before = dict(shell.user_ns)
@@ -49,11 +54,23 @@ def main(path: Path, wrong: Path) -> None:
         if not keep:
             shell.user_ns.clear()
             shell.user_ns.update(before)
-        print(json.dumps({"exercise": name, "kind": kind, "verdicts": [(v.name, v.passed) for v in verdicts]}))
+        print(
+            json.dumps(
+                {"exercise": name, "kind": kind, "verdicts": [(v.name, v.passed) for v in verdicts]}
+            )
+        )
 
-    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    cells = [
+        cell
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
     for i, cell in enumerate(cells):
-        code, tags, name = "".join(cell["source"]), cell["metadata"].get("tags", []), cell["metadata"].get("exercise")
+        code, tags, name = (
+            "".join(cell["source"]),
+            cell["metadata"].get("tags", []),
+            cell["metadata"].get("exercise"),
+        )
         if "exercise" in tags:
             test = "".join(cells[i + 1]["source"])
             for number, answer in enumerate(answers.get(name, []), start=1):

@@ -1,4 +1,5 @@
-"""axe-core reads every built page, in light and in dark mode. tests/book/axe holds its release 4.11.0 (MPL 2.0)."""
+"""axe-core reads every built page, in light and in dark mode. tests/book/axe holds its release
+4.11.0 (MPL 2.0)."""
 
 from pathlib import Path
 
@@ -32,8 +33,10 @@ def test_pages_have_no_serious_violation(browser, address, names, scheme):
 
 def test_axe_sees_what_is_wrong(browser):
     page = browser.new_page()
-    page.set_content('<html lang="en"><title>t</title><main><h1>t</h1><img src="x.png"><p style="color:#ccc">pale'
-                     '</p><input type="range"></main></html>')
+    page.set_content(
+        '<html lang="en"><title>t</title><main><h1>t</h1><img src="x.png"><p style="color:#ccc">pale'
+        '</p><input type="range"></main></html>'
+    )
     found = " ".join(violations(page))
     page.close()
     assert "image-alt" in found

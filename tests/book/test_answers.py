@@ -1,4 +1,5 @@
-"""Every exercise: nothing done and two plausible wrong answers fail its self-check, the solution passes it."""
+"""Every exercise: nothing done and two plausible wrong answers fail its self-check, the solution
+passes it."""
 
 import json
 import os
@@ -14,13 +15,21 @@ CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]-*.ipynb"))
 
 
 def perform(notebook: Path, wrong: Path) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run([sys.executable, HERE / "perform.py", notebook, wrong], env=environment, text=True,
-                          capture_output=True, timeout=600)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    }
+    return subprocess.run(
+        [sys.executable, HERE / "perform.py", notebook, wrong],
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=600,
+    )
 
 
 def problems(output: str, number: str, asked: list[str]) -> list[str]:
-    """Return what is wrong with the attempts that `perform` printed, for a chapter that asks these exercises."""
+    """Return what is wrong with the attempts that `perform` printed, for a chapter that asks these
+    exercises."""
     seen, found = {}, []
     for line in output.splitlines():
         attempt = json.loads(line)
@@ -31,7 +40,11 @@ def problems(output: str, number: str, asked: list[str]) -> list[str]:
         elif all(passed for _, passed in verdicts) != (kind == "solution"):
             found.append(f"{name}, {kind}: {'passes' if kind != 'solution' else 'fails'}")
     wanted = ["wrong answer 1", "wrong answer 2", "unsolved", "solution"]
-    found += [f"{name} was tried as {seen.get(name)}, not {wanted}" for name in asked if seen.get(name) != wanted]
+    found += [
+        f"{name} was tried as {seen.get(name)}, not {wanted}"
+        for name in asked
+        if seen.get(name) != wanted
+    ]
     if len(asked) < 3 or any(not name.startswith(f"{number}-") for name in asked):
         found.append(f"the exercises are {asked}")
     return found
@@ -42,37 +55,67 @@ def problems(output: str, number: str, asked: list[str]) -> list[str]:
 def test_exercises_tell_right_from_wrong(notebook):
     number = notebook.name[:2]
     wrong = HERE / "wrong_answers" / f"{number}.py"
-    assert wrong.is_file(), f"two wrong answers for each exercise of {notebook.name} belong into {wrong}"
+    assert wrong.is_file(), (
+        f"two wrong answers for each exercise of {notebook.name} belong into {wrong}"
+    )
     result = perform(notebook, wrong)
     assert result.returncode == 0, result.stderr[-3000:]
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    asked = [cell["metadata"]["exercise"] for cell in cells if "exercise" in cell["metadata"].get("tags", [])]
+    asked = [
+        cell["metadata"]["exercise"]
+        for cell in cells
+        if "exercise" in cell["metadata"].get("tags", [])
+    ]
     assert not problems(result.stdout, number, asked), problems(result.stdout, number, asked)
 
 
 def small(tmp_path: Path, test: str, solution: str, wrong: list[str]) -> list[str]:
-    """Write a chapter of one exercise, perform it, and return the problems but the one that it has only one."""
-    cells = [("from medpriv_lib.exercises import check\nlimit = 4", {}),
-             ("def square(k):\n    return None", {"tags": ["exercise"], "exercise": "99-1"}),
-             (f"def check_1():\n    return check('99-1', lambda: {test}, 'hint')\ncheck_1();",
-              {"tags": ["check"], "exercise": "99-1"}),
-             (f"{solution}\ncheck_1();", {"tags": ["solution"], "exercise": "99-1"}),
-             ("assert square(limit) == 16", {})]
+    """Write a chapter of one exercise, perform it, and return the problems but the one that it has
+    only one."""
+    cells = [
+        ("from medpriv_lib.lessons.exercises import check\nlimit = 4", {}),
+        ("def square(k):\n    return None", {"tags": ["exercise"], "exercise": "99-1"}),
+        (
+            f"def check_1():\n    return check('99-1', lambda: {test}, 'hint')\ncheck_1();",
+            {"tags": ["check"], "exercise": "99-1"},
+        ),
+        (f"{solution}\ncheck_1();", {"tags": ["solution"], "exercise": "99-1"}),
+        ("assert square(limit) == 16", {}),
+    ]
     notebook, answers = tmp_path / "99-small.ipynb", tmp_path / "99.py"
-    notebook.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source, "metadata": metadata}
-                                              for source, metadata in cells]}))
+    notebook.write_text(
+        json.dumps(
+            {
+                "cells": [
+                    {"cell_type": "code", "source": source, "metadata": metadata}
+                    for source, metadata in cells
+                ]
+            }
+        )
+    )
     answers.write_text(f"WRONG = {{'99-1': {wrong!r}}}")
     result = perform(notebook, answers)
     assert result.returncode == 0, result.stderr[-2000:]
-    return [fault for fault in problems(result.stdout, "99", ["99-1"]) if not fault.startswith("the exercises are")]
+    return [
+        fault
+        for fault in problems(result.stdout, "99", ["99-1"])
+        if not fault.startswith("the exercises are")
+    ]
 
 
 RIGHT = "def square(k):\n    return k * k"
 
 
 def test_a_good_exercise_is_accepted_and_wrong_answers_leave_nothing_behind(tmp_path):
-    assert small(tmp_path, "square(limit) == 16", RIGHT, ["def square(k):\n    return 2 * k + 1",
-                                                          "limit = 5\ndef square(k):\n    return k"]) == []
+    assert (
+        small(
+            tmp_path,
+            "square(limit) == 16",
+            RIGHT,
+            ["def square(k):\n    return 2 * k + 1", "limit = 5\ndef square(k):\n    return k"],
+        )
+        == []
+    )
 
 
 def test_a_check_that_accepts_a_wrong_answer_is_found(tmp_path):

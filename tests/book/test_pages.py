@@ -10,7 +10,9 @@ import notebooks
 import pytest
 
 VIEWS = {"wide": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (375, 812, "light")}
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "_build" / "screenshots"  # for people to look at
+SCREENSHOTS = (
+    Path(__file__).resolve().parents[2] / "_build" / "screenshots"
+)  # for people to look at
 PAGE_LIMIT = 1_500_000
 ASSET_LIMIT = 4_000_000
 
@@ -20,12 +22,16 @@ class Reading:
 
     def __init__(self, browser, address: str, name: str, view: str) -> None:
         width, height, scheme = VIEWS[view]
-        self.page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
         self.errors, self.away, self.missing = [], [], []
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))
         here = (address, "data:", "blob:")
-        self.page.on("request", lambda r: None if r.url.startswith(here) else self.away.append(r.url))
+        self.page.on(
+            "request", lambda r: None if r.url.startswith(here) else self.away.append(r.url)
+        )
         self.page.on("response", lambda r: self.missing.append(r.url) if r.status >= 400 else None)
         self.page.goto(address + name, wait_until="load")
         self.page.wait_for_timeout(300)
@@ -57,11 +63,18 @@ def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, ad
         problems += [f"{name}: console: {text}" for text in reading.errors]
         problems += [f"{name}: asks another server: {url}" for url in sorted(set(reading.away))]
         problems += [f"{name}: not there: {url}" for url in reading.missing]
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        over = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         problems += [f"{name}: {over} px wider than the screen"] if over > 0 else []
-        bare = page.evaluate("[...document.images].filter(i => !i.alt.trim()).map(i => i.src.slice(0, 60))")
+        bare = page.evaluate(
+            "[...document.images].filter(i => !i.alt.trim()).map(i => i.src.slice(0, 60))"
+        )
         problems += [f"{name}: no alt text: {src}" for src in bare]
-        page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-').removesuffix('.html')}-{view}.png", full_page=True)
+        page.screenshot(
+            path=SCREENSHOTS / f"{name.replace('/', '-').removesuffix('.html')}-{view}.png",
+            full_page=True,
+        )
         page.close()
     assert not problems, "\n".join(problems)
 
@@ -119,7 +132,9 @@ def test_notebooks_open_in_colab_from_the_one_repository(book, names):
     start = f"https://colab.research.google.com/{url.removeprefix('https://').replace('.com', '', 1)}/blob/{branch}/"
     for name in names:
         source = name.removesuffix(".html") + ".ipynb"
-        links = re.findall(r'href="(https://colab[^"]+)"', (book / name).read_text(encoding="utf-8"))
+        links = re.findall(
+            r'href="(https://colab[^"]+)"', (book / name).read_text(encoding="utf-8")
+        )
         wanted = {start + source} if (SCREENSHOTS.parents[1] / source).is_file() else set()
         assert set(links) == wanted, name
 
@@ -147,16 +162,25 @@ def test_internal_links_resolve(book):
 def test_pages_are_light(book, names):
     for name in names:
         path = book / name
-        images = {path.parent / src for src in re.findall(r'<img[^>]+src="([^":]+)"', path.read_text(encoding="utf-8"))}
-        size = path.stat().st_size + sum(image.stat().st_size for image in images if "_static" not in image.parts)
+        images = {
+            path.parent / src
+            for src in re.findall(r'<img[^>]+src="([^":]+)"', path.read_text(encoding="utf-8"))
+        }
+        size = path.stat().st_size + sum(
+            image.stat().st_size for image in images if "_static" not in image.parts
+        )
         assert size <= PAGE_LIMIT, f"{name}: {size / 1e6:.2f} MB"
 
 
 def test_theme_and_maths_are_light(browser, address, names):
-    """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each once."""
+    """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each
+    once."""
     sizes = {}
     page = browser.new_page()
-    page.on("response", lambda r: sizes.__setitem__(urldefrag(r.url)[0], len(r.body())) if r.ok else None)
+    page.on(
+        "response",
+        lambda r: sizes.__setitem__(urldefrag(r.url)[0], len(r.body())) if r.ok else None,
+    )
     for name in names:
         page.goto(address + name, wait_until="networkidle")
     page.close()
@@ -169,12 +193,16 @@ def test_every_page_says_what_it_was_made_from(book, names):
     for name in names:
         text = (book / name).read_text(encoding="utf-8")
         for fact in ("commit", "library", "data", "Python", "torch", "numpy", "OpenCV", "built"):
-            assert re.search(rf"<span>{fact}&nbsp;<code>[^<]+</code>", text), f"{name}: the footer lacks {fact}"
+            assert re.search(rf"<span>{fact}&nbsp;<code>[^<]+</code>", text), (
+                f"{name}: the footer lacks {fact}"
+            )
 
 
 def _luminance(colour: str) -> float:
     red, green, blue = (float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3])
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

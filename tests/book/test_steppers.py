@@ -1,4 +1,5 @@
-"""The pictures with sliders, moved in a browser on the built pages, with no kernel and no network."""
+"""The pictures with sliders, moved in a browser on the built pages, with no kernel and no
+network."""
 
 import re
 
@@ -33,7 +34,11 @@ def opened(browser, address):
 def state(box) -> tuple[str, str, str]:
     """Return what a stepper shows: the picture's address, its alternative text, the caption."""
     image = box.locator("img")
-    return image.get_attribute("src"), image.get_attribute("alt"), box.locator("figcaption").inner_text()
+    return (
+        image.get_attribute("src"),
+        image.get_attribute("alt"),
+        box.locator("figcaption").inner_text(),
+    )
 
 
 def settled(box) -> tuple[str, str, str]:
@@ -44,7 +49,9 @@ def settled(box) -> tuple[str, str, str]:
 
 def test_numbered_chapters_have_a_stepper(book, names):
     numbered = [name for name in names if re.match(r"chapters/0\d-", name)]
-    assert [name for name in numbered if STEPPER not in (book / name).read_text(encoding="utf-8")] == []
+    assert [
+        name for name in numbered if STEPPER not in (book / name).read_text(encoding="utf-8")
+    ] == []
 
 
 def test_keyboard_moves_every_slider_through_all_levels(opened, with_steppers):
@@ -60,10 +67,14 @@ def test_keyboard_moves_every_slider_through_all_levels(opened, with_steppers):
                     seen.append(settled(box))
                     said.append(slider.get_attribute("aria-valuetext"))
                     shown = slider.locator("xpath=following-sibling::output").inner_text()
-                    assert shown == said[-1], f"{name}: {shown} beside a slider that says {said[-1]}"
+                    assert shown == said[-1], (
+                        f"{name}: {shown} beside a slider that says {said[-1]}"
+                    )
                 label = f"{name}: {box.get_attribute('aria-label')}: {slider.get_attribute('id')}"
                 assert len({picture for picture, _, _ in seen}) > 1, f"{label}: no picture changes"
-                assert len({caption for _, _, caption in seen}) == len(seen), f"{label}: captions repeat: {seen}"
+                assert len({caption for _, _, caption in seen}) == len(seen), (
+                    f"{label}: captions repeat: {seen}"
+                )
                 assert len(set(said)) == len(said), f"{label}: {said}"
                 assert all(alt == caption for _, alt, caption in seen), label
                 page.keyboard.press("Home")
@@ -82,13 +93,18 @@ def test_nothing_moves_on_the_page_while_sliding(opened, with_steppers):
                     for _ in range(int(slider.get_attribute("max"))):
                         page.keyboard.press("ArrowRight")
                         places.add(layout(box))
-                    assert len(places) == 1, f"{name}, {width} px: height, picture and sliders lie at {places}"
+                    assert len(places) == 1, (
+                        f"{name}, {width} px: height, picture and sliders lie at {places}"
+                    )
 
 
 def layout(box) -> tuple[float, ...]:
-    """Return a stepper's height and how far below its top its picture and sliders lie, in pixels."""
-    return tuple(box.evaluate("""b => [b.offsetHeight, ...[...b.querySelectorAll('img, input')].map(
-        e => e.getBoundingClientRect().top - b.getBoundingClientRect().top)].map(Math.round)"""))
+    """Return a stepper's height and how far below its top its picture and sliders lie, in
+    pixels."""
+    return tuple(
+        box.evaluate("""b => [b.offsetHeight, ...[...b.querySelectorAll('img, input')].map(
+        e => e.getBoundingClientRect().top - b.getBoundingClientRect().top)].map(Math.round)""")
+    )
 
 
 def test_mouse_moves_every_slider(opened, with_steppers):
@@ -129,11 +145,15 @@ def test_steppers_fit_a_phone(opened, with_steppers):
         for box in page.locator("figure.stepper").all():
             area = box.bounding_box()
             assert 250 < area["width"] <= 343, f"{name}: {area}"
-            wide = box.evaluate("b => [...b.querySelectorAll('*')].some(e => e.scrollWidth > b.clientWidth + 1)")
+            wide = box.evaluate(
+                "b => [...b.querySelectorAll('*')].some(e => e.scrollWidth > b.clientWidth + 1)"
+            )
             assert not wide, f"{name}: something is wider than its stepper"
 
 
-def test_without_javascript_the_first_picture_shows_and_no_dead_slider(browser, address, with_steppers):
+def test_without_javascript_the_first_picture_shows_and_no_dead_slider(
+    browser, address, with_steppers
+):
     context = browser.new_context(java_script_enabled=False)
     for name in with_steppers:
         page = context.new_page()
@@ -142,7 +162,9 @@ def test_without_javascript_the_first_picture_shows_and_no_dead_slider(browser, 
             image = box.locator("img").bounding_box()
             assert image["width"] > 100, name
             assert image["height"] > 50, name
-            assert not box.locator("input").first.is_visible(), f"{name}: a slider that does nothing"
+            assert not box.locator("input").first.is_visible(), (
+                f"{name}: a slider that does nothing"
+            )
             assert "JavaScript" in box.locator(".stepper-note").inner_text()
             assert box.locator("figcaption").inner_text().strip()
         page.close()

@@ -1,8 +1,8 @@
 """The outputs stored in the notebooks mean something: a changed library makes the comparison fail.
 
-That they also hold with another number of threads and on another processor is shown elsewhere: `make test` compares
-them under one thread and AVX2, and the test here compares them with what the book's build computed without either.
-"""
+That they also hold with another number of threads and on another processor is shown elsewhere:
+`make test` compares them under one thread and AVX2, and the test here compares them with what the
+book's build computed without either."""
 
 import json
 import os
@@ -20,15 +20,32 @@ COMPARED = "nbval-check-output"
 
 def compare(notebook: Path, python_path: Path) -> str:
     """Return what nbval says of a chapter when the library comes from `python_path`."""
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", notebook]
-    result = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(python_path)}, text=True,
-                            capture_output=True, timeout=600)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "-p",
+        "no:cacheprovider",
+        notebook,
+    ]
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(python_path)},
+        text=True,
+        capture_output=True,
+        timeout=600,
+    )
     assert result.returncode in (0, 1), result.stdout[-2000:] + result.stderr[-2000:]
     return result.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mutation", mutate.MUTATIONS, ids=[mutation.file for mutation in mutate.MUTATIONS])
+@pytest.mark.parametrize(
+    "mutation", mutate.MUTATIONS, ids=[mutation.file for mutation in mutate.MUTATIONS]
+)
 def test_a_changed_library_is_noticed(mutation, tmp_path):
     if mutation.chapter not in CHAPTERS:
         pytest.skip(f"there is no chapter {mutation.chapter} yet")
@@ -44,11 +61,13 @@ def test_a_mutation_must_apply(tmp_path):
 def text_outputs(cell: dict) -> str:
     """Return what a cell printed and showed as text.
 
-    With `nb_merge_streams` myst-nb appends later pieces of a stream to the first one and shows that, but the notebook
-    that it leaves behind holds the later pieces as well: they are counted once. It ends every piece with a line break,
-    also one that broke off just before its own: that one is taken out again.
-    """
-    printed = ["".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout"]
+    With `nb_merge_streams` myst-nb appends later pieces of a stream to the first one and shows
+    that, but the notebook that it leaves behind holds the later pieces as well: they are counted
+    once. It ends every piece with a line break, also one that broke off just before its own: that
+    one is taken out again."""
+    printed = [
+        "".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout"
+    ]
     later = "".join(printed[1:])
     appended = "".join(piece.rstrip() + "\n" for piece in printed[1:] if piece.strip())
     if appended and printed[0].endswith(appended):
@@ -56,7 +75,9 @@ def text_outputs(cell: dict) -> str:
         whole = (first.removesuffix("\n") if later.startswith("\n") else first) + later
     else:
         whole = "".join(printed)
-    return whole + "".join("".join(output.get("data", {}).get("text/plain", "")) for output in cell["outputs"])
+    return whole + "".join(
+        "".join(output.get("data", {}).get("text/plain", "")) for output in cell["outputs"]
+    )
 
 
 def test_a_stream_in_pieces_is_read_as_one():
@@ -65,15 +86,21 @@ def test_a_stream_in_pieces_is_read_as_one():
 
     one = text_outputs(cell(["a 1\n", "b 2\n"]))
     assert one == "a 1\nb 2\n"
-    assert text_outputs(cell(["a 1\n", "\n", "b 2\n"], ["\n", "b 2\n"])) == one  # merged, broken before the line's end
+    assert (
+        text_outputs(cell(["a 1\n", "\n", "b 2\n"], ["\n", "b 2\n"])) == one
+    )  # merged, broken before the line's end
     assert text_outputs(cell(["a 1\n", "b 2\n"], ["b 2\n"])) == one  # merged, broken after it
     assert text_outputs(cell(["a 1\n"], ["b 2\n"])) == one  # not merged
-    assert text_outputs(cell(["a 1\n", "\n", "b 2\n"])) != one  # a blank line of the cell's own counts
+    assert (
+        text_outputs(cell(["a 1\n", "\n", "b 2\n"])) != one
+    )  # a blank line of the cell's own counts
     assert text_outputs(cell(["a 1\n", "b 3\n"])) != one
     assert text_outputs({"outputs": [{"data": {"text/plain": ["4"]}}]}) == "4"
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS.values(), ids=[path.stem for path in CHAPTERS.values()])
+@pytest.mark.parametrize(
+    "notebook", CHAPTERS.values(), ids=[path.stem for path in CHAPTERS.values()]
+)
 def test_the_book_shows_what_is_stored(book, notebook):
     executed = book.parent / "jupyter_execute" / "chapters" / notebook.name
     shown = json.loads(executed.read_text(encoding="utf-8"))["cells"]

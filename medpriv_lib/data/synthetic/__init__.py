@@ -1,4 +1,5 @@
-"""Synthetic near-infrared eyes: `render(identity, pathology, capture)` and the cohort made of them."""
+"""Synthetic near-infrared eyes: `render(identity, pathology, capture)` and the cohort made of
+them."""
 
 from medpriv_lib.data.synthetic.capture import Capture, Glint
 from medpriv_lib.data.synthetic.cohort import (
@@ -19,7 +20,28 @@ from medpriv_lib.data.synthetic.render import Rendering, render, render_with_tru
 from medpriv_lib.data.synthetic.scene import locate, pupil_ratio
 
 __all__ = [
-    "DEFAULT", "IMAGES", "SEED", "Capture", "Difficulty", "Glint", "Hole", "Identity", "Item", "Nevus", "Pathology",
-    "Rendering", "Wedge", "conditions", "findings", "locate", "person", "plan", "pupil_ratio", "render",
-    "render_item", "render_with_truth", "twin", "write_synthetic",
+    "DEFAULT",
+    "IMAGES",
+    "SEED",
+    "Capture",
+    "Difficulty",
+    "Glint",
+    "Hole",
+    "Identity",
+    "Item",
+    "Nevus",
+    "Pathology",
+    "Rendering",
+    "Wedge",
+    "conditions",
+    "findings",
+    "locate",
+    "person",
+    "plan",
+    "pupil_ratio",
+    "render",
+    "render_item",
+    "render_with_truth",
+    "twin",
+    "write_synthetic",
 ]

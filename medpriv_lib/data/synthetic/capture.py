@@ -9,7 +9,8 @@ from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 
 @dataclass(frozen=True)
 class Glint:
-    """One LED's reflection on the cornea: place in mm from the point that looks at the camera, radius in mm, level."""
+    """One LED's reflection on the cornea: place in mm from the point that looks at the camera,
+    radius in mm, level."""
 
     x: float
     y: float
@@ -21,14 +22,15 @@ class Glint:
 class Capture:
     """The conditions of one image.
 
-    `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (within the 0.1-0.8 that Daugman 2004,
-    IEEE Trans. Circuits Syst. Video Technol. 14:21, allows for). `gaze_x`, `gaze_y` degrees (positive: nasal, down);
-    `rotation` of the head in degrees; `distance` scales the image (1: 21.5 px/mm, so an iris radius of about 125 px;
-    Daugman 2004 asks for 70 px at least and names 80-130 px as typical); `shift_x`, `shift_y` of the eye in the frame,
-    px; `opening` of the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a gain; `light`
-    the left-to-right slope of the illumination; `read_noise` in grey levels and `shot_noise` in grey levels of variance
-    per grey level; `glints` the LED reflections; `noise_seed` seeds the noise.
-    """
+    `pupil_ratio`: pupil over iris diameter before disease acts on it, 0.2-0.7 (within the 0.1-0.8
+    that Daugman 2004, IEEE Trans. Circuits Syst. Video Technol. 14:21, allows for). `gaze_x`,
+    `gaze_y` degrees (positive: nasal, down); `rotation` of the head in degrees; `distance` scales
+    the image (1: 21.5 px/mm, so an iris radius of about 125 px; Daugman 2004 asks for 70 px at
+    least and names 80-130 px as typical); `shift_x`, `shift_y` of the eye in the frame, px;
+    `opening` of the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a
+    gain; `light` the left-to-right slope of the illumination; `read_noise` in grey levels and
+    `shot_noise` in grey levels of variance per grey level; `glints` the LED reflections;
+    `noise_seed` seeds the noise."""
 
     pupil_ratio: float = 0.4
     gaze_x: float = 0.0
@@ -74,13 +76,21 @@ class Capture:
 
 
 def _draw_glints(rng: np.random.Generator) -> tuple[Glint, ...]:
-    """Draw a pair beside the optical axis, as two LEDs beside the lens give; at times a third and a fourth."""
+    """Draw a pair beside the optical axis, as two LEDs beside the lens give; at times a third and a
+    fourth."""
     half, drop = rng.uniform(0.55, 1.15), rng.normal(0, 0.12)
     x, y = rng.normal(0, 0.25, 2)
     places = [(x - half, y - drop), (x + half, y + drop)]
     extra = int(rng.choice(3, p=(0.75, 0.17, 0.08)))
-    places += [(x + side * rng.uniform(0.6, 1.4), y + rng.uniform(0.9, 1.8)) for side in (-1, 1)[:extra]]
+    places += [
+        (x + side * rng.uniform(0.6, 1.4), y + rng.uniform(0.9, 1.8)) for side in (-1, 1)[:extra]
+    ]
     return tuple(
-        Glint(float(px), float(py), float(rng.uniform(0.14, 0.28) * (1 if i < 2 else 0.7)), 255.0 if i < 2 else 200.0)
+        Glint(
+            float(px),
+            float(py),
+            float(rng.uniform(0.14, 0.28) * (1 if i < 2 else 0.7)),
+            255.0 if i < 2 else 200.0,
+        )
         for i, (px, py) in enumerate(places)
     )

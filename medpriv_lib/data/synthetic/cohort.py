@@ -1,4 +1,5 @@
-"""The synthetic cohort on disk, in the layout of Warsaw-BioBase-Disease-Iris v2.1, with its ground truth beside it."""
+"""The synthetic cohort on disk, in the layout of Warsaw-BioBase-Disease-Iris v2.1, with its ground
+truth beside it."""
 
 import csv
 import json
@@ -13,13 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from medpriv_lib.core.files import atomic_write
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.render import Rendering, render_with_truth
 from medpriv_lib.data.synthetic.scene import locate
-from medpriv_lib.files import atomic_write
 
 PATIENTS, IMAGES, GLAUCOMA = 115, 1795, 425  # the counts of Montenegro et al. 2021, section 2.1
 SEED = 2021
@@ -31,7 +32,8 @@ GEOMETRY = ("file", "pupil_x", "pupil_y", "pupil_r", "iris_x", "iris_y", "iris_r
 
 @dataclass(frozen=True)
 class Item:
-    """One planned image: `patient` from 1, `eye` "L" or "R", `number` from 1 within the eye, `glaucoma` of that eye."""
+    """One planned image: `patient` from 1, `eye` "L" or "R", `number` from 1 within the eye,
+    `glaucoma` of that eye."""
 
     patient: int
     eye: str
@@ -50,13 +52,16 @@ class Item:
 
 
 def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> list[Item]:
-    """Return what a cohort consists of, without rendering: both eyes of every patient, at least one image each.
+    """Return what a cohort consists of, without rendering: both eyes of every patient, at least one
+    image each.
 
-    Glaucoma has `GLAUCOMA / IMAGES` of the images (425 of 1,795) and about a quarter of the patients; about a quarter
-    of these have it in one eye only. Raises `ValueError` for fewer than 2 patients or fewer than 2 images a patient.
-    """
+    Glaucoma has `GLAUCOMA / IMAGES` of the images (425 of 1,795) and about a quarter of the
+    patients; about a quarter of these have it in one eye only. Raises `ValueError` for fewer than 2
+    patients or fewer than 2 images a patient."""
     if patients < 2 or patients > 9999 or images < 2 * patients:
-        raise ValueError(f"{patients} patients, {images} images: take 2 to 9999 patients and at least 2 images each")
+        raise ValueError(
+            f"{patients} patients, {images} images: take 2 to 9999 patients and at least 2 images each"
+        )
     rng = np.random.default_rng([1, seed])
     share = GLAUCOMA / IMAGES
     affected = max(1, round(1.12 * share * patients))
@@ -67,13 +72,17 @@ def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> li
     eyes = [(p, e) for p in range(1, patients + 1) for e in "LR"]
     sick_images = min(max(round(images * share), len(sick)), images - (len(eyes) - len(sick)))
     counts = {}
-    for group, total in ((sorted(sick), sick_images), ([e for e in eyes if e not in sick], images - sick_images)):
+    for group, total in (
+        (sorted(sick), sick_images),
+        ([e for e in eyes if e not in sick], images - sick_images),
+    ):
         counts |= dict(zip(group, _apportion(rng, total, len(group)), strict=True))
     return [Item(p, e, k + 1, (p, e) in sick) for p, e in eyes for k in range(counts[p, e])]
 
 
 def _apportion(rng: np.random.Generator, total: int, groups: int) -> list[int]:
-    """Share `total` images among eyes: uneven as visits are, at least one each (three where there are enough)."""
+    """Share `total` images among eyes: uneven as visits are, at least one each (three where there
+    are enough)."""
     least = min(3, total // groups)
     weight = rng.gamma(6.0, size=groups)
     exact = (total - least * groups) * weight / weight.sum()
@@ -83,7 +92,9 @@ def _apportion(rng: np.random.Generator, total: int, groups: int) -> list[int]:
 
 
 @lru_cache(maxsize=4)
-def person(patient: int, seed: int = SEED, difficulty: Difficulty = DEFAULT) -> tuple[Identity, Identity]:
+def person(
+    patient: int, seed: int = SEED, difficulty: Difficulty = DEFAULT
+) -> tuple[Identity, Identity]:
     """Return the left and the right eye of a patient of the cohort."""
     left = Identity.draw(np.random.default_rng([2, seed, patient]), difficulty)
     return left, left.fellow()
@@ -97,36 +108,53 @@ def findings(item: Item, seed: int = SEED, difficulty: Difficulty = DEFAULT) -> 
 
 def conditions(item: Item, seed: int = SEED, difficulty: Difficulty = DEFAULT) -> Capture:
     """Return how the image of `item` was captured."""
-    return Capture.draw(np.random.default_rng([4, seed, item.patient, "LR".index(item.eye), item.number]), difficulty)
+    return Capture.draw(
+        np.random.default_rng([4, seed, item.patient, "LR".index(item.eye), item.number]),
+        difficulty,
+    )
 
 
 def render_item(item: Item, seed: int = SEED, difficulty: Difficulty = DEFAULT) -> Rendering:
-    """Return the image of `item` with its twin, evidence and geometry, exactly as `write_synthetic` writes it."""
+    """Return the image of `item` with its twin, evidence and geometry, exactly as `write_synthetic`
+    writes it."""
     identity = person(item.patient, seed, difficulty)["LR".index(item.eye)]
     label = f"IG {item.patient:04d} {item.eye}"
-    return render_with_truth(identity, findings(item, seed, difficulty), conditions(item, seed, difficulty), label)
+    return render_with_truth(
+        identity, findings(item, seed, difficulty), conditions(item, seed, difficulty), label
+    )
 
 
 def write_synthetic(
-    folder: str | os.PathLike, patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED,
-    workers: int | None = None, difficulty: Difficulty = DEFAULT, suffix: str = ".bmp",
+    folder: str | os.PathLike,
+    patients: int = PATIENTS,
+    images: int = IMAGES,
+    seed: int = SEED,
+    workers: int | None = None,
+    difficulty: Difficulty = DEFAULT,
+    suffix: str = ".bmp",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a cohort in the Warsaw layout and return its folder.
 
-    `images-NIR/NNNNleft|NNNNright/NNNN_L_IG_k.bmp` 8-bit 640x480, `medical-description-v2-1.csv`, and `truth/`: twin
-    and evidence mask (PNG, 0 or 255) of every image with glaucoma, and `geometry.csv` of all images (px, as written).
-    The same seed gives the same bytes whatever `workers` (None: all cores). A killed run is completed by calling again
-    with the same arguments: the metadata table is written last, so an incomplete folder is never taken for a cohort.
-    `progress(done, total)` is called as patients are finished.
-    Raises `ValueError` for an impossible plan, an unknown suffix, or a folder that holds something else.
-    """
+    `images-NIR/NNNNleft|NNNNright/NNNN_L_IG_k.bmp` 8-bit 640x480, `medical-description-v2-1.csv`,
+    and `truth/`: twin and evidence mask (PNG, 0 or 255) of every image with glaucoma, and
+    `geometry.csv` of all images (px, as written). The same seed gives the same bytes whatever
+    `workers` (None: all cores). A killed run is completed by calling again with the same arguments:
+    the metadata table is written last, so an incomplete folder is never taken for a cohort.
+    `progress(done, total)` is called as patients are finished. Raises `ValueError` for an
+    impossible plan, an unknown suffix, or a folder that holds something else."""
     items = plan(patients, images, seed)
     if suffix not in (".bmp", ".png"):
         raise ValueError(f"suffix {suffix!r}: choose .bmp or .png")
     folder = Path(folder)
-    card = {"version": VERSION, "patients": patients, "images": images, "seed": seed, "suffix": suffix,
-            "difficulty": asdict(difficulty)}
+    card = {
+        "version": VERSION,
+        "patients": patients,
+        "images": images,
+        "seed": seed,
+        "suffix": suffix,
+        "difficulty": asdict(difficulty),
+    }
     _claim(folder, card)
     if (folder / TABLE_FILE).is_file():
         return folder
@@ -134,7 +162,10 @@ def write_synthetic(
     for item in items:
         (folder / "images-NIR" / item.folder).mkdir(parents=True, exist_ok=True)
     (folder / "truth").mkdir(exist_ok=True)
-    for leftover in (*folder.glob("images-NIR/*/.*"), *folder.glob("truth/.*")):  # half-written when a run was killed
+    for leftover in (
+        *folder.glob("images-NIR/*/.*"),
+        *folder.glob("truth/.*"),
+    ):  # half-written when a run was killed
         leftover.unlink()
     done = 0
     for count in _written(folder, list(by_patient.values()), seed, difficulty, suffix, workers):
@@ -155,26 +186,42 @@ def _claim(folder: Path, card: dict) -> None:
         except ValueError:
             found = None
         if found != card:
-            raise ValueError(f"{folder} holds a synthetic cohort of other parameters; choose another folder")
+            raise ValueError(
+                f"{folder} holds a synthetic cohort of other parameters; choose another folder"
+            )
         return
     if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and holds no synthetic cohort; choose an empty or new folder")
+        raise ValueError(
+            f"{folder} is not empty and holds no synthetic cohort; choose an empty or new folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(marker) as temporary:
         temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
 
 
-def _written(folder: Path, groups: list[list[Item]], seed: int, difficulty: Difficulty, suffix: str,
-             workers: int | None) -> Iterator[int]:
-    """Write patient after patient, in this process or in several, and yield how many images each had."""
+def _written(
+    folder: Path,
+    groups: list[list[Item]],
+    seed: int,
+    difficulty: Difficulty,
+    suffix: str,
+    workers: int | None,
+) -> Iterator[int]:
+    """Write patient after patient, in this process or in several, and yield how many images each
+    had."""
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(groups) == 1:
         for group in groups:
             yield _write_patient(folder, group, seed, difficulty, suffix)
         return
     # spawned, not forked: OpenCV and torch hold threads
-    with ProcessPoolExecutor(min(workers, len(groups)), multiprocessing.get_context("spawn")) as pool:
-        tasks = [pool.submit(_write_patient, folder, group, seed, difficulty, suffix, True) for group in groups]
+    with ProcessPoolExecutor(
+        min(workers, len(groups)), multiprocessing.get_context("spawn")
+    ) as pool:
+        tasks = [
+            pool.submit(_write_patient, folder, group, seed, difficulty, suffix, True)
+            for group in groups
+        ]
         try:
             for task in as_completed(tasks):
                 yield task.result()
@@ -183,9 +230,16 @@ def _written(folder: Path, groups: list[list[Item]], seed: int, difficulty: Diff
             raise
 
 
-def _write_patient(folder: Path, group: list[Item], seed: int, difficulty: Difficulty, suffix: str,
-                   one_thread: bool = False) -> int:
-    """Write all images of a patient that are not there yet; the truth first, so that an image implies its truth."""
+def _write_patient(
+    folder: Path,
+    group: list[Item],
+    seed: int,
+    difficulty: Difficulty,
+    suffix: str,
+    one_thread: bool = False,
+) -> int:
+    """Write all images of a patient that are not there yet; the truth first, so that an image
+    implies its truth."""
     if one_thread:
         cv2.setNumThreads(1)
     for item in group:
@@ -195,33 +249,52 @@ def _write_patient(folder: Path, group: list[Item], seed: int, difficulty: Diffi
         rendering = render_item(item, seed, difficulty)
         if item.glaucoma:
             _write_image(folder / "truth" / f"{item.stem}_twin.png", rendering.twin)
-            _write_image(folder / "truth" / f"{item.stem}_mask.png", rendering.evidence.astype(np.uint8) * 255)
+            _write_image(
+                folder / "truth" / f"{item.stem}_mask.png",
+                rendering.evidence.astype(np.uint8) * 255,
+            )
         _write_image(path, rendering.image)
     return len(group)
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:
     """Write one grey image atomically."""
-    good, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_PNG_COMPRESSION, 1] if path.suffix == ".png" else [])
+    good, data = cv2.imencode(
+        path.suffix, image, [cv2.IMWRITE_PNG_COMPRESSION, 1] if path.suffix == ".png" else []
+    )
     if not good:
         raise ValueError(f"{path}: OpenCV could not encode the image")
     with atomic_write(path) as temporary:
         temporary.write_bytes(data.tobytes())
 
 
-def _write_geometry(folder: Path, items: list[Item], seed: int, difficulty: Difficulty, suffix: str) -> None:
-    with atomic_write(folder / "truth" / "geometry.csv") as temporary, open(temporary, "w", newline="") as file:
+def _write_geometry(
+    folder: Path, items: list[Item], seed: int, difficulty: Difficulty, suffix: str
+) -> None:
+    with (
+        atomic_write(folder / "truth" / "geometry.csv") as temporary,
+        open(temporary, "w", newline="") as file,
+    ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(GEOMETRY)
         for item in items:
             identity = person(item.patient, seed, difficulty)["LR".index(item.eye)]
-            eye = locate(identity, findings(item, seed, difficulty), conditions(item, seed, difficulty))
-            numbers = [f"{getattr(eye, key):.3f}" for key in GEOMETRY[1:-1]] + [f"{eye.pupil_ratio:.4f}"]
+            eye = locate(
+                identity, findings(item, seed, difficulty), conditions(item, seed, difficulty)
+            )
+            numbers = [f"{getattr(eye, key):.3f}" for key in GEOMETRY[1:-1]] + [
+                f"{eye.pupil_ratio:.4f}"
+            ]
             table.writerow([f"{item.stem}{suffix}", *numbers])
 
 
-def _write_table(folder: Path, by_patient: dict[int, list[Item]], seed: int, difficulty: Difficulty) -> None:
-    with atomic_write(folder / TABLE_FILE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+def _write_table(
+    folder: Path, by_patient: dict[int, list[Item]], seed: int, difficulty: Difficulty
+) -> None:
+    with (
+        atomic_write(folder / TABLE_FILE) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file, delimiter=";", lineterminator="\n")
         table.writerow(("patient", "left eye", "right eye"))
         for patient, group in by_patient.items():

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difficulty:
-    """Calibration constants; every other number in this package is anatomy, optics or a choice of drawing.
+    """Calibration constants; every other number in this package is anatomy, optics or a choice of
+    drawing.
 
-    They were set once, on the baselines of the recognisers only (identity about 90 %, glaucoma about 93 % accuracy and
-    F1 about 88 %, as in Montenegro et al. 2021, Table 1, each within 4 points), and then left alone. The steps, each a
-    cohort of the default size, recognisers of seed 1, test images, in percent:
+    They were set once, on the baselines of the recognisers only (identity about 90 %, glaucoma
+    about 93 % accuracy and F1 about 88 %, as in Montenegro et al. 2021, Table 1, each within 4
+    points), and then left alone. The steps, each a cohort of the default size, recognisers of seed
+    1, test images, in percent:
 
     person, capture, sign, weak   identity   glaucoma accuracy, F1
     1.00    1.00     1.0   0.25     98.3       95.3  90.4
@@ -17,12 +19,12 @@ class Difficulty:
     0.60    1.25     1.0   0.25     92.8       91.6  83.3
     0.60    1.25     1.1   0.20     the default; its baselines stand in the table of the study
 
-    Identity becomes harder with a smaller `person_spread` (how far patients lie from the mean person: reflectance,
-    lids, lashes, skin) or `texture_contrast` (iris and skin texture), and with a larger `capture_spread` (range of
-    gaze, rotation, lid opening, distance, focus, exposure, dilation) or `noise` (shot and read noise).
-    Glaucoma becomes harder with a smaller `sign_strength` (scale of every sign), a larger `weak_share` (share of
-    glaucoma eyes whose signs are all weak) or a larger `distractor_share` (chance of each condition that is not
-    glaucoma).
+    Identity becomes harder with a smaller `person_spread` (how far patients lie from the mean
+    person: reflectance, lids, lashes, skin) or `texture_contrast` (iris and skin texture), and with
+    a larger `capture_spread` (range of gaze, rotation, lid opening, distance, focus, exposure,
+    dilation) or `noise` (shot and read noise). Glaucoma becomes harder with a smaller
+    `sign_strength` (scale of every sign), a larger `weak_share` (share of glaucoma eyes whose signs
+    are all weak) or a larger `distractor_share` (chance of each condition that is not glaucoma).
     """
 
     person_spread: float = 0.6
@@ -37,7 +39,9 @@ class Difficulty:
         """Raise `ValueError` for a negative scale or a share outside 0..1."""
         for name, value in vars(self).items():
             if not value >= 0 or (name.endswith("_share") and value > 1):
-                raise ValueError(f"Difficulty.{name} is {value}; scales are >= 0, shares lie in 0..1")
+                raise ValueError(
+                    f"Difficulty.{name} is {value}; scales are >= 0, shares lie in 0..1"
+                )
 
 
 DEFAULT = Difficulty()

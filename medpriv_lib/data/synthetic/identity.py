@@ -9,23 +9,24 @@ from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 
 @dataclass(frozen=True)
 class Identity:
-    """One eye of one person. Lengths in millimetres on the eye, grey levels 0..255 under the nominal exposure.
+    """One eye of one person. Lengths in millimetres on the eye, grey levels 0..255 under the
+    nominal exposure.
 
-    Both eyes of a person share every field but `eye` and `iris_seed`: Daugman (2004, IEEE Trans. Circuits Syst. Video
-    Technol. 14:21) found the iris textures of the two eyes of a person as independent as those of strangers, while
-    lids, skin and pigmentation are common. `draw` holds the ranges. Where they come from:
-    `iris_radius`: horizontal corneal diameter 11.71 +- 0.42 mm (Rüfer, Schröder, Erb 2005, Cornea 24:259).
-    `fissure_width`, `upper_lid` (margin above the pupil centre, MRD1), `lower_lid` (margin below it, MRD2), `tilt` of
-    the lid axis in degrees, temporal side up, and `crease` (lid crease above the margin) are what Price et al. (2009,
-    Plast. Reconstr. Surg. 124:615) and Murchison, Sires, Jian-Amadi (2009, Arch. Facial Plast. Surg. 11:303) measure
-    on lids; the values are ours, round numbers for an adult who is asked to open the eyes well.
-    `lash_length`: mammals' lashes are about a third as long as the eye is wide (Amador et al. 2015, J. R. Soc.
-    Interface 12:20141294), here 10 mm; they point at the camera, so 2-5 mm of that are drawn.
-    `iris_level`, `sclera_level`, `skin_level`: near-infrared grey levels, ours. One range serves for all eye colours:
-    in the near infrared dark irises show their structure as well (Daugman 2004; Boyce et al. 2006, CVPR Workshops,
-    compare the wavelengths).
-    `collarette`: its place between pupil (0) and limbus (1); `crypts`, `furrows`: their number.
-    """
+    Both eyes of a person share every field but `eye` and `iris_seed`: Daugman (2004, IEEE Trans.
+    Circuits Syst. Video Technol. 14:21) found the iris textures of the two eyes of a person as
+    independent as those of strangers, while lids, skin and pigmentation are common. `draw` holds
+    the ranges. Where they come from: `iris_radius`: horizontal corneal diameter 11.71 +- 0.42 mm
+    (Rüfer, Schröder, Erb 2005, Cornea 24:259). `fissure_width`, `upper_lid` (margin above the pupil
+    centre, MRD1), `lower_lid` (margin below it, MRD2), `tilt` of the lid axis in degrees, temporal
+    side up, and `crease` (lid crease above the margin) are what Price et al. (2009, Plast.
+    Reconstr. Surg. 124:615) and Murchison, Sires, Jian-Amadi (2009, Arch. Facial Plast. Surg.
+    11:303) measure on lids; the values are ours, round numbers for an adult who is asked to open
+    the eyes well. `lash_length`: mammals' lashes are about a third as long as the eye is wide
+    (Amador et al. 2015, J. R. Soc. Interface 12:20141294), here 10 mm; they point at the camera, so
+    2-5 mm of that are drawn. `iris_level`, `sclera_level`, `skin_level`: near-infrared grey levels,
+    ours. One range serves for all eye colours: in the near infrared dark irises show their
+    structure as well (Daugman 2004; Boyce et al. 2006, CVPR Workshops, compare the wavelengths).
+    `collarette`: its place between pupil (0) and limbus (1); `crypts`, `furrows`: their number."""
 
     eye: str
     iris_seed: int

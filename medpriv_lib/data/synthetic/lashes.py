@@ -10,22 +10,31 @@ STEPS = np.linspace(0, 1, 7)
 
 
 def strokes(identity: Identity, opening: float) -> list[Float[np.ndarray, "n 7 2"]]:
-    """Return the offsets in mm of every lash from its root: upper then lower lid, and the roots' places along the lid.
+    """Return the offsets in mm of every lash from its root: upper then lower lid, and the roots'
+    places along the lid.
 
-    The lists hold `upper` (n, 7, 2), `upper_root` (n, 2) as (place -1..1, mm above the margin), then the same for the
-    lower lid. Lashes start downwards and forwards and curl up; towards the corners they lean outwards. The lashes
-    follow a closing lid downwards.
-    """
+    The lists hold `upper` (n, 7, 2), `upper_root` (n, 2) as (place -1..1, mm above the margin),
+    then the same for the lower lid. Lashes start downwards and forwards and curl up; towards the
+    corners they lean outwards. The lashes follow a closing lid downwards."""
     rng = np.random.default_rng([identity.skin_seed, 7])
     parts = []
-    for sign, count, length in ((1, identity.lash_count, identity.lash_length),
-                                (-1, identity.lower_lash_count, 0.8 * identity.lash_length)):
+    for sign, count, length in (
+        (1, identity.lash_count, identity.lash_length),
+        (-1, identity.lower_lash_count, 0.8 * identity.lash_length),
+    ):
         # lashes stand in loose tufts
         tufts = rng.uniform(-0.97, 0.97, max(2, count // 2))
         place = np.clip(rng.choice(tufts, count) + rng.normal(0, 0.02, count), -0.98, 0.98)
         reach = length * rng.uniform(0.55, 1.2, count) * (0.85 + 0.35 * np.abs(place))
-        lean = (0.95 if sign > 0 else 1.1) * place + rng.normal(0, 0.22 if sign > 0 else 0.13, count)
-        droop = identity.lash_droop + 0.9 * np.abs(place) ** 1.5 + 1.6 * (1 - opening) + rng.normal(0, 0.22, count)
+        lean = (0.95 if sign > 0 else 1.1) * place + rng.normal(
+            0, 0.22 if sign > 0 else 0.13, count
+        )
+        droop = (
+            identity.lash_droop
+            + 0.9 * np.abs(place) ** 1.5
+            + 1.6 * (1 - opening)
+            + rng.normal(0, 0.22, count)
+        )
         rise = np.where(sign > 0, 0.25 - 0.9 * droop, 0.6 + 0.3 * rng.random(count))
         curl = np.where(sign > 0, rng.uniform(0.2, 0.75, count), rng.uniform(-0.35, 0.0, count))
         bend = rng.normal(0.05, 0.3 if sign > 0 else 0.15, count) * np.sign(lean)

@@ -1,4 +1,5 @@
-"""The geometry of one capture: where lids, iris and pupil lie in the frame, and how far each pixel is from them."""
+"""The geometry of one capture: where lids, iris and pupil lie in the frame, and how far each pixel
+is from them."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from medpriv_lib.data.eye import Eye
+from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.synthetic import lashes
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
@@ -14,24 +15,27 @@ from medpriv_lib.data.synthetic.pathology import MID_DILATED, Pathology
 
 HEIGHT, WIDTH = 480, 640
 PX_PER_MM = 21.5
-# mm from the centre of rotation to the iris. That centre lies 15.3 mm (looking sideways) and 12.5 mm (up and down)
-# behind the cornea (Ohlendorf, Schaeffel, Wahl 2022, Ophthalmic Physiol. Opt. 42:376), the iris some 3.5 mm: the mean
+# mm from the centre of rotation to the iris. That centre lies 15.3 mm (looking sideways) and 12.5
+# mm (up and down) behind the cornea (Ohlendorf, Schaeffel, Wahl 2022, Ophthalmic Physiol. Opt.
+# 42:376), the iris some 3.5 mm: the mean
 EYE_RADIUS = 10.5
 TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 
 def pupil_ratio(capture: Capture, pathology: Pathology) -> float:
-    """Return pupil over iris diameter, 0.2-0.7: the capture's, pulled towards `MID_DILATED` by the disease."""
+    """Return pupil over iris diameter, 0.2-0.7: the capture's, pulled towards `MID_DILATED` by the
+    disease."""
     ratio = capture.pupil_ratio + pathology.mid_dilation * (MID_DILATED - capture.pupil_ratio)
     return float(np.clip(ratio, 0.2, 0.7))
 
 
 def locate(identity: Identity, pathology: Pathology, capture: Capture) -> Eye:
-    """Return the true centres and radii of an image without rendering it, in the frame as written (right eyes too)."""
+    """Return the true centres and radii of an image without rendering it, in the frame as written
+    (right eyes too)."""
     x, y, radius = _iris(identity, capture)
     ratio = pupil_ratio(capture, pathology)
-    # the pupil often lies nasal and below the centre of the iris (Daugman 2004); others find it slightly above, so
-    # direction and size of the offset are a choice
+    # the pupil often lies nasal and below the centre of the iris (Daugman 2004); others find it
+    # slightly above, so direction and size of the offset are a choice
     px, py = x - 0.02 * radius, y + 0.012 * radius
     if identity.eye == "R":
         x, px = WIDTH - 1 - x, WIDTH - 1 - px
@@ -52,12 +56,13 @@ def _iris(identity: Identity, capture: Capture) -> tuple[float, float, float]:
 
 @dataclass
 class Scene:
-    """All that a capture of an eye shows apart from the disease; canonical frame (left eye, nose on the left).
+    """All that a capture of an eye shows apart from the disease; canonical frame (left eye, nose on
+    the left).
 
-    `x`, `y` mm from the middle of the lid opening; `below_upper`, `above_lower` mm to the lid margins, positive inside
-    the opening; all (480, 640) float32. `box` is the region around the iris, `radius` (mm) and `angle` (0 at 3 o'clock,
-    clockwise, within the head's frame) are defined there.
-    """
+    `x`, `y` mm from the middle of the lid opening; `below_upper`, `above_lower` mm to the lid
+    margins, positive inside the opening; all (480, 640) float32. `box` is the region around the
+    iris, `radius` (mm) and `angle` (0 at 3 o'clock, clockwise, within the head's frame) are defined
+    there."""
 
     identity: Identity
     capture: Capture
@@ -82,22 +87,27 @@ class Scene:
         self.above_lower = self.lower.take(index) - self.y
         self.iris_x, self.iris_y, self.iris_r = _iris(identity, capture)
         reach = 1.5 * self.iris_r
-        self.box = (slice(max(0, int(self.iris_y - reach)), min(HEIGHT, int(self.iris_y + reach) + 1)),
-                    slice(max(0, int(self.iris_x - reach)), min(WIDTH, int(self.iris_x + reach) + 1)))
+        self.box = (
+            slice(max(0, int(self.iris_y - reach)), min(HEIGHT, int(self.iris_y + reach) + 1)),
+            slice(max(0, int(self.iris_x - reach)), min(WIDTH, int(self.iris_x + reach) + 1)),
+        )
         self.rel_x = np.float32((np.arange(WIDTH)[self.box[1]] - self.iris_x) / self.scale)[None]
-        self.rel_y = np.float32((np.arange(HEIGHT)[self.box[0]] - self.iris_y) / self.scale)[:, None]
+        self.rel_y = np.float32((np.arange(HEIGHT)[self.box[0]] - self.iris_y) / self.scale)[
+            :, None
+        ]
         shape = (self.rel_y.size, self.rel_x.size)
-        self.radius, self.angle = cv2.cartToPolar(np.ascontiguousarray(np.broadcast_to(self.rel_x, shape)),
-                                                  np.ascontiguousarray(np.broadcast_to(self.rel_y, shape)))
+        self.radius, self.angle = cv2.cartToPolar(
+            np.ascontiguousarray(np.broadcast_to(self.rel_x, shape)),
+            np.ascontiguousarray(np.broadcast_to(self.rel_y, shape)),
+        )
         self.angle -= np.float32(turn)
         np.mod(self.angle, np.float32(2 * np.pi), out=self.angle)
 
     def _lids(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the margins of both lids as y (mm) over `TABLE` (mm); they meet in the corners.
 
-        The upper lid follows the gaze up and down (Becker, Fuchs 1988, J. Neurophysiol. 60:1227); that the lower lid
-        follows half as far is our choice.
-        """
+        The upper lid follows the gaze up and down (Becker, Fuchs 1988, J. Neurophysiol. 60:1227);
+        that the lower lid follows half as far is our choice."""
         identity, capture = self.identity, self.capture
         half = identity.fissure_width / 2
         t = np.clip(TABLE / half, -1, 1)
@@ -117,8 +127,13 @@ class Scene:
     def to_px(self, points: np.ndarray) -> np.ndarray:
         """Turn points in mm (..., 2) into px of the frame."""
         x, y = points[..., 0], points[..., 1]
-        return np.stack([self.origin[0] + self.scale * (self.cos * x - self.sin * y),
-                         self.origin[1] + self.scale * (self.sin * x + self.cos * y)], -1)
+        return np.stack(
+            [
+                self.origin[0] + self.scale * (self.cos * x - self.sin * y),
+                self.origin[1] + self.scale * (self.sin * x + self.cos * y),
+            ],
+            -1,
+        )
 
     def lash_mask(self) -> Float[np.ndarray, "480 640"]:
         """Return how much of each pixel is covered by lashes, 0..1."""

@@ -17,7 +17,8 @@ SKIN_PX_PER_MM = 21.5
 def band_noise(
     rng: np.random.Generator, shape: tuple[int, int], rows: float, columns: float
 ) -> Float[np.ndarray, "r c"]:
-    """Return white noise blurred by a Gaussian of `rows` x `columns` px (periodic), with mean 0 and deviation 1."""
+    """Return white noise blurred by a Gaussian of `rows` x `columns` px (periodic), with mean 0 and
+    deviation 1."""
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
     fy = np.fft.fftfreq(shape[0])[:, None]
     fx = np.fft.rfftfreq(shape[1])[None]
@@ -28,15 +29,19 @@ def band_noise(
 
 @lru_cache(maxsize=6)
 def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
-    """Return the iris of an eye in polar coordinates, in grey levels around its mean, padded by `PAD` columns.
+    """Return the iris of an eye in polar coordinates, in grey levels around its mean, padded by
+    `PAD` columns.
 
-    Radial fibres that sway (several octaves around, long along the radius), a pupillary zone that ends in a jagged
-    collarette, crypts beside it, arcs of contraction furrows in the outer half, sectors of another tone. Daugman (2004)
-    lists these features; how strong each is drawn is ours. Polar storage is his rubber-sheet model.
-    """
+    Radial fibres that sway (several octaves around, long along the radius), a pupillary zone that
+    ends in a jagged collarette, crypts beside it, arcs of contraction furrows in the outer half,
+    sectors of another tone. Daugman (2004) lists these features; how strong each is drawn is ours.
+    Polar storage is his rubber-sheet model."""
     rng = np.random.default_rng(identity.iris_seed)
     rows, columns = POLAR
-    tall = (rows * 2, columns)  # twice the rows: the noise is periodic and limbus and pupil must not match
+    tall = (
+        rows * 2,
+        columns,
+    )  # twice the rows: the noise is periodic and limbus and pupil must not match
     radius = (np.arange(rows, dtype=np.float32) / (rows - 1))[:, None]
     theta = np.arange(columns, dtype=np.float32)[None]
     fibres = sum(
@@ -47,14 +52,20 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     map_x = np.mod(theta + sway, columns - 1).astype(np.float32)
     map_y = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None], map_x.shape).copy()
     fibres = cv2.remap(fibres, map_x, map_y, cv2.INTER_LINEAR)
-    jags = 0.030 * band_noise(rng, (1, columns), 0, 8) + 0.035 * band_noise(rng, (1, columns), 0, 45)
+    jags = 0.030 * band_noise(rng, (1, columns), 0, 8) + 0.035 * band_noise(
+        rng, (1, columns), 0, 45
+    )
     edge = identity.collarette + jags
     inside = _step((edge - radius) / 0.018)
-    ridge = np.exp(-(((radius - edge) / 0.045) ** 2)) * (1 + 0.5 * band_noise(rng, (1, columns), 0, 10))
+    ridge = np.exp(-(((radius - edge) / 0.045) ** 2)) * (
+        1 + 0.5 * band_noise(rng, (1, columns), 0, 10)
+    )
     sectors = band_noise(rng, tall, 24, 70)[:rows] * 3.0 + band_noise(rng, tall, 9, 20)[:rows] * 2.4
     texture = identity.fibre * 2.8 * fibres * (1 - 0.35 * inside) + sectors
     texture += 6 * ridge + identity.pupillary_level * inside
-    texture += _furrows(rng, identity.furrows, radius, columns) + _crypts(rng, identity, radius, theta)
+    texture += _furrows(rng, identity.furrows, radius, columns) + _crypts(
+        rng, identity, radius, theta
+    )
     texture -= 9 * np.exp(-radius / 0.035)  # the dark pupillary ruff
     texture -= 6 * np.clip((radius - 0.75) / 0.25, 0, 1) ** 2  # the outer border is darker
     texture = identity.texture_contrast * (texture - texture.mean())
@@ -71,8 +82,11 @@ def _furrows(rng: np.random.Generator, count: int, radius: np.ndarray, columns: 
     return total
 
 
-def _crypts(rng: np.random.Generator, identity: Identity, radius: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """Lozenge-shaped openings of the front layer, mostly beside the collarette, dark with a light rim."""
+def _crypts(
+    rng: np.random.Generator, identity: Identity, radius: np.ndarray, theta: np.ndarray
+) -> np.ndarray:
+    """Lozenge-shaped openings of the front layer, mostly beside the collarette, dark with a light
+    rim."""
     total = np.zeros((len(radius), theta.shape[1]), np.float32)
     half = theta.shape[1] / 2
     for _ in range(identity.crypts):
@@ -80,7 +94,9 @@ def _crypts(rng: np.random.Generator, identity: Identity, radius: np.ndarray, th
         away = np.mod(theta - rng.uniform(0, 2 * half) + half, 2 * half) - half
         long, wide = rng.uniform(0.05, 0.14), rng.uniform(9, 26)
         size = np.abs(radius - place) / long + np.abs(away) / wide
-        total += rng.uniform(6, 17) * (0.45 * np.exp(-((size - 1.15) ** 2) / 0.04) - _step((0.9 - size) / 0.12))
+        total += rng.uniform(6, 17) * (
+            0.45 * np.exp(-((size - 1.15) ** 2) / 0.04) - _step((0.9 - size) / 0.12)
+        )
     return total
 
 
@@ -91,12 +107,21 @@ def _step(x: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=3)
 def skin_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
-    """Return the skin around an eye: [0] its relief in grey levels around 0, [1] wet highlights, 0 and more."""
+    """Return the skin around an eye: [0] its relief in grey levels around 0, [1] wet highlights, 0
+    and more."""
     rng = np.random.default_rng(skin_seed)
-    relief = 8 * _field(rng, 60, 60) + 3.5 * _field(rng, 22, 22) + 2.2 * _field(rng, 8, 8) + 2.0 * _field(rng, 3, 3)
+    relief = (
+        8 * _field(rng, 60, 60)
+        + 3.5 * _field(rng, 22, 22)
+        + 2.2 * _field(rng, 8, 8)
+        + 2.0 * _field(rng, 3, 3)
+    )
     relief += 1.4 * _field(rng, 0.8, 1.6) + 1.8 * _field(rng, 1.4, 3.5)
     relief += _hairs(rng)
-    for width, depth in ((3.5, 4.0), (1.8, 2.5)):  # wrinkles along the lids: the zero lines of a stretched field
+    for width, depth in (
+        (3.5, 4.0),
+        (1.8, 2.5),
+    ):  # wrinkles along the lids: the zero lines of a stretched field
         relief -= depth * np.exp(-((_field(rng, width, 9 * width) / 0.22) ** 2))
     patches = np.clip(_field(rng, 26, 26) + 0.3, 0, 2)
     grain = np.clip(_field(rng, 0.9, 1.1) - 1.1, 0, 3) + np.clip(_field(rng, 1.5, 5) - 1.2, 0, 3)
@@ -106,7 +131,8 @@ def skin_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
 
 
 def _field(rng: np.random.Generator, rows: float, columns: float) -> Float[np.ndarray, "h w"]:
-    """Noise like `band_noise` over the skin canvas, not periodic: blurred where it is coarse enough, then enlarged."""
+    """Noise like `band_noise` over the skin canvas, not periodic: blurred where it is coarse
+    enough, then enlarged."""
     steps = [max(1.0, sigma / 1.5) for sigma in (rows, columns)]
     shape = [int(np.ceil(size / step)) + 1 for size, step in zip(CANVAS, steps, strict=True)]
     field = rng.standard_normal(shape, dtype=np.float32)
@@ -124,7 +150,19 @@ def _hairs(rng: np.random.Generator, count: int = 700) -> np.ndarray:
     for step in range(count):
         along = np.linspace(0, 1, 6)
         heading = angle[step] + bend[step] * along
-        points = start[step] + length[step] * np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), 0) / 6
-        cv2.polylines(layers[step % 2], [np.round(points * 16).astype(np.int32)], False, int(90 + 100 * (step % 3) / 2),
-                      1, cv2.LINE_AA, 4)
-    return cv2.GaussianBlur(22 * (layers[0].astype(np.float32) - 0.5 * layers[1]) / 255, (0, 0), 0.8)
+        points = (
+            start[step]
+            + length[step] * np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), 0) / 6
+        )
+        cv2.polylines(
+            layers[step % 2],
+            [np.round(points * 16).astype(np.int32)],
+            False,
+            int(90 + 100 * (step % 3) / 2),
+            1,
+            cv2.LINE_AA,
+            4,
+        )
+    return cv2.GaussianBlur(
+        22 * (layers[0].astype(np.float32) - 0.5 * layers[1]) / 255, (0, 0), 0.8
+    )

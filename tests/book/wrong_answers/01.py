@@ -1,4 +1,5 @@
-"""Plausible wrong answers to the exercises of chapter 01, two for each; every self-check must refuse them."""
+"""Plausible wrong answers to the exercises of chapter 01, two for each; every self-check must
+refuse them."""
 
 WRONG = {
     "01-1": [

@@ -1,4 +1,5 @@
-"""Plausible wrong answers to the exercises of chapter 02, two for each; every self-check must refuse them."""
+"""Plausible wrong answers to the exercises of chapter 02, two for each; every self-check must
+refuse them."""
 
 WRONG = {
     "02-1": [

@@ -1,4 +1,5 @@
-"""Plausible wrong answers to the exercises of chapter 07, two for each; every self-check must refuse them."""
+"""Plausible wrong answers to the exercises of chapter 07, two for each; every self-check must
+refuse them."""
 
 WRONG = {
     "07-1": [
@@ -13,8 +14,7 @@ WRONG = {
     ],
     "07-2": [
         # the box of the chapter in place of the one that is given
-        "def z_box(x, W, R, low, high):\n"
-        "    return z_box_by_hand(x, W, R)\n",
+        "def z_box(x, W, R, low, high):\n    return z_box_by_hand(x, W, R)\n",
         # the lower end for both signs
         "def z_box(x, W, R, low, high):\n"
         "    share = (x - low)[:, None] * W\n"
@@ -22,8 +22,7 @@ WRONG = {
     ],
     "07-3": [
         # every eye's own map
-        "def mass_of_the_mean_map(maps, masks):\n"
-        "    return relevance_mass(maps, masks).mean()\n",
+        "def mass_of_the_mean_map(maps, masks):\n    return relevance_mass(maps, masks).mean()\n",
         # one mask for all as well
         "def mass_of_the_mean_map(maps, masks):\n"
         "    union = masks.any(0)\n"

@@ -1,10 +1,10 @@
-"""Plausible wrong answers to the exercises of chapter 08, two for each; every self-check must refuse them."""
+"""Plausible wrong answers to the exercises of chapter 08, two for each; every self-check must
+refuse them."""
 
 WRONG = {
     "08-1": [
         # as if "healthy" were always the frequent label
-        "def majority_scores(actual):\n"
-        "    return 1 - actual.mean(), 0.0\n",
+        "def majority_scores(actual):\n    return 1 - actual.mean(), 0.0\n",
         # F1 of the frequent class
         "def majority_scores(actual):\n"
         "    share = max(actual.mean(), 1 - actual.mean())\n"
@@ -15,8 +15,7 @@ WRONG = {
         "def others_named(named, source, contributors):\n"
         "    return (contributors == named[:, None]).any(1).mean()\n",
         # anybody but the source
-        "def others_named(named, source, contributors):\n"
-        "    return (named != source).mean()\n",
+        "def others_named(named, source, contributors):\n    return (named != source).mean()\n",
     ],
     "08-3": [
         # draws images

@@ -1,0 +1,1 @@
+"""What somebody can find out who tries: one attack a file."""

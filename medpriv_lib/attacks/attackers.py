@@ -1,0 +1,270 @@
+"""The attackers' networks: trained once per released set, part of the patients and seed, kept in a
+folder.
+
+Whatever is finished is kept under a name that follows from what it was trained on, so that a killed
+run goes on where it was, and changed images, settings or seeds train anew. A network is rounded to
+half precision as soon as it is trained: kept, shipped or in memory it is the same."""
+
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+
+from medpriv_lib.attacks.battery import Verifier
+from medpriv_lib.attacks.contributors import lessons
+from medpriv_lib.attacks.scene import PARTS, Scene, halves
+from medpriv_lib.attacks.towers import (
+    ORIGINALS,
+    RELEASED,
+    SCRATCH,
+    Embedder,
+    Schedule,
+    embed,
+    fit_originals,
+    fit_released,
+    identities,
+)
+from medpriv_lib.core import weights as store
+from medpriv_lib.core.cohort import Cohort
+
+KIND = "attacker"
+SHIPPED = "attackers"
+
+
+@dataclass(eq=False)
+class Attackers:
+    """Trains, keeps and finds the networks of the attackers of one cohort and seed.
+
+    `folder` where they are kept (None: nowhere); `originals` and `released` how the two towers are
+    trained; `advance` is told "trained NAME" or "found NAME" for each. With `scratch` the second
+    tower starts from random weights and not from the first: a check that the shorter way does not
+    weaken the attacker. The package's networks of originals are taken where they are of this
+    cohort, unless `shipped` is False."""
+
+    cohort: Cohort
+    folder: str | os.PathLike | None = None
+    seed: int = 0
+    originals: Schedule = ORIGINALS
+    released: Schedule = RELEASED
+    scratch: bool = False
+    advance: Callable[[str], None] = lambda what: None
+    shipped: bool = True
+    half: Int64[np.ndarray, " p"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Deal the patients into halves and look for what is there."""
+        self.half = halves(self.cohort, self.seed)
+        self.eyes = identities(self.cohort)
+        self.hash = self.cohort.hash()
+        if self.scratch:
+            self.released = SCRATCH
+        if self.folder is not None:
+            self.folder = Path(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._first: dict[str, Embedder] = {}
+        self._banks: dict[str, Float[np.ndarray, "r d"]] = {}
+        self._shipped = self._read_shipped() if self.shipped else {}
+
+    def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
+        """Return the verifier of each part for a scene; `name` is for the files and the reader, not
+        for finding."""
+        return {part: self.verifier(scene, name, part) for part in PARTS}
+
+    def verifier(self, scene: Scene, name: str, part: str) -> Verifier:
+        """Return the verifier of one part."""
+        images, rows = scene.lessons(part, self.half)
+        return self._verifier(scene, name, part, images, self.eyes[rows], self.eyes, rows.tolist())
+
+    def of_contributors(self, scene: Scene, name: str) -> dict[str, Verifier] | None:
+        """Return the verifiers, one of each part, that learned to see in a released image who
+        contributed to it.
+
+        None where nobody but the source went into the attacker's own releases.
+        """
+        name = f"{name}-contributors"
+        try:
+            taught = {part: lessons(scene, part, self.half) for part in PARTS}
+        except ValueError:
+            return None
+        return {
+            part: self._verifier(
+                scene, name, part, images, who, self.cohort.patient, (name, who.tolist())
+            )
+            for part, (images, who) in taught.items()
+        }
+
+    def _verifier(
+        self,
+        scene: Scene,
+        name: str,
+        part: str,
+        images: UInt8[np.ndarray, "m h w"],
+        whose: Int64[np.ndarray, " m"],
+        of_originals: Int64[np.ndarray, " n"],
+        told: object,
+    ) -> Verifier:
+        """Return both towers of a part, the second one taught by `images` and `whose` they are.
+
+        `of_originals` (N,) are the same numbers for the originals; `told` names the lesson, for
+        finding it again."""
+        key, first = self.original(scene, part)
+        bank = self._bank(key)
+        second = None
+        if len(images) >= 2:
+            known = scene.originals(part, self.half)
+            start = None if self.scratch else first
+            made_of = (key, hashlib.sha256(images.tobytes()).hexdigest(), told, self.scratch)
+            key = self._key(self.released, *made_of)
+            second = self._network(
+                f"{name}-{part}",
+                key,
+                self.released,
+                lambda: fit_released(
+                    start,
+                    images,
+                    whose,
+                    bank[known],
+                    of_originals[known],
+                    self._own_seed(name, part),
+                    self.released,
+                ),
+            )
+        return Verifier(
+            bank, partial(embed, first), None if second is None else partial(embed, second)
+        )
+
+    def original(self, scene: Scene, part: str) -> tuple[str, Embedder]:
+        """Return the key and the network of the originals that the attacker of a part learned
+        from."""
+        rows = scene.originals(part, self.half)
+        key = self._key(self.originals, rows.tolist())
+        if key not in self._first:
+            self._first[key] = self._network(
+                f"originals-{part}",
+                key,
+                self.originals,
+                lambda: fit_originals(
+                    self.cohort.images[rows],
+                    self.eyes[rows],
+                    self._own_seed("originals", part),
+                    self.originals,
+                ),
+            )
+        return key, self._first[key]
+
+    def _bank(self, key: str) -> Float[np.ndarray, "r d"]:
+        """Return all originals of the cohort as a network of originals sees them."""
+        if key not in self._banks:
+            self._banks[key] = embed(self._first[key], self.cohort.images)
+        return self._banks[key]
+
+    def _network(
+        self, name: str, key: str, schedule: Schedule, train: Callable[[], Embedder]
+    ) -> Embedder:
+        """Return a network: shipped, kept, or trained now and kept."""
+        if key in self._shipped:
+            return self._shipped[key]
+        path = (
+            None
+            if self.folder is None
+            else self.folder / f"{name}-seed-{self.seed}-{key}.safetensors"
+        )
+        if path is not None and path.is_file():
+            tensors, _ = store.load(path, KIND)
+            self.advance(f"found {name}")
+            return _network_of(tensors, self.cohort.images.shape[1])
+        tensors = halved(train())
+        if path is not None:
+            store.save(
+                path,
+                tensors,
+                {
+                    "kind": KIND,
+                    "data_hash": self.hash,
+                    "seed": self.seed,
+                    "config": {"schedule": asdict(schedule), "name": name, "key": key},
+                    "command": shlex.join(["medpriv", *sys.argv[1:]]),
+                    "metrics": {},
+                    "curve": {},
+                },
+            )
+        self.advance(f"trained {name}")
+        return _network_of(tensors, self.cohort.images.shape[1])
+
+    def ship(self, scene: Scene, path: str | os.PathLike, command: str) -> Path:
+        """Write the originals' networks of all parts as one file of weights, which later runs on
+        this cohort find.
+
+        `command` is what the card tells of how they were made.
+        """
+        tensors, keys = {}, {}
+        for part in PARTS:
+            keys[part], network = self.original(scene, part)
+            tensors |= {f"{part}.{name}": tensor for name, tensor in halved(network).items()}
+        return store.save(
+            path,
+            tensors,
+            {
+                "kind": SHIPPED,
+                "data_hash": self.hash,
+                "seed": self.seed,
+                "metrics": {},
+                "curve": {},
+                "config": {
+                    "schedule": asdict(self.originals),
+                    "keys": keys,
+                    "size": int(self.cohort.images.shape[1]),
+                },
+                "command": command,
+            },
+        )
+
+    def _read_shipped(self) -> dict[str, Embedder]:
+        """Return the shipped networks by key where they are of this cohort; none where they are
+        not."""
+        try:
+            path = store.shipped(SHIPPED)
+        except FileNotFoundError:
+            return {}
+        if store.read_card(path)["data_hash"] != self.hash:
+            return {}
+        tensors, card = store.load(path, SHIPPED)
+        networks = {}
+        for part, key in card["config"]["keys"].items():
+            mine = {
+                name.removeprefix(f"{part}."): value
+                for name, value in tensors.items()
+                if name.startswith(f"{part}.")
+            }
+            networks[key] = _network_of(mine, card["config"]["size"])
+        return networks
+
+    def _key(self, schedule: Schedule, *parts: object) -> str:
+        text = repr((self.hash, self.seed, sorted(asdict(schedule).items()), parts))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _own_seed(self, name: str, part: str) -> int:
+        digest = hashlib.sha256(f"{self.seed}/{name}/{part}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+
+def halved(network: Embedder) -> dict[str, torch.Tensor]:
+    """Return the state of a network in half precision."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+
+
+def _network_of(tensors: dict[str, torch.Tensor], size: int) -> Embedder:
+    """Return the network of a state in half precision, ready to embed."""
+    network = Embedder(size)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    return network.to(memory_format=torch.channels_last).eval()

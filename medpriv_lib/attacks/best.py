@@ -1,0 +1,83 @@
+"""The attackers' columns of the study's table, in percent like all others."""
+
+from collections.abc import Sequence
+
+from medpriv_lib.attacks.finding import Finding
+
+BEST, RANK1, AUC = "best_attack", "best_attack_rank1", "best_attack_linkage_auc"
+OWN = "best_attack_source_auc"
+COLUMNS = (BEST, RANK1, f"{RANK1}_low", f"{RANK1}_high", AUC, f"{AUC}_low", f"{AUC}_high", OWN)
+# One image of one patient, named or linked: what is compared across methods. Attacks that need more
+# (several releases of a case, K - 1 known members) or look for somebody else (contributors) are
+# reported, but not here.
+NAMING = ("naive", "reverse", "parrot", "inversion")
+LINKING = ("naive linkage", "retrained linkage", "parrot linkage")
+# by "own_auc": the attacker holds the very source of the released image
+OWNING = (*LINKING, "residue linkage", "whitened residue linkage")
+
+
+def best(found: Sequence[Finding], measure: str) -> Finding | None:
+    """Return the attack that did best by "rank1", "linkage_auc" or "own_auc", or None where none
+    was possible.
+
+    The largest of several estimates is a little too large: of several attackers who all guess, one
+    is the luckiest."""
+    attacks = {"rank1": NAMING, "linkage_auc": LINKING, "own_auc": OWNING}[measure]
+    able = [one for one in found if one.attack in attacks and measure in one.measures]
+    return max(able, key=lambda one: one.measures[measure], default=None)
+
+
+def columns(found: Sequence[Finding]) -> dict[str, str | float | None]:
+    """Return the table's cells for the findings of one method."""
+    row: dict[str, str | float | None] = dict.fromkeys(COLUMNS) | {BEST: ""}
+    for measure, column in (("rank1", RANK1), ("linkage_auc", AUC)):
+        winner = best(found, measure)
+        if winner is None:
+            continue
+        low, high = winner.intervals.get(measure, (None, None))
+        row |= {
+            column: 100 * winner.measures[measure],
+            f"{column}_low": None if low is None else 100 * low,
+            f"{column}_high": None if high is None else 100 * high,
+        }
+        if measure == "rank1":
+            row[BEST] = winner.attack
+    if (winner := best(found, "own_auc")) is not None:
+        row[OWN] = 100 * winner.measures["own_auc"]
+    return row
+
+
+def render_attacks(rows: Sequence[dict]) -> str:
+    """Return the naive and the adaptive attackers side by side as text for a terminal; nothing
+    where none was run."""
+    rows = [row for row in rows if row["labels"] != "predicted" and row.get(RANK1) is not None]
+    if not rows:
+        return ""
+    width = max(len(str(row["set"])) for row in rows) + 3
+    lines = [
+        "attackers".ljust(width)
+        + f"{'naive':>8}{'best':>8}{'95 %':>16}  {'attack':<12}{'linkage':>8}"
+        f"{'95 %':>16}{'source':>8}"
+    ]
+    for row in rows:
+        naive = "-" if row["identity_accuracy"] is None else f"{row['identity_accuracy']:.1f}"
+        lines.append(
+            f"  {row['set']}".ljust(width)
+            + f"{naive:>8}{row[RANK1]:>8.1f}{_range(row, RANK1):>16}  "
+            f"{row[BEST]:<12}"
+            + ("" if row[AUC] is None else f"{row[AUC]:>8.1f}{_range(row, AUC):>16}")
+            + ("" if row[OWN] is None else f"{row[OWN]:>8.1f}")
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "naive: the identity judge names the source; best: the attack that names most; "
+            "linkage: area under the curve, 50 is guessing; source: the same by who holds the source itself",
+        ]
+    )
+
+
+def _range(row: dict, column: str) -> str:
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"

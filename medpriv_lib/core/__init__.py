@@ -1,0 +1,1 @@
+"""What every room stands on: the nouns, files, numbers with their spread, randomness, pages."""

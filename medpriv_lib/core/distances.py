@@ -1,0 +1,63 @@
+"""Exact squared distances between images, so that "nearest" means the same on every machine."""
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+# Grey levels less 128 lie in -128..127, so a sum of 1,024 of their products stays within 2**24:
+# every partial sum is a whole number that float32 holds exactly, in whatever order the BLAS adds.
+EXACT_PIXELS = 1024
+BLOCK_ENTRIES = 2**23  # distances held at once; about 200 MB with all temporaries
+FAR = np.iinfo(np.int64).max
+
+
+def centred(images: UInt8[np.ndarray, "n ..."]) -> Float32[np.ndarray, "n p"]:
+    """Return the images as rows of float32 pixel values less 128, as `squared_distances` wants
+    them."""
+    rows = images.reshape(len(images), -1).astype(np.float32)
+    rows -= 128
+    return rows
+
+
+def squared_norms(rows: Float32[np.ndarray, "n p"]) -> Int64[np.ndarray, " n"]:
+    """Return the exact squared length of every row of `centred` images."""
+    total = np.zeros(len(rows), dtype=np.int64)
+    for start in range(0, rows.shape[1], EXACT_PIXELS):
+        part = rows[:, start : start + EXACT_PIXELS]
+        total += np.einsum("np,np->n", part, part).astype(np.int64)
+    return total
+
+
+def squared_distances(
+    a: Float32[np.ndarray, "m p"],
+    b: Float32[np.ndarray, "n p"],
+    norms_a: Int64[np.ndarray, " m"] | None = None,
+    norms_b: Int64[np.ndarray, " n"] | None = None,
+) -> Int64[np.ndarray, "m n"]:
+    """Return the exact squared Euclidean distances between two sets of `centred` images, in grey
+    levels squared.
+
+    |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, one Gram matrix for all products a.b. Norms that are known
+    can be passed."""
+    gram = np.zeros((len(a), len(b)), dtype=np.float64)
+    for start in range(0, a.shape[1], EXACT_PIXELS):
+        stop = start + EXACT_PIXELS
+        gram += a[:, start:stop] @ b[:, start:stop].T
+    out = gram.astype(np.int64)
+    out *= -2
+    out += (squared_norms(a) if norms_a is None else norms_a)[:, None]
+    out += (squared_norms(b) if norms_b is None else norms_b)[None, :]
+    return out
+
+
+def byte_rank(
+    images: UInt8[np.ndarray, "n ..."], then: Int64[np.ndarray, " n"]
+) -> Int64[np.ndarray, " n"]:
+    """Return every image's place 0..N-1 in the order of their pixel bytes; equal images follow the
+    numbers `then`.
+
+    It breaks ties by what the images show and not by the row in which they happen to stand.
+    """
+    key = [(image.tobytes(), int(number)) for image, number in zip(images, then, strict=True)]
+    rank = np.empty(len(images), dtype=np.int64)
+    rank[sorted(range(len(images)), key=key.__getitem__)] = np.arange(len(images))
+    return rank

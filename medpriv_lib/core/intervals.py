@@ -1,0 +1,82 @@
+"""Intervals that know that images of one patient are not independent: the bootstrap over patients.
+
+A rate over 359 images of 115 patients is less certain than one over 359 patients. Patients, not
+images, are drawn with replacement, each with all its images (the cluster bootstrap: Davison and
+Hinkley 1997, section 3.8), and the interval is the 2.5 to 97.5 % range of the statistic."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+DRAWS = 1000
+LEVEL = 0.95
+
+
+def bootstrap(
+    sums: Float[np.ndarray, "n s"],
+    patient: Int64[np.ndarray, " n"],
+    statistic: Callable[[Float[np.ndarray, "d s"]], Float[np.ndarray, " d"]],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """Return the ends of the interval of a statistic that is a function of sums over images.
+
+    `sums` (N,) or (N, S) are the summands of each image; `patient` (N,) whose it is; `statistic`
+    maps the totals of every draw, (draws, S), to its values, (draws,). With the sums of each
+    patient in a (P, S) matrix, all draws are one matrix product with how often each patient was
+    drawn. Draws where the statistic is nan (no positive in F1) are left out; with nothing left both
+    ends are nan. `generator` None means a fixed seed: an interval is a number of a table. Raises
+    `ValueError` where nothing is given, or `draws` < 1."""
+    if len(sums) == 0 or len(patient) != len(sums):
+        raise ValueError(
+            f"a bootstrap needs at least one image and a patient for each, not {len(patient)} patients "
+            f"for {len(sums)} images"
+        )
+    if draws < 1:
+        raise ValueError(f"a bootstrap needs at least one draw, not {draws}")
+    sums = np.asarray(sums, dtype=np.float64).reshape(len(sums), -1)
+    generator = np.random.default_rng(0) if generator is None else generator
+    _, index = np.unique(patient, return_inverse=True)
+    patients = index.max() + 1
+    totals = np.stack(
+        [np.bincount(index, weights=column, minlength=patients) for column in sums.T], axis=1
+    )
+    times = generator.multinomial(patients, np.full(patients, 1 / patients), size=draws)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = statistic(times.astype(np.float64) @ totals)
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def mean_interval(
+    values: np.ndarray,
+    patient: Int64[np.ndarray, " n"],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of `values` (N,), bool (an accuracy) or numbers, over
+    patients."""
+    values = np.asarray(values, dtype=np.float64)
+    sums = np.stack([values, np.ones_like(values)], axis=1)
+    return bootstrap(sums, patient, lambda total: total[:, 0] / total[:, 1], draws, generator)
+
+
+def f1_interval(
+    predicted: Bool[np.ndarray, " n"],
+    actual: Bool[np.ndarray, " n"],
+    patient: Int64[np.ndarray, " n"],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+) -> tuple[float, float]:
+    """Return the 95 % interval of the positive F1 = 2 TP / (predicted positives + actual positives)
+    over patients."""
+    predicted, actual = np.asarray(predicted, dtype=bool), np.asarray(actual, dtype=bool)
+    sums = np.stack([predicted & actual, predicted, actual], axis=1)
+    return bootstrap(
+        sums, patient, lambda total: 2 * total[:, 0] / (total[:, 1] + total[:, 2]), draws, generator
+    )

@@ -1,0 +1,32 @@
+"""Whether a device computes in bfloat16 faster than in float32."""
+
+import os
+
+import torch
+
+# Instruction sets of oneDNN without bfloat16 products (its documentation, "CPU Dispatcher
+# Control").
+OLDER = (
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX512_MIC",
+    "AVX512_MIC_4OPS",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+)
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Tell whether the device multiplies bfloat16 in hardware; elsewhere it is emulated and slower
+    than float32.
+
+    A processor that could, but whose oneDNN is held to an older instruction set by
+    `ONEDNN_MAX_CPU_ISA`, does not."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type != "cpu" or os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in OLDER:
+        return False
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

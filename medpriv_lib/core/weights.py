@@ -1,0 +1,180 @@
+"""Trained weights on disk: tensors as safetensors, and beside them a card that says where they come
+from.
+
+The two files are `NAME.safetensors` and `NAME.json`. The card names the SHA-256 of the tensors'
+file, so that a file that was changed, cut short, or written by a killed process is noticed when it
+is loaded."""
+
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from medpriv_lib import __version__
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.files import atomic_write, sha256_of
+
+FORMAT_VERSION = 1
+FOLDER = Path(__file__).parents[1] / "weights"
+# what the maker of the weights tells, and what `save` adds
+TOLD = {
+    "kind": str,
+    "data_hash": str,
+    "config": dict,
+    "seed": int,
+    "command": str,
+    "metrics": dict,
+    "curve": dict,
+}
+ADDED = {"format": int, "versions": dict, "sha256": str}
+REMEDY = "train them again with `medpriv fit`, or take the shipped ones by leaving out --weights"
+
+
+def save(path: str | os.PathLike, tensors: dict[str, Tensor], card: dict) -> Path:
+    """Write tensors and card as a pair and return the path of the tensors' file.
+
+    `path` is `NAME` or `NAME.safetensors`. The card must hold `kind` (what the weights are),
+    `data_hash` (of the cohort trained on), `config`, `seed`, `command`, `metrics` and `curve`;
+    versions and the checksum are added. Both files are complete before the first is moved to its
+    place, so a full disk leaves the old pair; a kill between the two moves leaves a pair that
+    `load` refuses. Raises `ValueError` for an incomplete card and for tensors that are not finite.
+    """
+    tensor_path, card_path = _pair(path)
+    _check_card(card, TOLD, tensor_path)
+    _check_finite(tensors, tensor_path)
+    try:
+        json.dumps(card, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{card_path}: the card is no JSON ({error}); use finite plain numbers"
+        ) from error
+    ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_write(card_path) as card_file, atomic_write(tensor_path) as tensor_file:
+        save_file(
+            ready, tensor_file, metadata={"kind": card["kind"], "data_hash": card["data_hash"]}
+        )
+        card = card | {
+            "format": FORMAT_VERSION,
+            "versions": versions(),
+            "sha256": sha256_of(tensor_file),
+        }
+        card_file.write_text(
+            json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
+    return tensor_path
+
+
+def load(path: str | os.PathLike, kind: str | None = None) -> tuple[dict[str, Tensor], dict]:
+    """Return the tensors (on the CPU, as stored) and the card of weights written by `save`.
+
+    Raises `FileNotFoundError` where one of the two files is missing, `ValueError` for a card that
+    is damaged, incomplete or of another `kind` or version, for a tensors' file that is not the one
+    the card describes, and for NaN or infinity."""
+    tensor_path, card_path = _pair(path)
+    for part, what in ((tensor_path, "weights"), (card_path, "card of the weights")):
+        if not part.is_file():
+            raise FileNotFoundError(f"{part}: no such {what} file; {REMEDY}")
+    card = read_card(card_path)
+    if kind is not None and card["kind"] != kind:
+        raise ValueError(
+            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; name another file"
+        )
+    found = sha256_of(tensor_path)
+    if found != card["sha256"]:
+        raise ValueError(
+            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card says "
+            f"{card['sha256'][:12]}…; {REMEDY}"
+        )
+    try:
+        tensors = load_file(tensor_path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{tensor_path}: not a readable safetensors file ({error}); {REMEDY}"
+        ) from error
+    _check_finite(tensors, tensor_path)
+    return tensors, card
+
+
+def read_card(path: str | os.PathLike) -> dict:
+    """Return the card of weights without loading them; `path` is the weights' or the card's. Errors
+    as for `load`."""
+    _, path = _pair(path)
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such card of weights; {REMEDY}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable card ({error}); {REMEDY}") from error
+    _check_card(card, TOLD | ADDED, path)
+    if card["format"] != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: a card of version {card['format']}, this library reads {FORMAT_VERSION}; {REMEDY}"
+        )
+    return card
+
+
+def require_cohort(card: dict, cohort: Cohort) -> None:
+    """Raise `ValueError` where the weights were trained on another cohort than this one."""
+    if card["data_hash"] != cohort.hash():
+        raise ValueError(
+            f"the weights ({card['kind']}) were trained on another cohort (data hash {card['data_hash']}, "
+            f"yours is {cohort.hash()}): train on yours with `medpriv fit --cohort FILE --out WEIGHTS` "
+            "and name them with --weights WEIGHTS"
+        )
+
+
+def shipped(name: str) -> Path:
+    """Return the path of weights that come with the package; `FileNotFoundError` names those there
+    are."""
+    path = FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"
+        raise FileNotFoundError(
+            f"{path}: no shipped weights of this name (there are: {there}); install medpriv again"
+        )
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what trains networks here, for cards and results."""
+    return {
+        "medpriv": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "safetensors": metadata.version("safetensors"),
+    }
+
+
+def _pair(path: str | os.PathLike) -> tuple[Path, Path]:
+    path = Path(path)
+    if path.suffix in (".safetensors", ".json"):
+        path = path.with_suffix("")
+    return path.with_name(path.name + ".safetensors"), path.with_name(path.name + ".json")
+
+
+def _check_card(card: object, schema: dict[str, type], path: Path) -> None:
+    if not isinstance(card, dict):
+        raise ValueError(f"{path}: a card is a JSON object; {REMEDY}")
+    wrong = [
+        key
+        for key, kind in schema.items()
+        if not isinstance(card.get(key), kind) or isinstance(card[key], bool)
+    ]
+    if wrong:
+        raise ValueError(
+            f"{path}: the card lacks, or holds as something else, {', '.join(wrong)}; {REMEDY}"
+        )
+
+
+def _check_finite(tensors: dict[str, Tensor], path: Path) -> None:
+    wrong = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if wrong:
+        raise ValueError(f"{path}: NaN or infinite values in {', '.join(wrong[:3])}; {REMEDY}")

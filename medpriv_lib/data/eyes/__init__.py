@@ -1,0 +1,1 @@
+"""What is special to eyes: finding the iris, cutting the burned-in label, the shape of an eye."""

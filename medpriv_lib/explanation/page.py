@@ -1,0 +1,137 @@
+"""An explanation as one HTML page: no request leaves it, it reads aloud, in the dark, and on
+paper."""
+
+import base64
+import html
+import io
+import os
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from medpriv_lib.core.files import atomic_write
+from medpriv_lib.core.html_page import html_page
+from medpriv_lib.explanation.case import Explanation
+
+SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
+ORANGE = np.array([255.0, 140.0, 0.0])
+WARNING = (
+    "The image to explain is shown as it is; only the earlier cases are privatised. Whoever passes this page on "
+    "passes that image on."
+)
+LEGEND = """Orange marks the pixels that a reading rests on, the stronger the more (Deep Taylor relevance). It shows
+where the recogniser looked, not that it is right, and it changes little when the other answer is asked for. Similarity
+is 1 for the same to the recogniser and 0 for the middle case on file with the same reading. This page is no
+diagnosis."""
+NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
+STYLE = """
+.cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem;
+  margin-bottom: 1rem; }
+figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; }
+main > figure { width: fit-content; max-width: 100%; margin: 1rem 0; }
+figure div { display: flex; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
+img, .blank { width: 192px; max-width: calc(50% - .25rem); height: auto; aspect-ratio: 1; image-rendering: pixelated; }
+figure .blank { display: grid; place-items: center; border: 1px dashed var(--line); color: var(--soft); }
+@media print { .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; margin-bottom: .4rem; }
+  figure { padding: .3rem; } main > figure { margin: .4rem 0; } img, .blank { width: 27mm; }
+  figcaption { font-size: 8.5pt; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+"""
+
+
+def render(explanation: Explanation) -> str:
+    """Return the page: the query, the privatised cases, their relevance maps and captions, all
+    inline.
+
+    It holds what `Explanation` holds: no patient, no file name. Its own policy forbids the browser
+    every request."""
+    e = explanation
+    reading = e.classes[e.decision]
+    query = _figure(
+        _pictures(e.query, e.query_map, f"The image to explain, read as {reading}.", "the image"),
+        f"The image to explain, and what its reading rests on.{_lack(e.query_map)}",
+    )
+    cases = []
+    for i, (case, relevance) in enumerate(zip(e.cases, e.case_maps, strict=True)):
+        caption = e.case_caption(i)
+        if e.held_back[i]:
+            pictures = '<div class="blank" role="img" aria-label="Held back">held back</div>'
+        else:
+            alt = (
+                f"Similar case {i + 1}, privatised, read as {e.classes[int(e.case_decisions[i])]}."
+            )
+            pictures = _pictures(case, relevance, alt, f"case {i + 1}")
+            caption += _lack(relevance)
+        cases.append(_figure(pictures, caption))
+    title = f"Why this image is read as \u201c{reading}\u201d"
+    return html_page(
+        title,
+        f"""<h1>{html.escape(title)}</h1>
+<p>{html.escape(e.caption)}</p>
+{query}
+<h2>The most similar earlier cases</h2>
+<div class="cases">
+{"".join(cases)}</div>
+<p class="soft">{LEGEND}</p>
+<p class="soft">{WARNING}</p>""",
+        STYLE,
+    )
+
+
+def write_report(explanation: Explanation, path: str | os.PathLike) -> None:
+    """Write the page of an explanation as one self-contained file, atomically.
+
+    Raises `FileNotFoundError` where the folder of `path` does not exist.
+    """
+    page = render(explanation)
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def overlay(
+    image: UInt8[np.ndarray, "h w"], relevance: Float[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image in grey with relevance in orange: opaque at the 99th percentile, nothing
+    where it is <= 0."""
+    positive = np.maximum(relevance, 0).astype(np.float64)
+    top = np.quantile(positive, 0.99) or positive.max()
+    weight = np.clip(positive / top, 0, 1)[..., None] if top > 0 else np.zeros((*image.shape, 1))
+    return ((1 - weight) * image[..., None] + weight * ORANGE).round().astype(np.uint8)
+
+
+def whereabouts(relevance: Float[np.ndarray, "h w"]) -> str:
+    """Say in words in which ninth of the image most relevance lies, for those who cannot see the
+    map."""
+    positive = np.maximum(relevance, 0)
+    if positive.sum() <= 0:
+        return "nowhere: no relevance could be drawn"
+    sums = [
+        [part.sum() for part in np.array_split(band, 3, axis=1)]
+        for band in np.array_split(positive, 3, axis=0)
+    ]
+    row, column = np.unravel_index(np.argmax(sums), (3, 3))
+    place = " ".join(w for w in (("upper", "", "lower")[row], ("left", "", "right")[column]) if w)
+    share = 100 * float(np.max(sums) / positive.sum())
+    return f"most, {share:.0f} %, in the {place + ' part' if place else 'middle'}"
+
+
+def _lack(relevance: np.ndarray) -> str:
+    return "" if (relevance > 0).any() else NO_MAP
+
+
+def _pictures(image: np.ndarray, relevance: np.ndarray, alt: str, what: str) -> str:
+    return (
+        f"<div>{_img(image, alt)}"
+        f"{_img(overlay(image, relevance), f'Relevance map of {what}: {whereabouts(relevance)}.')}</div>"
+    )
+
+
+def _figure(pictures: str, caption: str) -> str:
+    return f"<figure>{pictures}<figcaption>{html.escape(caption)}</figcaption></figure>\n"
+
+
+def _img(pixels: np.ndarray, alt: str) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img width="{SHOWN}" height="{SHOWN}" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'

@@ -1,0 +1,1 @@
+"""Training: images changed a little, steps, checkpoints."""

@@ -1,0 +1,1 @@
+"""What chapters need: pictures with sliders, exercises that check themselves."""

@@ -1,0 +1,286 @@
+"""A control that moves through pictures: live where a kernel is, precomputed where only a page is
+left."""
+
+import hashlib
+import html
+import io
+import itertools
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from medpriv_lib import stepper_html
+
+MAX_FRAMES = 20
+MAX_BYTES = 600_000
+SMALL = (
+    320  # pixels; narrower pictures are shown enlarged by a whole factor, up to about this width
+)
+LOSS = 2.0  # grey levels of 255 that encoding may cost a pixel on average
+_shown = itertools.count(1)
+
+
+class Frame(NamedTuple):
+    """One precomputed picture: the controls' `values`, the encoded `image`, its `media` type, and
+    the `caption`."""
+
+    values: dict
+    image: bytes
+    media: str
+    caption: str
+
+    def pixels(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the picture as the page shows it."""
+        return np.asarray(Image.open(io.BytesIO(self.image)).convert("RGB"))
+
+
+class Stepper:
+    """A picture that one or two sliders change. It has two lives in one object.
+
+    Where a kernel with ipywidgets is (JupyterLab, Colab), the sliders call `draw` each time they
+    move. In the built book the same sliders move through frames drawn beforehand, by mouse,
+    keyboard or touch, without kernel or network.
+
+    `levels` maps each of one or two controls to its values. `draw(**values)` returns uint8 pixels,
+    (H, W) grey or (H, W, 3) colour, or a matplotlib figure, the same size for all values.
+    `describe(**values)` returns the caption, which is also what a screen reader says: what is seen,
+    and the number that matters.
+
+        Stepper(lambda kernel: blur(eye, kernel), {"kernel": [3, 9, 15]}, lambda kernel: f"Blurred
+        with {kernel}.")
+
+    Raises `ValueError` for no or more than two controls, a repeated or missing level, more than 20
+    frames (before any is drawn), frames of odd shape, type or differing size, an empty caption, and
+    for more than 600 kB. What `draw` and `describe` raise comes through."""
+
+    def __init__(
+        self,
+        draw: Callable,
+        levels: dict[str, Sequence],
+        describe: Callable[..., str],
+        title: str = "",
+    ) -> None:
+        """Draw all frames; a page of a book needs them, and a wrong one is better seen here."""
+        self.levels = {name: list(values) for name, values in levels.items()}
+        _refuse_levels(self.levels)
+        self.draw, self.describe = draw, describe
+        self.title = title or "A picture to step through"
+        self.frames, self._size = self._draw_all()
+
+    def _draw_all(self) -> tuple[list[Frame], tuple[int, int]]:
+        frames, sizes = [], set()
+        for combination in itertools.product(*self.levels.values()):
+            values = dict(zip(self.levels, combination, strict=True))
+            pixels, caption = self._picture(values)
+            sizes.add(pixels.shape[:2])
+            if len(sizes) > 1:
+                raise ValueError(
+                    f"the picture for {values} is {_as_size(pixels.shape)} pixels, those before it "
+                    f"{_as_size(frames[0].pixels().shape)}; draw all at one size, or the page jumps"
+                )
+            frames.append(Frame(values, *encode(pixels), caption))
+        total = sum(len(stepper_html.data_uri(frame.image, frame.media)) for frame in frames)
+        if total > MAX_BYTES:
+            raise ValueError(
+                f"the {len(frames)} pictures of {_as_size(pixels.shape)} pixels take {total / 1000:.0f} "
+                f"kB on the page, and {MAX_BYTES // 1000} is the limit; draw them smaller, with fewer "
+                "colours or levels"
+            )
+        return frames, (pixels.shape[1], pixels.shape[0])
+
+    def _picture(self, values: dict) -> tuple[np.ndarray, str]:
+        """Call the two functions; return pixels (H, W) or (H, W, 3) and the caption."""
+        pixels, caption = as_pixels(self.draw(**values)), self.describe(**values)
+        if not isinstance(caption, str) or not caption.strip():
+            raise ValueError(
+                f"describe returned {caption!r} for {values}; it is the caption and must say what is seen"
+            )
+        return pixels, " ".join(caption.split())
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The controls as a reader sees them: each label, and what its levels are called."""
+        return {
+            name.replace("_", " "): [_label(value) for value in values]
+            for name, values in self.levels.items()
+        }
+
+    def html(self) -> str:
+        """Return the page's life: one figure, with all it needs inside. Its id is another one each
+        time."""
+        digest = hashlib.sha256(b"".join(frame.image for frame in self.frames)).hexdigest()[:8]
+        pictures = [stepper_html.data_uri(frame.image, frame.media) for frame in self.frames]
+        captions = [frame.caption for frame in self.frames]
+        return stepper_html.page(
+            f"stepper-{digest}-{next(_shown)}",
+            self.title,
+            self.names,
+            pictures,
+            captions,
+            self._size,
+            self._shown_width(),
+        )
+
+    def live(self):
+        """Return the kernel's life, an `ipywidgets.VBox` of the title, a slider per control, the
+        picture, the caption.
+
+        A slider calls `draw` and `describe` each time it moves. Raises `ImportError` where
+        ipywidgets is not installed."""
+        import ipywidgets
+
+        sliders = {
+            name: ipywidgets.SelectionSlider(
+                options=list(zip(labels, self.levels[name], strict=True)),
+                description=shown,
+                continuous_update=False,
+                style={"description_width": "initial"},
+            )
+            for name, (shown, labels) in zip(self.levels, self.names.items(), strict=True)
+        }
+        layout = ipywidgets.Layout(width=f"{self._shown_width()}px", max_width="100%")
+        picture = ipywidgets.Image(format="png", layout=layout)
+        caption = ipywidgets.HTML()
+
+        def show(_=None) -> None:
+            pixels, text = self._picture({name: slider.value for name, slider in sliders.items()})
+            caption.value = html.escape(text)  # a Label would cut it at the width of the page
+            picture.value = _png(Image.fromarray(pixels))
+
+        for slider in sliders.values():
+            slider.observe(show, names="value")
+        show()
+        return ipywidgets.VBox([ipywidgets.Label(self.title), *sliders.values(), picture, caption])
+
+    def _shown_width(self) -> int:
+        return self._size[0] * max(1, SMALL // self._size[0])
+
+    def _repr_mimebundle_(self, include=None, exclude=None, **_) -> dict:
+        """Return both lives; a page takes the HTML, a frontend with ipywidgets the live view."""
+        bundle = {"text/plain": repr(self), "text/html": self.html()}
+        if _live_frontend():
+            bundle["application/vnd.jupyter.widget-view+json"] = {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self.live().model_id,
+            }
+        return bundle
+
+    def __repr__(self) -> str:
+        """Return the title and what can be moved, as text."""
+        controls = ", ".join(f"{name}: {', '.join(labels)}" for name, labels in self.names.items())
+        return f"{self.title} ({controls})"
+
+
+def as_pixels(drawn) -> UInt8[np.ndarray, "h w ..."]:
+    """Return what `draw` made as uint8 pixels (H, W) or (H, W, 3); a matplotlib figure is rendered
+    on white and closed.
+
+    Raises `ValueError` for anything else.
+    """
+    if hasattr(drawn, "savefig"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas = FigureCanvasAgg(drawn)
+        canvas.draw()
+        rgba = np.asarray(canvas.buffer_rgba()).astype(np.float32)
+        if "matplotlib.pyplot" in sys.modules:  # else a notebook shows the figure a second time
+            sys.modules["matplotlib.pyplot"].close(drawn)
+        weight = rgba[..., 3:] / 255
+        return np.rint(rgba[..., :3] * weight + 255 * (1 - weight)).astype(np.uint8)
+    pixels = np.asarray(drawn)
+    if (
+        pixels.dtype != np.uint8
+        or pixels.ndim not in (2, 3)
+        or pixels.shape[2:] not in ((), (3,))
+        or not pixels.size
+    ):
+        raise ValueError(
+            f"draw returned {type(drawn).__name__} of shape {pixels.shape} and type {pixels.dtype}; it "
+            "must return uint8 pixels (H, W) or (H, W, 3), or a matplotlib figure"
+        )
+    return np.ascontiguousarray(pixels)
+
+
+def encode(pixels: UInt8[np.ndarray, "h w ..."]) -> tuple[bytes, str]:
+    """Return one picture as PNG or WebP, whichever is smaller, and its media type.
+
+    A grey or few-coloured picture loses nothing as PNG, more colours are reduced to 256, and WebP
+    has quality 85. What would lose more than `LOSS` grey levels on average is not taken (WebP
+    halves the resolution of colour, which fine coloured stripes do not survive); where neither is
+    good enough, all is kept."""
+    image = Image.fromarray(pixels)
+    few = image.mode == "L" or image.getcolors(256)
+    palette = (
+        image
+        if image.mode == "L"
+        else image.quantize(len(few) if few else 256, dither=Image.Dither.NONE)
+    )
+    candidates = [(_png(palette), "image/png"), (_webp(image, quality=85, method=4), "image/webp")]
+    good = [pair for pair in candidates if _loss(pair[0], image) <= LOSS]
+    return min(good or [(_webp(image, lossless=True), "image/webp")], key=lambda pair: len(pair[0]))
+
+
+def _loss(encoded: bytes, image: Image.Image) -> float:
+    decoded = Image.open(io.BytesIO(encoded)).convert("RGB")
+    return float(
+        np.abs(np.asarray(decoded, np.int16) - np.asarray(image.convert("RGB"), np.int16)).mean()
+    )
+
+
+def _webp(image: Image.Image, **how) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", **how)
+    return buffer.getvalue()
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _refuse_levels(levels: dict[str, list]) -> None:
+    if len(levels) not in (1, 2):
+        raise ValueError(f"a stepper has one or two controls, not {len(levels)}")
+    for name, values in levels.items():
+        labels = [_label(value) for value in values]
+        if not values or len(set(labels)) < len(labels):
+            raise ValueError(
+                f"the levels of {name} are {labels}; give at least one, and none twice"
+            )
+    count = math.prod(map(len, levels.values()))
+    if count > MAX_FRAMES:
+        raise ValueError(
+            f"{' x '.join(str(len(v)) for v in levels.values())} levels make {count} pictures, "
+            f"and {MAX_FRAMES} is the limit of a page; leave out levels"
+        )
+
+
+def _label(value) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _as_size(shape: Sequence[int]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _live_frontend() -> bool:
+    """Say whether a kernel with ipywidgets shows this; MEDPRIV_WIDGETS=frames (set while the book
+    is built) says no."""
+    if os.environ.get("MEDPRIV_WIDGETS") == "frames" or "IPython" not in sys.modules:
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    if getattr(shell, "kernel", None) is None:
+        return False
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: what a release keeps, and what it hides, by fixed judges."""

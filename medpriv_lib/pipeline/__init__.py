@@ -1,0 +1,1 @@
+"""The verbs that `import medpriv_lib` offers and the commands call; nothing here prints."""

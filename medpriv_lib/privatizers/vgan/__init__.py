@@ -1,0 +1,1 @@
+"""PPRL-VGAN: losses, networks, training, and the privatizer."""

@@ -1,0 +1,224 @@
+r"""PPRL-VGAN: show the disease of one patient in the eye of another.
+
+Chen, Konrad, Ishwar, "VGAN-based image representation learning for privacy-preserving facial
+expression recognition", CVPR workshops 2018; used for medical images by Montenegro, Silva, Cardoso
+2021, whose Equations 1 and 2 this file follows.
+
+    I  an image          y^id  its patient          y^e  its label (task)          c  the
+    replacement identity f(I) = mu + sigma * eps   what the encoder keeps of I          G(I, c)  the
+    image that is shown in place of I D^1  real or made?        D^2  which patient?
+    D^3  diseased?
+
+The two losses come first, then the privatizer. The networks are in `vgan_networks`, the training
+loop in `vgan_training`."""
+
+import copy
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from medpriv_lib.core.cohort import Cohort, Release, to_tensor, to_uint8
+from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
+from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
+
+
+class PPRLVGAN:
+    """Replace the patient of an image by another, keep its label (Chen et al. 2018).
+
+    `policy` chooses the replacement identity, see `replacement.Pools.candidates`: "random", "same"
+    or "different". Works on images outside the cohort it was trained on: the identities it can lend
+    are its training patients, and the source may be anybody. Contributors are numbers of training
+    patients."""
+
+    name = "pprl-vgan"
+
+    def __init__(
+        self, policy: str = "random", generator: Generator | None = None, pools: Pools | None = None
+    ) -> None:
+        """Without a generator and pools the method has to be fitted or loaded first."""
+        if policy not in POLICIES:
+            raise ValueError(
+                f"unknown policy {policy!r} for the replacement identity; choose from {POLICIES}"
+            )
+        self.policy, self.generator, self.pools = policy, generator, pools
+
+    @property
+    def architecture(self) -> Architecture:
+        """The sizes of the networks. Raises `ValueError` before `fit`."""
+        if self.generator is None or self.pools is None:
+            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
+        return self.generator.architecture
+
+    @property
+    def latent(self) -> int:
+        """The length of a code z."""
+        return self.architecture.latent
+
+    def with_policy(self, policy: str) -> "PPRLVGAN":
+        """Return the same trained networks under another policy."""
+        return type(self)(policy, self.generator, self.pools)
+
+    def fit(self, train: Cohort, **options) -> "PPRLVGAN":
+        """Train on the images of `train` and return the method itself; options as of
+        `vgan_training.fit_generator`."""
+        from medpriv_lib.privatizers.vgan.training import (
+            fit_generator,
+        )  # the loop imports the losses above
+
+        self.generator, self.pools = fit_generator(train, **options), Pools.of(train)
+        return self
+
+    @torch.no_grad()
+    def encode(
+        self,
+        images: UInt8[np.ndarray, "n s s"],
+        generator: torch.Generator | None = None,
+        batch: int = 512,
+    ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]] | Float[Tensor, "n z"]:
+        """Return mu and the log-variance (N, latent) of each image's code; with a CPU `generator`,
+        a sample z instead.
+
+        Always float32, so that the same images give the same codes with every device's best
+        precision. Raises `ValueError` where the images are not uint8 of the size the networks were
+        trained on."""
+        size = self.architecture.size
+        if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (size, size):
+            raise ValueError(
+                f"this PPRL-VGAN reads uint8 images (N, {size}, {size}), not {images.dtype} "
+                f"{images.shape}; prepare them with --size {size}"
+            )
+        device = next(self.generator.parameters()).device
+        parts = [
+            self.generator.encoder(to_tensor(images[i : i + batch], device))
+            for i in range(0, len(images), batch)
+        ]
+        mu, log_variance = (torch.cat([part[i].cpu() for part in parts]) for i in (0, 1))
+        if generator is None:
+            return mu, log_variance
+        return mu + (log_variance / 2).exp() * torch.randn(mu.shape, generator=generator)
+
+    @torch.no_grad()
+    def decode(
+        self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"], batch: int = 16
+    ) -> Float[Tensor, "n 1 s s"]:
+        """Return codes z shown as the patients `identity`: float32 (N, 1, S, S) in [-1, 1], on the
+        CPU.
+
+        `batch` images at a time: so few stay in a processor's cache, a GPU takes sixteen times as
+        many."""
+        device = next(self.generator.parameters()).device
+        batch *= 16 if device.type == "cuda" else 1
+        identity = torch.as_tensor(identity)
+        if (
+            len(identity)
+            and not 0 <= int(identity.min()) <= int(identity.max()) < self.architecture.patients
+        ):
+            raise ValueError(
+                f"identities must be numbers of training patients, 0..{self.architecture.patients - 1}"
+            )
+        decoder = self.generator.decoder
+        parts = [
+            decoder(z[i : i + batch].to(device), identity[i : i + batch].to(device)).cpu()
+            for i in range(0, len(z), batch)
+        ]
+        return (
+            torch.cat(parts)
+            if parts
+            else torch.zeros(0, 1, self.architecture.size, self.architecture.size)
+        )
+
+    def decode_all(
+        self,
+        z: Float[Tensor, "n z"],
+        out: UInt8[np.ndarray, "n p s s"] | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> UInt8[np.ndarray, "n p s s"]:
+        """Return every code shown as every patient, grey levels (N, P, S, S); all draws of a study
+        are then look-ups.
+
+        `out` may be a memory map. `advance(n)` is told of every n images made.
+        """
+        a = self.architecture
+        if out is None:
+            out = np.empty((len(z), a.patients, a.size, a.size), dtype=np.uint8)
+        everyone = torch.arange(a.patients)
+        for row, code in enumerate(z):
+            out[row] = to_uint8(self.decode(code.expand(a.patients, -1), everyone))
+            if advance:
+                advance(a.patients)
+        return out
+
+    def draw_identities(
+        self,
+        cohort: Cohort,
+        generator: torch.Generator,
+        count: int = 1,
+        policy: str | None = None,
+        replace: bool = True,
+    ) -> Int64[np.ndarray, "n count"]:
+        """Draw `count` replacement identities per image; see `replacement.draw_identities`."""
+        self.architecture  # noqa: B018 - says so where nothing is trained yet
+        return draw_identities(self.pools, cohort, generator, count, policy or self.policy, replace)
+
+    def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
+        """Return every image shown as another patient. Raises `ValueError` for another image size
+        or an empty pool."""
+        identity = self.draw_identities(cohort, generator)
+        z = self.encode(cohort.images, generator)
+        images = to_uint8(self.decode(z, torch.from_numpy(identity[:, 0])))
+        return Release(
+            images,
+            np.arange(len(cohort), dtype=np.int64),
+            identity,
+            self.name,
+            {"policy": self.policy},
+        )
+
+    def save(self, path: str | os.PathLike, card: dict) -> None:
+        """Write the generator (float16) and what is known of its patients; `card` says how they
+        were made."""
+        from medpriv_lib.core import weights
+
+        tensors = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in self.generator.state_dict().items()
+        }
+        tensors["has_label"] = torch.from_numpy(self.pools.has_label.astype(np.uint8))
+        card = {
+            **card,
+            "architecture": asdict(self.architecture),
+            "patient_names": [str(n) for n in self.pools.names],
+        }
+        weights.save(path, tensors, card)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike, policy: str = "random", device: str | torch.device = "cpu"
+    ) -> "PPRLVGAN":
+        """Read weights written by `save`; what is computed with them is float32. Errors as of
+        `weights.load`."""
+        from medpriv_lib.core import weights
+
+        tensors, card = weights.load(path)
+        has_label = tensors.pop("has_label").numpy().astype(bool)
+        generator = Generator(Architecture(**card["architecture"]))
+        generator.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        )
+        return cls(
+            policy, generator.to(device).eval(), Pools(np.array(card["patient_names"]), has_label)
+        )
+
+    def halved(self) -> "PPRLVGAN":
+        """Return the method as it will be after `save` and `load`: its weights rounded to
+        float16."""
+        generator = copy.deepcopy(self.generator)
+        for value in generator.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(value.half())
+        return type(self)(self.policy, generator, self.pools)

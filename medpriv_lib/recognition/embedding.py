@@ -1,0 +1,38 @@
+"""Images as points in the recogniser's penultimate layer."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from medpriv_lib.core.cohort import to_tensor
+from medpriv_lib.recognition.networks import Recogniser
+
+
+def embeddings(
+    network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 32
+) -> Float[np.ndarray, "n 32"]:
+    """Return the penultimate activations (>= 0, float32) of grey images, `batch` at a time, without
+    autocast.
+
+    Raises `ValueError` for images of another size than the network's.
+    """
+    size = getattr(network, "size", None)
+    if images.ndim != 3 or (size is not None and images.shape[1:] != (size, size)):
+        raise ValueError(
+            f"images are {'x'.join(map(str, images.shape[1:]))}, the recogniser was made for "
+            f"{size}x{size}; prepare them with --size {size}"
+        )
+    device = next(network.parameters()).device
+    body = network.merged()[:-1]  # all but the last layer; two to three times as fast as `embed`
+    if len(images) == 0:
+        return np.zeros((0, network.head.in_features), dtype=np.float32)
+    with torch.no_grad():
+        parts = [
+            body(
+                to_tensor(images[first : first + batch], device).contiguous(
+                    memory_format=torch.channels_last
+                )
+            )
+            for first in range(0, len(images), batch)
+        ]
+    return torch.cat(parts).float().cpu().numpy()

@@ -1,0 +1,1 @@
+"""The whole comparison: rows, columns, attackers, the table and its pictures."""

@@ -1,0 +1,139 @@
+"""Every test image under every identity that the study draws, decoded once: its draws are then only
+look-ups."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from medpriv_lib.core.cohort import Cohort, Release, to_uint8
+from medpriv_lib.core.memory import Memory
+from medpriv_lib.core.randomness import seeded
+from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+
+CANDIDATES = 15
+
+
+class Decoded:
+    """The decodes of the test images under the identities that are drawn for them.
+
+    For each image and policy 15 candidates are drawn from the policy's pool without replacement
+    (all of the pool where it is smaller); each draw of the study takes one of them at random, or k
+    - 1 for an averaged set. A draw by itself is thus uniform over the pool, as the privatizers
+    draw; the ten draws share candidates, so that an image is decoded some 40 times and not 115. The
+    latent code z of a test image is drawn once. The candidates depend on the seed, the policy and
+    the image's label only: rows with true and with predicted labels differ where the labels do.
+
+    `images` float16 (M, H, W) in [-1, 1]: half precision is finer (0.0005) than a grey level
+    (0.008), so that an average of six, rounded once at the end, is within one grey level of the
+    privatizer's own. `index` (N, P) says which of the M is the image of test row n under identity
+    p, -1 where it is not drawn."""
+
+    def __init__(self, vgan: PPRLVGAN, cohort: Cohort, seed: int) -> None:
+        """Prepare; nothing is decoded yet."""
+        self.vgan, self.seed = vgan, seed
+        self.z = vgan.encode(cohort.images, seeded(seed, "latent"))
+        self.index = np.full((len(cohort), vgan.architecture.patients), -1, dtype=np.int64)
+        self.images = np.empty((0, *cohort.images.shape[1:]), dtype=np.float16)
+
+    def identities(self, cohort: Cohort, policy: str, draw: int) -> Int64[np.ndarray, "n 1"]:
+        """Return the replacement identity of each image in a draw; errors as of
+        `PPRLVGAN.draw_identities`."""
+        return self._pick(cohort, policy, 1, draw)
+
+    def averaged_identities(
+        self, cohort: Cohort, k: int, policy: str, draw: int
+    ) -> Int64[np.ndarray, "n k"]:
+        """Return the identities of an averaged set, the own one first; errors as of
+        `Averaged.identities`."""
+        generator = seeded(self.seed, "average", policy, draw)
+        drawn = Averaged(self.vgan, k, policy).identities(cohort, generator)
+        if self.vgan.pools.candidates(cohort, policy).sum(1).min() >= k - 1:
+            drawn[:, 1:] = self._pick(cohort, policy, k - 1, draw)
+        return drawn
+
+    def decode(self, needed: Bool[np.ndarray, "n p"], advance: Callable[[int], None]) -> None:
+        """Decode image n under identity p wherever `needed` says so; `advance(n)` is told the
+        progress."""
+        rows, identities = np.nonzero(needed)
+        self.index[rows, identities] = np.arange(len(rows))
+        self.images = np.empty((len(rows), *self.images.shape[1:]), dtype=np.float16)
+        for start in range(0, len(rows), 128):
+            part = slice(start, start + 128)
+            made = self.vgan.decode(self.z[rows[part]], torch.from_numpy(identities[part]))
+            self.images[part] = made.squeeze(1).numpy()
+            advance(len(made))
+
+    def single(self, named: Int64[np.ndarray, "n 1"], policy: str) -> Release:
+        """Return what `PPRLVGAN` with this policy releases for these identities."""
+        rows = np.arange(len(named))
+        return Release(
+            _grey(self.images[self.index[rows, named[:, 0]]]),
+            rows,
+            named,
+            "pprl-vgan",
+            {"policy": policy},
+        )
+
+    def averaged(self, named: Int64[np.ndarray, "n k"], policy: str) -> Release:
+        """Return what `Averaged` releases for these identities."""
+        rows = np.arange(len(named))
+        total = np.zeros((len(named), *self.images.shape[1:]), dtype=np.float32)
+        for column in named.T:
+            total += self.images[self.index[rows, column]]
+        return Release(
+            _grey(total / named.shape[1]),
+            rows,
+            named,
+            "averaged",
+            {"k": named.shape[1], "policy": policy},
+        )
+
+    def _pick(
+        self, cohort: Cohort, policy: str, count: int, draw: int
+    ) -> Int64[np.ndarray, "n count"]:
+        smallest = int(self.vgan.pools.candidates(cohort, policy).sum(1).min())
+        there = max(
+            count, min(CANDIDATES, smallest)
+        )  # an empty pool becomes the error of draw_identities
+        candidates = self.vgan.draw_identities(
+            cohort, seeded(self.seed, "candidates", policy), there, policy, False
+        )
+        order = torch.rand(
+            candidates.shape, generator=seeded(self.seed, "pick", policy, count, draw)
+        ).argsort(1)
+        return np.take_along_axis(candidates, order[:, :count].numpy(), axis=1)
+
+
+def _grey(images: np.ndarray) -> np.ndarray:
+    """Turn values in [-1, 1], (N, H, W), into grey levels."""
+    return to_uint8(torch.from_numpy(images).unsqueeze(1))
+
+
+class RememberingDecoder:
+    """The part of PPRL-VGAN that prior samples use; a code shown as a patient is decoded once.
+
+    A prior sample does not look at the source, so image and twin, true and predicted labels share
+    theirs. Kept as grey levels, 4 kB per image of 64x64: `decode` returns values on the 256 levels,
+    which `to_uint8` turns back exactly."""
+
+    def __init__(self, vgan: PPRLVGAN) -> None:
+        """Start with an empty memory."""
+        self.vgan, self.latent, self.draw_identities = vgan, vgan.latent, vgan.draw_identities
+        self._memory = Memory()
+
+    def decode(
+        self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"]
+    ) -> Float[Tensor, "n 1 s s"]:
+        """Return what `PPRLVGAN.decode` returns, rounded to grey levels."""
+        keys = [
+            code.tobytes() + c.to_bytes(8, "big")
+            for code, c in zip(z.numpy(), identity.tolist(), strict=True)
+        ]
+        levels = self._memory.recall(
+            keys, lambda rows: to_uint8(self.vgan.decode(z[rows], identity[rows]))
+        )
+        return torch.from_numpy(levels).unsqueeze(1).float().div_(127.5).sub_(1)
