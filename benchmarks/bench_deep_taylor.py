@@ -7,7 +7,8 @@ documentation shows, one image per call. captum does not run on the recogniser a
 rule for flattening; a line of the table says what it answers) and has no z-box; given a rule for
 every layer of our merged network its LRP runs with alpha-1 beta-0 (z+) throughout, batched as ours.
 Before anything is timed the maps are compared. Medians; ratio = ours / peer. Half a minute on one
-core."""
+core.
+"""
 
 import copy
 import re

@@ -5,7 +5,8 @@ peer takes longest) in seconds, the ratio is peer / ours. anonypyx knows one ima
 labels: the peer's figure is always its K-Same on n images of n persons, also beside our
 K-Same-Select on n images of 115 patients. Of its variants "pixel" is timed: both form the same
 groups, in a space of principal components that they fit first; "eigen" only adds the way back from
-it."""
+it.
+"""
 
 import os
 import subprocess
@@ -23,7 +24,8 @@ REPEATS = {995: 3, 1795: 2}
 
 def cohort_of(n: int, patients: int, size: int = 64) -> Cohort:
     """Return `n` images of faces that are a patient's own plus noise; one patient in four is
-    diseased."""
+    diseased.
+    """
     rng = np.random.default_rng(0)
     patient = np.arange(n) % patients
     faces = rng.integers(64, 192, (patients, size, size), dtype=np.uint8)

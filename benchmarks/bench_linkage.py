@@ -2,7 +2,8 @@
 the curve.
 
 Ours and the peers take turns on the same embeddings; the figures are medians in seconds, the ratio
-is peer / ours."""
+is peer / ours.
+"""
 
 import time
 from statistics import median
@@ -20,7 +21,8 @@ def scene(
     images: int, patients: int, released: int
 ) -> tuple[Cohort, np.ndarray, np.ndarray, np.ndarray]:
     """Return a cohort, the sources of the released images, and unit vectors of releases and
-    originals."""
+    originals.
+    """
     rng = np.random.default_rng(0)
     patient = np.arange(images) % patients
     eye = np.where(rng.random(images) < 0.5, "L", "R")
@@ -50,7 +52,8 @@ def ours(cohort: Cohort, source: np.ndarray, shown: np.ndarray, points: np.ndarr
 
 def plain_loop(cohort: Cohort, source: np.ndarray, shown: np.ndarray, points: np.ndarray) -> float:
     """Score pair by pair and hand the lists of each side and label to scikit-learn: no interval, no
-    threshold."""
+    threshold.
+    """
     lists: dict = {}
     for i, a in enumerate(source.tolist()):
         for b in range(len(cohort)):

@@ -1,7 +1,8 @@
 """Preparation beside a plain OpenCV loop (imread, HoughCircles, resize), alternating in one run.
 
 The plain loop is faster work, not the same work: it finds fewer irises and puts them elsewhere.
-Both figures are printed."""
+Both figures are printed.
+"""
 
 import tempfile
 import time
@@ -19,7 +20,8 @@ ROUNDS = 5
 
 def plain_loop(files: list) -> int:
     """Crop around the first Hough circle of each file, as the short scripts on the web do; return
-    how many had one."""
+    how many had one.
+    """
     found = 0
     for file in files:
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
@@ -45,7 +47,8 @@ def plain_loop(files: list) -> int:
 
 def run(patients: int = 8, images: int = 80) -> list[dict]:
     """Return one row: images per second of ours and of the plain loop (medians over rounds), and
-    the ratio."""
+    the ratio.
+    """
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         listing = read_warsaw(write_synthetic(folder + "/set", patients, images, seed=9))

@@ -3,7 +3,8 @@ every step.
 
 Both train the same networks on the same images with the same losses and distortions, one
 discriminator and two generator steps a round at batch 64, on all cores; rounds of ours and of the
-peer take turns. Generation: privatised images per second beside a loop over single images."""
+peer take turns. Generation: privatised images per second beside a loop over single images.
+"""
 
 import dataclasses
 import time
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from medpriv_lib.core.cohort import Cohort, to_tensor, to_uint8
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor, to_uint8
 from medpriv_lib.core.precision import native_bfloat16
 from medpriv_lib.learning.distort import Augmentation
 from medpriv_lib.privatizers.replacement import Pools

@@ -4,7 +4,8 @@
 A benchmark is a file `bench_NAME.py` with `run() -> list[dict]`, each dict with `name`, `ours`,
 `peer` (medians, taken in turns within the one run), `ratio` (how many times faster ours is) and
 `unit` ("s", "images/s", ...), and perhaps a `note`. `--write` also puts the table into
-benchmarks/README.md."""
+benchmarks/README.md.
+"""
 
 import argparse
 import importlib.util
@@ -22,7 +23,8 @@ KEYS = {"name", "ours", "peer", "ratio", "unit"}
 
 def collect(names: list[str]) -> list[dict]:
     """Run the benchmarks of the given names (all where none is given); say which one runs on
-    stderr."""
+    stderr.
+    """
     files = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
     unknown = sorted(set(names) - set(files))
     if unknown:
@@ -74,7 +76,8 @@ def _number(value: float | None) -> str:
 
 def write(text: str) -> None:
     """Replace the table in README.md. Raises `ValueError` where the marks that enclose it are
-    gone."""
+    gone.
+    """
     before, start, rest = README.read_text().partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:

@@ -1,5 +1,6 @@
 """What every page says about its own making, and what it must not load: a small Sphinx extension of
-this book."""
+this book.
+"""
 
 import hashlib
 import html
@@ -18,7 +19,8 @@ HIDDEN = {"solution": "the solution", "setup": "the set-up cell"}
 
 def commit() -> str:
     """Return the short commit this book is built from, "+" added where files differ from it,
-    "unknown" outside git."""
+    "unknown" outside git.
+    """
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
@@ -76,7 +78,8 @@ def add_facts(app, config) -> None:
 
 def drop_thebe(app, pagename, templatename, context, doctree) -> None:
     """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other
-    servers for code."""
+    servers for code.
+    """
     for key in ("script_files", "css_files"):
         context[key] = [file for file in context.get(key, []) if not _is_thebe(file)]
 
@@ -100,7 +103,8 @@ def name_what_is_hidden(app, doctree) -> None:
 
 def list_sources_as_a_list(app, pagename, templatename, context, doctree) -> None:
     """Make the bibliography's entries items of their list: docutils gives them a role that a list
-    may not hold."""
+    may not hold.
+    """
     if 'class="citation-list"' in context.get("body", ""):
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
@@ -112,7 +116,8 @@ def _is_thebe(file) -> bool:
 
 def setup(app) -> dict:
     """Connect all to Sphinx; tell the kernels that no live widget will be seen, so that none is
-    stored in a page."""
+    stored in a page.
+    """
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
     app.connect("doctree-read", name_what_is_hidden)

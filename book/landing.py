@@ -1,5 +1,6 @@
 """What the landing page shows: the four pictures of a case, one eye through every method, the
-result, what ships."""
+result, what ships.
+"""
 
 import base64
 import html
@@ -12,7 +13,8 @@ import torch
 from IPython.display import HTML
 
 from medpriv_lib.core import weights
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.lessons.widgets import Stepper
@@ -46,7 +48,8 @@ SUMMED_UP = (
 @dataclass(frozen=True)
 class Story:
     """The rows of the case and of the similar case, the privatised image, and the judges' numbers
-    in percent."""
+    in percent.
+    """
 
     case: int
     similar: int
@@ -63,7 +66,8 @@ def tell(cohort: Cohort, judges) -> Story:
 
     "Nearest" is in the disease judge's last hidden layer: what that network sees as similar. The
     case is the one whose similar case lies nearest. The privatised image averages K patients with
-    the same label (K-Same-Select)."""
+    the same label (K-Same-Select).
+    """
     asked = _seen(judges, cohort, (cohort.split == "test") & cohort.diseased)
     stored = _seen(judges, cohort, (cohort.split == "train") & cohort.diseased)
     with torch.no_grad():
@@ -100,7 +104,8 @@ def _percent(network, images: np.ndarray, label: int) -> list[float]:
 
 def tile(image: np.ndarray, alt: str, size: int = 256) -> str:
     """Return one grey image (H, W) as an <img>, enlarged with cubic interpolation and embedded as
-    PNG."""
+    PNG.
+    """
     large = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     data = base64.b64encode(cv2.imencode(".png", large)[1].tobytes()).decode()
     return f'<img alt="{html.escape(alt)}" width="{size}" height="{size}" src="data:image/png;base64,{data}">'
@@ -180,7 +185,8 @@ def ways(train: Cohort) -> dict:
 
 def journey() -> Stepper:
     """Return one case as every method would show it, with what the judges and the twin say of each
-    picture."""
+    picture.
+    """
     cohort, judges = default_cohort(), Judges.load()
     row = tell(cohort, judges).similar
     case = cohort.take(np.array([row]))
@@ -230,7 +236,8 @@ def journey() -> Stepper:
 
 def result() -> HTML:
     """Return the study's outcome at a glance: methods against requirements, from the results'
-    table."""
+    table.
+    """
     rows = {(row["experiment"], row["set"]): row for row in read_table(RESULTS)}
     everyone = [
         row

@@ -1,5 +1,6 @@
 """Draw the book's mark, an iris that turns into blocks: `python book/mark.py` writes logo.svg and
-favicon.svg."""
+favicon.svg.
+"""
 
 from pathlib import Path
 
@@ -11,7 +12,8 @@ COLOURS = ("#0f766e", "#14919b", "#45b3a8", "#2b6f8f")
 
 def fibres(radius: float, inner: float, n: int, rng: np.random.Generator) -> list[str]:
     """Return the left half of the iris: radial strokes between the radii `inner` and `radius`,
-    around (0, 0)."""
+    around (0, 0).
+    """
     lines = []
     for angle in np.linspace(np.pi / 2, 3 * np.pi / 2, n):
         start, end = inner * rng.uniform(1.0, 1.15), radius * rng.uniform(0.88, 1.0)
@@ -25,7 +27,8 @@ def fibres(radius: float, inner: float, n: int, rng: np.random.Generator) -> lis
 
 def blocks(radius: float, inner: float, side: float, rng: np.random.Generator) -> list[str]:
     """Return the right half of the iris: squares of the given side whose centres lie between the
-    two radii."""
+    two radii.
+    """
     squares = []
     for x in np.arange(side / 2 + 1, radius, side):
         for y in np.arange(-radius + side / 2, radius, side):
@@ -39,7 +42,8 @@ def blocks(radius: float, inner: float, side: float, rng: np.random.Generator) -
 
 def mark(n: int, side: float, stroke: float) -> str:
     """Return the mark as SVG, 100 units wide; `n` strokes on the left, blocks of `side` on the
-    right."""
+    right.
+    """
     rng = np.random.default_rng(3)
     parts = [*fibres(46, 19, n, rng), "</g>", *blocks(46, 19, side, rng)]
     return (

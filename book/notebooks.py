@@ -2,7 +2,8 @@
 each command's help.
 
 Only outputs that the tests compare are stored: text of the cells tagged nbval-check-output. All
-else is made anew by the book, so no picture and no stale number lies in git."""
+else is made anew by the book, so no picture and no stale number lies in git.
+"""
 
 import argparse
 import copy
@@ -60,7 +61,8 @@ def text_of(notebook: dict) -> str:
 
 def cleaned(notebook: dict) -> dict:
     """Return a copy without what the tests do not compare: see `kept`; counts, widget states,
-    editors' marks go."""
+    editors' marks go.
+    """
     result = {
         "cells": [],
         "metadata": copy.deepcopy(NOTEBOOK_METADATA),
@@ -86,7 +88,8 @@ def cleaned(notebook: dict) -> dict:
 
 def kept(outputs: list[dict]) -> list[dict]:
     """Return the outputs of a compared cell as nbval reads them: streams joined per name, pictures
-    left out."""
+    left out.
+    """
     result, streams = [], {}
     for output in copy.deepcopy(outputs):
         if output["output_type"] == "stream":
@@ -110,7 +113,8 @@ def kept(outputs: list[dict]) -> list[dict]:
 
 def incomparable(cell: dict) -> list[str]:
     """Return why a compared cell's output cannot be compared on another machine: only plain text
-    can."""
+    can.
+    """
     faults = []
     for output in cell.get("outputs", []):
         if output["output_type"] == "stream" and output["name"] != "stdout":
@@ -153,7 +157,8 @@ def record(path: Path) -> int:
     they are.
 
     Raises what a cell raises, and `ValueError` where a compared cell prints nothing or what cannot
-    be compared."""
+    be compared.
+    """
     import nbformat
     from nbclient import NotebookClient
 
@@ -195,7 +200,8 @@ def set_repository(url: str, branch: str, notebooks: list[Path]) -> None:
     notebook.
 
     Raises `ValueError` for anything but https://github.com/OWNER/NAME and a plain branch name,
-    before a file changes."""
+    before a file changes.
+    """
     url = url.removesuffix("/").removesuffix(".git")
     if not URL.fullmatch(url) or not re.fullmatch(r"[\w./-]+", branch):
         raise ValueError(

@@ -1,5 +1,6 @@
 """What a notebook of this course must look like. Each rule returns what is wrong, as lines a writer
-can act on."""
+can act on.
+"""
 
 import ast
 import re
@@ -41,7 +42,8 @@ def code_cells(notebook: dict) -> list[dict]:
 
 def headings(notebook: dict) -> list[tuple[int, str, str]]:
     """Return (level, text, what follows until the next heading) of every heading outside fenced
-    code."""
+    code.
+    """
     found = []
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown":
@@ -61,7 +63,8 @@ def headings(notebook: dict) -> list[tuple[int, str, str]]:
 
 def cell_faults(notebook: dict, setup: str) -> list[str]:
     """Return what is wrong with the cells of any notebook: first code cell, length, alternative
-    text, Markdown."""
+    text, Markdown.
+    """
     code, faults = code_cells(notebook), []
     if not code or source(code[0]).strip() != setup.strip():
         faults.append(
@@ -98,7 +101,8 @@ def alt(cell: dict) -> str:
 
 def draws(code: str) -> bool:
     """Say whether a cell draws at its top level; a figure drawn inside a function of the cell is
-    the stepper's."""
+    the stepper's.
+    """
     try:
         tree = ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.M))
     except SyntaxError:
@@ -155,7 +159,8 @@ def chapter_faults(notebook: dict, number: str) -> list[str]:
 
 def exercise_faults(notebook: dict, number: str) -> list[str]:
     """Return what is wrong with the exercises: each is three cells in a row, asked, checked and
-    solved."""
+    solved.
+    """
     parts = [
         (cell["metadata"].get("exercise"), kind, cell)
         for cell in code_cells(notebook)

@@ -1,5 +1,6 @@
 """Write the synthetic iris cohort in the Warsaw layout: `python data_scripts/make_synthetic.py
-FOLDER`."""
+FOLDER`.
+"""
 
 import argparse
 import sys

@@ -4,7 +4,8 @@ package's weights.
 python data_scripts/train_attackers.py [--keep FOLDER] [--out medpriv_lib/weights]
 
 Two minutes on one core. An attack on a release of the package's cohort then begins with the
-networks of the releases."""
+networks of the releases.
+"""
 
 import argparse
 import sys

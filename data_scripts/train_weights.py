@@ -6,7 +6,8 @@ runs/vgan accelerate launch --multi_gpu --num_processes 2 data_scripts/train_wei
 cohort.npz --out weights/
 
 The second line trains in two processes, on two GPUs or, where there is none, on the processor
-(`--multi_gpu` asks Accelerate for several processes; its `--cpu` would start one alone)."""
+(`--multi_gpu` asks Accelerate for several processes; its `--cpu` would start one alone).
+"""
 
 import argparse
 import json
@@ -30,7 +31,8 @@ from medpriv_lib.recognition import train as recognition  # noqa: E402
 
 def judge(cohort: Cohort, target: str, folder: Path, seed: int, epochs: int | None):
     """Return an independent judge: a recogniser trained on originals, kept in `folder`; images to
-    logits."""
+    logits.
+    """
     network, _ = recognition.fit_recogniser(
         cohort.of("train"),
         cohort.of("val"),
@@ -47,7 +49,8 @@ def settings(
     options: argparse.Namespace, cohort: Cohort
 ) -> tuple[Architecture, vgan_training.Training]:
     """Return the architecture and the training that the options name; --set KEY=VALUE reaches every
-    field."""
+    field.
+    """
     values: dict[str, dict] = {"architecture": {}, "training": {}, "augmentation": {}}
     kinds = {
         "architecture": Architecture,

@@ -1,4 +1,40 @@
 """Show a medical case without showing the patient: privatise images, and measure what survives and
-what leaks."""
+what leaks.
 
-__version__ = "0.1.0"
+    import medpriv_lib as mp
+
+    cohort = mp.default_cohort()
+    release = mp.Blur(9).privatize(cohort.of("test"))
+    report = mp.attack(release, cohort)
+    print(report.verdict())
+
+What is offered here is loaded when it is first used: `import medpriv_lib` alone imports no torch.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.2.0"
+
+# what `import medpriv_lib as mp` offers, and the module that defines it
+OFFERED = {
+    "Cohort": "core.cohort",
+    "Release": "core.release",
+    "NotApplicable": "core.not_applicable",
+    "default_cohort": "data.default",
+}
+__all__ = ["OFFERED", "__version__", *OFFERED]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for from its room."""
+    if name not in OFFERED:
+        raise AttributeError(f"module 'medpriv_lib' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"medpriv_lib.{OFFERED[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List what is offered, loaded or not."""
+    return sorted({*globals(), *OFFERED})

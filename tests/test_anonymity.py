@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from small_cohorts import strangers
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.measures.anonymity import audit, distinct, groups_of_equal
 from medpriv_lib.measures.per_patient import risk, spreads, worst_decile
 from medpriv_lib.privatizers.blur import Blur

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpriv_lib.core.cohort import Cohort, Release, to_tensor, to_uint8
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write
+from medpriv_lib.core.pixels import to_tensor, to_uint8
+from medpriv_lib.core.release import Release
 
 
 def make(n=12, patients=4, seed=0):

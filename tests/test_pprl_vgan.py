@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.core.cohort import Cohort, to_tensor, to_uint8
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor, to_uint8
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.losses import discriminator_loss, divergence, generator_loss

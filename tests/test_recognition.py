@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_cohorts import patterned_cohort
 
-from medpriv_lib.core.cohort import to_tensor
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.learning.augment import augment
 from medpriv_lib.recognition import train as train_module
 from medpriv_lib.recognition.networks import Recogniser

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.explanation.case import Explanation, explain

@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.explanation.retrieval import (
     UNKNOWN,
     Gallery,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.measures.scores import positive_f1, score, summarise
 from medpriv_lib.recognition.crossfit import CrossFit
 from medpriv_lib.recognition.judges import Judges

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from medpriv_lib import sharing
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.core.sharing import read_release, write_release
 
 
@@ -254,7 +255,8 @@ def test_killed_in_mid_write_loses_nothing(tmp_path, at):
 import os, sys
 import numpy as np
 from medpriv_lib import sharing
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 write_share, write_keep, rename, count = sharing._write_share, sharing._write_keep, os.rename, 0
 def die(*arguments): os._exit(9)
 def after(*arguments):

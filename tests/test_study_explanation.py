@@ -7,7 +7,8 @@ import pytest
 import torch
 from tqdm import tqdm
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.measures.columns import COLUMNS, mean_of, ratio_of, render_explanations
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.core.cohort import Cohort, to_uint8
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.explanation.relevance_scores import score_relevance
 from medpriv_lib.privatizers.controls import PriorSample

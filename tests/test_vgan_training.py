@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.learning.checkpoint import NAME, read_checkpoint
 from medpriv_lib.learning.distort import Augmentation
 from medpriv_lib.privatizers.replacement import Pools

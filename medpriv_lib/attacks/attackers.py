@@ -3,7 +3,8 @@ folder.
 
 Whatever is finished is kept under a name that follows from what it was trained on, so that a killed
 run goes on where it was, and changed images, settings or seeds train anew. A network is rounded to
-half precision as soon as it is trained: kept, shipped or in memory it is the same."""
+half precision as soon as it is trained: kept, shipped or in memory it is the same.
+"""
 
 import hashlib
 import os
@@ -47,7 +48,8 @@ class Attackers:
     trained; `advance` is told "trained NAME" or "found NAME" for each. With `scratch` the second
     tower starts from random weights and not from the first: a check that the shorter way does not
     weaken the attacker. The package's networks of originals are taken where they are of this
-    cohort, unless `shipped` is False."""
+    cohort, unless `shipped` is False.
+    """
 
     cohort: Cohort
     folder: str | os.PathLike | None = None
@@ -75,7 +77,8 @@ class Attackers:
 
     def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
         """Return the verifier of each part for a scene; `name` is for the files and the reader, not
-        for finding."""
+        for finding.
+        """
         return {part: self.verifier(scene, name, part) for part in PARTS}
 
     def verifier(self, scene: Scene, name: str, part: str) -> Verifier:
@@ -114,7 +117,8 @@ class Attackers:
         """Return both towers of a part, the second one taught by `images` and `whose` they are.
 
         `of_originals` (N,) are the same numbers for the originals; `told` names the lesson, for
-        finding it again."""
+        finding it again.
+        """
         key, first = self.original(scene, part)
         bank = self._bank(key)
         second = None
@@ -143,7 +147,8 @@ class Attackers:
 
     def original(self, scene: Scene, part: str) -> tuple[str, Embedder]:
         """Return the key and the network of the originals that the attacker of a part learned
-        from."""
+        from.
+        """
         rows = scene.originals(part, self.half)
         key = self._key(self.originals, rows.tolist())
         if key not in self._first:
@@ -229,7 +234,8 @@ class Attackers:
 
     def _read_shipped(self) -> dict[str, Embedder]:
         """Return the shipped networks by key where they are of this cohort; none where they are
-        not."""
+        not.
+        """
         try:
             path = store.shipped(SHIPPED)
         except FileNotFoundError:

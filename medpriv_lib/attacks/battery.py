@@ -20,7 +20,8 @@ Scores = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n p"]]
 class Verifier:
     """A trained pair of towers: `bank` (R, D) all originals of the cohort as the first one sees
     them, `original` that tower, and `released` the one that was trained on released images (None:
-    there was nothing to train it on)."""
+    there was nothing to train it on).
+    """
 
     bank: Float[np.ndarray, "r d"]
     original: Embed
@@ -33,7 +34,8 @@ def linkage_naive(
     """Compare a released image with originals by a verifier that never saw a released one.
 
     Knowledge: originals of other patients to learn from, and other originals of the patient who is
-    looked for; the attacker does not know that the images were changed."""
+    looked for; the attacker does not know that the images were changed.
+    """
     return _over_halves(
         "naive linkage",
         knowledge_of(linkage_naive),
@@ -50,7 +52,8 @@ def linkage_retrained(
     """Compare a released image with originals by a verifier trained on pairs of both.
 
     Knowledge: pairs of originals and released images of other patients to learn from, and other
-    originals of the patient who is looked for."""
+    originals of the patient who is looked for.
+    """
     return _over_halves(
         "retrained linkage",
         knowledge_of(linkage_retrained),
@@ -67,7 +70,8 @@ def linkage_parrot(
     """Compare a released image with what the method makes of other originals.
 
     Knowledge: the method, applied by the attacker to images of other patients to learn from, and to
-    other originals of the patient who is looked for."""
+    other originals of the patient who is looked for.
+    """
     return _over_halves(
         "parrot linkage",
         knowledge_of(linkage_parrot),
@@ -93,7 +97,8 @@ def battery(
     learned from the patients in that half (`half` (P,)) and are tried on those of the other.
     `recogniser` gives the logits of a network trained on originals, or is None where the patients
     are not among those it knows. `residue` False leaves out the matched filters, which are not
-    trained from a seed."""
+    trained from a seed.
+    """
     cohort, everyone = scene.cohort, verifiers[ALL]
     found = []
     if recogniser is not None:
@@ -143,7 +148,8 @@ def linkage_by_others(scene: Scene, verifier: Verifier) -> list[Finding]:
     Knowledge: originals of people who are not in the cohort and what the method makes of them, to
     learn from, and other originals of the patient who is looked for. The naive one among them
     learned from the originals alone, the parrot compares with what the method makes of the other
-    originals."""
+    originals.
+    """
     everyone, all_released = np.arange(len(scene.cohort)), np.arange(len(scene.source))
     ways = [("naive linkage", lambda v, images: v.original(images), False)]
     if verifier.released is not None:
@@ -175,7 +181,8 @@ def alike(
     values.
 
     One matrix product can differ in the last bit between equal columns, and would then break ties
-    among the members of a group that nobody can tell apart."""
+    among the members of a group that nobody can tell apart.
+    """
     points, which = np.unique(gallery, axis=0, return_inverse=True)
     return (probes @ points.T)[:, which.ravel()]
 
@@ -226,7 +233,8 @@ def _compared(
     own_releases: bool,
 ) -> Places | None:
     """Return the places of the pairs of the released images `mine` and originals (or releases of
-    them) `other`."""
+    them) `other`.
+    """
     if own_releases:
         place = np.flatnonzero(np.isin(scene.known_source, other))
         gallery, points = scene.known_source[place], embed(verifier, scene.known[place])

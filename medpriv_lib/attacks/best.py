@@ -21,7 +21,8 @@ def best(found: Sequence[Finding], measure: str) -> Finding | None:
     was possible.
 
     The largest of several estimates is a little too large: of several attackers who all guess, one
-    is the luckiest."""
+    is the luckiest.
+    """
     attacks = {"rank1": NAMING, "linkage_auc": LINKING, "own_auc": OWNING}[measure]
     able = [one for one in found if one.attack in attacks and measure in one.measures]
     return max(able, key=lambda one: one.measures[measure], default=None)
@@ -49,7 +50,8 @@ def columns(found: Sequence[Finding]) -> dict[str, str | float | None]:
 
 def render_attacks(rows: Sequence[dict]) -> str:
     """Return the naive and the adaptive attackers side by side as text for a terminal; nothing
-    where none was run."""
+    where none was run.
+    """
     rows = [row for row in rows if row["labels"] != "predicted" and row.get(RANK1) is not None]
     if not rows:
         return ""

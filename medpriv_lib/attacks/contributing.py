@@ -1,5 +1,6 @@
 """The attacks on those who went into a released image, beside its source: by a naive attacker and
-by retrained ones."""
+by retrained ones.
+"""
 
 from collections.abc import Callable
 
@@ -21,7 +22,8 @@ def seen_as_they_are(
     scene: Scene, identity: Recogniser | None, verifier: Verifier, rng: np.random.Generator
 ) -> list[Callable[[], Finding]]:
     """Return the attacks of somebody who knows originals only; `identity` a recogniser of them, or
-    None."""
+    None.
+    """
     cohort = scene.cohort
     has_label = labels_of(cohort)
     shown = cohort.diseased[scene.source]
@@ -56,7 +58,8 @@ def seen_by_retrained(
     """Return the attacks of somebody who ran the method himself and learned to see who contributed.
 
     `lenders` are the verifiers of all parts, `half` (P,) which half each patient is in. The
-    originals that the reverse attacker looks for are none that the method was fitted to."""
+    originals that the reverse attacker looks for are none that the method was fitted to.
+    """
     cohort, everyone = scene.cohort, lenders[ALL]
     unused = np.setdiff1d(np.flatnonzero(cohort.split != "train"), scene.source)
 
@@ -102,7 +105,8 @@ def likeness_to_patients(
     scene: Scene, shown: Float[np.ndarray, "n d"], verifier: Verifier
 ) -> Float[np.ndarray, "n p"]:
     """Return how like each released image, at the points `shown`, is to each patient's originals,
-    sources left out."""
+    sources left out.
+    """
     others = np.setdiff1d(np.arange(len(scene.cohort)), scene.source)
     return best_of_patient(
         shown @ verifier.bank[others].T, scene.cohort.patient[others], scene.cohort.patients
@@ -113,7 +117,8 @@ def labels_of(cohort: Cohort) -> Bool[np.ndarray, "p 2"]:
     """Return whether each patient has images without and with the disease: bool (P, 2).
 
     In the training images, which most methods draw from; of a patient without any there, in all
-    images."""
+    images.
+    """
     has_label = np.zeros((2, cohort.patients, 2), dtype=bool)
     trained = cohort.split == "train"
     has_label[0, cohort.patient[trained], cohort.diseased[trained].astype(int)] = True
@@ -123,7 +128,8 @@ def labels_of(cohort: Cohort) -> Bool[np.ndarray, "p 2"]:
 
 def _comparable(scene: Scene, has_label: np.ndarray) -> np.ndarray:
     """Return who has images of the label that most of each image's contributors have: bool (N,
-    P)."""
+    P).
+    """
     there = scene.contributors >= 0
     of_each = has_label[np.where(there, scene.contributors, 0)]
     share = np.where(there, of_each[..., 1] / of_each.sum(axis=2), 0).sum(axis=1)

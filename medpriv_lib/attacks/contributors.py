@@ -3,7 +3,8 @@ patient.
 
 A replacement identity is a real patient, who has agreed to nothing. A contributor here is a patient
 who went into a released image and is not the one it stands for; the other patients of the release
-are what an attacker might confuse him with."""
+are what an attacker might confuse him with.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -22,7 +23,8 @@ def others(
     """Return who went into each image besides the source patient: bool (N, patients).
 
     `source` (N,) is the patient that each image stands for. Raises `ValueError` where nobody else
-    went into any image."""
+    went into any image.
+    """
     used = memberships(contributors, patients)
     used[np.arange(len(source)), source] = False
     if not used.any():
@@ -39,7 +41,8 @@ def lessons(
     contributors, and whom.
 
     "all": every contributor; a half: those in that half. Raises `ValueError` where the attacker's
-    own releases were made from nobody else, or it is not known from whom."""
+    own releases were made from nobody else, or it is not known from whom.
+    """
     if scene.known_contributors is None:
         raise ValueError("nobody knows who contributed to the attacker's own releases")
     rows, who = np.nonzero(
@@ -64,7 +67,8 @@ def named_as(
     Knowledge: a recogniser trained on originals of the patients; the released images alone. `named`
     (N,) whom it names. "rank1" is the share of images where that is a contributor; `chance` what
     naming somebody at random scores. `per_patient`: of the images that a patient went into, the
-    share in which the recogniser names that patient."""
+    share in which the recogniser names that patient.
+    """
     return _naming(
         "contributors named", knowledge_of(named_as), named, others(contributors, source, patients)
     )
@@ -82,7 +86,8 @@ def parrot(
     Knowledge: the method, applied by the attacker to other originals, and who contributed to each
     of these releases; the attacker leaves out the patient whom an image stands for. `likeness` (N,
     M) of the released images to the attacker's own ones, `known` (M, K) the contributors of those.
-    Measures as for `named_as`."""
+    Measures as for `named_as`.
+    """
     used = others(contributors, source, patients)
     rows, who = np.nonzero(memberships(known, patients))
     scores = best_of_patient(likeness[:, rows], who, patients)
@@ -104,7 +109,8 @@ def reverse(
     originals with their contributors to learn from. `likeness` (O, N) of the originals to the
     released images, `probe` (O,) whose they are; originals of patients who went into no image are
     left out. "rank1": the most similar released image, those that stand for the patient left out,
-    was made from the patient; `chance` is picking one of them at random."""
+    was made from the patient; `chance` is picking one of them at random.
+    """
     used = others(contributors, source, patients)
     present = used.any(axis=0)[probe]
     if not present.any():
@@ -140,7 +146,8 @@ def linked(
     P) or None: who shares the label (and eye side) with the contributor, so that the label alone
     links nobody. "linkage_auc": how probable it is that a contributor is more like the image than a
     patient who did not go into it; "rank1": the image's most similar patient, the source left out,
-    is a contributor. `per_patient`: the AUC of each contributor over the images."""
+    is a contributor. `per_patient`: the AUC of each contributor over the images.
+    """
     used = others(contributors, source, likeness.shape[1])
     found = _linking(
         "contributors linked",
@@ -174,7 +181,8 @@ def linked_retrained(
     the patients, to learn from, and originals of the patients of the other half, who are looked
     for. One `likeness` (N, P) for each verifier, and whom it attacks: `attacked` bool (P,). The
     other arguments and the measure "linkage_auc" are those of `linked`; the patients compared with
-    are of the same half."""
+    are of the same half.
+    """
     return _linking(
         "contributors retrained linkage",
         knowledge_of(linked_retrained),
@@ -239,7 +247,8 @@ def _linking(
 
 def _naming(name: str, knowledge: str, named: np.ndarray, used: np.ndarray) -> Finding:
     """Return the finding of an attack that names one patient per released image; the measures are
-    in `named_as`."""
+    in `named_as`.
+    """
     hit = used[np.arange(len(named)), named]
     times = used.sum(axis=0)
     who = np.flatnonzero(times)

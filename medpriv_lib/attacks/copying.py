@@ -7,7 +7,8 @@ and its nearest training image of *another* patient, in the same training set.
 
 In pixels a mean of several images is nearer to everything than any image is, without copying one:
 read averages in an embedding. And two images of one patient differ in pixels by gaze and light more
-than two patients do; "same_patient" says how far an embedding is from that."""
+than two patients do; "same_patient" says how far an embedding is from that.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ def distances(a: Float[np.ndarray, "m d"], b: Float[np.ndarray, "n d"]) -> Float
 
     |a - b|^2 = |a|^2 + |b|^2 - 2 a.b; rows are centred on b's mean first, so that little is lost,
     and negative remainders are cut at 0. For grey levels all products are whole numbers and the
-    result is exact."""
+    result is exact.
+    """
     middle = np.rint(np.asarray(b, dtype=np.float64).mean(axis=0))
     a, b = np.asarray(a, dtype=np.float64) - middle, np.asarray(b, dtype=np.float64) - middle
     out = -2 * (a @ b.T)
@@ -62,7 +64,8 @@ def nearest(
     other patients.
 
     Queries are taken `BLOCK` at a time, so that memory stays bounded. Raises `ValueError` for an
-    empty gallery, and where a query is left without another patient."""
+    empty gallery, and where a query is left without another patient.
+    """
     if len(gallery) == 0:
         raise ValueError("the gallery holds no image; there is nothing to be nearest to")
     distance, row = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
@@ -99,7 +102,8 @@ def copying(
     alike); "same_patient", the same for unseen images to their own patient, where the training
     images hold them: what real images of one patient score. "contributor", the share whose nearest
     training image is of a patient whose identity was used; "ratio", median distance over the median
-    distance among strangers."""
+    distance among strangers.
+    """
     base = embed(train.images)
     own = nearest(embed(generated), base)
     queries = embed(unseen.images)
@@ -134,7 +138,8 @@ def copying(
 
 def closer(distance: Float[np.ndarray, " n"], reference: Float[np.ndarray, " m"]) -> float:
     """Return the probability that one of `distance` is below one of `reference`, ties counted half:
-    an AUC."""
+    an AUC.
+    """
     ordered = np.sort(reference)
     above = len(ordered) - np.searchsorted(ordered, distance, side="right")
     ties = np.searchsorted(ordered, distance, side="right") - np.searchsorted(
@@ -147,7 +152,8 @@ def _to_own_patient(
     queries: np.ndarray, unseen: Cohort, base: np.ndarray, train: Cohort
 ) -> np.ndarray:
     """Return the distance of each unseen image to the nearest training image of its own patient,
-    where there is one."""
+    where there is one.
+    """
     out = []
     for patient in np.intersect1d(unseen.patient, train.patient):
         out.append(

@@ -14,7 +14,8 @@ def averaged(found: Sequence[Finding]) -> Finding:
 
     The ends of the intervals are averaged too: the interval is that of a single draw over patients,
     and the spread of the draws is reported apart. What one draw lacks is left out. Raises
-    `ValueError` for findings of different attacks."""
+    `ValueError` for findings of different attacks.
+    """
     first = found[0]
     if len({one.attack for one in found}) != 1:
         raise ValueError(

@@ -7,7 +7,8 @@ the code cannot differ.
 
 Names that tables and reports look for in `measures`: "rank1" and "rank5" (identification, 0..1),
 "linkage_auc" and "tar_1" (verification: area under the curve, accepted share of true pairs at 1 %
-false acceptance). All others are free."""
+false acceptance). All others are free.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -28,7 +29,8 @@ class Finding:
     of how many patients; `per_patient` patient number -> share of the patient's images on which the
     attack succeeded; `curves` lists for plots, such as the CMC curve; `note` what is missing and
     why; `hits` the outcomes behind rank1 or tar_1 in 0..1 and `probe` to which of the given images
-    each belongs (not saved)."""
+    each belongs (not saved).
+    """
 
     attack: str
     knowledge: str
@@ -71,7 +73,8 @@ def knowledge_of(attack: Callable) -> str:
     word.
 
     Raises `ValueError` where there is none: an attack whose assumptions are not stated proves
-    nothing."""
+    nothing.
+    """
     text = " ".join(dedent(inspect.getdoc(attack) or "").split())
     _, found, rest = text.partition("Knowledge: ")
     sentence = rest.partition(". ")[0].rstrip(".")

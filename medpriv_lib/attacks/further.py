@@ -1,5 +1,6 @@
 """The attacks that only some methods allow: inversion, contributors, groups, several draws,
-copying, membership."""
+copying, membership.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -48,7 +49,8 @@ def more(
 
     `parameters` are those of the release; `identity` is a recogniser of the patients' originals, or
     None; `half` (P,) is how the patients were dealt to the verifiers, and `lenders` are those that
-    learned to see contributors, or None. An attack that finds nothing to work on is left out."""
+    learned to see contributors, or None. An attack that finds nothing to work on is left out.
+    """
     scene, rng = scenes[0], np.random.default_rng(seed)
     attacks: list[Callable[[], Finding]] = []
     if parameters.get("kernel", 1) > 1 and identity is not None:
@@ -82,7 +84,8 @@ def inverted(
     scene: Scene, kernel: int, identity: Recogniser, generator: torch.Generator | None
 ) -> Finding:
     """Undo a blur; with a `generator` from the released grey levels, without one as if they had not
-    been rounded."""
+    been rounded.
+    """
     weights = cv2.getGaussianKernel(kernel, sigma_of(kernel), cv2.CV_64F)[:, 0]
     originals, known = (
         scene.cohort.images[scene.source],
@@ -120,7 +123,8 @@ def exactly(images: np.ndarray, kernel: int) -> np.ndarray:
 
 def several(scenes: Sequence[Scene], identity: Recogniser) -> Finding:
     """Add up what the recogniser of originals says of several draws. Raises `ValueError` for a
-    single draw."""
+    single draw.
+    """
     if len(scenes) < 2:
         raise ValueError("one release alone has nothing to be intersected with")
     scores = [
@@ -152,7 +156,8 @@ def _of_members(
     scene: Scene, parameters: dict, identity: Recogniser | None, rng: np.random.Generator
 ) -> list[Callable[[], Finding]]:
     """Return the attacks on K-Same's groups: whose images are in the gallery, and K - 1 known
-    members."""
+    members.
+    """
     attacks: list[Callable[[], Finding]] = [lambda: of_gallery(scene, parameters, rng)]
     if identity is not None:
         with suppress(ValueError):  # no group whose members are at hand
@@ -184,7 +189,8 @@ def together(train: Cohort, test: Cohort, vgan: PPRLVGAN, seed: int, draws: int 
     """Return what several releases of the same images tell to somebody who knows each one's group.
 
     K-Same-Select with every K of the study, in both forms, and `draws` draws of the averaged sets.
-    What the cohort does not allow is left out."""
+    What the cohort does not allow is left out.
+    """
     sets: dict[str, Callable[[], list[np.ndarray]]] = {
         f"K-Same-Select, {form} form, K = {', '.join(map(str, GROUPS))}": lambda form=form: [
             KSameSelect(k, form).fit(train).privatize(test).contributors[: len(test)]

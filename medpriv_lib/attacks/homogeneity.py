@@ -2,7 +2,8 @@
 
 K-anonymity says nothing about the sensitive attribute (Machanavajjhala et al. 2007, the homogeneity
 attack). The yardstick is what groups of the same sizes would tell if labels were dealt out at
-random: small groups agree by chance."""
+random: small groups agree by chance.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -28,7 +29,8 @@ def homogeneity(
     Measures: "right", the share of correct guesses; "majority", what always guessing the more
     frequent label of all scores; "one_label", the share of images in a group with one label;
     "bits", the mutual information of group and label. `chance` deals the labels out at random among
-    the images, `simulations` times."""
+    the images, `simulations` times.
+    """
     sure, bits = _told(group, diseased)
     expected = np.mean(
         [_summary(*_told(group, rng.permutation(diseased))) for _ in range(simulations)], axis=0
@@ -64,7 +66,8 @@ def of_contributors(
     published with it. `shown` (N,) that label; `has_label` (P, 2) whether a patient truly has
     images without and with the disease. "right" is the share of (image, contributor) pairs where
     the contributor has an image of that label; `chance` what the pairs would give if the shown
-    labels were dealt out among all patients alike."""
+    labels were dealt out among all patients alike.
+    """
     rows, columns = np.nonzero(contributors >= 0)
     if len(rows) == 0:
         raise ValueError("this release names no contributors; nobody's label is told by being one")
@@ -93,7 +96,8 @@ def _counts(group: np.ndarray, diseased: np.ndarray) -> np.ndarray:
 
 def _told(group: np.ndarray, diseased: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return per image the share of its group's more frequent label, and the bits that the group
-    tells of the label."""
+    tells of the label.
+    """
     counts = _counts(group, diseased)
     share = counts / counts.sum(axis=1, keepdims=True)
     return share.max(axis=1), _entropy(np.array([diseased.mean(), 1 - diseased.mean()])) - _entropy(

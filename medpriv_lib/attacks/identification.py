@@ -10,7 +10,8 @@ ask it in three ways.
 Rank 1 is the share of the probes whose patient comes first, rank 5 among the first five; the CMC
 curve gives all ranks. A patient's score is that of the most similar of the patient's gallery
 images. Patients without one cannot be found, and their probes are left out: `n` says how many are
-left."""
+left.
+"""
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -27,7 +28,8 @@ def hits(
 
     Larger scores come first. Patients with equal scores stand in random order, so that k equal ones
     are each first with 1 / k: an attacker who cannot tell them apart has to guess. -inf marks a
-    patient who is not in the gallery."""
+    patient who is not in the gallery.
+    """
     return _within(*_standing(scores, patient), within)
 
 
@@ -69,7 +71,8 @@ def reverse(
     originals and released images of these patients to learn from. `likeness` (N, M) of the
     originals to the released images, `probe` (N,) and `gallery` (M,) whose they are. With `own` (M,
     M), the likeness of each source itself to all released images, "rank1_own" is how often the most
-    similar one stands for the source's patient: Newton's own case."""
+    similar one stands for the source's patient: Newton's own case.
+    """
     present = np.isin(probe, gallery)
     if not present.any():
         raise ValueError(
@@ -103,7 +106,8 @@ def parrot(
 
     Knowledge: the method, applied by the attacker to other originals of these patients. `likeness`
     (N, M) of the released images to the attacker's own ones, `probe` (N,) the source patients,
-    `gallery` (M,) the patients of the attacker's images; no source is among both."""
+    `gallery` (M,) the patients of the attacker's images; no source is among both.
+    """
     present = np.isin(probe, gallery)
     if not present.any():
         raise ValueError(
@@ -121,7 +125,8 @@ def parrot(
 
 def _standing(scores: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how many patients stand before the true one, and how many level with it, itself
-    included."""
+    included.
+    """
     own = scores[np.arange(len(patient)), patient][:, None]
     return (scores > own).sum(axis=1), (scores == own).sum(axis=1)
 

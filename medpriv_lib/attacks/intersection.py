@@ -3,7 +3,8 @@
 K-Same promises something about one release. Somebody who holds two, made with another K, another
 seed or another draw, knows that the patient is among those who could be behind both. An averaged
 set is worse off: whatever the draw, one of its K identities is always the patient's own, so that
-the others wash out."""
+the others wash out.
+"""
 
 from collections.abc import Sequence
 
@@ -46,7 +47,8 @@ def intersect_groups(
     for one patient. `groups` one (N, K) table of patients per release; `patient` (N,) the truth. A
     guess is uniform among those left: where the patient is among them it is right with 1 / left.
     Curves "left", "kept" and "rank1": the mean number left, the share of images whose patient is
-    still among them, and the expected hits, after 1, 2, … releases."""
+    still among them, and the expected hits, after 1, 2, … releases.
+    """
     left = common(groups, patients)
     size = left.sum(axis=2)
     kept = left[:, np.arange(len(patient)), patient]
@@ -84,7 +86,8 @@ def add_evidence(scores: Float[np.ndarray, "r n p"], patient: Int64[np.ndarray, 
     Knowledge: that these releases stand for one patient, and a score for every patient in each of
     them (a recogniser's log-probabilities, or minus the distance to the patient's nearest
     original). `scores` (R, N, P), larger means more likely; `patient` (N,) the truth. Curve
-    "rank1": the share named right after 1, 2, … releases."""
+    "rank1": the share named right after 1, 2, … releases.
+    """
     total = np.cumsum(np.asarray(scores, dtype=np.float64), axis=0)
     hit = total.argmax(axis=2) == patient
     place = (total[-1] > total[-1][np.arange(len(patient)), patient][:, None]).sum(axis=1)

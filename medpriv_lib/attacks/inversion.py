@@ -9,7 +9,8 @@ adds an error of variance 1/12, and the division raises it by 1 / gain^2. Wiener
 divides where the signal is above that noise and lets go where it is not.
 
 The mean of K images less the K - 1 known ones is the K-th: exact in floating point, and within K /
-2 grey levels where the mean was rounded, since the error of at most 1/2 is multiplied by K."""
+2 grey levels where the mean was rounded, since the error of at most 1/2 is multiplied by K.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ def gains(kernel: Float[np.ndarray, " k"], size: int) -> Float[np.ndarray, " n"]
     axis.
 
     `kernel` are its weights, an odd number, symmetric; the two-dimensional gain is the outer
-    product. Raises `ValueError` for a kernel that is not symmetric or reaches beyond the image."""
+    product. Raises `ValueError` for a kernel that is not symmetric or reaches beyond the image.
+    """
     half = len(kernel) // 2
     if len(kernel) % 2 == 0 or not np.allclose(kernel, kernel[::-1]):
         raise ValueError(
@@ -55,13 +57,15 @@ class Wiener:
 
     x = m + l S / (l^2 S + N) (y - l m) in the cosine domain: `l` the gains, `m` and `S` the mean
     and the variance of the originals that the attacker has, `N` the variance of the noise (Wiener
-    1949)."""
+    1949).
+    """
 
     def __init__(
         self, kernel: Float[np.ndarray, " k"], originals: UInt8[np.ndarray, "n h w"], noise: float
     ) -> None:
         """Take the kernel's weights, some originals and the noise's standard deviation in grey
-        levels."""
+        levels.
+        """
         if len(originals) < 2:
             raise ValueError("the spectrum of the signal needs at least two originals")
         height, width = originals.shape[1:]
@@ -74,12 +78,14 @@ class Wiener:
     @property
     def recovered(self) -> float:
         """The share of the cosine frequencies where the signal, after the blur, is above the
-        noise."""
+        noise.
+        """
         return float((self.gain**2 * self.signal > self.noise).mean())
 
     def restore(self, released: np.ndarray) -> Float[np.ndarray, "n h w"]:
         """Return the estimate of the originals, float64 grey levels, neither clipped nor
-        rounded."""
+        rounded.
+        """
         waves = self.mean + self.filter * (_forward(released) - self.gain * self.mean)
         return idctn(waves, type=1, axes=(1, 2))
 
@@ -89,7 +95,8 @@ class Restorer(nn.Module):
 
     def __init__(self, width: int = 24) -> None:
         """Make the layers; the last one begins at zero, so that training starts from the first
-        estimate."""
+        estimate.
+        """
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(2, width, 5, padding=2, padding_mode="reflect"),
@@ -105,7 +112,8 @@ class Restorer(nn.Module):
 
     def forward(self, both: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 1 h w"]:
         """Return the corrected estimate; channel 0 is the released image, channel 1 the estimate,
-        in [-1, 1]."""
+        in [-1, 1].
+        """
         return both[:, 1:] + self.layers(both)
 
 
@@ -123,7 +131,8 @@ def fit_restorer(
 
     Mean absolute error, Adam, the rate falling to zero as a cosine. All randomness comes from
     `generator`, the first weights included. Raises `ValueError` where the three do not fit
-    together."""
+    together.
+    """
     if not len(released) == len(first) == len(originals):
         raise ValueError(f"{len(originals)} originals need as many released images and estimates")
     with torch.random.fork_rng(devices=[]):
@@ -171,7 +180,8 @@ class Blurred:
 
     `released` (N, H, W) as shown, uint8 or float; `kernel` the blur's weights; `noise` the standard
     deviation of what rounding added, in grey levels (`ROUNDING`, `FLOAT32`, `EXACT`); `known`
-    originals that the attacker has; `released_known` what the same blur made of them."""
+    originals that the attacker has; `released_known` what the same blur made of them.
+    """
 
     released: np.ndarray
     kernel: np.ndarray
@@ -195,7 +205,8 @@ def deblur(
     of the patients. `originals` (N, H, W) are the truth, for the error only; `patient` (N,) whom
     each image shows. Measures: "as_released", "wiener" and "network", the shares named right;
     "rank1" the best of them; "error_…" in grey levels; "recovered" the share of the frequencies
-    above the noise."""
+    above the noise.
+    """
     wiener = Wiener(blurred.kernel, blurred.known, blurred.noise)
     estimates = {
         "as_released": np.asarray(blurred.released, dtype=np.float64),
@@ -236,7 +247,8 @@ def subtract_known(
     mean: np.ndarray, known: UInt8[np.ndarray, "n m h w"]
 ) -> Float[np.ndarray, "n h w"]:
     """Return the missing member of each mean: (m + 1) times the mean (N, H, W) less the sum of the
-    m known ones."""
+    m known ones.
+    """
     count = known.shape[1] + 1
     return count * np.asarray(mean, dtype=np.float64) - known.sum(axis=1, dtype=np.int64)
 
@@ -253,7 +265,8 @@ def known_members(
     Knowledge: the exact images of K - 1 members of the group, that there are K, and a recogniser of
     the patients. `mean` (N, H, W) as released, uint8, or float64 before rounding; `known` (N, K -
     1, H, W). "largest_error" is in grey levels: at most K / 2 where the mean was rounded, and
-    nothing in float64; "bound" is that K / 2."""
+    nothing in float64; "bound" is that K / 2.
+    """
     estimate = subtract_known(mean, known)
     hit = name(whole(estimate)) == patient
     count = known.shape[1] + 1
@@ -288,7 +301,8 @@ def _forward(images: np.ndarray) -> Float[np.ndarray, "n h w"]:
 
 def _row_power(size: int) -> Float[np.ndarray, " n"]:
     """Return the variance that white noise of variance 1 has at each frequency: the transform is
-    not orthonormal."""
+    not orthonormal.
+    """
     return (dctn(np.eye(size), type=1, axes=1) ** 2).sum(axis=0)
 
 

@@ -1,5 +1,6 @@
 """Who was in: the members of K-Same's means, of its gallery, and of a generator's training, patient
-by patient."""
+by patient.
+"""
 
 import json
 from collections.abc import Callable
@@ -47,7 +48,8 @@ def members_of(
     training images, in release form the images of the same round. Only images that these rows
     reproduce to the last grey level are returned, so that a wrong guess is no member. The source
     comes last where it is one. Raises `ValueError` where no image is reproduced: a method without
-    groups, or a gallery that is not the cohort's."""
+    groups, or a gallery that is not the cohort's.
+    """
     k, cohort = parameters.get("k", 0), scene.cohort
     counted = (
         np.flatnonzero((scene.contributors >= 0).sum(axis=1) == k)
@@ -91,7 +93,8 @@ def known(
     not rounded.
 
     The unknown one is the source's own image where that is in the mean, else a member drawn at
-    random, whose patient it is that is revealed."""
+    random, whose patient it is that is revealed.
+    """
     rows, members = members_of(scene, parameters)
     hidden = np.where(
         members[:, -1] == scene.source[rows],
@@ -161,7 +164,8 @@ def of_gallery(
     In query form a patient's score is how near the answer to his other image comes to that image,
     in release form how near any released image comes to an image of his that was not released.
     Labels are dealt to both halves alike. Raises `ValueError` for other methods and where half of
-    the patients are too few for K."""
+    the patients are too few for K.
+    """
     if parameters.get("form") not in ("query", "release") or "k" not in parameters:
         raise ValueError("only K-Same-Select has a gallery that can be dealt out anew")
     cohort, k, form = scene.cohort, parameters["k"], parameters["form"]
@@ -215,7 +219,8 @@ def of_generator(
     What a patient's training adds to the nearness of the generator's images to his own is measured
     with and without it. A generator that was trained longer remembers more: this bounds the attack
     from below. Each run's scores are kept in `folder`, so that a killed attack goes on. Raises
-    `ValueError` where the training images are of fewer than four patients."""
+    `ValueError` where the training images are of fewer than four patients.
+    """
     train = _small(cohort.of("train"), size)
     both = np.unique(train.patient)
     if len(both) < 4:
@@ -249,7 +254,8 @@ def _shadow(
     train: Cohort, both: np.ndarray, members: np.ndarray, rounds: int, seed: int
 ) -> Float[np.ndarray, " p"]:
     """Train one generator on the members and return each patient's nearness to what it makes of the
-    members."""
+    members.
+    """
     mine = train.take(np.isin(train.patient, members))
     renumbered = replace(
         mine,

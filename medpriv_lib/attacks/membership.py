@@ -41,20 +41,23 @@ def nearness(
 
     Minus the distance to the nearest shown image (the full black-box attack of Chen et al. 2020,
     "GAN-Leaks"); with a `reference` of images that are of no member, less the same for the
-    reference, which calibrates away how ordinary the image is. All are rows of one embedding."""
+    reference, which calibrates away how ordinary the image is. All are rows of one embedding.
+    """
     score = -nearest(images, shown).distance
     return score if reference is None else score + nearest(images, reference).distance
 
 
 def area(inside: Float[np.ndarray, " n"], outside: Float[np.ndarray, " m"]) -> float:
     """Return the probability that a member's score is above a non-member's, ties counted half: the
-    AUC."""
+    AUC.
+    """
     return closer(-np.asarray(inside, dtype=np.float64), -np.asarray(outside, dtype=np.float64))
 
 
 def accepted(inside: np.ndarray, outside: np.ndarray, false: float = 0.01) -> float:
     """Return the share of members above a threshold that at most a share `false` of the non-members
-    exceeds."""
+    exceeds.
+    """
     ordered = np.sort(np.asarray(outside, dtype=np.float64))[::-1]
     return float((inside > ordered[min(int(false * len(ordered)), len(ordered) - 1)]).mean())
 
@@ -75,7 +78,8 @@ def against_patients(
     false ones; "auc_images"; "worst_decile", the mean over the tenth of the members whose images
     lie highest among the non-members' (1: surely members), with `chance` from dealing the members'
     scores out anew; "certain", the share of members all of whose images lie above all but 1 % of
-    the non-members' images."""
+    the non-members' images.
+    """
     scores, others = _means(inside, member), _means(outside, stranger)
     level = np.searchsorted(np.sort(outside), inside, side="left") / len(outside)
     rate = _means(level, member)
@@ -114,7 +118,8 @@ def against_images(
     shows. `inside` (N,) scores of training images and `member` (N,) whose they are; `outside` (M,),
     `same` (M,) those that were not trained on. Patients with both kinds count. Measures: "auc", the
     mean over patients of the AUC within the patient; "worst_decile" of these AUCs, with `chance`
-    from shuffling in and out within each patient."""
+    from shuffling in and out within each patient.
+    """
     both = np.intersect1d(member, same)
     if len(both) == 0:
         raise ValueError("no patient has images of both kinds: use `against_patients`")
@@ -145,7 +150,8 @@ def against_images(
 @dataclass(frozen=True, eq=False)
 class Runs:
     """`scores` (R, P) of every patient in every run and `member` bool (R, P), whether the patient
-    was in."""
+    was in.
+    """
 
     scores: Float[np.ndarray, "r p"]
     member: Bool[np.ndarray, "r p"]
@@ -164,7 +170,8 @@ def inside_and_outside(
     `score_of(members)` is given the numbers of the members, ascending, and returns a score for each
     of `patients`. Halves come in pairs, a half and its complement, so that everybody is in exactly
     as often as out. With `kind` (P,) the patients of each kind, such as those with the disease, are
-    dealt to both halves alike."""
+    dealt to both halves alike.
+    """
     scores, member = (
         np.empty((2 * (runs // 2), patients)),
         np.zeros((2 * (runs // 2), patients), dtype=bool),
@@ -191,7 +198,8 @@ def membership(runs: Runs, rng: np.random.Generator) -> Finding:
     attacker here). Measures: "auc", the mean over patients of the AUC between runs inside and
     outside; "certain", the share of patients for whom no run outside scores as high as a run inside
     (AUC 1); "worst_decile" of the AUCs; "pooled_auc", one threshold for all patients: what a mean
-    over records reports. `chance` shuffles in and out for each patient."""
+    over records reports. `chance` shuffles in and out for each patient.
+    """
     aucs = _aucs(runs.scores, runs.member)
     dealt = [_aucs(runs.scores, rng.permuted(runs.member, axis=0)) for _ in range(SIMULATIONS // 4)]
     low, high = bootstrap(
@@ -247,7 +255,8 @@ def _auc_interval(
     a: np.ndarray, b: np.ndarray, rng: np.random.Generator, draws: int = 500
 ) -> tuple[float, float]:
     """Return the 95 % interval of the AUC when members and non-members are drawn anew, each patient
-    a unit."""
+    a unit.
+    """
     values = [
         area(a[rng.integers(len(a), size=len(a))], b[rng.integers(len(b), size=len(b))])
         for _ in range(draws)

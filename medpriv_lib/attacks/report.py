@@ -1,5 +1,6 @@
 """What an attack on a release found, as one HTML page that asks the network for nothing, and as
-JSON."""
+JSON.
+"""
 
 import html
 import os
@@ -43,7 +44,8 @@ class Report:
     `method` of the release; `images` and `patients` how many were attacked; `findings` of all
     attacks; `risk` per patient from the best naming attack and `linkage_risk` from the best linking
     one, or None; `numbers` (P,) the neutral number of each patient; `audit` the anonymity groups;
-    `notes` what was not tried and why."""
+    `notes` what was not tried and why.
+    """
 
     method: str
     images: int
@@ -133,7 +135,8 @@ who they are.</caption><thead><tr><th scope="col">patient</th><th scope="col" cl
 
 def write_report(report: Report, folder: str | os.PathLike, provenance: dict) -> None:
     """Write `report.html` and `report.json` into an existing folder; patients by their neutral
-    numbers in both."""
+    numbers in both.
+    """
     folder = Path(folder)
     with atomic_write(folder / "report.html") as temporary:
         temporary.write_text(render(report), encoding="utf-8")

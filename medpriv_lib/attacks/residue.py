@@ -22,7 +22,8 @@ images of the same eye): the tower of originals 0.56 | 0.53; this filter with no
 the frequency alone 0.90 | 0.52; with a covariance 1.00 | 0.57; the tower of originals on images
 restored by the filter (the linear estimate of X, correlated with it by 0.24) 0.61 | 0.57; that
 tower fine-tuned on restored images of the half that it learns from 0.57 | 0.56. Another photograph
-is not the same to a fraction of a pixel, and a twentieth of it does not carry more."""
+is not the same to a fraction of a pixel, and a twentieth of it does not carry more.
+"""
 
 from dataclasses import dataclass
 
@@ -45,7 +46,8 @@ class Residue:
 
     `share` h and `noise` n per frequency of `np.fft.rfft2`, (H, W // 2 + 1), both equal along rings
     of one cycle per image; `covariance` (H W, H W) float32 of what lies over it or None;
-    `released`, `original` (H, W) the mean images."""
+    `released`, `original` (H, W) the mean images.
+    """
 
     share: Float[np.ndarray, "h f"]
     noise: Float[np.ndarray, "h f"]
@@ -110,7 +112,8 @@ def linkage_residue(scene: Scene, half: Int64[np.ndarray, " p"], dense: bool = F
     Knowledge: pairs of originals and released images of other patients, from which it learns how
     much of each spatial frequency is let through, and originals of the patient who is looked for,
     the source itself among them. With `dense` it is "whitened residue linkage". Raises `ValueError`
-    where there are no pairs to learn from."""
+    where there are no pairs to learn from.
+    """
     found, rows = [], []
     for part in HALVES:
         images, taught = scene.lessons(part, half)
@@ -146,7 +149,8 @@ def _stationary(
     noise: Float[np.ndarray, "h f"], height: int, width: int
 ) -> Float[np.ndarray, "d d"]:
     """Return the covariance of pixels whose spectrum is `noise`: it depends on how far apart two
-    pixels are."""
+    pixels are.
+    """
     apart = (np.fft.irfft2(noise, s=(height, width)) / (height * width)).astype(np.float32)
     y, x = np.divmod(np.arange(height * width), width)
     return apart[(y[:, None] - y[None]) % height, (x[:, None] - x[None]) % width]

@@ -20,7 +20,8 @@ class Scene:
     W) and `source` (N,), rows of `cohort`; `known` uint8 (M, H, W), what the method made of other
     originals, rows `known_source` (M,) of `cohort`; `contributors` (N, K) as in a `Release`,
     `known_contributors` (M, L) those of the known images or None where the attacker does not know
-    them. Raises `ValueError` where they do not fit together or a source is also known."""
+    them. Raises `ValueError` where they do not fit together or a source is also known.
+    """
 
     cohort: Cohort
     released: UInt8[np.ndarray, "n h w"]
@@ -72,7 +73,8 @@ class Scene:
         """Return the rows of `cohort` whose originals the attacker of a part learns from.
 
         "all": everything but the sources under attack; "half-0" and "half-1": all images of the
-        patients in that half."""
+        patients in that half.
+        """
         if part == ALL:
             return np.setdiff1d(np.arange(len(self.cohort)), self.source)
         return np.flatnonzero(half[self.cohort.patient] == HALVES.index(part))
@@ -83,7 +85,8 @@ class Scene:
         """Return the released images that the attacker of a part learns from, and their rows.
 
         "all": the known ones; a half: everything released or known of its patients, none of whom it
-        will attack."""
+        will attack.
+        """
         if part == ALL:
             return self.known, self.known_source
         images = np.concatenate([self.known, self.released])
@@ -93,7 +96,8 @@ class Scene:
 
     def attacked(self, part: str, half: Int64[np.ndarray, " p"]) -> Int64[np.ndarray, " a"]:
         """Return which released images the attacker of a part is tried on: of a half, those of the
-        other half."""
+        other half.
+        """
         if part == ALL:
             return np.arange(len(self.source))
         return np.flatnonzero(half[self.patient] != HALVES.index(part))
@@ -132,7 +136,8 @@ def dealt(
     the attacker.
 
     For methods that the attacker cannot run: a leak has told whom half of each patient's released
-    images stand for."""
+    images stand for.
+    """
     order = rng.permutation(len(source))
     order = order[np.argsort(cohort.patient[source[order]], kind="stable")]
     new = np.flatnonzero(np.diff(cohort.patient[source[order]], prepend=-1))

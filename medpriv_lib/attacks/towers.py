@@ -8,7 +8,8 @@ the first at the start, on pairs of originals and released images: each released
 towards the originals of its eye and away from all others (the supervised contrastive loss of Khosla
 et al. 2020), and towards its fellows that were released too. The first tower stays as it is, so
 that the originals are embedded once for all methods, and one short training per released set serves
-all attacks."""
+all attacks.
+"""
 
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.precision import native_bfloat16
 from medpriv_lib.learning.augment import augment
 from medpriv_lib.measures.anonymity import groups_of_equal
@@ -34,7 +36,8 @@ class Schedule:
 
     Steps and not epochs, so that few images take as long as many and are learned as well.
     `strength` scales the augmentation; `temperature` is that of the loss; `each` is how many images
-    of an eye a batch takes together."""
+    of an eye a batch takes together.
+    """
 
     steps: int
     rate: float
@@ -83,7 +86,8 @@ class Embedder(nn.Module):
 
 def identities(cohort: Cohort) -> Int64[np.ndarray, " n"]:
     """Return a number for each eye: two images have the same one where patient and side are the
-    same."""
+    same.
+    """
     sides = np.unique(cohort.eye, return_inverse=True)[1]
     return cohort.patient * (int(sides.max()) + 1) + sides
 
@@ -146,7 +150,8 @@ def fit_released(
 
     `released` (N, H, W) and the `identity` (N,) of each source's eye; `bank` (M, D) the originals
     as the first tower sees them, `bank_identity` (M,) their eyes in the same numbers. Errors as for
-    `fit_originals`."""
+    `fit_originals`.
+    """
     losses = _losses()
     if len(released) < 2:
         raise ValueError(f"an attacker cannot learn from {len(released)} released images")
@@ -211,7 +216,8 @@ def _train(
 
 def _order(label: np.ndarray, each: int, generator: torch.Generator) -> Int64[Tensor, " n"]:
     """Return all rows in random order, up to `each` of the same label side by side, so that batches
-    hold pairs."""
+    hold pairs.
+    """
     rows = torch.randperm(len(label), generator=generator).numpy()
     rows = rows[np.argsort(label[rows], kind="stable")]
     new = np.flatnonzero(np.diff(label[rows], prepend=label[rows[0]] - 1))

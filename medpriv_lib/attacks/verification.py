@@ -11,7 +11,8 @@ probability that a true pair scores above an impostor pair, ties counted half. A
 among the impostors of its own side and labels only. Pooled over labels, scores that are merely
 higher for one label would move the area, because labels are not equally frequent among true and
 impostor pairs. The interval draws the patients of the released images anew and takes the impostors
-as they are: there are hundreds of them for every true pair."""
+as they are: there are hundreds of them for every true pair.
+"""
 
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ def pairs(
     cohort: Cohort, source: Int64[np.ndarray, " n"], gallery: Int64[np.ndarray, " m"]
 ) -> Pairs:
     """Return the pairs of released images that stand for rows `source` and gallery images of rows
-    `gallery`."""
+    `gallery`.
+    """
     same = cohort.patient[source][:, None] == cohort.patient[gallery][None]
     side = np.unique(cohort.eye, return_inverse=True)[1]
     own = source[:, None] == gallery[None]
@@ -66,7 +68,8 @@ class Places:
     `place` (T,) the share of impostor scores below each true pair's (ties half), `accepted` (T,)
     whether at most 1 % of the impostors score as high, `strict` the same at 0.1 %; `row` (T,) the
     released image of the pair; `own_place`, `own_accepted` (S,) the same for pairs with the source
-    itself; `impostors` how many pairs, of how many patients."""
+    itself; `impostors` how many pairs, of how many patients.
+    """
 
     place: Float[np.ndarray, " t"]
     accepted: Bool[np.ndarray, " t"]
@@ -85,7 +88,8 @@ def places(
     the released images.
 
     For each cell one sort of its impostors, then a binary search for each of its pairs; cells
-    without impostors are left out. Raises `ValueError` where no true pair has any."""
+    without impostors are left out. Raises `ValueError` where no true pair has any.
+    """
     true, own, count, who = [], [], 0, []
     for number in np.unique(which.cell[which.true | which.own]):
         here = which.cell == number
@@ -132,7 +136,8 @@ def finding(
     rows of `cohort`. Measures: "linkage_auc", "tar_1" (true pairs accepted at 1 % false ones),
     "tar_01" where there are enough impostors, "own_auc" and "own_tar_1" for pairs with the source
     itself. `per_patient` is the share of true pairs accepted. Raises `ValueError` where no released
-    image has another original of its eye."""
+    image has another original of its eye.
+    """
     place, accepted, strict = (
         np.concatenate([getattr(one, key) for one in found])
         for key in ("place", "accepted", "strict")
@@ -175,7 +180,8 @@ def finding(
 
 def _placed(scores: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the place of each score among ascending impostors, and whether at most 1 % and 0.1 %
-    are as high."""
+    are as high.
+    """
     below, upto = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
     as_high = (len(ordered) - below) / len(ordered)
     return (below + upto) / (2 * len(ordered)), as_high <= FALSE, as_high <= STRICT

@@ -53,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after printing `medpriv: error: …` for what the user can put
-    right."""
+    right.
+    """
     args = build_parser().parse_args(argv)
     try:
         args.run(args)

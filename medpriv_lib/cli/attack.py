@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from medpriv_lib.cli.options import load_cohort, note, require_parent, say
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +135,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _weights(args: argparse.Namespace, cohort: Cohort):
     """Return judges and generator of this cohort, or None twice where none are given for one's own
-    cohort."""
+    cohort.
+    """
     from medpriv_lib.pipeline.weights import load_weights
 
     if args.weights is None and args.cohort is not None:
@@ -150,7 +152,8 @@ def source_rows(release: Release, cohort: Cohort, where: str) -> np.ndarray:
     """Return which row of the cohort each released image stands for.
 
     Raises `ValueError` where the release was not made from images of this cohort: an attack needs
-    the originals."""
+    the originals.
+    """
     try:
         names = np.array(release.parameters["source_patients"], dtype=np.str_)
         labels = np.array(release.parameters["source_labels"], dtype=bool)
@@ -180,7 +183,8 @@ def scene_of(release: Release, cohort: Cohort, rows: np.ndarray, vgan, seed: int
     """Return the scene of a release on disk, and what its attackers lack.
 
     Where the method can be run again, the attackers run it on all other images; else half of each
-    patient's released images are told to them."""
+    patient's released images are told to them.
+    """
     from medpriv_lib.attacks.scene import Scene, dealt
     from medpriv_lib.core.randomness import seeded
 
@@ -215,7 +219,8 @@ def scene_of(release: Release, cohort: Cohort, rows: np.ndarray, vgan, seed: int
 
 def method_again(release: Release, cohort: Cohort, vgan):
     """Return the privatizer that made a release, ready to run, or None where it is unknown or
-    cannot be had."""
+    cannot be had.
+    """
     p = release.parameters
     if release.method == "blur" and "kernel" in p:
         from medpriv_lib.privatizers.blur import Blur

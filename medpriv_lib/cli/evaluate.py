@@ -12,7 +12,8 @@ import argparse
 import numpy as np
 
 from medpriv_lib.cli.options import load_cohort, number_patients, say
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
 
 def source_cohort(release: Release, cohort: Cohort, where: str) -> tuple[Cohort, bool]:
     """Return patients and labels of the sources in the numbering of `cohort`, and whether some are
-    strangers to it."""
+    strangers to it.
+    """
     try:
         names = np.array(release.parameters["source_patients"], dtype=np.str_)
         labels = np.array(release.parameters["source_labels"], dtype=bool)

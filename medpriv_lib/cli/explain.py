@@ -141,7 +141,8 @@ def read_case(path: str, cohort: Cohort, right: bool, localize: bool) -> np.ndar
     resized.
 
     Raises `FileNotFoundError` and `ValueError` for what cannot be read, and `ValueError` where no
-    eye is found or what is found may be none."""
+    eye is found or what is found may be none.
+    """
     from medpriv_lib.data.listing import Listing
     from medpriv_lib.data.prepare import prepare
 
@@ -161,7 +162,8 @@ def read_case(path: str, cohort: Cohort, right: bool, localize: bool) -> np.ndar
 
 def _refuse_doubtful(file: Path) -> None:
     """Raise where the localiser is not sure: in noise it finds something round, too, and a reading
-    would follow."""
+    would follow.
+    """
     from medpriv_lib.data.eyes.localize import locate_scored
     from medpriv_lib.data.eyes.strip import strip_rows
     from medpriv_lib.data.images import read_grey

@@ -23,7 +23,8 @@ def note(text: str) -> None:
 
 def require_parent(path: str | Path) -> Path:
     """Return the path; raise `FileNotFoundError` before any work where its folder does not
-    exist."""
+    exist.
+    """
     path = Path(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
@@ -39,7 +40,8 @@ def load_cohort(path: str | None) -> Cohort:
 
 def number_patients(names: np.ndarray, cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
     """Return the patients' numbers in `cohort`, int64 (N,), and all names: those it does not know
-    follow its last."""
+    follow its last.
+    """
     known = [str(name) for name in cohort.patient_names]
     extended = known + sorted({str(name) for name in names} - set(known))
     place = {name: number for number, name in enumerate(extended)}

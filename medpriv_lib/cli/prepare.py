@@ -97,7 +97,8 @@ def _listing(args: argparse.Namespace):
 
 def _refuse_single(listing) -> None:
     """Raise for a patient with one image: the identity judge cannot both learn and be tested on
-    them."""
+    them.
+    """
     names, first, counts = np.unique(listing.patient, return_index=True, return_counts=True)
     alone = np.flatnonzero(counts == 1)
     if len(alone):

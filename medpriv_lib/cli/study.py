@@ -114,7 +114,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
     """Attack the releases where that is asked for, and return the rows with what attackers found,
-    now or earlier."""
+    now or earlier.
+    """
     from medpriv_lib.data.default import default_cohort
     from medpriv_lib.pipeline.weights import load_weights
     from medpriv_lib.study.attacks import Plan, join, read_attacks, run_attacks

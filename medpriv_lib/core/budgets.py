@@ -3,7 +3,8 @@
 `PAPER` is the comparison at the paper's scale (an hour and a half on one CPU core; on a GPU nobody
 has timed it); `SMALL` the same pipeline on a small cohort of one's own in some five minutes on one
 core; `READING` what a chapter can afford live; `TOY` is for tests, where only the machinery
-matters."""
+matters.
+"""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,8 @@ FAR = np.iinfo(np.int64).max
 
 def centred(images: UInt8[np.ndarray, "n ..."]) -> Float32[np.ndarray, "n p"]:
     """Return the images as rows of float32 pixel values less 128, as `squared_distances` wants
-    them."""
+    them.
+    """
     rows = images.reshape(len(images), -1).astype(np.float32)
     rows -= 128
     return rows
@@ -37,7 +38,8 @@ def squared_distances(
     levels squared.
 
     |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, one Gram matrix for all products a.b. Norms that are known
-    can be passed."""
+    can be passed.
+    """
     gram = np.zeros((len(a), len(b)), dtype=np.float64)
     for start in range(0, a.shape[1], EXACT_PIXELS):
         stop = start + EXACT_PIXELS

@@ -52,7 +52,8 @@ def grid(
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG at 150 dots per inch, in as few colours as it needs, without metadata,
-    atomically."""
+    atomically.
+    """
     drawn = io.BytesIO()
     with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
         figure.savefig(drawn, dpi=150, format="png")
@@ -65,7 +66,8 @@ def fewer_colours(image: Image.Image) -> Image.Image:
     that is not seen.
 
     A palette is not seen where one pixel in a hundred at most is off by more than 6 of 255.
-    Coloured heat over grey eyes needs more colours than that and stays as it is."""
+    Coloured heat over grey eyes needs more colours than that and stays as it is.
+    """
     levels = np.asarray(image).astype(np.int16)
     if (levels == levels[..., :1]).all():
         return image.convert("L")

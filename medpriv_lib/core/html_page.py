@@ -1,5 +1,6 @@
 """The frame of every HTML report: one file, no request to anywhere, light and dark, readable on
-paper and a phone."""
+paper and a phone.
+"""
 
 import html
 
@@ -32,7 +33,8 @@ def html_page(title: str, body: str, style: str = "") -> str:
     be inline data.
 
     `title` is escaped; `body` (what stands in `<main>`) and `style` (rules beside `STYLE`) are
-    taken as they are."""
+    taken as they are.
+    """
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -2,7 +2,8 @@
 
 A rate over 359 images of 115 patients is less certain than one over 359 patients. Patients, not
 images, are drawn with replacement, each with all its images (the cluster bootstrap: Davison and
-Hinkley 1997, section 3.8), and the interval is the 2.5 to 97.5 % range of the statistic."""
+Hinkley 1997, section 3.8), and the interval is the 2.5 to 97.5 % range of the statistic.
+"""
 
 from collections.abc import Callable
 
@@ -28,7 +29,8 @@ def bootstrap(
     patient in a (P, S) matrix, all draws are one matrix product with how often each patient was
     drawn. Draws where the statistic is nan (no positive in F1) are left out; with nothing left both
     ends are nan. `generator` None means a fixed seed: an interval is a number of a table. Raises
-    `ValueError` where nothing is given, or `draws` < 1."""
+    `ValueError` where nothing is given, or `draws` < 1.
+    """
     if len(sums) == 0 or len(patient) != len(sums):
         raise ValueError(
             f"a bootstrap needs at least one image and a patient for each, not {len(patient)} patients "
@@ -60,7 +62,8 @@ def mean_interval(
     generator: np.random.Generator | None = None,
 ) -> tuple[float, float]:
     """Return the 95 % interval of the mean of `values` (N,), bool (an accuracy) or numbers, over
-    patients."""
+    patients.
+    """
     values = np.asarray(values, dtype=np.float64)
     sums = np.stack([values, np.ones_like(values)], axis=1)
     return bootstrap(sums, patient, lambda total: total[:, 0] / total[:, 1], draws, generator)
@@ -74,7 +77,8 @@ def f1_interval(
     generator: np.random.Generator | None = None,
 ) -> tuple[float, float]:
     """Return the 95 % interval of the positive F1 = 2 TP / (predicted positives + actual positives)
-    over patients."""
+    over patients.
+    """
     predicted, actual = np.asarray(predicted, dtype=bool), np.asarray(actual, dtype=bool)
     sums = np.stack([predicted & actual, predicted, actual], axis=1)
     return bootstrap(

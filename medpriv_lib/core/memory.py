@@ -1,7 +1,8 @@
 """What was read from single images is remembered: rows of the study share many of their images.
 
 A draw releases an image that another draw, the same method under predicted labels or the
-disease-free twin released before. Whatever is computed from one image alone is computed once."""
+disease-free twin released before. Whatever is computed from one image alone is computed once.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -37,7 +38,8 @@ class Memory:
 
 def keys_of(images: Images, beside: Sequence[int] | None = None) -> list[bytes]:
     """Return a key of each image's pixels, joined with a number of `beside` where the value depends
-    on that too."""
+    on that too.
+    """
     keys = [
         hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in images
     ]

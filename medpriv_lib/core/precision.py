@@ -23,7 +23,8 @@ def native_bfloat16(device: torch.device) -> bool:
     than float32.
 
     A processor that could, but whose oneDNN is held to an older instruction set by
-    `ONEDNN_MAX_CPU_ISA`, does not."""
+    `ONEDNN_MAX_CPU_ISA`, does not.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if device.type != "cpu" or os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in OLDER:

@@ -1,5 +1,6 @@
 """A release on disk: `share/` to give away, `keep/` to keep, and nothing in the first that leads to
-the second."""
+the second.
+"""
 
 import contextlib
 import csv
@@ -14,7 +15,8 @@ import numpy as np
 from jaxtyping import Int64
 from PIL import Image
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 
 IMAGE_NAME = re.compile(r"\d{4,}\.png")
 KEPT = ("README.txt", "order.csv", "release.npz")
@@ -41,7 +43,8 @@ def write_release(
     `cohort`, patient) and a warning; only its owner can enter it. A former release in `folder` is
     replaced as a whole, once the new one is complete. Raises `FileNotFoundError` where the parent
     of `folder` does not exist, and `ValueError` where `folder` holds anything but a release or
-    where the release does not fit `cohort`; nothing is written or removed then."""
+    where the release does not fit `cohort`; nothing is written or removed then.
+    """
     folder = Path(os.path.abspath(folder))
     if len(release) == 0:
         raise ValueError("the release holds no image; there is nothing to share")
@@ -65,7 +68,8 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     order[0], and so on.
 
     Raises `FileNotFoundError` where `folder` or its key is missing and `ValueError` where the
-    shared images are not those of the key: what was given away must be what is evaluated."""
+    shared images are not those of the key: what was given away must be what is evaluated.
+    """
     folder = Path(os.path.abspath(folder))
     _recover(folder)
     if not (folder / "keep" / "release.npz").is_file():
@@ -186,7 +190,8 @@ def _former(folder: Path) -> Path:
 
 def _recover(folder: Path) -> None:
     """Put back a former release that a kill between the two renames of `_replacing` left under its
-    hidden name."""
+    hidden name.
+    """
     if _former(folder).is_dir() and not folder.exists():
         os.rename(_former(folder), folder)
 
@@ -194,7 +199,8 @@ def _recover(folder: Path) -> None:
 @contextlib.contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder`; it takes that name when the block ends without an
-    error."""
+    error.
+    """
     former, prefix = _former(folder), f".{folder.name}-new-"
     for (
         left

@@ -3,7 +3,8 @@ from.
 
 The two files are `NAME.safetensors` and `NAME.json`. The card names the SHA-256 of the tensors'
 file, so that a file that was changed, cut short, or written by a killed process is noticed when it
-is loaded."""
+is loaded.
+"""
 
 import json
 import os
@@ -76,7 +77,8 @@ def load(path: str | os.PathLike, kind: str | None = None) -> tuple[dict[str, Te
 
     Raises `FileNotFoundError` where one of the two files is missing, `ValueError` for a card that
     is damaged, incomplete or of another `kind` or version, for a tensors' file that is not the one
-    the card describes, and for NaN or infinity."""
+    the card describes, and for NaN or infinity.
+    """
     tensor_path, card_path = _pair(path)
     for part, what in ((tensor_path, "weights"), (card_path, "card of the weights")):
         if not part.is_file():
@@ -104,7 +106,8 @@ def load(path: str | os.PathLike, kind: str | None = None) -> tuple[dict[str, Te
 
 def read_card(path: str | os.PathLike) -> dict:
     """Return the card of weights without loading them; `path` is the weights' or the card's. Errors
-    as for `load`."""
+    as for `load`.
+    """
     _, path = _pair(path)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -132,7 +135,8 @@ def require_cohort(card: dict, cohort: Cohort) -> None:
 
 def shipped(name: str) -> Path:
     """Return the path of weights that come with the package; `FileNotFoundError` names those there
-    are."""
+    are.
+    """
     path = FOLDER / f"{name}.safetensors"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"

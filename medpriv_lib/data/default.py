@@ -14,5 +14,6 @@ def default_cohort() -> Cohort:
     evidence and twins.
 
     It is read once and shared between callers: do not write into its arrays. Raises
-    `FileNotFoundError` or `ValueError` where the packaged file is missing or damaged."""
+    `FileNotFoundError` or `ValueError` where the packaged file is missing or damaged.
+    """
     return Cohort.load(DEFAULT_COHORT)

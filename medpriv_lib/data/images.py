@@ -28,7 +28,8 @@ def read_grey(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     grey is divided by 257 and rounded, so that 65535 becomes 255. Raises `FileNotFoundError` for a
     missing file and `BadImage` (a `ValueError`) for zero bytes, corrupt or truncated files, other
     formats, animations and files of several pages, CMYK, floating point, 16-bit files that use the
-    lowest twelve bits only (they would come out almost black), and over 64 million pixels."""
+    lowest twelve bits only (they would come out almost black), and over 64 million pixels.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(

@@ -1,5 +1,6 @@
 """What a loader hands on: which files there are, and what is known of each before any pixel is
-read."""
+read.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ class Listing:
     is not known; `diseased` bool (N,); `root` the folder that all files lie in; `truth` the folder
     with twins, masks and geometry of synthetic images, or None; `counts` what was counted beside
     what was expected, as text for people. Raises `ValueError` where the parts do not fit together
-    or where there is no file."""
+    or where there is no file.
+    """
 
     files: tuple[Path, ...]
     patient: np.ndarray

@@ -26,7 +26,8 @@ def read_manifest(path: str | os.PathLike) -> Listing:
     `patient` (any text), `label` (0/1, false/true, no/yes) and, if wanted, `eye` (L/R, left/right,
     OS/OD or empty); other columns are ignored. Rows keep their order; row numbers in messages count
     the header as row 1. No image is opened. Raises `FileNotFoundError` for a missing CSV or image
-    and `BadManifest` (a `ValueError`) for everything else."""
+    and `BadManifest` (a `ValueError`) for everything else.
+    """
     table = _find_table(Path(path))
     header, rows = _read_rows(table)
     wanted = {name: _column(table, header, name) for name in COLUMNS}

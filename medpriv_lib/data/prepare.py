@@ -1,5 +1,6 @@
 """From listed image files to a cohort: label strip off, iris centred, right eyes mirrored, resized,
-split."""
+split.
+"""
 
 import csv
 import os
@@ -28,7 +29,8 @@ CROP_DIAMETERS = 1.4
 @dataclass(frozen=True)
 class Frame:
     """The square of a source image that becomes one cohort image: its corner and side in px, and
-    whether to mirror."""
+    whether to mirror.
+    """
 
     left: int
     top: int
@@ -37,7 +39,8 @@ class Frame:
 
     def cut(self, image: np.ndarray, size: int, border: int = cv2.BORDER_REFLECT_101) -> np.ndarray:
         """Return the square of `image` as (size, size), area-averaged; outside the image it is
-        mirrored."""
+        mirrored.
+        """
         height, width = image.shape
         over = max(
             0, -self.top, -self.left, self.top + self.side - height, self.left + self.side - width
@@ -89,7 +92,8 @@ def prepare(
     gives the same split. Where the listing has a truth folder, twins and evidence masks go through
     the same cut (a pixel is evidence where at least half of it is) and the report holds the errors
     of the located circles in px of the source images. Raises `ValueError` for bad arguments, for an
-    image that cannot be read (naming it) and where no eye is found at all."""
+    image that cannot be read (naming it) and where no eye is found at all.
+    """
     if size < 8:
         raise ValueError(f"size is {size}; use 8 or more pixels")
     if split_by not in ("image", "eye", "patient"):
@@ -161,7 +165,8 @@ def _truth_of(
     listing: Listing, row: int, frame: Frame, height: int, size: int, image: np.ndarray
 ) -> dict:
     """Cut twin and mask exactly as the image; a healthy image is its own twin and shows no
-    evidence."""
+    evidence.
+    """
     if not listing.diseased[row]:
         return {"twin": image, "evidence": np.zeros((size, size), dtype=bool)}
     stem = listing.truth / listing.files[row].stem
@@ -207,7 +212,8 @@ def _report(
 
 def _errors(listing: Listing, eyes: dict[int, Eye]) -> dict[str, dict[str, float]]:
     """Compare the circles found with `truth/geometry.csv`: centres by distance, radii by absolute
-    difference, in px."""
+    difference, in px.
+    """
     table = listing.truth / "geometry.csv"
     if not table.is_file():
         return {}

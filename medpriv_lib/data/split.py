@@ -7,7 +7,8 @@ SHARES = {"train": 0.65, "val": 0.15, "test": 0.20}
 
 def split_sizes(n: int) -> dict[str, int]:
     """Return how many of n images go where: 65 % and 15 % rounded, the rest to the test (1,795:
-    1,167/269/359)."""
+    1,167/269/359).
+    """
     train, val = round(SHARES["train"] * n), round(SHARES["val"] * n)
     return {"train": train, "val": val, "test": n - train - val}
 
@@ -20,7 +21,8 @@ def split_images(patient: np.ndarray, diseased: np.ndarray, rng: np.random.Gener
     dealt out along that line at even spacing; so each stratum gets its share to within one or two
     images and the totals are exact. Then a patient with two or more images who got no training
     image swaps one with a patient who has several. (scikit-learn's stratified splitters refuse
-    strata of one image and miss the exact sizes.)"""
+    strata of one image and miss the exact sizes.)
+    """
     n = len(patient)
     strata = np.unique(np.stack([patient, diseased]), axis=1, return_inverse=True)[1].ravel()
     order = np.lexsort((rng.random(n), rng.permutation(strata.max() + 1)[strata]))
@@ -46,7 +48,8 @@ def _swap(
     rng: np.random.Generator,
 ) -> None:
     """Give one of `rows` to training, and a training image of a patient who keeps another one to
-    its place."""
+    its place.
+    """
     train = split == "train"
     many = train & (np.bincount(patient, weights=train)[patient] >= 2)
     donors = rng.permutation(np.flatnonzero(many))
@@ -64,7 +67,8 @@ def split_groups(group: np.ndarray, diseased: np.ndarray, rng: np.random.Generat
     65/15/20 as groups allow.
 
     `group` (N,) int. Large groups are placed first, each where images of its labels are missing
-    most. Raises `ValueError` for fewer than three groups."""
+    most. Raises `ValueError` for fewer than three groups.
+    """
     groups, index = np.unique(group, return_inverse=True)
     if len(groups) < 3:
         raise ValueError(

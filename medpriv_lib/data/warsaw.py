@@ -3,7 +3,8 @@
 The licensed set's layout as two independent users' code reads it:
 `images-NIR/NNNNleft/NNNN_L_IG_k.bmp` and `medical-description-v2-1.csv` (`;`-separated: patient,
 left-eye diagnoses, right-eye diagnoses, each a comma list). As the paper, only images of the
-IrisGuard AD100 camera ("IG") are used."""
+IrisGuard AD100 camera ("IG") are used.
+"""
 
 import csv
 import io
@@ -32,7 +33,8 @@ FOLDER = re.compile(r"^0*(\d+)[^a-z0-9]*(left|right|l|r)$", re.IGNORECASE)
 
 class BadSet(ValueError):
     """A folder that cannot be read as the Warsaw set; the message names the file or row and the
-    remedy."""
+    remedy.
+    """
 
 
 def read_warsaw(root: str | os.PathLike) -> Listing:
@@ -43,7 +45,8 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
     description, and of the eye being named by the folder only. `diseased` is glaucoma or secondary
     glaucoma of that eye. `counts` holds what was found beside `EXPECTED`; where they differ there
     is a `UserWarning`. `truth` is set where synthetic images bring it. Raises `FileNotFoundError`
-    for a missing folder or description and `BadSet` (a `ValueError`) for everything else."""
+    for a missing folder or description and `BadSet` (a `ValueError`) for everything else.
+    """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(
@@ -92,7 +95,8 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
 
 def _images(root: Path) -> list[Path]:
     """Return every image below the root but the synthetic truth, sorted by path whatever the file
-    system's order."""
+    system's order.
+    """
     found = [
         p
         for p in root.rglob("*")
@@ -103,7 +107,8 @@ def _images(root: Path) -> list[Path]:
 
 def _facts_of(file: Path) -> tuple[int, str, str] | None:
     """Return patient number, eye and camera from a file's name, the eye from its folder where the
-    name lacks it."""
+    name lacks it.
+    """
     folder = FOLDER.match(file.parent.name)
     if name := FILE_NAME.match(file.stem):
         number, eye, camera = int(name[1]), name[2][0].upper(), name[3].upper()
@@ -181,7 +186,8 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
 
 def _eye_columns(header: list[str]) -> tuple[int, int]:
     """Return the columns of left and right: second and third, unless the header names them
-    otherwise."""
+    otherwise.
+    """
     named = {
         side: [
             i

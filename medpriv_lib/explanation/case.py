@@ -1,5 +1,6 @@
 """One case-based explanation: the viewer's case, the decision, and similar cases that were
-privatised first."""
+privatised first.
+"""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 from medpriv_lib.explanation.retrieval import UNKNOWN, Gallery, decide, privatize_cases, retrieve
 from medpriv_lib.privatizers.protocol import Privatizer
@@ -32,7 +34,8 @@ class Explanation:
     privatised cases, nearest first, with `case_maps`, `case_decisions` (of the privatised image),
     `similarity` (of the case behind it, see `Retrieved`) and `held_back` bool (K,): an identity
     judge still names its patient, so the image and its map are blanked; `method` in words;
-    `on_file` how many cases of this decision there were to choose from."""
+    `on_file` how many cases of this decision there were to choose from.
+    """
 
     query: UInt8[np.ndarray, "h w"]
     query_map: Float[np.ndarray, "h w"]
@@ -55,7 +58,8 @@ class Explanation:
     @property
     def caption(self) -> str:
         """What the decision is, where the cases come from and what was done to them, in plain
-        language."""
+        language.
+        """
         count = len(self.cases)
         reading = self.classes[self.decision]
         are = "is the one earlier case" if count == 1 else f"are the {count} earlier cases"
@@ -68,7 +72,8 @@ class Explanation:
 
     def case_caption(self, number: int) -> str:
         """Say what the case at place `number` (from 0) shows, and what its privatised image no
-        longer shows."""
+        longer shows.
+        """
         text = f"Case {number + 1}, similarity {self.similarity[number]:.2f}."
         if self.held_back[number]:
             return f"{text} Held back: after the change a recogniser still named the patient."
@@ -99,7 +104,8 @@ def explain(
     `patient` is the query's index into `gallery.patient_names`; where it is `UNKNOWN` but the very
     image is on file, the patient is known after all and left out. With an `identity` judge, cases
     whose patient it still names are held back. `k` at most 12. Raises `ValueError` for an image of
-    another size, k out of range, and what `retrieve` refuses."""
+    another size, k out of range, and what `retrieve` refuses.
+    """
     if image.ndim != 2 or image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
         height, width = gallery.images.shape[1:]
         raise ValueError(
@@ -141,7 +147,8 @@ def explain(
 
 def _maps(network: Recogniser, images: np.ndarray) -> np.ndarray:
     """Return the Deep Taylor maps of the predicted classes, 0 where there is no positive logit to
-    distribute."""
+    distribute.
+    """
     x = to_tensor(images)
     maps = np.zeros(images.shape, dtype=np.float32)
     rows = explainable(network, x)

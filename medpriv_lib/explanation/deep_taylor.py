@@ -1,5 +1,6 @@
 """Deep Taylor decomposition (Montavon et al. 2017): which pixels a recogniser's decision rests
-on."""
+on.
+"""
 
 from typing import Literal
 
@@ -41,7 +42,8 @@ def deep_taylor(
     Sources: Montavon et al. 2017 (Pattern Recognition 65, 211-222); rules as hooks of zennit
     (Anders et al. 2021). Raises `ValueError` for a starting logit <= 0 (there is no evidence to
     distribute; choose rows with `explainable`), an unsupported network (see `unfold`), values
-    outside the box, and images of another size."""
+    outside the box, and images of another size.
+    """
     _check(network, x, box)
     if len(x) == 0:
         return torch.empty_like(x)
@@ -62,7 +64,8 @@ def explainable(
     network: nn.Module, x: Float[Tensor, "n c h w"], target: int | Int64[Tensor, " n"] | None = None
 ) -> Bool[Tensor, " n"]:
     """Say for which images `deep_taylor` has something to distribute: those whose starting logit is
-    > 0."""
+    > 0.
+    """
     training = network.training
     network.eval()
     with torch.no_grad():
@@ -76,7 +79,8 @@ def explainable(
 
 def z_plus() -> BasicHook:
     """Make the rule of hidden layers: relevance goes to positive inputs over positive weights, none
-    to biases."""
+    to biases.
+    """
     return BasicHook(
         input_modifiers=[lambda a: a],
         param_modifiers=[ClampMod(min=0.0, zero_params="bias")],
@@ -92,7 +96,8 @@ def z_box(low: float, high: float) -> BasicHook:
 
     zennit's `ZBox` computes x w - low w+ - high w-; the same written as (x - low) w+ + (x - high)
     w- is a sum of terms >= 0, which needs two convolutions in place of three and cannot round to a
-    negative denominator."""
+    negative denominator.
+    """
     return BasicHook(
         input_modifiers=[lambda x: x - low, lambda x: x - high],
         param_modifiers=[

@@ -24,7 +24,8 @@ def gradient_times_input(
     in [-1, 1]).
 
     For a network without biases the map sums to the logit. `target` as in `deep_taylor`. Source:
-    Shrikumar et al. 2016 (arXiv 1605.01713)."""
+    Shrikumar et al. 2016 (arXiv 1605.01713).
+    """
     network, classes = _ready(network, x, target)
     maps = []
     for first in range(0, len(x), batch):
@@ -49,7 +50,8 @@ def integrated_gradients(
     The map sums to logit(x) - logit(baseline) up to the error of `steps` points (Gauss-Legendre).
     `baseline` is one grey value in [-1, 1]; the choice matters: pixels of that value get nothing.
     Each map costs `steps` gradients, `batch` of them at a time. Source: Sundararajan, Taly, Yan
-    2017. Raises `ImportError` with the remedy where captum is not installed."""
+    2017. Raises `ImportError` with the remedy where captum is not installed.
+    """
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
@@ -73,7 +75,8 @@ def integrated_gradients(
 
 def _ready(network: nn.Module, x: Tensor, target: int | Tensor | None) -> tuple[nn.Module, Tensor]:
     """Return a copy in evaluation mode, whose parameters need no gradient, and one class per
-    image."""
+    image.
+    """
     network = (
         copy.deepcopy(network).eval().requires_grad_(False).to(memory_format=torch.channels_last)
     )

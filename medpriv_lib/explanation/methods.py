@@ -23,7 +23,8 @@ def relevance(
 
     `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one; `steps` of
     integrated gradients, the other methods have none. Raises `ValueError` for another name and what
-    `deep_taylor` raises."""
+    `deep_taylor` raises.
+    """
     if method == "deep-taylor":
         return deep_taylor(network, x, target, start="one")
     if method == "gradient-x-input":

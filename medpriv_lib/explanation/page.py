@@ -1,5 +1,6 @@
 """An explanation as one HTML page: no request leaves it, it reads aloud, in the dark, and on
-paper."""
+paper.
+"""
 
 import base64
 import html
@@ -44,7 +45,8 @@ def render(explanation: Explanation) -> str:
     inline.
 
     It holds what `Explanation` holds: no patient, no file name. Its own policy forbids the browser
-    every request."""
+    every request.
+    """
     e = explanation
     reading = e.classes[e.decision]
     query = _figure(
@@ -92,7 +94,8 @@ def overlay(
     image: UInt8[np.ndarray, "h w"], relevance: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image in grey with relevance in orange: opaque at the 99th percentile, nothing
-    where it is <= 0."""
+    where it is <= 0.
+    """
     positive = np.maximum(relevance, 0).astype(np.float64)
     top = np.quantile(positive, 0.99) or positive.max()
     weight = np.clip(positive / top, 0, 1)[..., None] if top > 0 else np.zeros((*image.shape, 1))
@@ -101,7 +104,8 @@ def overlay(
 
 def whereabouts(relevance: Float[np.ndarray, "h w"]) -> str:
     """Say in words in which ninth of the image most relevance lies, for those who cannot see the
-    map."""
+    map.
+    """
     positive = np.maximum(relevance, 0)
     if positive.sum() <= 0:
         return "nowhere: no relevance could be drawn"

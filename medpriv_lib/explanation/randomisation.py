@@ -1,5 +1,6 @@
 """Does a relevance map depend on what the network has learned? The sanity checks of Adebayo et al.
-(2018)."""
+(2018).
+"""
 
 import copy
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from medpriv_lib.explanation.unfold import LINEAR, unfold
 @dataclass(frozen=True, eq=False)
 class Check:
     """One comparison of maps: `changed` names what was changed, `correlation` (N,) the rank
-    correlation per image."""
+    correlation per image.
+    """
 
     method: str
     changed: str
@@ -37,7 +39,8 @@ def rank_correlation(
     a: Float[np.ndarray, "n ..."], b: Float[np.ndarray, "n ..."]
 ) -> Float[np.ndarray, " n"]:
     """Return Spearman's rank correlation of each pair of maps in [-1, 1]; ties share a rank; nan
-    for a constant map."""
+    for a constant map.
+    """
     if a.shape != b.shape:
         raise ValueError(f"maps of shapes {a.shape} and {b.shape} cannot be compared")
     ranks = [rankdata(m.reshape(len(m), -1), axis=1) for m in (a, b)]
@@ -64,7 +67,8 @@ def cascade(
     decision must lose its map; z+ hardly reacts to later layers, because its backward pass
     multiplies positive matrices, whose product approaches rank one (Sixt, Granz, Landgraf 2020).
     `method` is one of `METHODS`; `steps` are those of integrated gradients. Returns one `Check` per
-    layer, `changed` "last", "last 2", …, "all"."""
+    layer, `changed` "last", "last 2", …, "all".
+    """
     chain = unfold(network, x[:2])
     target, _ = other_class(chain, x)
     true = _absolute(method, chain, x, target, steps)
@@ -86,7 +90,8 @@ def other_class_check(
     absolute values.
 
     Near 1, the map shows what the network looks at, not what speaks for this class and against the
-    other."""
+    other.
+    """
     first, second = other_class(network, x)
     pair = [_absolute(method, network, x, target, steps) for target in (first, second)]
     return Check(method, "other class", rank_correlation(*pair))

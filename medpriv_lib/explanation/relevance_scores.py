@@ -1,12 +1,13 @@
 """Does relevance fall on the signs of the disease? Scores of maps where the truth is known, and
-chance beside them."""
+chance beside them.
+"""
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
-from medpriv_lib.core.cohort import to_tensor
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 
 Maps = Float[np.ndarray, "n h w"]
@@ -19,7 +20,8 @@ def relevance_mass(maps: Maps, masks: Masks) -> Score:
     mask's area share.
 
     nan where the mask is empty or nothing is positive. Source: Arras, Osman, Samek 2022
-    (Information Fusion 81)."""
+    (Information Fusion 81).
+    """
     maps, masks = _positive(maps, masks)
     total = maps.sum(1)
     return _ratio((maps * masks).sum(1), total, (total > 0) & masks.any(1))
@@ -30,7 +32,8 @@ def relevance_rank(maps: Maps, masks: Masks) -> Score:
     chance as above.
 
     Pixels tied at the K-th place count by the share of them inside: the mean over all orders. nan
-    where the mask is empty or nothing is positive. Source: Arras, Osman, Samek 2022."""
+    where the mask is empty or nothing is positive. Source: Arras, Osman, Samek 2022.
+    """
     maps, masks = _positive(maps, masks)
     size = masks.sum(1)
     ordered = -np.sort(-maps, axis=1)
@@ -46,7 +49,8 @@ def pointing_game(maps: Maps, masks: Masks) -> Score:
     them); chance as above.
 
     Without the tolerance of the original, so that chance is the mask's area share. nan as above.
-    Source: Zhang et al. 2018 (IJCV 126)."""
+    Source: Zhang et al. 2018 (IJCV 126).
+    """
     maps, masks = _positive(maps, masks)
     top = maps == maps.max(1, keepdims=True)
     return _ratio((top & masks).sum(1), top.sum(1), masks.any(1) & (maps.sum(1) > 0))
@@ -54,7 +58,8 @@ def pointing_game(maps: Maps, masks: Masks) -> Score:
 
 def area_share(masks: Masks) -> Score:
     """Return the share of the image that the mask covers: what any of these scores is by chance.
-    nan where empty."""
+    nan where empty.
+    """
     share = masks.reshape(len(masks), -1).mean(1)
     return np.where(share > 0, share, np.nan)
 
@@ -73,7 +78,8 @@ def score_relevance(
     known already. Keys: `relevance_mass`, `relevance_rank`, `relevance_pointing`, `relevance_area`
     (chance) and `relevance_defined`, 1 where the class's logit is > 0 so that there is a map. All
     (N,) in 0..1; nan where there is no mask or no map. The area is nan in the same rows, so that
-    means compare the same images."""
+    means compare the same images.
+    """
     if images.shape != masks.shape:
         raise ValueError(
             f"images are {images.shape} and masks {masks.shape}; one mask per image is needed"

@@ -4,7 +4,8 @@
 that is to be hidden behind its privatised version. Cases are compared in the recogniser's own
 embedding, so that "similar" means similar to the network that decided (Silva et al. 2020 also
 retrieve by learned features, of the regions that matter; Montenegro et al. 2021 privatise what is
-retrieved)."""
+retrieved).
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
@@ -25,7 +27,8 @@ UNKNOWN = -1
 @dataclass(frozen=True, eq=False)
 class Gallery:
     """The cases on file: `points` float32 (G, D) embeddings, `decision` int64 (G,), `patient` int64
-    (G,)."""
+    (G,).
+    """
 
     points: Float[np.ndarray, "g d"]
     decision: Int64[np.ndarray, " g"]
@@ -54,7 +57,8 @@ class Retrieved:
     and `similarity`.
 
     `distance` is Euclidean in the embedding; `similarity` = 1 - distance / (median distance to all
-    allowed cases): 1 the same embedding, 0 no nearer than the middle case, below 0 further."""
+    allowed cases): 1 the same embedding, 0 no nearer than the middle case, below 0 further.
+    """
 
     rows: Int64[np.ndarray, "q k"]
     distance: Float[np.ndarray, "q k"]
@@ -79,7 +83,8 @@ def retrieve(
     `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN`
     where nobody knows: then nobody is left out). Equal distances go to the smaller gallery row.
     Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, for a decision that
-    no case of the gallery has, and for k larger than the number of allowed cases."""
+    no case of the gallery has, and for k larger than the number of allowed cases.
+    """
     if k < 1:
         raise ValueError(f"at least one case must be shown, not k = {k}")
     _check_allowed(decision, patient, gallery, k)
@@ -108,7 +113,8 @@ def _nearest(
     query: np.ndarray, stored: np.ndarray, allowed: np.ndarray, square: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measure exactly every case up to the k-th distance and a rounding error; order by distance,
-    then row."""
+    then row.
+    """
     limit = np.partition(square, k - 1)[k - 1]
     near = allowed[square <= limit + 1e-9 * (1 + abs(limit) + (query**2).sum())]
     exact = np.sqrt(((stored[near] - query) ** 2).sum(1))
@@ -144,7 +150,8 @@ def privatize_cases(
     generator: torch.Generator,
 ) -> Release:
     """Privatise chosen images of a cohort; `Release.source` are rows of `cohort`, in the order
-    given."""
+    given.
+    """
     release = privatizer.privatize(cohort.take(rows), generator)
     order = np.argsort(release.source, kind="stable")  # a release may come in another order
     if not np.array_equal(release.source[order], np.arange(len(rows))):
@@ -168,7 +175,8 @@ def ndcg(
 
     `before`, `after` are distances of the same K cases. The gain of a case is K - its rank before;
     the discount of place i is 1 / log2(i + 2). Source: Järvelin and Kekäläinen 2002. Compare with
-    `ndcg_by_chance`."""
+    `ndcg_by_chance`.
+    """
     k = before.shape[1]
     gain = k - np.argsort(np.argsort(before, axis=1, kind="stable"), axis=1)
     discount = 1 / np.log2(np.arange(k) + 2)
@@ -188,7 +196,8 @@ def kendall(
     before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
 ) -> Float[np.ndarray, " q"]:
     """Return Kendall's tau-b of the distances before and after, -1..1 (0: chance); nan for one case
-    or all tied."""
+    or all tied.
+    """
     from scipy.stats import kendalltau
 
     return np.array(
@@ -216,7 +225,8 @@ def score_retrieval(
     does the order of the cases by distance to the query survive; `ndcg_chance` beside it.
     `reveals`: the identity judge names the source patient of at least one released case;
     `reveals_contributor`: or any patient that went into one (None without an identity judge, or
-    without contributors). `known` spares embedding the gallery again."""
+    without contributors). `known` spares embedding the gallery again.
+    """
     known = Gallery.of(network, gallery) if known is None else known
     points, decision = embeddings(network, queries.images), decide(network, queries.images)
     found = retrieve(points, decision, queries.patient, known, k)

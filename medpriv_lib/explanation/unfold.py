@@ -25,7 +25,8 @@ def unfold(network: nn.Module, probe: Tensor) -> nn.Sequential:
     Raises `ValueError` for a layer that is not in `SUPPORTED`, for batch norm elsewhere, for a
     linear layer after a linear layer, where the probe does not fit, and where the chain's logits
     differ from the network's (the network then computes something between its layers, a skip
-    connection for instance)."""
+    connection for instance).
+    """
     network = copy.deepcopy(network).eval().requires_grad_(False)
     called: list[nn.Module] = []
     leaves = [module for module in network.modules() if not list(module.children())]
@@ -89,7 +90,8 @@ def _merge(layers: list[nn.Module]) -> list[nn.Module]:
 
 def _fold_norm(linear: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
     """Put y = gamma (w x + b - mean) / sqrt(var + eps) + beta into w and b, in float64 against
-    rounding."""
+    rounding.
+    """
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError(
             f"{type(norm).__name__} without running statistics depends on the batch and cannot be merged"

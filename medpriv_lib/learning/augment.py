@@ -19,7 +19,8 @@ def augment(
     `strength` 1 means shifts up to 6 % of half the width, rotations up to 8 degrees, scales of 0.92
     to 1.08, contrasts of 0.8 to 1.2 and brightness of +-0.15 (images are in [-1, 1]); 0 returns the
     images. The numbers are drawn on the CPU from `generator`, in one call, so that they are the
-    same on every device; pixels from outside repeat the border."""
+    same on every device; pixels from outside repeat the border.
+    """
     if strength == 0:
         return x
     draws = (

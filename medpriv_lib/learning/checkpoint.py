@@ -2,7 +2,8 @@
 settings and the curve.
 
 A single safetensors file replaced atomically cannot be half old and half new, whenever the process
-dies."""
+dies.
+"""
 
 import json
 from pathlib import Path
@@ -50,7 +51,8 @@ def restore_optimiser(
 
 def write_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict) -> None:
     """Replace the checkpoint of `folder`, atomically; `state` is written as JSON into the
-    header."""
+    header.
+    """
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     with atomic_write(Path(folder) / NAME) as temporary:
         save_file(tensors, temporary, {"state": json.dumps({"version": VERSION, **state})})

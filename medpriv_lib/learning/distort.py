@@ -4,7 +4,8 @@ differentiable.
 The discriminator of a GAN on a thousand images learns them by heart. Showing it both real and made
 images only through the same random distortions delays that and does not leak into what the
 generator makes, as long as the distortions can be undone in distribution (Zhao et al. 2020,
-DiffAugment; Karras et al. 2020, section 2.2)."""
+DiffAugment; Karras et al. 2020, section 2.2).
+"""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Augmentation:
     and a discriminator that never sees sharp pixels lets the generator fill its images with a
     checkerboard that the blur hides (so it came out with `turned` = 1). Each image gets white noise
     of its own strength, up to `noise` in units of the [-1, 1] range: the faintest patterns then
-    tell D^2 nothing, so the generator gains nothing by making them."""
+    tell D^2 nothing, so the generator gains nothing by making them.
+    """
 
     shift: float = 0.05
     rotation: float = 6.0
@@ -41,7 +43,8 @@ class Augmentation:
         self, images: Float[Tensor, "n 1 s s"], generator: torch.Generator
     ) -> Float[Tensor, "n 1 s s"]:
         """Return the images, each distorted in its own way; borders are mirrored. One draw and one
-        grid per batch."""
+        grid per batch.
+        """
         n, device = len(images), images.device
         u = torch.rand(9, n, generator=generator, device=device).mul_(2).sub_(1)
         turned = u[8] < 2 * self.turned - 1

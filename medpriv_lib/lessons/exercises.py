@@ -9,7 +9,8 @@ import numpy as np
 @dataclass(frozen=True)
 class Verdict:
     """What one self-check found: the exercise's `name`, whether it `passed`, and the `error` that
-    stopped it, or ""."""
+    stopped it, or "".
+    """
 
     name: str
     passed: bool
@@ -23,7 +24,8 @@ def check(name: str, test: Callable[[], bool], hint: str) -> Verdict:
     because the reader's code runs in there; its message is printed on a second line. The hint must
     never be the answer. Raises `TypeError` where `test` answers with something else than true or
     false (None, a list, an array of several values): that is a fault of the exercise, not of the
-    reader, and a non-empty list would pass as true."""
+    reader, and a non-empty list would pass as true.
+    """
     error = ""
     try:
         answer = test()

@@ -3,7 +3,8 @@ beforehand.
 
 It needs no kernel, no network and no library. The first picture shows without JavaScript, with the
 sliders hidden. Nothing below moves while sliding: caption and level's name have room for the
-tallest of theirs, at each width."""
+tallest of theirs, at each width.
+"""
 
 import base64
 import html
@@ -75,7 +76,8 @@ def page(
     `name` is its id, unique on the page; `controls` each slider's label and what its levels are
     called; `pictures` (`data:` addresses) and `captions` run through all combinations, the last
     control fastest. `size` is the pictures' (width, height) in pixels, `shown_width` how wide they
-    are shown at most, in CSS pixels."""
+    are shown at most, in CSS pixels.
+    """
     # fixed columns: a slider that changes its width with the level's name would run away under the
     # finger
     label, level = (

@@ -1,5 +1,6 @@
 """A control that moves through pictures: live where a kernel is, precomputed where only a page is
-left."""
+left.
+"""
 
 import hashlib
 import html
@@ -28,7 +29,8 @@ _shown = itertools.count(1)
 
 class Frame(NamedTuple):
     """One precomputed picture: the controls' `values`, the encoded `image`, its `media` type, and
-    the `caption`."""
+    the `caption`.
+    """
 
     values: dict
     image: bytes
@@ -57,7 +59,8 @@ class Stepper:
 
     Raises `ValueError` for no or more than two controls, a repeated or missing level, more than 20
     frames (before any is drawn), frames of odd shape, type or differing size, an empty caption, and
-    for more than 600 kB. What `draw` and `describe` raise comes through."""
+    for more than 600 kB. What `draw` and `describe` raise comes through.
+    """
 
     def __init__(
         self,
@@ -113,7 +116,8 @@ class Stepper:
 
     def html(self) -> str:
         """Return the page's life: one figure, with all it needs inside. Its id is another one each
-        time."""
+        time.
+        """
         digest = hashlib.sha256(b"".join(frame.image for frame in self.frames)).hexdigest()[:8]
         pictures = [stepper_html.data_uri(frame.image, frame.media) for frame in self.frames]
         captions = [frame.caption for frame in self.frames]
@@ -132,7 +136,8 @@ class Stepper:
         picture, the caption.
 
         A slider calls `draw` and `describe` each time it moves. Raises `ImportError` where
-        ipywidgets is not installed."""
+        ipywidgets is not installed.
+        """
         import ipywidgets
 
         sliders = {
@@ -214,7 +219,8 @@ def encode(pixels: UInt8[np.ndarray, "h w ..."]) -> tuple[bytes, str]:
     A grey or few-coloured picture loses nothing as PNG, more colours are reduced to 256, and WebP
     has quality 85. What would lose more than `LOSS` grey levels on average is not taken (WebP
     halves the resolution of colour, which fine coloured stripes do not survive); where neither is
-    good enough, all is kept."""
+    good enough, all is kept.
+    """
     image = Image.fromarray(pixels)
     few = image.mode == "L" or image.getcolors(256)
     palette = (
@@ -273,7 +279,8 @@ def _as_size(shape: Sequence[int]) -> str:
 
 def _live_frontend() -> bool:
     """Say whether a kernel with ipywidgets shows this; MEDPRIV_WIDGETS=frames (set while the book
-    is built) says no."""
+    is built) says no.
+    """
     if os.environ.get("MEDPRIV_WIDGETS") == "frames" or "IPython" not in sys.modules:
         return False
     shell = sys.modules["IPython"].get_ipython()

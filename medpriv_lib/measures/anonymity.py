@@ -9,14 +9,16 @@ in a group hide nobody.
 
 A group in which everybody has the same label tells the label of everybody in it (l-diversity:
 Machanavajjhala et al. 2007). Two measures of theirs, in words: the number of distinct labels, and
-the share of the more frequent one."""
+the share of the more frequent one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class Audit:
     patients whose images or identities were used (0 where the method uses none); `labels` (N,) the
     distinct labels in the group; `certainty` (N,) the share of the more frequent label among its
     (patient, label) pairs, 0.5 to 1; `claimed` the K that the release claims, or None; `method` its
-    name."""
+    name.
+    """
 
     group: Int64[np.ndarray, " n"]
     hides_among: Int64[np.ndarray, " n"]
@@ -53,13 +56,15 @@ class Audit:
     @property
     def l_diversity(self) -> int:
         """The fewest distinct labels in a group: 1 means that some group tells everybody's
-        label."""
+        label.
+        """
         return int(self.labels.min())
 
     @property
     def warnings(self) -> list[str]:
         """One sentence for each promise that does not hold; empty where all hold or nothing was
-        claimed."""
+        claimed.
+        """
         found = []
         if self.claimed is not None and self.smallest < self.claimed:
             below = int((self.hides_among < self.claimed).sum())
@@ -101,7 +106,8 @@ def audit(release: Release, cohort: Cohort, claimed: int | None = None) -> Audit
 
     `cohort` is the one that was privatised: `release.source` are its rows. `claimed` is the K to
     hold the release to; None takes `release.parameters["k"]` where there is one. Raises
-    `ValueError` for an empty release and for one that does not stand for rows of this cohort."""
+    `ValueError` for an empty release and for one that does not stand for rows of this cohort.
+    """
     if len(release) == 0:
         raise ValueError("the release holds no image; there is nothing to audit")
     if release.source.min() < 0 or release.source.max() >= len(cohort):
@@ -139,7 +145,8 @@ def groups_of_equal(images: UInt8[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n
     equal.
 
     They are given in the order of first appearance. The comparison is exact: bytes are the keys,
-    not a hash of them."""
+    not a hash of them.
+    """
     known: dict[bytes, int] = {}
     return np.array(
         [known.setdefault(image.tobytes(), len(known)) for image in images], dtype=np.int64
@@ -148,7 +155,8 @@ def groups_of_equal(images: UInt8[np.ndarray, "n h w"]) -> Int64[np.ndarray, " n
 
 def distinct(patients: Int64[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
     """Return how many different patients each row names; -1 pads are no patient, and K = 0 gives
-    zeros."""
+    zeros.
+    """
     if patients.shape[1] == 0:
         return np.zeros(len(patients), dtype=np.int64)
     ordered = np.sort(patients, axis=1)

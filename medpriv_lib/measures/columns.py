@@ -5,7 +5,8 @@ In percent, except that kernel inception distances are times 1,000. `evidence_ke
 `evidence.py` and `evidence_logit` its counterpart in the disease judge's eyes; `evidence_n` images
 have visible signs. The relevance columns are of those images that also have a map
 (`relevance_defined`), and `relevance_area` is what they would be by chance. The retrieval columns
-are those of `retrieval.score_retrieval`, times 100, for five cases per query."""
+are those of `retrieval.score_retrieval`, times 100, for five cases per query.
+"""
 
 from collections.abc import Sequence
 
@@ -50,7 +51,8 @@ def mean_of(
     where nothing is left.
 
     `draws` are the same N images in several random draws; a patient is resampled with all draws of
-    all its images."""
+    all its images.
+    """
     values, owner = np.concatenate(draws), np.tile(patient, len(draws))
     there = np.isfinite(values)
     if not there.any():
@@ -67,7 +69,8 @@ def ratio_of(
     tops: Sequence[Score], bottoms: Sequence[Score], patient: Int64[np.ndarray, " n"], name: str
 ) -> dict[str, float | None]:
     """Return the ratio of two sums and its interval over patients in percent; None where the
-    denominator is 0."""
+    denominator is 0.
+    """
     sums = np.stack([np.concatenate(tops), np.concatenate(bottoms)], axis=1)
     if len(sums) == 0 or sums[:, 1].sum() <= 0:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))

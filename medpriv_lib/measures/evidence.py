@@ -9,7 +9,8 @@ of them is
 
 with the inner product over the evidence mask M and both images through the same method and the same
 random draw. e is 0 where nothing of the signs arrives, 1 where all of it does; it is the
-coefficient of a regression and may leave [0, 1]."""
+coefficient of a regression and may leave [0, 1].
+"""
 
 import cv2
 import numpy as np
@@ -27,7 +28,8 @@ def evidence_kept(
 
     `released` is P(x), `released_twin` P(t) by the same method with the same draw, `original` x,
     `twin` t, `masks` M; all (N, H, W). nan where the mask is empty or image and twin agree inside
-    it (a healthy eye, or signs too small to see). Raises `ValueError` for shapes that differ."""
+    it (a healthy eye, or signs too small to see). Raises `ValueError` for shapes that differ.
+    """
     _same_shape(released, released_twin, original, twin, masks)
     change = _float(released) - _float(released_twin)
     signs = (_float(original) - _float(twin)) * masks
@@ -49,7 +51,8 @@ def logit_kept(
     The arguments are margins (logit of disease minus logit of health) for P(x), P(t), x and t. The
     coefficient of a group of images is the ratio of the sums: 1 where the judge reacts to the signs
     in the release as in the original, 0 where it does not react to them at all, however sure it is
-    of the label."""
+    of the label.
+    """
     signs = np.asarray(original, dtype=np.float64) - twin
     return (np.asarray(released, dtype=np.float64) - released_twin) * signs, signs**2
 
@@ -60,7 +63,8 @@ def similarity(released: Images, original: Images, masks: Masks) -> tuple[Score,
 
     High inside and low outside: the signs stay and the rest changes. SSIM with a Gaussian window of
     standard deviation 1.5 px (Wang et al. 2004); equal to torchmetrics', a hundred times as fast.
-    Inside is nan where the mask is empty, outside where it covers everything."""
+    Inside is nan where the mask is empty, outside where it covers everything.
+    """
     _same_shape(released, original, masks)
     maps = np.empty(released.shape, dtype=np.float64)
     for row, (x, y) in enumerate(zip(_float(released), _float(original), strict=True)):

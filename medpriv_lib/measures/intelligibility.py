@@ -24,7 +24,8 @@ def found(
 
     `locate` is `data.localize.locate`, or anything that returns an object with `iris_x` and
     `iris_y` in px, or None. `tolerance` is a share of the side: 3 px at 64x64. For images that are
-    not eyes the score means nothing."""
+    not eyes the score means nothing.
+    """
     if images.ndim != 3:
         raise ValueError(f"images must be (N, H, W), not {images.shape}")
     _, height, width = images.shape
@@ -67,7 +68,8 @@ def kid(
     unbiased in the sizes. The embeddings are those of our own disease judge, not of Inception,
     which has never seen an eye: values compare within one judge only, so read it beside the
     distance between training and test originals. (nan, nan) where a set has fewer than
-    `subset_size` images. Source: Bińkowski et al. 2018; by torchmetrics."""
+    `subset_size` images. Source: Bińkowski et al. 2018; by torchmetrics.
+    """
     if real.ndim != 2 or other.ndim != 2 or real.shape[1] != other.shape[1]:
         raise ValueError(
             f"embeddings must be (N, D) of one width, not {real.shape} and {other.shape}"
@@ -100,7 +102,8 @@ def are_copies(released: Images, known: Images, distinct: float = DISTINCT) -> b
 
     Then its distance from real images says nothing: copies of real images are at distance 0 and
     help nobody. True where fewer than `distinct` of the images differ from each other, or more than
-    1 - `distinct` are in `known`."""
+    1 - `distinct` are in `known`.
+    """
     keys = [image.tobytes() for image in released]
     originals = {image.tobytes() for image in known}
     copied = sum(key in originals for key in keys)

@@ -3,7 +3,8 @@
 The yardstick is what would be seen if all patients ran the same risk: then it does not matter to
 whom an image belongs, so the images are dealt out anew to the patients, each keeping the number of
 images, and the worst decile is measured again. An image keeps its outcomes over all random draws,
-so that draws which agree do not pass for evidence."""
+so that draws which agree do not pass for evidence.
+"""
 
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ class Risk:
     `equal_worst_decile` its mean and `equal_interval` its 2.5 to 97.5 % range where all run the
     same risk; `excess_p` the share of the simulations (the observation counted in) that reach the
     observed worst decile. `by_label` label -> (rate, low, high, images, patients) for "healthy" and
-    "diseased" images where there are any."""
+    "diseased" images where there are any.
+    """
 
     patient: Int64[np.ndarray, " p"]
     images: Int64[np.ndarray, " p"]
@@ -77,7 +79,8 @@ def risk(
 
     `hits` (N,) or (draws, N) bool, or numbers in 0..1; `patient` (N,) whose each image is;
     `diseased` (N,) its label or None; `simulations` how often the images are dealt out anew with
-    `rng`. Raises `ValueError` where the lengths differ or nothing is given."""
+    `rng`. Raises `ValueError` where the lengths differ or nothing is given.
+    """
     values = np.atleast_2d(np.asarray(hits, dtype=np.float64)).mean(axis=0)
     if (
         len(values) == 0
@@ -120,7 +123,8 @@ def risk(
 
 def worst_decile(rate: Float[np.ndarray, "*d p"]) -> np.ndarray:
     """Return the mean of the highest tenth of the rates along the last axis, at least one of
-    them."""
+    them.
+    """
     count = int(np.ceil(WORST * rate.shape[-1] - 1e-9))
     return np.sort(rate, axis=-1)[..., -count:].mean(axis=-1)
 
@@ -130,7 +134,8 @@ def spreads(rates: Float[np.ndarray, "seeds draws"]) -> dict[str, float]:
     seed, apart.
 
     `draws`: the standard deviation over draws within a seed (root mean square over seeds); `seeds`:
-    that of the seeds' means. One draw or one seed has no spread and is left out."""
+    that of the seeds' means. One draw or one seed has no spread and is left out.
+    """
     rates = np.asarray(rates, dtype=np.float64)
     found = {}
     if rates.shape[1] > 1:

@@ -20,15 +20,17 @@ source patient among them where that holds):
 Replacement and other-contributor hits do not exist for methods without contributors (the original,
 blur); the identity columns do not exist where the judges hold no identity network, because the test
 patients are not in its training set (a split by patient). What does not exist is `None`, never
-zero."""
+zero.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import f1_interval, mean_interval
+from medpriv_lib.core.release import Release
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.verdicts import Panel, Verdicts
 
@@ -62,7 +64,8 @@ def score(
     int64, `actual`, `identity_hit`, `replacement_hit`, `other_contributor_hit`, `own_patient` (the
     source patient is a contributor), `disease_predicted`, `disease_predicted_unseen` and
     `contributor_seen` bool; `None` where it does not exist. Raises `ValueError` where the release
-    does not stand for rows of this cohort."""
+    does not stand for rows of this cohort.
+    """
     source = release.source
     if len(source) == 0:
         raise ValueError("the release holds no image; there is nothing to score")
@@ -98,7 +101,8 @@ def score(
 
 def positive_f1(predicted: Bool[np.ndarray, " n"], actual: Bool[np.ndarray, " n"]) -> float:
     """Return the F1 score of the diseased class in 0..1; nan where nobody is diseased or called
-    so."""
+    so.
+    """
     hits = np.count_nonzero(predicted & actual)
     total = np.count_nonzero(predicted) + np.count_nonzero(actual)
     return 2 * hits / total if total else float("nan")
@@ -114,7 +118,8 @@ def summarise(
     single draw), `<rate>_low` and `<rate>_high` the 95 % interval from resampling patients with all
     their draws. Then `own_patient_rate` (the source patient is a contributor),
     `contributor_seen_rate`, `n` images per draw, `draws`, `test_patients`, `majority_rate` (what
-    always answering the more frequent label scores) and `chance_identity`."""
+    always answering the more frequent label scores) and `chance_identity`.
+    """
     joined = {
         key: None if value is None else np.concatenate([draw[key] for draw in draws])
         for key, value in draws[0].items()
@@ -150,7 +155,8 @@ def _rate(
     rate: str, draws: Sequence[dict], joined: dict
 ) -> tuple[np.ndarray | None, tuple[float, float] | None]:
     """Return one rate per draw and its interval over patients, or None twice where the rate does
-    not exist."""
+    not exist.
+    """
     if rate in HITS:
         hits = joined[HITS[rate]]
         if hits is None:

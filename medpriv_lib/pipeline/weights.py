@@ -1,5 +1,6 @@
 """The networks of the study: load the shipped ones or one's own, or train them, going on where it
-was stopped."""
+was stopped.
+"""
 
 import os
 import shlex
@@ -32,7 +33,8 @@ def load_weights(
     weights.
 
     Raises `FileNotFoundError` where there are none, and `ValueError` where they are damaged or of
-    another cohort, with the remedy."""
+    another cohort, with the remedy.
+    """
     if folder is not None and not Path(folder).is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder of weights; make one with `medpriv fit --cohort FILE --out "

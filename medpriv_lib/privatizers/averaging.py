@@ -1,11 +1,14 @@
 """Averaged sets: K privatised images of one source in one, so that no single replacement is
-exposed."""
+exposed.
+"""
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 
-from medpriv_lib.core.cohort import Cohort, Release, to_uint8
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_uint8
+from medpriv_lib.core.release import Release
 
 
 class Averaged:
@@ -17,7 +20,8 @@ class Averaged:
     patients share the image; where an image's pool holds fewer than k - 1 patients they are drawn
     with replacement. All k images decode one code z, drawn once per source: they differ in the
     identity alone. The mean is taken in float32 and rounded once. `vgan` is a trained `PPRLVGAN`.
-    Raises `ValueError` for k below 2 or another policy."""
+    Raises `ValueError` for k below 2 or another policy.
+    """
 
     name = "averaged"
 
@@ -42,7 +46,8 @@ class Averaged:
         - 1 others.
 
         Raises `ValueError` where the generator knows no code for a source's patient, or a pool is
-        empty."""
+        empty.
+        """
         pools = self.vgan.pools
         own = pools.known(cohort)
         lacking = np.flatnonzero((own < 0) | ~pools.has_label.any(axis=1)[own])

@@ -1,12 +1,14 @@
 """Gaussian blur: the filter that hides a patient by throwing away fine detail, and the disease's
-signs with it."""
+signs with it.
+"""
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.release import Release
 
 BATCH = 32  # images at once: 2 MB at 64 x 64, which stays in the cache
 
@@ -17,7 +19,8 @@ def sigma_of(kernel: int) -> float:
 
     It is OpenCV's own rule for large kernels. The paper gives kernel sizes only, and OpenCV with
     sigma = 0 uses a fixed table for small kernels and another rule above, so the sigma is always
-    passed."""
+    passed.
+    """
     return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
 
 
@@ -27,7 +30,8 @@ def blurred(images: UInt8[np.ndarray, "n h w"], kernel: int) -> UInt8[np.ndarray
 
     Computed in float64 and rounded to grey levels once, halves to the even one. OpenCV's 8-bit path
     also rounds the kernel to 8 bits: at 15 and 21 pixels it is up to two grey levels off, and
-    slower."""
+    slower.
+    """
     sigma, out = sigma_of(kernel), np.empty_like(images)
     for start in range(0, len(images), BATCH):
         exact = images[start : start + BATCH].astype(np.float64)
@@ -51,7 +55,8 @@ class Blur:
 
     No other patient is involved, so `contributors` has shape (N, 0), and images from outside the
     cohort are welcome. Raises `ValueError` for a kernel that is even or below 1: an even one has no
-    middle pixel and would shift the image."""
+    middle pixel and would shift the image.
+    """
 
     name = "blur"
 
@@ -70,7 +75,8 @@ class Blur:
 
     def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
         """Return every image blurred, in the order given. `generator` is not used: blur draws
-        nothing."""
+        nothing.
+        """
         n = len(cohort)
         return Release(
             images=blurred(cohort.images, self.kernel),

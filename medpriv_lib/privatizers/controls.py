@@ -1,12 +1,15 @@
 """Controls: methods that no one would release, against which the table's columns must be read.
 
 A method "preserves the disease" only as far as it does better than these. All three carry the label
-in by construction or carry nothing of the source at all."""
+in by construction or carry nothing of the source at all.
+"""
 
 import numpy as np
 import torch
 
-from medpriv_lib.core.cohort import Cohort, Release, to_uint8
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_uint8
+from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.k_same import patients_table, rounded
 from medpriv_lib.privatizers.replacement import Pools, draw_identities
 
@@ -17,7 +20,8 @@ class RealOther:
     It hides the source perfectly and shows the right label perfectly, so three of the paper's four
     columns praise it; only the replacement column sees that a patient is exposed. The patient is
     drawn uniformly, then one of their images with that label. Raises `ValueError` where no other
-    patient has a training image of the label."""
+    patient has a training image of the label.
+    """
 
     name = "real-other"
 
@@ -50,7 +54,8 @@ class ClassMean:
     """Release the mean of all training images of the label: nothing of the source but its label.
 
     `contributors` (N, K) lists every training patient of that label. Raises `ValueError` where a
-    label that is asked for has no training image."""
+    label that is asked for has no training image.
+    """
 
     name = "class-mean"
 
@@ -65,7 +70,8 @@ class ClassMean:
 
     def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
         """Return the mean of the label's training images for every image. `generator` is not
-        used."""
+        used.
+        """
         train = _fitted(self)
         labels = np.unique(cohort.diseased).tolist()
         means, members = {}, {}
@@ -93,7 +99,8 @@ class PriorSample:
 
     What the decoder shows of the disease here comes from the identity code alone; the encoder
     counts only by what PPRL-VGAN shows above this. `vgan` is a trained `PPRLVGAN`, `policy` its way
-    to choose the identity."""
+    to choose the identity.
+    """
 
     name = "prior-sample"
 
@@ -107,7 +114,8 @@ class PriorSample:
 
     def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return one sampled image per image of `cohort`; `contributors` (N, 1) names the identity
-        code used."""
+        code used.
+        """
         identity = torch.as_tensor(self.vgan.draw_identities(cohort, generator, 1, self.policy))
         z = torch.randn(len(cohort), getattr(self.vgan, "latent", 128), generator=generator)
         return Release(

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64, UInt8
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import (
     BLOCK_ENTRIES,
     FAR,
@@ -29,6 +29,7 @@ from medpriv_lib.core.distances import (
     squared_distances,
     squared_norms,
 )
+from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.replacement import Pools
 
 
@@ -37,7 +38,8 @@ class Averages(NamedTuple):
 
     `means` float64 (M, H, W), the distinct mean images in grey levels; `which` int64 (N,), the mean
     that each released row shows; `source` int64 (N,) and `contributors` int64 (N, C) as in
-    `Release`."""
+    `Release`.
+    """
 
     means: Float64[np.ndarray, "m h w"]
     which: Int64[np.ndarray, " n"]
@@ -58,7 +60,8 @@ def rounded(means: Float64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
 
 def patients_table(members: list[np.ndarray]) -> Int64[np.ndarray, "m c"]:
     """Turn lists of patients into one table: distinct numbers in ascending order, padded with
-    -1."""
+    -1.
+    """
     members = [np.unique(one) for one in members]
     table = np.full((len(members), max(map(len, members))), -1, dtype=np.int64)
     for row, one in zip(table, members, strict=True):
@@ -116,13 +119,15 @@ class KSame:
     The groups are formed within the cohort that is released, seeds in patient-number order, so
     permuting the images permutes the releases. The set has to be person-specific, one image per
     patient. `several_images=True` lifts that check to show what then happens: a group may hold one
-    patient k times, and the guarantee is void."""
+    patient k times, and the guarantee is void.
+    """
 
     name = "k-same"
 
     def __init__(self, k: int, several_images: bool = False) -> None:
         """Take the number of patients that share an image, at least 1. Raises `ValueError` below
-        that."""
+        that.
+        """
         self.k, self.several_images = _checked(k), several_images
 
     def fit(self, train: Cohort) -> "KSame":
@@ -170,7 +175,8 @@ class KSameSelect:
     order; the further rows are the copies for members with fewer images. Either form tells the
     label of everyone in a group, and in the release form a patient with both labels stands in two
     partitions. Raises `ValueError` for k below 1, an unknown form and a class with fewer than k
-    patients."""
+    patients.
+    """
 
     name = "k-same-select"
 
@@ -197,7 +203,8 @@ class KSameSelect:
         """Return the means rounded to grey levels. `generator` is not used: nothing is drawn.
 
         Raises `ValueError` for a class with fewer than k patients; in the query form also before
-        `fit` and for images of another size than the training images."""
+        `fit` and for images of another size than the training images.
+        """
         averages = self.averages(cohort)
         parameters = {"k": self.k, "form": self.form}
         if self.form == "query":
@@ -273,7 +280,8 @@ class KSameSelect:
 
 def _nearest_patients(images: np.ndarray, asked: np.ndarray, gallery: Cohort, k: int):
     """Yield (rows, (rows, k) rows of `gallery`): the nearest image of each of the k nearest
-    patients, nearest first."""
+    patients, nearest first.
+    """
     by_patient = np.argsort(gallery.patient, kind="stable")
     starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
     rank = byte_rank(gallery.images, gallery.patient)

@@ -17,7 +17,8 @@ class Pools:
 
     `names` (P,) the patients' names; `has_label` bool (P, 2), whether patient p has a training
     image without (0) and with (1) the disease. A patient with neither has no training image and
-    lends nothing."""
+    lends nothing.
+    """
 
     names: np.ndarray
     has_label: Bool[np.ndarray, "p 2"]
@@ -31,7 +32,8 @@ class Pools:
 
     def known(self, cohort: Cohort) -> Int64[np.ndarray, " n"]:
         """Return for each image which training patient it shows, by the patient's name; -1 for a
-        patient new to us."""
+        patient new to us.
+        """
         row = {str(name): i for i, name in enumerate(self.names)}
         of_cohort = np.array(
             [row.get(str(name), -1) for name in cohort.patient_names], dtype=np.int64
@@ -43,7 +45,8 @@ class Pools:
 
         "random": every other training patient. "same": other patients with a training image of the
         source's label. "different": other patients with no training image of the source's label.
-        The source's own patient never. Raises `ValueError` for an unknown policy."""
+        The source's own patient never. Raises `ValueError` for an unknown policy.
+        """
         if policy not in POLICIES:
             raise ValueError(
                 f"unknown policy {policy!r} for the replacement identity; choose from {POLICIES}"
@@ -73,7 +76,8 @@ def draw_identities(
 
     `replace`: whether one image may draw the same identity twice. `generator` is a CPU generator.
     Raises `ValueError` where a pool is empty or, without replacement, smaller than `count`; it
-    names the image and the policy."""
+    names the image and the policy.
+    """
     allowed = pools.candidates(cohort, policy)
     size = allowed.sum(axis=1)
     needed = 1 if replace else count

@@ -1,2 +1,3 @@
 """The judges: networks that recognise the patient and the disease, trained on original images
-only."""
+only.
+"""

@@ -13,7 +13,8 @@ the accuracy of both on originals).
 
 The judges are trained for a fixed number of epochs on the training and validation images of their
 three folds, without early stopping: a validation image of a patient seen in training says little
-about patients that were not."""
+about patients that were not.
+"""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -37,7 +38,8 @@ def folds(cohort: Cohort, k: int = FOLDS, *, seed: int) -> Int64[np.ndarray, " p
 
     Patients with only healthy, both kinds of, and only diseased images are dealt out one stratum
     after the other, in random order, each to the fold that has the fewest patients of the stratum,
-    then the fewest images. Raises `ValueError` where there are fewer than k patients."""
+    then the fewest images. Raises `ValueError` where there are fewer than k patients.
+    """
     images = np.bincount(cohort.patient, minlength=cohort.patients)
     diseased = np.bincount(cohort.patient[cohort.diseased], minlength=cohort.patients)
     if np.count_nonzero(images) < k:
@@ -64,14 +66,16 @@ def training_rows(
     cohort: Cohort, fold: Int64[np.ndarray, " p"], pair: tuple[int, int]
 ) -> Int64[np.ndarray, " m"]:
     """Return the rows that the judge of a pair of folds is trained on: no test image, no patient of
-    the pair."""
+    the pair.
+    """
     return np.flatnonzero((cohort.split != "test") & ~np.isin(fold[cohort.patient], pair))
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
     """Ten disease judges: `networks[i]` never saw the patients whose `fold` (P,) is in
-    `PAIRS[i]`."""
+    `PAIRS[i]`.
+    """
 
     networks: tuple[Recogniser, ...]
     fold: Int64[np.ndarray, " p"]
@@ -89,7 +93,8 @@ class CrossFit:
         """Return which judges read each image, and whether a contributor is known to them.
 
         `patients` (N,) are the source patients, `contributors` (N, K) patients or -1; a source
-        patient of -1 is one that is not in the cohort, whom no judge knows."""
+        patient of -1 is one that is not in the cohort, whom no judge knows.
+        """
         patients = np.asarray(patients)
         source = self._folds_hit(patients[:, None])
         needed = (

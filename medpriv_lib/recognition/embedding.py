@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from medpriv_lib.core.cohort import to_tensor
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.recognition.networks import Recogniser
 
 

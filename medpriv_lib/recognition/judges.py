@@ -1,5 +1,6 @@
 """The judges: one network that names the patient, one that tells the disease, and ten that never
-saw the patient."""
+saw the patient.
+"""
 
 import os
 import shutil
@@ -30,7 +31,8 @@ class Judges:
 
     `identity` is None where test patients have no training images (a split by patient), `crossfit`
     where the cohort has too few patients for five folds with both labels; `card` says where the
-    weights come from, `card["config"]["notes"]` what is missing and why."""
+    weights come from, `card["config"]["notes"]` what is missing and why.
+    """
 
     identity: Recogniser | None
     disease: Recogniser
@@ -45,7 +47,8 @@ class Judges:
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write all networks as `judges.safetensors` with its card into a folder; see
-        `weights.save`."""
+        `weights.save`.
+        """
         tensors = {
             f"{name}.{key}": value
             for name, network in self._networks().items()
@@ -62,7 +65,8 @@ class Judges:
         """Read judges from a folder (None: the shipped ones), onto the CPU and ready to judge.
 
         With `cohort`, judges of another cohort are refused. Errors as for `weights.load` and
-        `weights.require_cohort`."""
+        `weights.require_cohort`.
+        """
         path = weights.shipped(NAME) if folder is None else Path(folder) / f"{NAME}.safetensors"
         tensors, card = weights.load(path, kind=NAME)
         if cohort is not None:
@@ -106,7 +110,8 @@ def fit_judges(
     checkpoint; the folder is removed once `judges.safetensors` is written, and a folder that holds
     the finished judges returns them. `epochs` is for the identity network; the disease network has
     two thirds and the ten others a third of it (None: the defaults). Raises `ValueError` where
-    `out` holds judges of another cohort, seed or settings."""
+    `out` holds judges of another cohort, seed or settings.
+    """
     out = Path(out)
     settings = _settings(epochs)
     config = {
@@ -187,7 +192,8 @@ def report(judges: Judges, cohort: Cohort) -> dict:
     patient) hold `accuracy`, `f1` of the diseased and `majority_rate`; `unseen_single` is `unseen`
     with one judge per image in place of the mean of four. All lie in 0..1, with 95 % intervals over
     patients (`accuracy_low`, …); `n` images, `patients` among them. An absent judge, or a figure
-    that does not exist, is None."""
+    that does not exist, is None.
+    """
     right = None
     if judges.identity is not None:
         right = logits(judges.identity, cohort.images).argmax(1).numpy() == cohort.patient
@@ -311,14 +317,16 @@ def _require_same(card: dict, cohort: Cohort, seed: int, config: dict, path: Pat
 
 def _patients_shared(cohort: Cohort) -> bool:
     """Say whether most test images (without any: validation images) are of patients with a training
-    image."""
+    image.
+    """
     held_out = cohort.patient[cohort.split == ("test" if (cohort.split == "test").any() else "val")]
     return bool(np.isin(held_out, cohort.patient[cohort.split == "train"]).mean() > 0.5)
 
 
 def _usable_folds(cohort: Cohort, seed: int) -> np.ndarray | None:
     """Return the folds of patients, or None where one of the ten judges would not see both
-    labels."""
+    labels.
+    """
     try:
         fold = folds(cohort, seed=seed)
     except ValueError:

@@ -1,5 +1,6 @@
 """The recogniser: a small convolutional network that names the patient, or says whether the eye is
-diseased."""
+diseased.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,8 @@ class Recogniser(nn.Module):
 
     `classes` is the number of logits; `size` the height and width of the images in pixels, a
     multiple of 16. `train.py` trains the identity network without the dropout, and says why. Raises
-    `ValueError` for another size and for fewer than two classes."""
+    `ValueError` for another size and for fewer than two classes.
+    """
 
     def __init__(self, classes: int, size: int = 64) -> None:
         """Make the network with random weights from torch's global generator."""
@@ -57,7 +59,8 @@ class Recogniser(nn.Module):
 
     def embed(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 32"]:
         """Return the activations (>= 0) of the dense layer, before dropout, for images in [-1,
-        1]."""
+        1].
+        """
         return self.dense(self.blocks(x))
 
     def forward(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n classes"]:
@@ -69,7 +72,8 @@ class Recogniser(nn.Module):
         copies.
 
         Batch norm is merged into the convolutions, and max-pool comes before ReLU: both never
-        decrease, so their order does not matter, and ReLU has a quarter of the work."""
+        decrease, so their order does not matter, and ReLU has a quarter of the work.
+        """
         layers: list[nn.Module] = []
         for convolution, norm, _, _ in self.blocks:
             layers += [_fused(convolution, norm), _MaxPoolReLU()]
@@ -80,7 +84,8 @@ class Recogniser(nn.Module):
 
 class _MaxPoolReLU(nn.Module):
     """Max-pool 2 and ReLU; without gradients as two maxima, for torch's pooling also notes where
-    the largest was."""
+    the largest was.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad:
@@ -91,7 +96,8 @@ class _MaxPoolReLU(nn.Module):
 
 def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """Return the convolution with batch norm merged in; building it anew is twenty times as fast as
-    copying both."""
+    copying both.
+    """
     weight, bias = fuse_conv_bn_weights(
         convolution.weight,
         convolution.bias,

@@ -14,7 +14,8 @@ Images = UInt8[np.ndarray, "n h w"]
 
 class Reader:
     """A recogniser that remembers the embeddings of what it read: 32 numbers per image, the logits
-    follow from them."""
+    follow from them.
+    """
 
     def __init__(self, network: Recogniser) -> None:
         """Start with an empty memory."""

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.precision import native_bfloat16
 from medpriv_lib.learning.augment import augment
 from medpriv_lib.recognition.networks import Recogniser
@@ -38,7 +39,8 @@ class Settings:
     cosine down to 0); `patience` epochs without a better validation loss end the training;
     `balanced` weighs classes by inverse frequency; `strength` scales the augmentation (0: none);
     `dropout` is that of the dense layer of 32; `half` allows bfloat16 autocast in training where
-    the processor has it (2 to 3 times faster; judging never uses it)."""
+    the processor has it (2 to 3 times faster; judging never uses it).
+    """
 
     epochs: int = 40
     batch: int = 64
@@ -87,7 +89,8 @@ def fit_recogniser(
     that is started again with the same arguments ends at the same weights, bit for bit on the same
     machine and threads. Raises `ValueError` where the images are not square multiples of 16, where
     the disease has one label only, and where the folder holds the training of other data or
-    settings."""
+    settings.
+    """
     _check(train, val, target)
     settings = settings or DEFAULTS[target]
     if epochs is not None:
@@ -117,7 +120,8 @@ def logits(
     network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 32
 ) -> Float[Tensor, "n classes"]:
     """Return the logits (float32, on the CPU) of uint8 images; evaluation mode, never under
-    autocast."""
+    autocast.
+    """
     if (
         images.ndim != 3
         or images.dtype != np.uint8
@@ -163,7 +167,8 @@ class _Run:
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step: one cycle (Smith 2018) with a cosine fall
-        (Loshchilov, Hutter 2017)."""
+        (Loshchilov, Hutter 2017).
+        """
         warm = max(1, round(self.settings.warmup * steps))
         if step < warm:
             return self.settings.rate * (step + 1) / warm
@@ -287,7 +292,8 @@ def _epoch(run: _Run, images: Float[Tensor, "n 1 h w"]) -> float:
     the end.
 
     All randomness of an epoch (order, augmentation, dropout) follows from the seed and the epoch's
-    number, so a checkpoint needs no generator state."""
+    number, so a checkpoint needs no generator state.
+    """
     settings, network, device = run.settings, run.network.train(), images.device
     seed = int(np.random.SeedSequence([run.seed, run.epoch]).generate_state(1)[0])
     torch.manual_seed(

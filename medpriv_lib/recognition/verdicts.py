@@ -17,7 +17,8 @@ class Verdicts:
 
     `identity` int64 (N,) the patient named, or None; `disease` bool (N,); `unseen` bool (N,) the
     label by a judge that never saw the source patient, or None; `contributor_seen` bool (N,),
-    whether that judge saw a contributor, or None."""
+    whether that judge saw a contributor, or None.
+    """
 
     identity: Int64[np.ndarray, " n"] | None
     disease: Bool[np.ndarray, " n"]
@@ -27,13 +28,15 @@ class Verdicts:
 
 class Panel:
     """The judges with a memory: random draws release the same image again and again, and it is read
-    once."""
+    once.
+    """
 
     def __init__(self, judges: Judges, disease: Callable | None = None) -> None:
         """Start with an empty memory; a verdict takes some hundred bytes.
 
         `disease` maps uint8 images to the disease judge's logits, for callers who need them
-        elsewhere too."""
+        elsewhere too.
+        """
         self.judges = judges
         self._disease = disease or (lambda images: logits(judges.disease, images))
         self._memory: dict[bytes, int] = {}
@@ -46,7 +49,8 @@ class Panel:
         contributors: Int64[np.ndarray, "n k"] | None = None,
     ) -> Verdicts:
         """Return the verdicts on each image; `patient` (N,) is the source patient, `contributors`
-        (N, K) or None."""
+        (N, K) or None.
+        """
         judges = self.judges
         keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
         identity = unseen = seen = None
@@ -71,7 +75,8 @@ class Panel:
         chosen for each image.
 
         Each judge reads an image once: images of the same pixels and other source patients share
-        what they can."""
+        what they can.
+        """
         total = np.zeros(len(images))
         for number, network in enumerate(self.judges.crossfit.networks):
             asked = np.flatnonzero(chosen[:, number])
@@ -87,7 +92,8 @@ class Panel:
 
     def _remember(self, keys: list[bytes], read: Callable) -> np.ndarray:
         """Return the class of the largest logit per key; `read(rows)` gives the logits of what is
-        not known yet."""
+        not known yet.
+        """
         new = {key: row for row, key in enumerate(keys) if key not in self._memory}
         if new:
             classes = read(np.array(list(new.values()))).argmax(1).tolist()

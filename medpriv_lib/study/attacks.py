@@ -1,5 +1,6 @@
 """Every method of the study under attack: release, train the attackers, run the battery, write
-`attacks.json`."""
+`attacks.json`.
+"""
 
 import hashlib
 import json
@@ -18,8 +19,9 @@ from medpriv_lib.attacks.draws import averaged
 from medpriv_lib.attacks.further import more, together
 from medpriv_lib.attacks.members import of_generator
 from medpriv_lib.attacks.scene import Scene
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.randomness import seeded
+from medpriv_lib.core.release import Release
 from medpriv_lib.pipeline.weights import VGAN
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
@@ -43,7 +45,8 @@ class Plan:
     `seeds`.
 
     `only` names the rows (experiment, set), None means all; `repeated` those that further seeds
-    attack too, None means all of them; `seed` is that of the releases, as in the table."""
+    attack too, None means all of them; `seed` is that of the releases, as in the table.
+    """
 
     draws: int = DRAWS
     seeds: tuple[int, ...] = (0,)
@@ -54,7 +57,8 @@ class Plan:
 
     def rows(self, vgan: PPRLVGAN) -> list[Method]:
         """Return the rows to attack. Raises `ValueError` for a name that the study does not
-        have."""
+        have.
+        """
         listed = list(methods(vgan))
         names = {(row.experiment, row.set) for row in listed}
         if self.only is not None and (unknown := [name for name in self.only if name not in names]):
@@ -83,7 +87,8 @@ def run_attacks(
     not use the generator outlive another one. `cards` are the SHA-256 of judges and generator
     (`load_weights`): results of other weights are not taken for these. The first seed comes first
     for all rows, and the file is written after each seed. Raises `ValueError` for a plan that
-    cannot be run."""
+    cannot be run.
+    """
     plan, cards = plan or Plan(), cards or {}
     if plan.draws < 1 or not plan.seeds:
         raise ValueError("there must be at least one draw and one seed of the attackers")
@@ -115,7 +120,8 @@ def _content(
     began: float,
 ) -> dict:
     """Return what the file holds; the spread of a row is that of the seeds that attacked it,
-    `finished` at most."""
+    `finished` at most.
+    """
     from medpriv_lib.study.compare import provenance
 
     plan, listed = study.plan, []
@@ -142,7 +148,8 @@ def _content(
 @dataclass(eq=False)
 class _Study:
     """One run of the attacks: makes each row's releases once, and keeps what is finished in
-    `folder`."""
+    `folder`.
+    """
 
     cohort: Cohort
     judges: Judges
@@ -167,7 +174,8 @@ class _Study:
 
     def kept(self, row: Method, seed: int) -> dict:
         """Return the result of a row: all of the first seed, of a further one how often each attack
-        succeeded."""
+        succeeded.
+        """
         first = seed == self.plan.seeds[0]
         key = key_of(self.cohort, row, self.plan, self.cards, seed)
         path = self.folder / f"{'result' if first else 'rates'}-{key}.json"
@@ -266,7 +274,8 @@ def rates_of(
     seed: int,
 ) -> dict:
     """Return only how often each attack of another seed succeeds in each draw: all that a spread
-    needs."""
+    needs.
+    """
     try:
         scenes = scenes_of(row, cohort, list(releases.of(row)), plan.seed)
     except ValueError:
@@ -283,7 +292,8 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
     released alike.
 
     The attacker runs the method on images of his own, one split after the other, with random
-    numbers of his own."""
+    numbers of his own.
+    """
     tests = np.flatnonzero(cohort.split == "test")
     images, rows, whose, errors = [], [], [], []
     for split in ("train", "val"):
@@ -318,7 +328,8 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
 
 def recogniser(judges: Judges):
     """Return the identity judge as a function from images to logits (N, P), or None where there is
-    none."""
+    none.
+    """
     if judges.identity is None:
         return None
     return lambda images: logits(judges.identity, images).numpy()
@@ -344,7 +355,8 @@ def join(
 
 def read_attacks(folder: Path) -> dict | None:
     """Return the content of `attacks.json` in a folder, None without one. Raises `ValueError` where
-    it is damaged."""
+    it is damaged.
+    """
     path = Path(folder) / FILE
     if not path.is_file():
         return None
@@ -360,7 +372,8 @@ def read_attacks(folder: Path) -> dict | None:
 
 def key_of(cohort: Cohort, row: Method, plan: Plan, cards: dict, seed: int) -> str:
     """Name a result by what it depends on: draws where they differ, the generator where the method
-    uses it."""
+    uses it.
+    """
     if not (row.policy or row.set.startswith("prior sample")):
         cards = {name: value for name, value in cards.items() if name != VGAN}
     text = repr(

@@ -1,5 +1,6 @@
 """The table for a page of the book: HTML that scrolls by itself on a narrow screen and reads well
-aloud."""
+aloud.
+"""
 
 import html
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ def beside_paper(
 
     `columns` maps column names of the table to headings; those that the paper lacks show our number
     alone. Without any row of the paper its columns are left out. Everything that comes from the
-    rows is escaped."""
+    rows is escaped.
+    """
     columns = columns or SHOWN
     paper = {(row["experiment"], row["set"]): row for row in paper_table()}
     theirs = [paper.get((row["experiment"], row["set"])) for row in rows]

@@ -2,7 +2,8 @@
 
 Each claim is asked of the paper's own Table 1, where it must hold, and of ours, where it may not. A
 sentence of a page that is made from the answer cannot become false when the table is computed
-again."""
+again.
+"""
 
 import html
 from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ class Answer(NamedTuple):
 @dataclass(frozen=True)
 class Claim:
     """One conclusion: `text` in our words, `where` in the paper it stands, `ask` how a table
-    answers it."""
+    answers it.
+    """
 
     text: str
     where: str
@@ -65,7 +67,8 @@ class Claim:
 
 def falling(column: str, *groups: Name | Sequence[Name] | float) -> Callable[[Table], Answer]:
     """Return the condition that every value of a group exceeds every value of the next; a number
-    stands for itself."""
+    stands for itself.
+    """
 
     def ask(table: Table) -> Answer:
         ranges = [_range(table, column, group) for group in groups]
@@ -95,7 +98,8 @@ def both(*conditions: Callable[[Table], Answer]) -> Callable[[Table], Answer]:
 
 def best_of_hidden(table: Table) -> Answer:
     """Ask whether averaged sets read glaucoma best among the methods that name source and
-    contributors rarely."""
+    contributors rarely.
+    """
     hidden = {
         name: row[GLAUCOMA]
         for name, row in table.items()
@@ -190,7 +194,8 @@ def verdict(answer: Answer) -> str:
 
 def render_claims(rows: Sequence[Row]) -> str:
     """Return the claims as an HTML table: the sentence, the numbers of both tables, the verdict on
-    ours."""
+    ours.
+    """
     body = "".join(
         f'<tr><th scope="row">{html.escape(claim.text)}</th>'
         + "".join(

@@ -1,5 +1,6 @@
 """The paper's comparison from a cohort to its table: load or train the networks, privatise, judge,
-write."""
+write.
+"""
 
 import contextlib
 import json
@@ -144,7 +145,8 @@ def _train_seeds(
 
 def _finished(folder: Path, cohort: Cohort, draws: int, seed: int, budget: Budget) -> Study | None:
     """Return the study that this folder holds already; raise where it holds one of another cohort
-    or other settings."""
+    or other settings.
+    """
     if not (folder / "table.json").is_file():
         return None
     try:
@@ -184,7 +186,8 @@ def compare(
     cohort: Cohort, judges: Judges, vgan: PPRLVGAN, draws: int, seed: int, progress: bool = True
 ) -> Study:
     """Privatise the test images with every method, judge the releases and return the arranged
-    table."""
+    table.
+    """
     began = time.perf_counter()
     train, test = cohort.of("train"), cohort.of("test")
     reader = Reader(judges.disease)

@@ -1,5 +1,6 @@
 """Every test image under every identity that the study draws, decoded once: its draws are then only
-look-ups."""
+look-ups.
+"""
 
 from collections.abc import Callable
 
@@ -8,9 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from medpriv_lib.core.cohort import Cohort, Release, to_uint8
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.memory import Memory
+from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
+from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 
@@ -30,7 +33,8 @@ class Decoded:
     `images` float16 (M, H, W) in [-1, 1]: half precision is finer (0.0005) than a grey level
     (0.008), so that an average of six, rounded once at the end, is within one grey level of the
     privatizer's own. `index` (N, P) says which of the M is the image of test row n under identity
-    p, -1 where it is not drawn."""
+    p, -1 where it is not drawn.
+    """
 
     def __init__(self, vgan: PPRLVGAN, cohort: Cohort, seed: int) -> None:
         """Prepare; nothing is decoded yet."""
@@ -41,14 +45,16 @@ class Decoded:
 
     def identities(self, cohort: Cohort, policy: str, draw: int) -> Int64[np.ndarray, "n 1"]:
         """Return the replacement identity of each image in a draw; errors as of
-        `PPRLVGAN.draw_identities`."""
+        `PPRLVGAN.draw_identities`.
+        """
         return self._pick(cohort, policy, 1, draw)
 
     def averaged_identities(
         self, cohort: Cohort, k: int, policy: str, draw: int
     ) -> Int64[np.ndarray, "n k"]:
         """Return the identities of an averaged set, the own one first; errors as of
-        `Averaged.identities`."""
+        `Averaged.identities`.
+        """
         generator = seeded(self.seed, "average", policy, draw)
         drawn = Averaged(self.vgan, k, policy).identities(cohort, generator)
         if self.vgan.pools.candidates(cohort, policy).sum(1).min() >= k - 1:
@@ -57,7 +63,8 @@ class Decoded:
 
     def decode(self, needed: Bool[np.ndarray, "n p"], advance: Callable[[int], None]) -> None:
         """Decode image n under identity p wherever `needed` says so; `advance(n)` is told the
-        progress."""
+        progress.
+        """
         rows, identities = np.nonzero(needed)
         self.index[rows, identities] = np.arange(len(rows))
         self.images = np.empty((len(rows), *self.images.shape[1:]), dtype=np.float16)
@@ -118,7 +125,8 @@ class RememberingDecoder:
 
     A prior sample does not look at the source, so image and twin, true and predicted labels share
     theirs. Kept as grey levels, 4 kB per image of 64x64: `decode` returns values on the 256 levels,
-    which `to_uint8` turns back exactly."""
+    which `to_uint8` turns back exactly.
+    """
 
     def __init__(self, vgan: PPRLVGAN) -> None:
         """Start with an empty memory."""

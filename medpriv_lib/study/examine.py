@@ -1,5 +1,6 @@
 """The study's explanation columns: what survives of the signs, where relevance falls, whether an
-eye can be read."""
+eye can be read.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.randomness import seeded
+from medpriv_lib.core.release import Release
 from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.explanation.relevance_scores import score_relevance
 from medpriv_lib.explanation.retrieval import Gallery, score_retrieval
@@ -45,7 +47,8 @@ class Examiner:
 
     P(t), the release of the disease-free twins, is made by the same methods from the same seeds:
     the latent noise of each image, its replacement identities and every other choice are those of
-    P(x). Without twins and masks (real images) the evidence and relevance columns stay empty."""
+    P(x). Without twins and masks (real images) the evidence and relevance columns stay empty.
+    """
 
     def __init__(
         self,
@@ -93,7 +96,8 @@ class Examiner:
 
     def sizes(self) -> dict[str, int]:
         """Return from how many draws and images the columns come: these are dearer than
-        verdicts."""
+        verdicts.
+        """
         return {
             "draws": DRAWS,
             "with_signs": int(self.evident.sum()),
@@ -188,7 +192,8 @@ class Examiner:
 
     def _retrieval(self, method: Method) -> dict[str, float | None]:
         """Explain the queries by training images; empty where the files hold too few cases of a
-        decision."""
+        decision.
+        """
         generator = seeded(self.seed, "retrieval", method.experiment, method.set)
         try:
             scores = score_retrieval(

@@ -6,7 +6,8 @@ what was done to the released images, and are tried on all patients of the cohor
 other patient is rendered and two or three captures of it: measured on one core, an image costs 0.12
 s of processor time on average (more for the first of an eye, whose texture is drawn; a third of it
 goes into finding the iris), so that 500 patients take three minutes. The second eye would double
-that and teach little, since the verifier learns eyes and not persons."""
+that and teach little, since the verifier learns eyes and not persons.
+"""
 
 import json
 import time
@@ -44,7 +45,8 @@ def items_of(patients: int, each: int = EACH, seed: int = SEED) -> list[Item]:
 
     Labels and visits are dealt out as in any synthetic cohort, so that some eyes have fewer. Raises
     `ValueError` for fewer than four patients, two to a half, or fewer than two captures: then there
-    is no pair to learn from."""
+    is no pair to learn from.
+    """
     if patients < 4 or each < 2:
         raise ValueError(
             f"{patients} other patients with {each} images each: take at least 4 with 2, or none"
@@ -122,7 +124,8 @@ def taught_by(
 
     The attacker runs the method of `row`, fitted on `train` as the released images were, on the
     others. One image of the others is left out of the training of the first tower. Raises
-    `ValueError` where the method cannot be run on patients that it does not know."""
+    `ValueError` where the method cannot be run on patients that it does not know.
+    """
     release = row.release(train, others, seeded(seed, "others", row.experiment, row.set))
     last = len(others) - 1
     rest = release.source < last
@@ -154,7 +157,8 @@ def run_others(
     Rendered images, networks and finished rows are kept in `folder`/attackers, so that a killed run
     goes on. Methods that cannot be run on strangers, such as averages that need the own identity's
     code, are rows with a note. The membership of the cohort's patients is asked against the others
-    wherever a method was trained on patients."""
+    wherever a method was trained on patients.
+    """
     from medpriv_lib.study.compare import provenance
 
     kept, rows = folder / "attackers", plan.rows(vgan)
@@ -203,7 +207,8 @@ def attack_by_others(
     row: Method, cohort: Cohort, releases: Releases, others: Cohort, kept: Path, plan: Plan
 ) -> dict:
     """Return what attackers who learned from `others` find in one draw of a method, as plain JSON
-    values."""
+    values.
+    """
     began, seed, train = time.perf_counter(), plan.seeds[0], cohort.of("train")
     result: dict = {"experiment": row.experiment, "set": row.set, "note": "", "findings": []}
     try:
@@ -226,7 +231,8 @@ def among_others(
 
     Half of the others are the reference that takes away how ordinary an image is, the other half
     the non-members. The tower of originals has seen none of the cohort's patients; it has seen the
-    others, which this cannot undo."""
+    others, which this cannot undo.
+    """
     shown = verifier.original(scene.released).astype(np.float64)
     mine, theirs = (verifier.original(one.images).astype(np.float64) for one in (train, others))
     reference = others.patient % 2 == 0

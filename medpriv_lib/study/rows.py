@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from medpriv_lib.core.cohort import Cohort, Release
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.randomness import seeded
+from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
@@ -39,7 +40,8 @@ class Method:
     `make` returns the privatizer, fitted; `random` says whether draws differ. With `shared` the
     draws take each image from that many releases, at random: a draw by itself is one of the method,
     and less has to be decoded and judged. For PPRL-VGAN and its averages `policy` and `k` (1: no
-    average) are given too, so that the study can take its decodes from `Decoded`."""
+    average) are given too, so that the study can take its decodes from `Decoded`.
+    """
 
     experiment: str
     set: str
@@ -127,7 +129,8 @@ def methods(vgan: PPRLVGAN, prior: RememberingDecoder | None = None) -> Iterator
 
 def with_predicted_labels(rows: Iterator[Method]) -> Iterator[Method]:
     """Yield the label-using rows again, to be given what the disease judge reads from the
-    originals."""
+    originals.
+    """
     for row in rows:
         if row.labels == "true":
             yield replace(row, set=row.set + PREDICTED, labels="predicted")
@@ -149,13 +152,15 @@ def _vgan_rows(vgan: PPRLVGAN) -> Iterator[Method]:
 
 class Releases:
     """Makes the releases of every method: from decodes where these are kept, else by the
-    privatizers themselves."""
+    privatizers themselves.
+    """
 
     def __init__(
         self, train: Cohort, cohorts: dict[str, Cohort], vgan: PPRLVGAN, seed: int, draws: int
     ) -> None:
         """`cohorts` maps the labels "", "true", "predicted" to the test images with these
-        labels."""
+        labels.
+        """
         self.train, self.cohorts, self.seed, self.draws = train, cohorts, seed, draws
         self.decoded = Decoded(vgan, cohorts[""], seed)
         self._named: dict[tuple, list[np.ndarray] | ValueError] = {}
@@ -165,7 +170,8 @@ class Releases:
         progress bar.
 
         With `only`, a bool (N,), just those images are decoded, and only they may be used of the
-        releases."""
+        releases.
+        """
         for row in rows:
             if row.policy:
                 try:
@@ -191,7 +197,8 @@ class Releases:
 
     def of(self, row: Method) -> Iterator[Release]:
         """Yield the draws of a row. Raises `ValueError` where this cohort does not allow the
-        method."""
+        method.
+        """
         named = self._named.get((row.experiment, row.set))
         if isinstance(named, ValueError):
             raise named

@@ -1,5 +1,6 @@
 """What attacks found as rows of a file: findings, the table's cells, risks per patient, spreads of
-draws and seeds."""
+draws and seeds.
+"""
 
 from collections.abc import Sequence
 
@@ -13,7 +14,8 @@ from medpriv_lib.measures.per_patient import Risk, risk, spreads
 
 def summary(found: Sequence[Finding], scene: Scene) -> dict:
     """Return findings as JSON values, the table's cells, and the risk per patient from the best
-    naming attack."""
+    naming attack.
+    """
     rows = []
     for one in found:
         plain = one.rows()
@@ -68,7 +70,8 @@ def rates_in(of_draws: list[list[Finding]]) -> dict:
 
 def spread_of(seeds: list[dict]) -> dict:
     """Return per attack how its main number moves with the draws and with the attacker's seed,
-    apart."""
+    apart.
+    """
     result = {}
     for attack, one in seeds[0].items():
         if all(attack in rates for rates in seeds):

@@ -1,5 +1,6 @@
 """The table: the paper's 14 rows first, in its order and with its names, then our rows; in percent,
-two decimals."""
+two decimals.
+"""
 
 import csv
 import json
@@ -49,7 +50,8 @@ Row = dict[str, str | float | int | None]
 
 def paper_table() -> list[Row]:
     """Return Table 1 of Montenegro et al. 2021: 14 rows, in percent, None where the paper has a
-    dash."""
+    dash.
+    """
     return read_table(PAPER_CSV)
 
 
@@ -57,7 +59,8 @@ def read_table(path: str | os.PathLike) -> list[Row]:
     """Read a table as rows; numbers as float or int, empty cells as None (empty text stays text).
 
     Raises `FileNotFoundError` where there is none and `ValueError` naming file and line for a cell
-    that is no number."""
+    that is no number.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
@@ -79,7 +82,8 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
     """Put the paper's 14 rows first, in its order, then the others in the order given.
 
     A row of the paper that is missing is added without numbers; `note` says so. Raises `ValueError`
-    for two rows of the same name."""
+    for two rows of the same name.
+    """
     known: dict[tuple, Row] = {}
     for row in rows:
         name = (row["experiment"], row["set"])
@@ -101,7 +105,8 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
 
 def write_table(rows: Sequence[Row], folder: str | os.PathLike, provenance: dict) -> None:
     """Write `table.csv` and `table.json` (the same rows under "rows", and `provenance`) into an
-    existing folder."""
+    existing folder.
+    """
     folder = Path(folder)
     with (
         atomic_write(folder / "table.csv") as temporary,
@@ -151,7 +156,8 @@ def differences(
 
 def render(rows: Sequence[Row]) -> str:
     """Return the table as text for a terminal, the paper's numbers beside ours, at most 120
-    characters wide."""
+    characters wide.
+    """
     paper = {(row["experiment"], row["set"]): row for row in paper_table()}
     pairs = (
         ("identity", "identity_accuracy"),
@@ -190,7 +196,8 @@ def render(rows: Sequence[Row]) -> str:
 
 def _legend(rows: Sequence[Row]) -> list[str]:
     """Say what the columns mean, with the counts and floors that the numbers are to be read
-    against."""
+    against.
+    """
     row = next((row for row in rows if row["n"] is not None), None)
     if row is None:
         return ["no row could be computed"]

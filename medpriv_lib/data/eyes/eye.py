@@ -6,7 +6,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Eye:
     """The pupil and the iris as circles; centres and radii in px, (0, 0) is the middle of the first
-    pixel."""
+    pixel.
+    """
 
     pupil_x: float
     pupil_y: float

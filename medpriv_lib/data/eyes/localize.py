@@ -13,7 +13,8 @@ Three steps, each on a copy of the image that is just large enough:
 
 Nothing is tuned to one camera: lengths are shares of the image's short side, grey levels enter
 through the image's own contrast and quantiles only, and bright and dark specks (glints of either
-sign) are removed by a median."""
+sign) are removed by a median.
+"""
 
 from functools import cache
 
@@ -44,7 +45,8 @@ def locate(image: UInt8[np.ndarray, "h w"]) -> Eye | None:
 
     The iris must be at least a fifth of the short side wide. A burned-in label should be cut off
     before, though it rarely matters. Raises `ValueError` for an array that is not uint8 (H, W) or
-    is smaller than 32x32."""
+    is smaller than 32x32.
+    """
     return locate_scored(image)[0]
 
 
@@ -54,7 +56,8 @@ def locate_scored(image: UInt8[np.ndarray, "h w"]) -> tuple[Eye | None, float]:
 
     0: nothing round; `MIN_SCORE` is the least that counts as an eye. The score is relative to the
     image's own contrast and orders images by how sure the finding is; it is no probability. Raises
-    what `locate` raises."""
+    what `locate` raises.
+    """
     if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < 32:
         raise ValueError(
             f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}"
@@ -89,7 +92,8 @@ def _grid(shape: tuple[int, int]) -> list[tuple[float, float, float]]:
 
 def _search(small: np.ndarray, candidates: list | None = None) -> tuple[float, tuple | None]:
     """Return the best candidate's score in the voting copy and its two circles, or None where it is
-    not good enough."""
+    not good enough.
+    """
     best, best_score = None, 0.0
     spread = float(np.quantile(small, 0.95) - np.quantile(small, 0.02)) + 1e-6
     for candidate in candidates or _vote(small) + _blobs(small):
@@ -101,7 +105,8 @@ def _search(small: np.ndarray, candidates: list | None = None) -> tuple[float, t
 
 def _copy(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarray, float]:
     """Return a float copy with the given short side, freed of specks, and how many image px one of
-    its px is."""
+    its px is.
+    """
     scale = min(image.shape) / side
     if scale <= 1 and shrink_only:
         return _without_specks(image), 1.0
@@ -122,7 +127,8 @@ def _without_specks(image: np.ndarray) -> np.ndarray:
 
 def _moved(circle: tuple[float, float, float], scale: float) -> tuple[float, float, float]:
     """Carry a circle over to a copy whose px are `1 / scale` as large; pixel middles are at whole
-    numbers."""
+    numbers.
+    """
     x, y, r = circle
     return float((x + 0.5) * scale - 0.5), float((y + 0.5) * scale - 0.5), float(r * scale)
 
@@ -213,7 +219,8 @@ def _radial(image: np.ndarray, x: float, y: float, radii: np.ndarray) -> np.ndar
 
 def _steps(levels: np.ndarray, width: int) -> np.ndarray:
     """Return the mean of `width` samples outside minus that inside, per angle and radius; 0 where
-    that is not known."""
+    that is not known.
+    """
     total = np.zeros((levels.shape[0], levels.shape[1] + 1), dtype=levels.dtype)
     np.cumsum(levels, axis=1, out=total[:, 1:])
     mean = (
@@ -231,7 +238,8 @@ def _ridges(step: np.ndarray, half: float, tolerance: int) -> np.ndarray:
     keep the crests only.
 
     Otherwise the flank of the strong pupil edge is mistaken for a weak limbus beside it. The crests
-    are then widened by `tolerance` samples, for pupils are not quite circles."""
+    are then widened by `tolerance` samples, for pupils are not quite circles.
+    """
     peak = cv2.dilate(step, np.ones((1, 15), np.uint8))
     squashed = step / (np.abs(step) + half)
     crest = np.where(step >= 0.8 * peak, squashed, np.minimum(squashed, 0))
@@ -266,7 +274,8 @@ def _judge(
 @cache
 def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return 21 shifts (dx, dy) of a centre in radii, and by how many rings each moves the circle
-    at every angle."""
+    at every angle.
+    """
     shifts = np.linspace(-reach, reach, 5)
     dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
     inside = np.abs(dx) + np.abs(dy) < 1.6 * reach  # no corners: 21 places
@@ -284,7 +293,8 @@ def _best_circle(
     r, and (dx, dy, r).
 
     `steps` (angles, RINGS). A circle shifted by (dx, dy) is, to first order, a sine in polar
-    coordinates."""
+    coordinates.
+    """
     dx, dy, wave = _shifts(reach)
     at = rings[:, None, None] + wave  # (rings, 21, angles)
     at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
@@ -303,7 +313,8 @@ def _refine(
     rounds: int = 3,
 ):
     """Move a circle to the strongest edge near it at each angle, by a weighted fit that forgets
-    outlying angles."""
+    outlying angles.
+    """
     x, y, r = circle
     for _ in range(rounds):
         half = max(3.0, band * r)
@@ -335,7 +346,8 @@ def _refine(
 
 def _parabola(step: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Return the offset in samples, -0.5 to 0.5, of the parabola's peak through a maximum and its
-    neighbours."""
+    neighbours.
+    """
     rows, inner = np.arange(len(at)), np.clip(at, 1, step.shape[1] - 2)
     before, here, after = step[rows, inner - 1], step[rows, inner], step[rows, inner + 1]
     bend = before - 2 * here + after

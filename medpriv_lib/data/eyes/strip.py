@@ -21,7 +21,8 @@ def strip_rows(image: UInt8[np.ndarray, "h w"]) -> int:
     by a third of the grey scale at four or more places; the box around the letters ends at the row
     above them where the brightness jumps. Lashes or wet skin down there can be taken for letters:
     then at most a tenth of the rows is lost. Labels in soft grey or in the image's upper half are
-    not found."""
+    not found.
+    """
     height, width = image.shape
     least, most = int(np.ceil(round(height * ALWAYS, 6))), int(height * REACH)
     bottom = image[height - most :].astype(np.int16)

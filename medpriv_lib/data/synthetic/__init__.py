@@ -1,5 +1,6 @@
 """Synthetic near-infrared eyes: `render(identity, pathology, capture)` and the cohort made of
-them."""
+them.
+"""
 
 from medpriv_lib.data.synthetic.capture import Capture, Glint
 from medpriv_lib.data.synthetic.cohort import (

@@ -10,7 +10,8 @@ from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 @dataclass(frozen=True)
 class Glint:
     """One LED's reflection on the cornea: place in mm from the point that looks at the camera,
-    radius in mm, level."""
+    radius in mm, level.
+    """
 
     x: float
     y: float
@@ -30,7 +31,8 @@ class Capture:
     `opening` of the lids (1: relaxed); `focus` is the sigma of the defocus blur in px; `exposure` a
     gain; `light` the left-to-right slope of the illumination; `read_noise` in grey levels and
     `shot_noise` in grey levels of variance per grey level; `glints` the LED reflections;
-    `noise_seed` seeds the noise."""
+    `noise_seed` seeds the noise.
+    """
 
     pupil_ratio: float = 0.4
     gaze_x: float = 0.0
@@ -77,7 +79,8 @@ class Capture:
 
 def _draw_glints(rng: np.random.Generator) -> tuple[Glint, ...]:
     """Draw a pair beside the optical axis, as two LEDs beside the lens give; at times a third and a
-    fourth."""
+    fourth.
+    """
     half, drop = rng.uniform(0.55, 1.15), rng.normal(0, 0.12)
     x, y = rng.normal(0, 0.25, 2)
     places = [(x - half, y - drop), (x + half, y + drop)]

@@ -1,5 +1,6 @@
 """The synthetic cohort on disk, in the layout of Warsaw-BioBase-Disease-Iris v2.1, with its ground
-truth beside it."""
+truth beside it.
+"""
 
 import csv
 import json
@@ -33,7 +34,8 @@ GEOMETRY = ("file", "pupil_x", "pupil_y", "pupil_r", "iris_x", "iris_y", "iris_r
 @dataclass(frozen=True)
 class Item:
     """One planned image: `patient` from 1, `eye` "L" or "R", `number` from 1 within the eye,
-    `glaucoma` of that eye."""
+    `glaucoma` of that eye.
+    """
 
     patient: int
     eye: str
@@ -57,7 +59,8 @@ def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> li
 
     Glaucoma has `GLAUCOMA / IMAGES` of the images (425 of 1,795) and about a quarter of the
     patients; about a quarter of these have it in one eye only. Raises `ValueError` for fewer than 2
-    patients or fewer than 2 images a patient."""
+    patients or fewer than 2 images a patient.
+    """
     if patients < 2 or patients > 9999 or images < 2 * patients:
         raise ValueError(
             f"{patients} patients, {images} images: take 2 to 9999 patients and at least 2 images each"
@@ -82,7 +85,8 @@ def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> li
 
 def _apportion(rng: np.random.Generator, total: int, groups: int) -> list[int]:
     """Share `total` images among eyes: uneven as visits are, at least one each (three where there
-    are enough)."""
+    are enough).
+    """
     least = min(3, total // groups)
     weight = rng.gamma(6.0, size=groups)
     exact = (total - least * groups) * weight / weight.sum()
@@ -116,7 +120,8 @@ def conditions(item: Item, seed: int = SEED, difficulty: Difficulty = DEFAULT) -
 
 def render_item(item: Item, seed: int = SEED, difficulty: Difficulty = DEFAULT) -> Rendering:
     """Return the image of `item` with its twin, evidence and geometry, exactly as `write_synthetic`
-    writes it."""
+    writes it.
+    """
     identity = person(item.patient, seed, difficulty)["LR".index(item.eye)]
     label = f"IG {item.patient:04d} {item.eye}"
     return render_with_truth(
@@ -142,7 +147,8 @@ def write_synthetic(
     `workers` (None: all cores). A killed run is completed by calling again with the same arguments:
     the metadata table is written last, so an incomplete folder is never taken for a cohort.
     `progress(done, total)` is called as patients are finished. Raises `ValueError` for an
-    impossible plan, an unknown suffix, or a folder that holds something else."""
+    impossible plan, an unknown suffix, or a folder that holds something else.
+    """
     items = plan(patients, images, seed)
     if suffix not in (".bmp", ".png"):
         raise ValueError(f"suffix {suffix!r}: choose .bmp or .png")
@@ -208,7 +214,8 @@ def _written(
     workers: int | None,
 ) -> Iterator[int]:
     """Write patient after patient, in this process or in several, and yield how many images each
-    had."""
+    had.
+    """
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(groups) == 1:
         for group in groups:
@@ -239,7 +246,8 @@ def _write_patient(
     one_thread: bool = False,
 ) -> int:
     """Write all images of a patient that are not there yet; the truth first, so that an image
-    implies its truth."""
+    implies its truth.
+    """
     if one_thread:
         cv2.setNumThreads(1)
     for item in group:

@@ -26,7 +26,8 @@ class Identity:
     2-5 mm of that are drawn. `iris_level`, `sclera_level`, `skin_level`: near-infrared grey levels,
     ours. One range serves for all eye colours: in the near infrared dark irises show their
     structure as well (Daugman 2004; Boyce et al. 2006, CVPR Workshops, compare the wavelengths).
-    `collarette`: its place between pupil (0) and limbus (1); `crypts`, `furrows`: their number."""
+    `collarette`: its place between pupil (0) and limbus (1); `crypts`, `furrows`: their number.
+    """
 
     eye: str
     iris_seed: int

@@ -15,7 +15,8 @@ def strokes(identity: Identity, opening: float) -> list[Float[np.ndarray, "n 7 2
 
     The lists hold `upper` (n, 7, 2), `upper_root` (n, 2) as (place -1..1, mm above the margin),
     then the same for the lower lid. Lashes start downwards and forwards and curl up; towards the
-    corners they lean outwards. The lashes follow a closing lid downwards."""
+    corners they lean outwards. The lashes follow a closing lid downwards.
+    """
     rng = np.random.default_rng([identity.skin_seed, 7])
     parts = []
     for sign, count, length in (

@@ -1,5 +1,6 @@
 """What is wrong with an eye: visible signs of glaucoma and of its treatment, and conditions that
-are not glaucoma."""
+are not glaucoma.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,8 @@ class Hole:
 @dataclass(frozen=True)
 class Wedge:
     """A surgical iridectomy: `clock` in hours, `width` at the limbus in mm, `reach` 0..1 towards
-    the pupil."""
+    the pupil.
+    """
 
     clock: float
     width: float
@@ -32,7 +34,8 @@ class Wedge:
 @dataclass(frozen=True)
 class Nevus:
     """A pigmented spot: `angle` in radians, `depth` 0 (pupil) to 1 (limbus), `radius` in mm,
-    `level` < 0."""
+    `level` < 0.
+    """
 
     angle: float
     depth: float
@@ -56,7 +59,8 @@ class Pathology:
     angle closure (Gedde et al. 2021, the Preferred Practice Pattern of the American Academy of
     Ophthalmology, Ophthalmology 128:P30). How strong each is drawn is ours. Not glaucoma:
     `cataract` 0..1 (grey pupil), `nevi`, `pterygium` in mm over the nasal limbus, `lens` 0..1
-    (reflections of an artificial lens)."""
+    (reflections of an artificial lens).
+    """
 
     glaucoma: bool = False
     holes: tuple[Hole, ...] = ()
@@ -76,7 +80,8 @@ class Pathology:
         cls, rng: np.random.Generator, glaucoma: bool, difficulty: Difficulty = DEFAULT
     ) -> "Pathology":
         """Draw the findings of one eye, with glaucoma or without; distractors are drawn for
-        both."""
+        both.
+        """
         eye = cls(**_draw_distractors(rng, difficulty.distractor_share))
         if not glaucoma:
             return eye
@@ -119,7 +124,8 @@ class Pathology:
 
     def without_glaucoma(self) -> "Pathology":
         """Return the same eye without the signs of glaucoma; pupil size (`mid_dilation`) and
-        distractors stay."""
+        distractors stay.
+        """
         return replace(self, glaucoma=False, holes=(), wedge=None, ovality=0.0, haze=0.0, flush=0.0)
 
     def diagnoses(self) -> str:

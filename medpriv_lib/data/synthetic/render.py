@@ -1,5 +1,6 @@
 """From identity, pathology and capture to the near-infrared image of an eye, its twin and its
-evidence."""
+evidence.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,8 @@ EVIDENCE_LEVEL = 8  # grey levels of 255 by which a pixel must differ from its t
 @dataclass(frozen=True)
 class Rendering:
     """An image and its truth: `image`, `twin` uint8 (480, 640), `evidence` bool, `eye` true
-    geometry."""
+    geometry.
+    """
 
     image: UInt8[np.ndarray, "480 640"]
     twin: UInt8[np.ndarray, "480 640"]
@@ -51,7 +53,8 @@ def twin(
     label: str = "",
 ) -> UInt8[np.ndarray, "480 640"]:
     """Return the same capture, noise and pupil size without the disease, or, given `other`, of
-    another person's eye."""
+    another person's eye.
+    """
     if other is not None:
         return render(replace(other, eye=identity.eye), pathology, capture, label)
     return render(identity, pathology.without_glaucoma(), capture, label)
@@ -64,7 +67,8 @@ def render_with_truth(
     the eye itself.
 
     Evidence: |image - twin| >= 8 of 255 before noise. An eye without glaucoma is its own twin and
-    has no evidence."""
+    has no evidence.
+    """
     scene = _Painter(identity, capture)
     clean = scene.clean(pathology)
     image = _expose(clean, capture, label)
@@ -78,7 +82,8 @@ def render_with_truth(
 
 class _Painter:
     """Paints one scene: what the disease does not touch is painted once, the eye once per
-    pathology."""
+    pathology.
+    """
 
     def __init__(self, identity: Identity, capture: Capture) -> None:
         self.identity, self.capture = identity, capture
@@ -99,7 +104,8 @@ class _Painter:
 
     def clean(self, pathology: Pathology) -> Float[np.ndarray, "480 640"]:
         """Return the exposed, focused image before noise, in grey levels; right eyes are mirrored
-        here."""
+        here.
+        """
         image = self.sclera.copy()
         box = self.scene.box
         image[box] = self._eye(pathology, image[box])
@@ -142,7 +148,8 @@ class _Painter:
 
     def _sclera(self, relief: np.ndarray) -> np.ndarray:
         """Sclera: a sphere lit from the front, shadow under the upper lid, caruncle in the nasal
-        corner."""
+        corner.
+        """
         scene, identity = self.scene, self.identity
         level = identity.sclera_level + 0.6 * relief - 0.14 * scene.x**2 + 1.5 * scene.y
         level -= 42 * np.exp(-np.clip(scene.below_upper, 0, None) / 1.1)
@@ -156,7 +163,8 @@ class _Painter:
 
     def _skin(self, relief: np.ndarray, wet: np.ndarray) -> np.ndarray:
         """Skin of both lids: relief, wet highlights along the margins, crease, the shadowed lash
-        line."""
+        line.
+        """
         scene, identity = self.scene, self.identity
         above = -scene.below_upper  # mm above the upper margin
         below = -scene.above_lower
@@ -225,7 +233,8 @@ class _Painter:
 
     def _pupil_edge(self, pathology: Pathology) -> np.ndarray:
         """Radius of the pupil in mm along every direction: slightly off centre, irregular, oval
-        with disease."""
+        with disease.
+        """
         mean = pupil_ratio(self.capture, pathology) * self.identity.iris_radius
         limbus, angle = (
             self.identity.iris_radius,
@@ -301,7 +310,8 @@ class _Painter:
 
     def _glints(self, pathology: Pathology, image: np.ndarray) -> np.ndarray:
         """Corneal reflections, saturated with a faint halo; an artificial lens adds larger ones off
-        the axis."""
+        the axis.
+        """
         scene, capture = self.scene, self.capture
         # the first Purkinje image moves half as far as the iris when the eye turns
         dx = 0.5 * EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_x))

@@ -1,5 +1,6 @@
 """The geometry of one capture: where lids, iris and pupil lie in the frame, and how far each pixel
-is from them."""
+is from them.
+"""
 
 from dataclasses import dataclass, field
 
@@ -24,14 +25,16 @@ TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 def pupil_ratio(capture: Capture, pathology: Pathology) -> float:
     """Return pupil over iris diameter, 0.2-0.7: the capture's, pulled towards `MID_DILATED` by the
-    disease."""
+    disease.
+    """
     ratio = capture.pupil_ratio + pathology.mid_dilation * (MID_DILATED - capture.pupil_ratio)
     return float(np.clip(ratio, 0.2, 0.7))
 
 
 def locate(identity: Identity, pathology: Pathology, capture: Capture) -> Eye:
     """Return the true centres and radii of an image without rendering it, in the frame as written
-    (right eyes too)."""
+    (right eyes too).
+    """
     x, y, radius = _iris(identity, capture)
     ratio = pupil_ratio(capture, pathology)
     # the pupil often lies nasal and below the centre of the iris (Daugman 2004); others find it
@@ -62,7 +65,8 @@ class Scene:
     `x`, `y` mm from the middle of the lid opening; `below_upper`, `above_lower` mm to the lid
     margins, positive inside the opening; all (480, 640) float32. `box` is the region around the
     iris, `radius` (mm) and `angle` (0 at 3 o'clock, clockwise, within the head's frame) are defined
-    there."""
+    there.
+    """
 
     identity: Identity
     capture: Capture
@@ -107,7 +111,8 @@ class Scene:
         """Return the margins of both lids as y (mm) over `TABLE` (mm); they meet in the corners.
 
         The upper lid follows the gaze up and down (Becker, Fuchs 1988, J. Neurophysiol. 60:1227);
-        that the lower lid follows half as far is our choice."""
+        that the lower lid follows half as far is our choice.
+        """
         identity, capture = self.identity, self.capture
         half = identity.fissure_width / 2
         t = np.clip(TABLE / half, -1, 1)

@@ -18,7 +18,8 @@ def band_noise(
     rng: np.random.Generator, shape: tuple[int, int], rows: float, columns: float
 ) -> Float[np.ndarray, "r c"]:
     """Return white noise blurred by a Gaussian of `rows` x `columns` px (periodic), with mean 0 and
-    deviation 1."""
+    deviation 1.
+    """
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
     fy = np.fft.fftfreq(shape[0])[:, None]
     fx = np.fft.rfftfreq(shape[1])[None]
@@ -35,7 +36,8 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     Radial fibres that sway (several octaves around, long along the radius), a pupillary zone that
     ends in a jagged collarette, crypts beside it, arcs of contraction furrows in the outer half,
     sectors of another tone. Daugman (2004) lists these features; how strong each is drawn is ours.
-    Polar storage is his rubber-sheet model."""
+    Polar storage is his rubber-sheet model.
+    """
     rng = np.random.default_rng(identity.iris_seed)
     rows, columns = POLAR
     tall = (
@@ -86,7 +88,8 @@ def _crypts(
     rng: np.random.Generator, identity: Identity, radius: np.ndarray, theta: np.ndarray
 ) -> np.ndarray:
     """Lozenge-shaped openings of the front layer, mostly beside the collarette, dark with a light
-    rim."""
+    rim.
+    """
     total = np.zeros((len(radius), theta.shape[1]), np.float32)
     half = theta.shape[1] / 2
     for _ in range(identity.crypts):
@@ -108,7 +111,8 @@ def _step(x: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=3)
 def skin_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
     """Return the skin around an eye: [0] its relief in grey levels around 0, [1] wet highlights, 0
-    and more."""
+    and more.
+    """
     rng = np.random.default_rng(skin_seed)
     relief = (
         8 * _field(rng, 60, 60)
@@ -132,7 +136,8 @@ def skin_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
 
 def _field(rng: np.random.Generator, rows: float, columns: float) -> Float[np.ndarray, "h w"]:
     """Noise like `band_noise` over the skin canvas, not periodic: blurred where it is coarse
-    enough, then enlarged."""
+    enough, then enlarged.
+    """
     steps = [max(1.0, sigma / 1.5) for sigma in (rows, columns)]
     shape = [int(np.ceil(size / step)) + 1 for size, step in zip(CANVAS, steps, strict=True)]
     field = rng.standard_normal(shape, dtype=np.float32)

@@ -35,7 +35,8 @@ def discriminator_loss(
     lambda_1 log D^1(I) + log(1 - D^1(G(I, c))) + lambda_2 log D^2_{y^id}(I) + lambda_3 log
     D^3_{y^e}(I), mean over the batch. Only D^1 looks at made images. `real_target` in [.9, 1] and
     `fake_target` in [0, .1] are the smoothed labels of Chen et al.; 1 and 0 give Equation 1 to the
-    letter."""
+    letter.
+    """
     real, identity, label = on_real
     return (
         weights[0] * F.binary_cross_entropy_with_logits(real, real_target)  # - lambda_1 log D^1(I)
@@ -68,7 +69,8 @@ def generator_loss(
     (Goodfellow et al. 2014, section 3).
 
     `named` holds the logits that other networks give the same images; the identity term is then the
-    mean over D^2 and them. Without any it is Equation 2's."""
+    mean over D^2 and them. Without any it is Equation 2's.
+    """
     real, identity, label = on_fake
     unlike = torch.stack([F.cross_entropy(logits, c) for logits in (identity, *named)]).mean()
     return (

@@ -4,7 +4,8 @@ Montenegro et al.).
 Two faults of the code that Chen et al. published are not repeated here. It put a sigmoid on the
 log-variance, so that sigma >= 1 and the posterior could never be narrower than the prior; here the
 log-variance is unbounded. And it sampled with exp(s^2 / 2) where s was the log-variance; the
-standard deviation is exp(s / 2)."""
+standard deviation is exp(s / 2).
+"""
 
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ class Architecture:
     had reached 43 % (the two runs also differ in rates, noise and reconstruction). Transposed
     convolutions below and one bilinear step at the end are sharp without a checkerboard at the
     finest scale. A judge's number alone would have chosen wrongly: one trained for 20 epochs named
-    the replacement identity in 75 % of the checkerboards."""
+    the replacement identity in 75 % of the checkerboards.
+    """
 
     patients: int
     size: int = 64
@@ -94,7 +96,8 @@ def _double(inputs: int, outputs: int, kernel: int, upsampling: str) -> nn.Modul
 
 class Encoder(nn.Module):
     """q(f(I) | I): an image (N, 1, S, S) in [-1, 1] to the mean and log-variance (N, latent) of its
-    code, unbounded."""
+    code, unbounded.
+    """
 
     def __init__(self, a: Architecture) -> None:
         """Build the four halvings and the statistics of the code."""
@@ -121,7 +124,8 @@ class Encoder(nn.Module):
 
 class Decoder(nn.Module):
     """A code z (N, latent) and an identity c (N,) to an image (N, 1, S, S) in [-1, 1]; c is
-    one-hot, joined to z."""
+    one-hot, joined to z.
+    """
 
     def __init__(self, a: Architecture) -> None:
         """Build the dense layer and the four doublings."""
@@ -170,7 +174,8 @@ class Generator(nn.Module):
         self, image: Float[Tensor, "n 1 s s"], c: Int64[Tensor, " n"], noise: Float[Tensor, "n z"]
     ) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n z"], Float[Tensor, "n z"]]:
         """Return G(I, c), mu and the log-variance; `noise` is the standard normal eps of z = mu +
-        sigma * eps."""
+        sigma * eps.
+        """
         mu, log_variance = self.encoder(image)
         return self.decoder(mu + (log_variance / 2).exp() * noise, c), mu, log_variance
 

@@ -10,7 +10,8 @@ expression recognition", CVPR workshops 2018; used for medical images by Montene
     D^3  diseased?
 
 The two losses come first, then the privatizer. The networks are in `vgan_networks`, the training
-loop in `vgan_training`."""
+loop in `vgan_training`.
+"""
 
 import copy
 import os
@@ -22,7 +23,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from medpriv_lib.core.cohort import Cohort, Release, to_tensor, to_uint8
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor, to_uint8
+from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
 from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 
@@ -33,7 +36,8 @@ class PPRLVGAN:
     `policy` chooses the replacement identity, see `replacement.Pools.candidates`: "random", "same"
     or "different". Works on images outside the cohort it was trained on: the identities it can lend
     are its training patients, and the source may be anybody. Contributors are numbers of training
-    patients."""
+    patients.
+    """
 
     name = "pprl-vgan"
 
@@ -65,7 +69,8 @@ class PPRLVGAN:
 
     def fit(self, train: Cohort, **options) -> "PPRLVGAN":
         """Train on the images of `train` and return the method itself; options as of
-        `vgan_training.fit_generator`."""
+        `vgan_training.fit_generator`.
+        """
         from medpriv_lib.privatizers.vgan.training import (
             fit_generator,
         )  # the loop imports the losses above
@@ -85,7 +90,8 @@ class PPRLVGAN:
 
         Always float32, so that the same images give the same codes with every device's best
         precision. Raises `ValueError` where the images are not uint8 of the size the networks were
-        trained on."""
+        trained on.
+        """
         size = self.architecture.size
         if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (size, size):
             raise ValueError(
@@ -110,7 +116,8 @@ class PPRLVGAN:
         CPU.
 
         `batch` images at a time: so few stay in a processor's cache, a GPU takes sixteen times as
-        many."""
+        many.
+        """
         device = next(self.generator.parameters()).device
         batch *= 16 if device.type == "cuda" else 1
         identity = torch.as_tensor(identity)
@@ -167,7 +174,8 @@ class PPRLVGAN:
 
     def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return every image shown as another patient. Raises `ValueError` for another image size
-        or an empty pool."""
+        or an empty pool.
+        """
         identity = self.draw_identities(cohort, generator)
         z = self.encode(cohort.images, generator)
         images = to_uint8(self.decode(z, torch.from_numpy(identity[:, 0])))
@@ -181,7 +189,8 @@ class PPRLVGAN:
 
     def save(self, path: str | os.PathLike, card: dict) -> None:
         """Write the generator (float16) and what is known of its patients; `card` says how they
-        were made."""
+        were made.
+        """
         from medpriv_lib.core import weights
 
         tensors = {
@@ -201,7 +210,8 @@ class PPRLVGAN:
         cls, path: str | os.PathLike, policy: str = "random", device: str | torch.device = "cpu"
     ) -> "PPRLVGAN":
         """Read weights written by `save`; what is computed with them is float32. Errors as of
-        `weights.load`."""
+        `weights.load`.
+        """
         from medpriv_lib.core import weights
 
         tensors, card = weights.load(path)
@@ -216,7 +226,8 @@ class PPRLVGAN:
 
     def halved(self) -> "PPRLVGAN":
         """Return the method as it will be after `save` and `load`: its weights rounded to
-        float16."""
+        float16.
+        """
         generator = copy.deepcopy(self.generator)
         for value in generator.state_dict().values():
             if value.is_floating_point():

@@ -43,7 +43,8 @@ def frozen_recognisers(
 
     Each maps images (N, 1, S, S) in [-1, 1] to logits (N, patients). No image of another split is
     used, so all `epochs` are run and the last state is kept. With a `folder` each goes on from the
-    checkpoint it finds there."""
+    checkpoint it finds there.
+    """
     size = train.images.shape[1]
     seen = size // 2 if size % 32 == 0 else size
     images = np.stack(

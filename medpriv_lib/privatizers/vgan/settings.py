@@ -1,5 +1,6 @@
 """How PPRL-VGAN is trained: every option of the training, with our defaults, and why they are what
-they are."""
+they are.
+"""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +26,8 @@ class Training:
     `recogniser_epochs` on the same images, share the identity term of the generator with D^2
     (`vgan_recognisers` says why; 0 leaves it to D^2, as Chen et al.). They join after the share
     `recognisers_from` of the rounds, when the code has learned to carry the label. `precision`
-    "auto" takes bfloat16 where the processor multiplies it natively."""
+    "auto" takes bfloat16 where the processor multiplies it natively.
+    """
 
     rounds: int = 4800
     batch: int = 32

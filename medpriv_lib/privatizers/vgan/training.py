@@ -10,7 +10,8 @@ followed by one.
 Where the time goes: the decoder's convolutions, at the processor's peak. So the discriminator
 learns from the images of the generator step before it instead of making its own, its own weight
 gradients are skipped in generator steps, all data lies on the device, all random numbers of a step
-are drawn there, and nothing is read back between two validations."""
+are drawn there, and nothing is read back between two validations.
+"""
 
 import contextlib
 import json
@@ -27,7 +28,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor
 
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.precision import native_bfloat16
 from medpriv_lib.learning.checkpoint import (
     optimiser_tensors,
@@ -50,7 +52,8 @@ RECONSTRUCTION_RATE, RECONSTRUCTION_KL = 1e-3, 5e-4
 
 class Trainer:
     """The state of one training: two networks, two optimisers, averaged generator, random numbers,
-    round."""
+    round.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,8 @@ class Trainer:
         """Move the images to the device and build everything from `config.seed`.
 
         The frozen recognisers are trained here; a killed training of theirs goes on from what is in
-        `folder`."""
+        `folder`.
+        """
         torch.set_flush_denormal(
             True
         )  # late activations fall into denormals, which are many times slower
@@ -231,7 +235,8 @@ class Trainer:
 
     def _steepness(self, images: Tensor) -> Tensor:
         """Return the mean squared gradient of D^1's logit at real images (R1 of Mescheder et al.
-        2018)."""
+        2018).
+        """
         images = images.detach().requires_grad_()
         with self.autocast():
             real = self.discriminator(images)[0]
@@ -250,7 +255,8 @@ class Trainer:
 
     def reconstruction_step(self) -> None:
         """One step of a plain conditional variational autoencoder: each training image shown as its
-        own patient."""
+        own patient.
+        """
         rows = self._rows()
         noise = torch.randn(
             self.batch, self.architecture.latent, generator=self.random, device=self.device
@@ -279,7 +285,8 @@ class Trainer:
 
     def step(self) -> None:
         """One round: two generator steps, each or the last followed by D's, then the average moves
-        on."""
+        on.
+        """
         done = self.round / self.config.rounds
         factor = min(1.0, (1 - done) / max(1e-9, 1 - self.config.decay_from))
         for optimiser, rate in zip(
@@ -311,7 +318,8 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint: the main process writes, all bring the states of their random
-        numbers."""
+        numbers.
+        """
         states = self.accelerator.gather(self.random.get_state().to(self.device))
         states = states.view(self.accelerator.num_processes, -1)
         if not self.accelerator.is_main_process:
@@ -339,7 +347,8 @@ class Trainer:
 
     def load(self, folder: Path) -> bool:
         """Go on from the folder's checkpoint; False where there is none. Raises `ValueError` for
-        another training's."""
+        another training's.
+        """
         found = read_checkpoint(folder, self.device)
         if found is None:
             return False
@@ -386,7 +395,8 @@ def train(
     checkpoint there and writes one every `checkpoint_minutes`, and at the end. `validate` is given
     the averaged generator every `validate_every` rounds; what it returns is added to the curve and,
     with the pace, passed to `report`. Raises `ValueError` where the images do not fit the
-    architecture and where the checkpoint belongs to another cohort or other settings."""
+    architecture and where the checkpoint belongs to another cohort or other settings.
+    """
     folder = None if folder is None else Path(folder)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

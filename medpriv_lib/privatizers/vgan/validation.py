@@ -1,5 +1,6 @@
 """What independent judges say of a generator during its training; its curve goes into the card of
-the weights."""
+the weights.
+"""
 
 import json
 from collections.abc import Callable
@@ -29,7 +30,8 @@ def validation(
 
     Always the same codes' noise and the same random replacement identities. Measured are the shares
     of images in which the judges name the replacement identity, the original identity and the
-    source's label."""
+    source's label.
+    """
     pools = Pools.of(train)
 
     def validate(generator: Generator) -> dict[str, float]:
@@ -57,7 +59,8 @@ def write_weights(
     one, for its hash.
 
     The card's `config` holds all settings as `training`, its `curve` one row per validation as
-    `rounds`, its `metrics` are the last row."""
+    `rounds`, its `metrics` are the last row.
+    """
     vgan = PPRLVGAN("random", trainer.averaged().cpu(), Pools.of(train_images))
     vgan.save(
         path,

@@ -1,5 +1,6 @@
 """Privacy against evidence: the paper's own axis and ours side by side, and the rank curves of the
-attackers."""
+attackers.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ def privacy_and_evidence(rows: Sequence[Row]) -> Figure:
 
     One mark per row of the table that was attacked; the arrow in the middle panel begins where the
     paper's axis has the method. Left is better for privacy, up for the case. Without evidence masks
-    the disease judge's accuracy is shown."""
+    the disease judge's accuracy is shown.
+    """
     shown = [row for row in rows if row.get(RANK1) is not None and row["labels"] != "predicted"]
     known = any(row["evidence_kept"] is not None for row in shown)
     kept = "evidence_kept" if known else "glaucoma_accuracy"

@@ -18,7 +18,8 @@ EXAMPLES = 4
 
 def examples(cohort: Cohort, count: int = EXAMPLES) -> np.ndarray:
     """Return `count` rows of `cohort`: the first image of different patients, diseased and healthy
-    in turn."""
+    in turn.
+    """
     _, first = np.unique(cohort.patient, return_index=True)
     first = np.sort(first)
     groups = [list(first[cohort.diseased[first] == label]) for label in (True, False)]
@@ -31,7 +32,8 @@ def examples(cohort: Cohort, count: int = EXAMPLES) -> np.ndarray:
 
 def trade_off(rows: Sequence[Row]) -> Figure:
     """Plot glaucoma accuracy against identity accuracy, one mark per row of the table that has
-    both, in percent."""
+    both, in percent.
+    """
     figure = Figure(figsize=(7.2, 4.6), layout="constrained", facecolor=PAPER)
     axis = figure.subplots()
     marks = dict(
@@ -76,7 +78,8 @@ def trade_off(rows: Sequence[Row]) -> Figure:
 def write_figures(cohort: Cohort, vgan, rows: Sequence[Row], folder: Path, seed: int) -> None:
     """Write the paper's figures as `figure-2-blur.png`, `figure-3-k-same-select.png`,
     `figure-4-pprl-vgan.png` and `trade-off.png` into an existing folder, without metadata. Columns
-    of methods that this cohort does not allow are left out."""
+    of methods that this cohort does not allow are left out.
+    """
     test = cohort.of("test")
     test = test.take(examples(test))
     labels = ["diseased" if sick else "healthy" for sick in test.diseased]

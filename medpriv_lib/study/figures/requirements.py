@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from medpriv_lib.core.cohort import Cohort, to_tensor
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.drawing import INK, PAPER, save
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 from medpriv_lib.explanation.page import overlay
@@ -48,7 +49,8 @@ def figure_5(test: Cohort, vgan: PPRLVGAN, judge: Recogniser, seed: int) -> Figu
     glaucoma the judge sees. Each map is that of the class that the judge predicts, named above it.
     Where the signs are known they are outlined, and the share of the relevance inside is given
     beside the mask's share of the area. Raises `ValueError` where there is no such image or a
-    policy has no patients to draw from."""
+    policy has no patients to draw from.
+    """
     named = logits(judge, test.images).argmax(1).numpy()
     rows = np.flatnonzero(
         test.diseased & (named == 1) & explainable(judge, to_tensor(test.images)).numpy()
@@ -133,7 +135,8 @@ def _rate(value: float | None, what: str, met: bool | None) -> tuple[str, bool |
 
 def requirements(rows: Sequence[Row]) -> Figure:
     """Draw every method against the paper's requirements: the number, and a cross where it fails
-    (see `verdicts`)."""
+    (see `verdicts`).
+    """
     shown = [
         row for row in rows if row["labels"] != "predicted" and row["glaucoma_accuracy"] is not None
     ]
