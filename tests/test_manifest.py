@@ -1,4 +1,4 @@
-"""The manifest loader and the image reader: what they accept, and what each refusal says."""
+"""The manifest loader: what it accepts, and what each refusal says."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medpriv_lib.data.images import BadImage, read_grey
 from medpriv_lib.data.manifest import BadManifest, read_manifest
 
 GREY = np.arange(48 * 40, dtype=np.uint16).reshape(48, 40) % 256
@@ -129,74 +128,3 @@ def test_written_rows_come_back(tmp_path, rows):
     assert listing.patient.tolist() == [r[0] for r in rows]
     assert listing.diseased.tolist() == [r[1] for r in rows]
     assert listing.eye.tolist() == [r[2] for r in rows]
-
-
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".jpg"])
-def test_grey_and_colour_formats_read_alike(tmp_path, suffix):
-    smooth = np.add.outer(np.arange(48), np.arange(40)).astype(np.uint8)
-    for mode in ("L", "RGB"):
-        path = tmp_path / f"{mode}{suffix}"
-        Image.fromarray(smooth).convert(mode).save(path)
-        assert np.abs(read_grey(path).astype(int) - smooth).max() <= (4 if suffix == ".jpg" else 0)
-
-
-def test_sixteen_bit_image_is_divided_by_257(tmp_path):
-    values = (np.arange(48 * 40).reshape(48, 40) * 34).astype(np.uint16)
-    for suffix in (".png", ".tif"):
-        path = tmp_path / f"deep{suffix}"
-        Image.fromarray(values).save(path)
-        assert np.array_equal(read_grey(path), np.rint(values / 257).astype(np.uint8))
-    Image.fromarray(values // 32).save(tmp_path / "twelve.png")
-    with pytest.raises(BadImage, match=r"twelve.png: 16-bit image.*rescale"):
-        read_grey(tmp_path / "twelve.png")
-
-
-def test_exif_orientation_turns_the_image_upright(tmp_path):
-    image = Image.fromarray(np.add.outer(np.arange(48), np.zeros(40)).astype(np.uint8) * 5)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise
-    image.save(tmp_path / "turned.jpg", exif=exif, quality=100)
-    upright = read_grey(tmp_path / "turned.jpg")
-    assert upright.shape == (40, 48)
-    assert upright[:, 0].mean() > upright[:, -1].mean() + 200
-
-
-def _truncated(path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(path)
-    path.write_bytes(path.read_bytes()[:1500])
-
-
-def _animated(path):
-    frames = [Image.fromarray(np.full((9, 9), v, np.uint8)) for v in (0, 255)]
-    frames[0].save(path, save_all=True, append_images=frames[1:])
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "words"),
-    [
-        ("zero.png", lambda p: p.touch(), "zero-byte file"),
-        (
-            "corrupt.png",
-            lambda p: p.write_bytes(b"no image at all"),
-            "not a readable PNG, JPEG, BMP or TIFF",
-        ),
-        ("truncated.png", _truncated, "corrupt or truncated"),
-        ("truncated.bmp", _truncated, "corrupt or truncated"),
-        ("cmyk.jpg", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
-        ("cmyk.tif", lambda p: Image.new("CMYK", (9, 9)).save(p), "CMYK image"),
-        ("animated.png", _animated, "animated image"),
-        ("pages.tif", _animated, "several pages"),
-        ("float.tif", lambda p: Image.new("F", (9, 9)).save(p), "pixels of kind 'F'"),
-        ("gif.png", lambda p: Image.new("L", (9, 9)).save(p, format="GIF"), "not a readable"),
-        ("bomb.png", lambda p: Image.new("1", (9000, 9000)).save(p), "million pixels"),
-    ],
-)
-def test_bad_image_names_file_and_remedy(tmp_path, name, make, words):
-    path = tmp_path / name
-    make(path)
-    before = path.read_bytes()
-    with pytest.raises(BadImage, match=words) as error:
-        read_grey(path)
-    assert str(path) in str(error.value)
-    assert ";" in str(error.value) or ":" in str(error.value)[len(str(path)) + 1 :]
-    assert path.read_bytes() == before
