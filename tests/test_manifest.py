@@ -128,3 +128,114 @@ def test_written_rows_come_back(tmp_path, rows):
     assert listing.patient.tolist() == [r[0] for r in rows]
     assert listing.diseased.tolist() == [r[1] for r in rows]
     assert listing.eye.tolist() == [r[2] for r in rows]
+
+
+@pytest.mark.parametrize("text", ["0.0", "1.0", "1.", "0,0", "TRUE", "No"])
+def test_labels_as_spreadsheets_write_them(tmp_path, text):
+    table = _folder(tmp_path, [f'a.png,p1,"{text}"'])
+    assert read_manifest(table).diseased.tolist() == [text[0] in "1T"]
+
+
+@pytest.mark.parametrize("text", ["2.0", "0.5", "1.01", "-1", "nan"])
+def test_other_numbers_are_no_labels(tmp_path, text):
+    with pytest.raises(BadManifest, match="row 2: label is .*; use 0/1"):
+        read_manifest(_folder(tmp_path, [f"a.png,p1,{text}"]))
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;", "sep=;\r", "sep=;;"])
+def test_excels_line_with_the_separator(tmp_path, first):
+    table = _folder(tmp_path, ["a.png;Doe, Ann;1", "b.png;p2;maybe"], "file;patient;label")
+    table.write_text(first + "\n" + table.read_text(), encoding="utf-8")
+    with pytest.raises(
+        BadManifest, match="row 3: label is 'maybe'"
+    ):  # the header is row 1 of Excel
+        read_manifest(table)
+    table.write_text(table.read_text().replace("maybe", "0"), encoding="utf-8")
+    assert read_manifest(table).patient.tolist() == ["Doe, Ann", "p2"]
+
+
+def test_a_tab_or_an_odd_separator_may_be_named(tmp_path):
+    table = _folder(tmp_path, ["a.png|p1|1"], "file|patient|label")
+    rows = table.read_text()
+    table.write_text("sep=|\n" + rows)
+    assert read_manifest(table).patient.tolist() == ["p1"]
+    table.write_text("sep=\\t\n" + rows.replace("|", "\t"))
+    assert read_manifest(table).patient.tolist() == ["p1"]
+    table.write_text('sep="\n' + rows)
+    with pytest.raises(BadManifest, match="list.csv: "):
+        read_manifest(table)
+
+
+def test_names_in_another_unicode_form_than_the_table(tmp_path):
+    composed, apart = "Jos\u00e9/\u00fcber.png", "Jose\u0301/u\u0308ber.png"
+    for disk, written in ((composed, apart), (apart, composed)):
+        folder = tmp_path / str(disk == composed)
+        (folder / disk).parent.mkdir(parents=True)
+        Image.fromarray(GREY.astype(np.uint8)).save(folder / disk)
+        (folder / "list.csv").write_text(f"file,patient,label\n{written},p,1\n", encoding="utf-8")
+        (file,) = read_manifest(folder).files
+        assert file.is_file()
+        assert file.relative_to(folder).as_posix() == disk
+
+
+def test_two_files_of_one_name_need_the_exact_spelling(tmp_path):
+    forms = ["\u1e9b\u0323.png", "\u1e9b\u0323.png".replace("\u1e9b\u0323", "\u017f\u0323\u0307")]
+    table = _folder(tmp_path, [f"{forms[0]},p,1"], names=forms)
+    if len(list(tmp_path.glob("*.png"))) < 2:
+        pytest.skip("this file system keeps one form only")
+    assert read_manifest(table).files[0].name == forms[0]
+    table.write_text("file,patient,label\n\u017f\u0307\u0323.png,p,1\n", encoding="utf-8")
+    with pytest.raises(BadManifest, match="row 2: .*2 files have that name"):
+        read_manifest(table)
+
+
+def test_an_absolute_path_inside_the_folder_gets_its_own_reason(tmp_path):
+    table = _folder(tmp_path, [f"{tmp_path}/a.png,1,0"])
+    with pytest.raises(
+        BadManifest, match=r"row 2.*absolute path.*name the image.*'a\.png'"
+    ) as error:
+        read_manifest(table)
+    assert "escapes" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["nan", "NaN", "N/A", "n/a", "#N/A", "NA", "None", "null", " ", ""]
+)
+def test_cells_that_name_nobody_are_no_patient(tmp_path, name):
+    with pytest.raises(BadManifest, match="row 2: unknown patient.*name the patient of a.png"):
+        read_manifest(_folder(tmp_path, [f"a.png,{name},0"]))
+
+
+BAD = "x\x1b[2J\x07\u202ey\x9b"
+
+
+@pytest.mark.parametrize(
+    ("rows", "header"),
+    [
+        ([f"{BAD},p,0"], "file,patient,label"),
+        ([f"a.png,{BAD},0", "b.png,,0"], "file,patient,label"),
+        ([f"a.png,p,{BAD}"], "file,patient,label"),
+        ([f"a.png,p,0,{BAD}"], "file,patient,label,eye"),
+        ([f"../{BAD}.png,p,0"], "file,patient,label"),
+        ([f"/{BAD}.png,p,0"], "file,patient,label"),
+        (["a.png,p,0"], f"file,{BAD},label"),
+        ([f"{BAD}.txt,p,0"], "file,patient,label"),
+        ([f"{BAD}.png,p,0", f"./{BAD}.png,p,0"], "file,patient,label"),
+        ([f"{'long' * 2000}.png,p,0"], "file,patient,label"),
+    ],
+)
+def test_control_characters_never_reach_a_message(tmp_path, rows, header):
+    for name in (f"{BAD}.png", f"{BAD}.txt"):
+        (tmp_path / name).touch()
+    table = _folder(tmp_path, rows, header)
+    with pytest.raises((BadManifest, FileNotFoundError)) as error:
+        read_manifest(table)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1500 + 2 * len(str(table))
+
+
+def test_hidden_tables_and_folders_are_not_the_table(tmp_path):
+    table = _folder(tmp_path, ["a.png,p,1"])
+    (tmp_path / "._list.csv").write_bytes(b"\x00\x05")  # as macOS leaves them on a stick
+    (tmp_path / "old.csv").mkdir()
+    assert read_manifest(tmp_path).table == table
