@@ -74,6 +74,33 @@ def facts() -> str:
     )
 
 
+# what a page may do: its own files, scripts and styles inside it (the theme's and the steppers'),
+# pictures inside it; nothing from another server, no frames, no plugins
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' 'unsafe-inline'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",  # the search reads the pages that it found
+    "form-action": "'self'",
+    "base-uri": "'none'",
+}
+
+
+def policy() -> str:
+    """Return the Content-Security-Policy of every page as its <meta> element."""
+    content = "; ".join(f"{what} {who}" for what, who in POLICY.items())
+    return f'<meta http-equiv="Content-Security-Policy" content="{content}">'
+
+
+def forbid_the_rest(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node
+) -> None:
+    """Put the policy into the page's head, before anything that is loaded."""
+    context["metatags"] = policy() + context.get("metatags", "")
+
+
 def add_facts(app: Sphinx, config: Config) -> None:
     """Put the line into the theme's footer."""
     config.html_theme_options["extra_footer"] = facts()
@@ -129,6 +156,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", add_facts, priority=400)
     app.connect("doctree-read", name_what_is_hidden)
     app.connect("html-page-context", drop_thebe, priority=999)
+    app.connect("html-page-context", forbid_the_rest, priority=999)
     app.connect("html-page-context", list_sources_as_a_list)
     app.connect("html-page-context", offer_colab_for_notebooks_only, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
