@@ -1,6 +1,6 @@
 """The API page, made from the docstrings: its two directives, and what makes plain text safe there.
 
-`{offered}` lists what `import medpriv_lib as mp` offers, `{room} core` all that is public in a room.
+`{offered}` lists what `import medpriv_lib as mp` offers, `{room} core` what is public in a room.
 Docstrings of this library are plain text with code in backticks and indented examples, and its
 signatures hold shapes as strings, so both are taken from the source as they are written.
 """

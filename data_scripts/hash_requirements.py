@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11.9", "3.12", "3.13")  # 3.11 alone would mean 3.11.0, which some packages refuse
 HEAD = """\
 # Every package of requirements.txt and all that they need, with the SHA-256 of their files: wheels
 # for Linux on x86-64 and Python 3.11, 3.12 and 3.13; written by `make lock`; pip refuses others:
