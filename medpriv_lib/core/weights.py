@@ -1,11 +1,11 @@
 """Trained weights on disk: tensors as safetensors, and beside them a card that says where they come
 from.
 
-The two files are `NAME.safetensors` and `NAME.json`. The card names the SHA-256 of the tensors' file
-and one of itself, so that a file that was changed, cut short, or written by a killed process, and a
-card in which a name or the cohort's hash was edited, are noticed when they are loaded. The sums are
-no signature: whoever edits on purpose can make them again. Equal trainings give equal files: no
-time, no folder and nothing of the machine but the versions is written.
+The two files are `NAME.safetensors` and `NAME.json`. The card names the SHA-256 of the tensors'
+file and one of itself, so that a file that was changed, cut short, or written by a killed process,
+and a card in which a name or the cohort's hash was edited, are noticed when they are loaded. The
+sums are no signature: whoever edits on purpose can make them again. Equal trainings give equal
+files: no time, and nothing of the machine but the versions, is written.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ TOLD = {
 }
 ADDED = {"format": int, "versions": dict, "sha256": str, "checksum": str}
 PRIVATE = (
-    "these weights know the patients whom they were trained on, and may hold their names: keep them "
-    "with the key, and never share them"
+    "these weights know the patients whom they were trained on, and may hold their names: keep "
+    "them with the key, and never share them"
 )
 SHOWN = 160  # characters of another library's message
 REMEDY = "train them again with `medpriv fit`, or take the shipped ones by leaving out --weights"
@@ -99,13 +99,14 @@ def load(
     card = read_card(card_path)
     if kind is not None and card["kind"] != kind:
         raise ValueError(
-            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; name another file"
+            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; name another "
+            "file"
         )
     found = sha256_of(tensor_path)
     if found != card["sha256"]:
         raise ValueError(
-            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card says "
-            f"{card['sha256'][:12]}…; {REMEDY}"
+            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card "
+            f"says {card['sha256'][:12]}…; {REMEDY}"
         )
     try:
         tensors = load_file(tensor_path)
@@ -141,8 +142,8 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def fitting(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what goes wrong while networks are filled with these weights into one line that names the
-    file and the remedy.
+    """Turn what goes wrong while networks are filled with these weights into one line that names
+    the file and the remedy.
 
     Missing tensors, wrong shapes and a card of other networks show as many kinds of errors there.
     """

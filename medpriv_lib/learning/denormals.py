@@ -9,8 +9,8 @@ import torch
 
 @contextlib.contextmanager
 def denormals_are_zero() -> Iterator[None]:
-    """Let the processor round denormal numbers to zero inside the block, and leave its setting as it
-    was.
+    """Let the processor round denormal numbers to zero inside the block, and leave its setting as
+    it was.
 
     Late in a training activations and moments fall below 1e-38, and a processor takes many times as
     long for such numbers.

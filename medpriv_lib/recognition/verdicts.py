@@ -1,13 +1,18 @@
 """Ask the fixed judges about images, each image once."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64
+from torch import Tensor
 
+from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.pixels import Images
+from medpriv_lib.recognition.crossfit import PAIRS, CrossFit
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
 
@@ -31,7 +36,7 @@ class Panel:
     once.
     """
 
-    def __init__(self, judges: Judges, disease: Callable | None = None) -> None:
+    def __init__(self, judges: Judges, disease: Callable[[Images], Tensor] | None = None) -> None:
         """Start with an empty memory; a verdict takes some hundred bytes.
 
         `disease` maps uint8 images to the disease judge's logits, for callers who need them
@@ -39,38 +44,37 @@ class Panel:
         """
         self.judges = judges
         self._disease = disease or (lambda images: logits(judges.disease, images))
-        self._memory: dict[bytes, int] = {}
-        self._margins: dict[bytes, float] = {}
+        self._named, self._diseased = Memory(), Memory()
+        self._margins = [Memory() for _ in PAIRS]  # one for each judge of unseen patients
 
     def ask(
         self,
-        images: UInt8[np.ndarray, "n h w"],
+        images: Images,
         patient: Int64[np.ndarray, " n"],
         contributors: Int64[np.ndarray, "n k"] | None = None,
     ) -> Verdicts:
         """Return the verdicts on each image; `patient` (N,) is the source patient, `contributors`
         (N, K) or None.
         """
-        judges = self.judges
-        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        judge, crossfit, keys = self.judges.identity, self.judges.crossfit, keys_of(images)
         identity = unseen = seen = None
-        if judges.identity is not None:
-            identity = self._remember(
-                [b"i" + key for key in keys], lambda rows: logits(judges.identity, images[rows])
-            )
-        disease = self._remember(
-            [b"d" + key for key in keys], lambda rows: self._disease(images[rows])
-        )
-        if judges.crossfit is not None:
+        if judge is not None:
+            identity = _classes(self._named, keys, lambda rows: logits(judge, images[rows]))
+        disease = _classes(self._diseased, keys, lambda rows: self._disease(images[rows]))
+        if crossfit is not None:
             if contributors is not None and contributors.shape[1] == 0:
                 contributors = None
-            chosen, seen = judges.crossfit.choose(patient, contributors)
-            unseen = self._mean_of_chosen(keys, images, chosen) > 0
+            chosen, seen = crossfit.choose(patient, contributors)
+            unseen = self._mean_of_chosen(crossfit, keys, images, chosen) > 0
         return Verdicts(identity, disease.astype(bool), unseen, seen)
 
     def _mean_of_chosen(
-        self, keys: list[bytes], images: np.ndarray, chosen: np.ndarray
-    ) -> np.ndarray:
+        self,
+        crossfit: CrossFit,
+        keys: Sequence[bytes],
+        images: Images,
+        chosen: Bool[np.ndarray, "n 10"],
+    ) -> Float64[np.ndarray, " n"]:
         """Return by how much the mean logit of disease exceeds that of health over the judges
         chosen for each image.
 
@@ -78,24 +82,28 @@ class Panel:
         what they can.
         """
         total = np.zeros(len(images))
-        for number, network in enumerate(self.judges.crossfit.networks):
-            asked = np.flatnonzero(chosen[:, number])
-            own = [bytes([number]) + keys[row] for row in asked]
-            new = {
-                key: row for row, key in zip(asked, own, strict=True) if key not in self._margins
-            }
-            if new:
-                scores = logits(network, images[np.array(list(new.values()))])
-                self._margins.update(zip(new, (scores[:, 1] - scores[:, 0]).tolist(), strict=True))
-            total[asked] += [self._margins[key] for key in own]
+        for network, memory, uses in zip(crossfit.networks, self._margins, chosen.T, strict=True):
+            asked = np.flatnonzero(uses)
+
+            if len(asked):
+                read = partial(_margins, network, images[asked])
+                total[asked] += memory.recall([keys[row] for row in asked.tolist()], read)
         return total / chosen.sum(1)
 
-    def _remember(self, keys: list[bytes], read: Callable) -> np.ndarray:
-        """Return the class of the largest logit per key; `read(rows)` gives the logits of what is
-        not known yet.
-        """
-        new = {key: row for row, key in enumerate(keys) if key not in self._memory}
-        if new:
-            classes = read(np.array(list(new.values()))).argmax(1).tolist()
-            self._memory.update(zip(new, classes, strict=True))
-        return np.array([self._memory[key] for key in keys], dtype=np.int64)
+
+def _margins(
+    network: Recogniser, images: Images, rows: Int64[np.ndarray, " m"]
+) -> Float32[np.ndarray, " m"]:
+    scores = logits(network, images[rows])
+    return (scores[:, 1] - scores[:, 0]).numpy()
+
+
+def _classes(
+    memory: Memory, keys: Sequence[bytes], read: Callable[[Int64[np.ndarray, " m"]], Tensor]
+) -> Int64[np.ndarray, " n"]:
+    """Return the class of the largest logit per key; `read(rows)` gives the logits of what is not
+    known yet.
+    """
+    if not keys:
+        return np.empty(0, dtype=np.int64)
+    return memory.recall(keys, lambda rows: read(rows).argmax(1).cpu().numpy())
