@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from medpriv_lib.attacks.finding import columns as attacks
+from medpriv_lib.attacks import best as attacks
 from medpriv_lib.core.files import atomic_write
-from medpriv_lib.explanation import columns as explanation
+from medpriv_lib.measures import columns as explanation
 from medpriv_lib.measures.scores import RATES
 
 PAPER_CSV = Path(__file__).with_name("paper_table1.csv")
