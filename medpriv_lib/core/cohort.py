@@ -49,22 +49,10 @@ class Cohort:
         if self.row is None:
             object.__setattr__(self, "row", np.arange(n, dtype=np.int64))
         for key in ("patient", "eye", "diseased", "split", "row"):
-            if getattr(self, key).shape != (n,):
-                raise ValueError(
-                    f"`{key}` has shape {getattr(self, key).shape}, expected ({n},): one entry per image"
-                )
-        if self.patient.dtype != np.int64 or self.diseased.dtype != bool:
-            raise ValueError("`patient` must be int64 and `diseased` bool")
-        if self.patient.min() < 0 or self.patient.max() >= len(self.patient_names):
-            raise ValueError(
-                f"unknown patient: indices must lie in 0..{len(self.patient_names) - 1}"
-            )
-        if not set(np.unique(self.split)) <= set(SPLITS):
-            raise ValueError(
-                f"`split` holds {sorted(set(np.unique(self.split)) - set(SPLITS))}; allowed are {SPLITS}"
-            )
-        if not set(np.unique(self.eye)) <= {"L", "R", ""}:
-            raise ValueError('`eye` may hold "L", "R" and "" only')
+            shape = getattr(self, key).shape
+            if shape != (n,):
+                raise ValueError(f"`{key}` has shape {shape}, expected ({n},): one entry per image")
+        self._check_values()
         shapes = {"evidence": self.images.shape[:3], "twin": self.images.shape}
         for key, dtype in (("evidence", np.bool_), ("twin", np.uint8)):
             value = getattr(self, key)
@@ -72,6 +60,17 @@ class Cohort:
                 raise ValueError(
                     f"`{key}` must be {np.dtype(dtype).name} {shapes[key]}, like the images"
                 )
+
+    def _check_values(self) -> None:
+        if self.patient.dtype != np.int64 or self.diseased.dtype != bool:
+            raise ValueError("`patient` must be int64 and `diseased` bool")
+        if self.patient.min() < 0 or self.patient.max() >= len(self.patient_names):
+            last = len(self.patient_names) - 1
+            raise ValueError(f"unknown patient: indices must lie in 0..{last}")
+        for key, allowed in (("split", SPLITS), ("eye", ("L", "R", ""))):
+            odd = sorted(set(np.unique(getattr(self, key)).tolist()) - set(allowed))
+            if odd:
+                raise ValueError(f"`{key}` holds {odd}; allowed are {allowed}")
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -151,8 +150,8 @@ class Cohort:
             return cls(**arrays, name=name)
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"{path}: the parts of this cohort do not fit together ({error}); make it again with "
-                f"{MAKER}"
+                f"{path}: the parts of this cohort do not fit together ({error}); make it again "
+                f"with {MAKER}"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Arrays in one `.npz` file of a stated kind and version: written atomically, read with suspicion."""
+"""Arrays in one `.npz` file of a stated kind and version: written atomically, read with care."""
 
 import os
 import zipfile
@@ -68,8 +68,8 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
     number = arrays.pop("version", np.int64(0))
     if number.shape != () or number.dtype.kind not in "iu" or int(number) != version:
         raise ValueError(
-            f"{path}: a {kind} file of version {number}, this library reads {version}; make it again "
-            f"with {maker}"
+            f"{path}: a {kind} file of version {number}, this library reads {version}; make it "
+            f"again with {maker}"
         )
     return arrays
 
@@ -92,18 +92,18 @@ def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         if int(np.prod(shape, dtype=object)) * dtype.itemsize > entry.file_size:
             raise ValueError(f"{entry.filename} announces {shape} of {dtype}, and holds less")
     with archive.open(entry) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)  # type: ignore[no-untyped-call,no-any-return]
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(stream)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(version)
     if read is None:
         raise ValueError(f"an array of format version {version}")
-    shape, _, dtype = read(stream)  # type: ignore[no-untyped-call]
+    shape, _, dtype = read(stream)
     return shape, dtype
 
 

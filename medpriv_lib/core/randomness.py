@@ -22,10 +22,10 @@ def fresh() -> torch.Generator:
 
 
 def secret_order(count: int) -> np.ndarray:
-    """Return 0..count-1 in an order drawn from the operating system's entropy alone: int64 (count,).
+    """Return 0..count-1 in an order drawn from the operating system's entropy: int64 (count,).
 
-    For everything that hides: the order of files, the numbers of patients in a report. No seed leads
-    to it, and it is not drawn by a generator whose state could be guessed from what it gave before.
+    For everything that hides: the order of files, the numbers of patients in a report. No seed
+    leads to such an order, and no generator's state could be guessed from what it gave before.
     """
     order = list(range(count))
     secrets.SystemRandom().shuffle(order)

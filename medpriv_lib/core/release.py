@@ -113,7 +113,7 @@ class Release:
         return self.given.rows_in(cohort)[self.source]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the linkage key as .npz, atomically. It re-identifies the patients: never share it."""
+        """Write the linkage key as .npz, atomically. It names the patients: never share it."""
         arrays: dict[str, object] = {
             "images": self.images, "source": self.source, "contributors": self.contributors,
             "method": self.method, "parameters": json.dumps(self.parameters),
