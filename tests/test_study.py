@@ -319,14 +319,14 @@ def test_one_changed_tensor_of_the_shipped_weights_is_noticed():
     all."""
     from medpriv_lib.data.default import default_cohort
     from medpriv_lib.measures.scores import score, summarise
-    from medpriv_lib.privatizers.blur import Blur
+    from medpriv_lib.privatizers.controls import Original
 
     judges, _, _ = load_weights(None, default_cohort())
     test = default_cohort().of("test")
     with torch.no_grad():
         next(judges.disease.parameters()).mul_(0.5)
     row = summarise(
-        [score(Blur(1).privatize(test), test, replace(judges, crossfit=None))], test.patients
+        [score(Original().privatize(test), test, replace(judges, crossfit=None))], test.patients
     )
     committed = read_table(RESULTS / "table.csv")[0]
     assert abs(row["disease_accuracy"] - committed["disease_accuracy"]) > 0.01
