@@ -210,7 +210,7 @@ class _Study:
         The second is asked only where a row uses the generator.
         """
         train, test = self.cohort.of("train"), self.cohort.of("test")
-        found = {"together": together(train, test, self.vgan, self.plan.seed)}
+        found: dict = {"together": together(train, test, self.vgan, self.plan.seed)}
         if any(row.policy for row in self.rows):
             try:
                 found["training"] = of_generator(
