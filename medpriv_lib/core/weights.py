@@ -8,19 +8,16 @@ is loaded.
 
 import json
 import os
-import platform
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from medpriv_lib import __version__
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write, sha256_of
+from medpriv_lib.core.provenance import versions
 
 FORMAT_VERSION = 1
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -63,7 +60,7 @@ def save(path: str | os.PathLike, tensors: dict[str, Tensor], card: dict) -> Pat
         )
         card = card | {
             "format": FORMAT_VERSION,
-            "versions": versions(),
+            "versions": versions("safetensors"),
             "sha256": sha256_of(tensor_file),
         }
         card_file.write_text(
@@ -144,17 +141,6 @@ def shipped(name: str) -> Path:
             f"{path}: no shipped weights of this name (there are: {there}); install medpriv again"
         )
     return path
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what trains networks here, for cards and results."""
-    return {
-        "medpriv": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "safetensors": metadata.version("safetensors"),
-    }
 
 
 def _pair(path: str | os.PathLike) -> tuple[Path, Path]:

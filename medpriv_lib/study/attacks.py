@@ -20,15 +20,20 @@ from medpriv_lib.attacks.further import more, together
 from medpriv_lib.attacks.members import of_generator
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.files import write_json
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.provenance import provenance
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.pipeline.weights import VGAN
+from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.rows import Method, Releases, methods
 from medpriv_lib.study.summary import rates_in, spread_of, summary
-from medpriv_lib.study.table import Row, write_json
+from medpriv_lib.study.table import Row
 
 FILE = "attacks.json"
 DRAWS = 3
@@ -55,19 +60,17 @@ class Plan:
     seed: int = 0
     repeated: tuple[tuple[str, str], ...] | None = None
 
-    def rows(self, vgan: PPRLVGAN) -> list[Method]:
+    def rows(self) -> list[Method]:
         """Return the rows to attack. Raises `ValueError` for a name that the study does not
         have.
         """
-        listed = list(methods(vgan))
-        names = {(row.experiment, row.set) for row in listed}
+        listed = methods()
+        names = {row.name for row in listed}
         if self.only is not None and (unknown := [name for name in self.only if name not in names]):
             raise ValueError(
                 f"no method is called {' / '.join(unknown[0])}; the table's first two columns list them"
             )
-        return [
-            row for row in listed if self.only is None or (row.experiment, row.set) in self.only
-        ]
+        return [row for row in listed if self.only is None or row.name in self.only]
 
 
 def run_attacks(
@@ -92,7 +95,7 @@ def run_attacks(
     plan, cards = plan or Plan(), cards or {}
     if plan.draws < 1 or not plan.seeds:
         raise ValueError("there must be at least one draw and one seed of the attackers")
-    began, rows = time.perf_counter(), plan.rows(vgan)
+    began, rows = time.perf_counter(), plan.rows()
     (folder / "attackers").mkdir(parents=True, exist_ok=True)
     study = _Study(cohort, judges, vgan, folder / "attackers", plan, cards, rows, progress)
     results = [study.kept(row, plan.seeds[0]) for row in study.bar(rows, plan.seeds[0])]
@@ -100,11 +103,7 @@ def run_attacks(
     rates = [[one["rates"]] for one in results]
     write_json(folder / FILE, _content(study, results, shared, rates, 1, began))
     for count, seed in enumerate(plan.seeds[1:], start=2):
-        again = [
-            row
-            for row in rows
-            if plan.repeated is None or (row.experiment, row.set) in plan.repeated
-        ]
+        again = [row for row in rows if plan.repeated is None or row.name in plan.repeated]
         for row in study.bar(again, seed):
             rates[rows.index(row)].append(study.kept(row, seed))
         write_json(folder / FILE, _content(study, results, shared, rates, count, began))
@@ -122,8 +121,6 @@ def _content(
     """Return what the file holds; the spread of a row is that of the seeds that attacked it,
     `finished` at most.
     """
-    from medpriv_lib.study.compare import provenance
-
     plan, listed = study.plan, []
     for one, seeds in zip(results, rates, strict=True):
         listed.append(
@@ -133,7 +130,9 @@ def _content(
         if one["findings"]:
             listed[-1]["spread"] = spread_of(seeds)
     return {
-        "provenance": provenance(study.cohort, study.cohort.of("test"), plan.draws, plan.seed)
+        "provenance": provenance(
+            study.cohort, study.cohort.of("test"), {"draws": plan.draws, "seed": plan.seed}
+        )
         | {
             "attackers": {"seeds": list(plan.seeds[:finished]), "version": VERSION},
             "weights": study.cards,
@@ -162,10 +161,10 @@ class _Study:
 
     def __post_init__(self) -> None:
         """Make no release yet: decoding takes a minute, and a run that goes on may not need it."""
-        train, test = self.cohort.of("train"), self.cohort.of("test")
-        self.releases = Releases(
-            train, {"": test, "true": test}, self.vgan, self.plan.seed, self.plan.draws
-        )
+        test = self.cohort.of("test")
+        resources = Resources(self.cohort, trained=networks_of(self.vgan))
+        cohorts = {"": test, "true": test}
+        self.releases = Releases(resources, cohorts, self.plan.seed, self.plan.draws)
         self.prepared = False
 
     def bar(self, rows: list[Method], seed: int) -> Iterable[Method]:
@@ -181,7 +180,7 @@ class _Study:
         path = self.folder / f"{'result' if first else 'rates'}-{key}.json"
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))
-        if row.policy and not self.prepared:
+        if not self.prepared and self.releases.decoded.serves(row.cls):
             self.releases.prepare(
                 self.rows,
                 lambda total: tqdm(
@@ -206,10 +205,10 @@ class _Study:
         """
         train, test = self.cohort.of("train"), self.cohort.of("test")
         found = {"together": together(train, test, self.vgan, self.plan.seed)}
-        if any(row.policy for row in self.rows):
+        if any(row.cls.needs == "weights" for row in self.rows):
             try:
                 found["training"] = of_generator(self.cohort, self.folder, self.plan.seed).rows()
-            except ValueError as error:
+            except NotApplicable as error:
                 found["training"] = {"note": f"empty: {error}"}
         return found
 
@@ -232,8 +231,8 @@ def attack_method(
     result: dict = {"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": ""}
     try:
         drawn = list(releases.of(row))
-        scenes = scenes_of(row, cohort, drawn, plan.seed)
-    except ValueError as error:  # this cohort does not allow the method
+        scenes = scenes_of(row, cohort, releases.resources, drawn, plan.seed)
+    except NotApplicable as error:  # this cohort does not allow the method
         return result | {
             "note": f"empty: {error}",
             "findings": [],
@@ -255,7 +254,7 @@ def attack_method(
         attackers.of_contributors(scenes[0], _name(row)),
     )
     result |= summary(found, scenes[0]) | {"rates": rates_in(of_draws)}
-    if plan.scratch and (row.experiment, row.set) in SCRATCH:
+    if plan.scratch and row.name in SCRATCH:
         attackers = Attackers(cohort, kept, seed, scratch=True)
         fresh = battery(
             scenes[0], attackers.verifiers(scenes[0], f"{_name(row)}-scratch"), attackers.half, None
@@ -277,8 +276,8 @@ def rates_of(
     needs.
     """
     try:
-        scenes = scenes_of(row, cohort, list(releases.of(row)), plan.seed)
-    except ValueError:
+        scenes = scenes_of(row, cohort, releases.resources, list(releases.of(row)), plan.seed)
+    except NotApplicable:
         return {}
     attackers = Attackers(cohort, kept, seed)
     verifiers = attackers.verifiers(scenes[0], _name(row))
@@ -287,7 +286,9 @@ def rates_of(
     )
 
 
-def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) -> list[Scene]:
+def scenes_of(
+    row: Method, cohort: Cohort, resources: Resources, drawn: Sequence[Release], seed: int
+) -> list[Scene]:
     """Return one scene per draw: the test images under attack, and training and validation images
     released alike.
 
@@ -300,11 +301,11 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
         mine = np.flatnonzero(cohort.split == split)
         try:
             release = row.release(
-                cohort.of("train"),
+                resources,
                 cohort.take(mine),
                 seeded(seed, "attacker", row.experiment, row.set, split),
             )
-        except ValueError as error:  # too few patients in this split; the other one may do
+        except NotApplicable as error:  # too few patients in this split; the other one may do
             errors.append(error)
             continue
         images.append(release.images)
@@ -374,7 +375,7 @@ def key_of(cohort: Cohort, row: Method, plan: Plan, cards: dict, seed: int) -> s
     """Name a result by what it depends on: draws where they differ, the generator where the method
     uses it.
     """
-    if not (row.policy or row.set.startswith("prior sample")):
+    if row.cls.needs != "weights":
         cards = {name: value for name, value in cards.items() if name != VGAN}
     text = repr(
         (
@@ -384,7 +385,7 @@ def key_of(cohort: Cohort, row: Method, plan: Plan, cards: dict, seed: int) -> s
             row.set,
             row.labels,
             plan.draws if row.random else 1,
-            plan.scratch and (row.experiment, row.set) in SCRATCH,
+            plan.scratch and row.name in SCRATCH,
             plan.seed,
             seed,
             sorted(cards.items()),

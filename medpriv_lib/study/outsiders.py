@@ -23,16 +23,19 @@ from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.membership import against_patients, nearness
 from medpriv_lib.attacks.scene import ALL, Scene
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.files import atomic_write
+from medpriv_lib.core.files import atomic_write, write_json
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.provenance import provenance
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.prepare import frame_of_eye
 from medpriv_lib.data.synthetic import Item, conditions, findings, person, plan, render
+from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.study.attacks import Plan, key_of, scenes_of
+from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.rows import Method, Releases
-from medpriv_lib.study.table import write_json
 
 PATIENTS, EACH, SEED = 500, 3, 777  # the cohort that ships was rendered with seed 2021
 CHUNK = 20  # patients in one file: what a killed run loses at most
@@ -118,15 +121,15 @@ def _write(path: Path, items: Sequence[Item], size: int, seed: int) -> None:
 
 
 def taught_by(
-    row: Method, train: Cohort, others: Cohort, cohort: Cohort, kept: Path, seed: int
+    row: Method, resources: Resources, others: Cohort, cohort: Cohort, kept: Path, seed: int
 ) -> Verifier:
     """Return the verifier that learned from `others`, with the originals of `cohort` as its bank.
 
-    The attacker runs the method of `row`, fitted on `train` as the released images were, on the
+    The attacker runs the method of `row`, fitted as for the released images, on the
     others. One image of the others is left out of the training of the first tower. Raises
     `ValueError` where the method cannot be run on patients that it does not know.
     """
-    release = row.release(train, others, seeded(seed, "others", row.experiment, row.set))
+    release = row.release(resources, others, seeded(seed, "others", row.experiment, row.set))
     last = len(others) - 1
     rest = release.source < last
     scene = Scene(
@@ -159,25 +162,21 @@ def run_others(
     code, are rows with a note. The membership of the cohort's patients is asked against the others
     wherever a method was trained on patients.
     """
-    from medpriv_lib.study.compare import provenance
-
-    kept, rows = folder / "attackers", plan.rows(vgan)
+    kept, rows = folder / "attackers", plan.rows()
     kept.mkdir(parents=True, exist_ok=True)
     hidden = None if progress else True
     with tqdm(total=patients * EACH, desc="rendering others", disable=hidden) as bar:
         others = render_others(kept, patients, cohort.images.shape[1], advance=bar.update)
-    train, test = cohort.of("train"), cohort.of("test")
-    releases, prepared, results = (
-        Releases(train, {"": test, "true": test}, vgan, plan.seed, 1),
-        False,
-        [],
-    )
+    test = cohort.of("test")
+    resources = Resources(cohort, trained=networks_of(vgan))
+    releases = Releases(resources, {"": test, "true": test}, plan.seed, 1)
+    prepared, results = False, []
     for row in tqdm(rows, desc="attacking by others", disable=hidden):
         path = (
             kept / f"others-{key_of(cohort, row, plan, cards, plan.seeds[0])}-{others.hash()}.json"
         )
         if not path.is_file():
-            if row.policy and not prepared:
+            if not prepared and releases.decoded.serves(row.cls):
                 releases.prepare(
                     rows,
                     lambda total: tqdm(total=total, desc="decoding", leave=False, disable=hidden),
@@ -186,7 +185,7 @@ def run_others(
             write_json(path, attack_by_others(row, cohort, releases, others, kept, plan))
         results.append(json.loads(path.read_text(encoding="utf-8")))
     content = {
-        "provenance": provenance(cohort, test, 1, plan.seed)
+        "provenance": provenance(cohort, test, {"draws": 1, "seed": plan.seed})
         | {
             "weights": cards,
             "attackers": {"seeds": [plan.seeds[0]]},
@@ -212,9 +211,9 @@ def attack_by_others(
     began, seed, train = time.perf_counter(), plan.seeds[0], cohort.of("train")
     result: dict = {"experiment": row.experiment, "set": row.set, "note": "", "findings": []}
     try:
-        scene = scenes_of(row, cohort, [next(releases.of(row))], plan.seed)[0]
-        verifier = taught_by(row, train, others, cohort, kept, seed)
-    except ValueError as error:
+        scene = scenes_of(row, cohort, releases.resources, [next(releases.of(row))], plan.seed)[0]
+        verifier = taught_by(row, releases.resources, others, cohort, kept, seed)
+    except NotApplicable as error:
         return result | {"note": f"empty: {error}", "seconds": 0.0}
     found = linkage_by_others(scene, verifier)
     if scene.contributors.shape[1]:
