@@ -125,7 +125,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray, valid: np.ndarray) -> Score:
 
 
 class RelevanceOnSigns(Measure):
-    """The relevance columns: Deep Taylor maps of released images against the signs of the sources."""
+    """The relevance columns: Deep Taylor maps of releases against the signs of the sources."""
 
     name = "relevance"
     columns = (

@@ -87,8 +87,8 @@ def retrieve(
 
     `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN`
     where nobody knows: then nobody is left out). Equal distances go to the smaller gallery row.
-    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, `NotApplicable` for a
-    decision that no case of the gallery has, and for k larger than the number of allowed cases.
+    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, `NotApplicable` for
+    a decision that no case of the gallery has, and for k larger than the number of allowed cases.
     """
     if k < 1:
         raise ValueError(f"at least one case must be shown, not k = {k}")
@@ -136,15 +136,15 @@ def _check_allowed(decision: np.ndarray, patient: np.ndarray, gallery: Gallery, 
         same = gallery.decision == label
         if not same.any():
             raise NotApplicable(
-                f"class {label} is absent from the gallery: the recogniser gives that decision to none of "
-                f"its {len(same)} cases; use a larger gallery"
+                f"class {label} is absent from the gallery: the recogniser gives that decision to "
+                f"none of its {len(same)} cases; use a larger gallery"
             )
     for label, own in {(int(d), int(p)) for d, p in zip(decision, patient, strict=True)}:
         count = int(((gallery.decision == label) & _others(gallery.patient, own)).sum())
         if count < k:
             raise NotApplicable(
-                f"k = {k} cases are asked for, but the gallery has only {count} of class {label} from "
-                f"other patients; ask for at most {count}"
+                f"k = {k} cases are asked for, but the gallery has only {count} of class {label} "
+                f"from other patients; ask for at most {count}"
             )
 
 

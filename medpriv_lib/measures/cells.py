@@ -1,4 +1,4 @@
-"""Scores of images as cells of a table: mean or ratio in percent, with its interval over patients."""
+"""Scores of images as cells of the table: mean or ratio, with an interval over patients."""
 
 from collections.abc import Sequence
 

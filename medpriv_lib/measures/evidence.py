@@ -112,7 +112,8 @@ def _float(images: np.ndarray) -> np.ndarray:
 def _same_shape(*arrays: np.ndarray) -> None:
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 3:
         raise ValueError(
-            f"images, twins and masks must be (N, H, W) of one shape, not {[a.shape for a in arrays]}"
+            "images, twins and masks must be (N, H, W) of one shape, not "
+            f"{[array.shape for array in arrays]}"
         )
 
 
@@ -159,8 +160,8 @@ class EvidenceKept(Measure):
     def legend(cls, rows: Sequence[Mapping[str, Any]]) -> str:
         """Return what the columns mean."""
         return (
-            "signs: share of the disease's own signs in the release; judge: the same in the disease "
-            "judge's eyes\nSSIM, out: structural similarity inside and outside the signs"
+            "signs: share of the disease's own signs in the release; judge: the same in the "
+            "disease judge's eyes\nSSIM, out: structural similarity inside and outside the signs"
         )
 
     def parts(self) -> Sequence[Part]:

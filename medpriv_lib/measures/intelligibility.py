@@ -29,8 +29,13 @@ SMALLEST = 32  # px: the least side that the localiser takes
 class Located(Protocol):
     """Where an iris was found, in pixels."""
 
-    iris_x: float
-    iris_y: float
+    @property
+    def iris_x(self) -> float:
+        """Column of its centre."""
+
+    @property
+    def iris_y(self) -> float:
+        """Row of its centre."""
 
 
 def found(
@@ -143,7 +148,7 @@ class Intelligibility(Measure):
     )
 
     def __init__(self, ground: Ground) -> None:
-        """Look for eyes in the originals, and measure how far test images are from training ones."""
+        """Look for eyes in the originals, and take the distance of test from training images."""
         super().__init__(ground)
         test = ground.test
         self.looked_at, self.eyes = ground.spread_out(LOOKED_AT), Memory()

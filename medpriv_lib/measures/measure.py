@@ -145,12 +145,12 @@ class Measure(ABC):
         """
 
     def parts(self) -> Sequence[Part]:
-        """Return what is computed apart, so that one part may be not applicable without the rest."""
+        """Return what is computed apart: one part may be not applicable without the rest."""
         return (self.cells,)
 
     @classmethod
     def legend(cls, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Return what the columns mean, for the terminal below these rows; "" for nothing to say."""
+        """Return what the columns mean, for the terminal below these rows; "" says nothing."""
         return ""
 
     def sizes(self) -> dict[str, int]:

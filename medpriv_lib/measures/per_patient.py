@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, mean_per_patient
 
 SIMULATIONS = 1000
 WORST = 0.1
@@ -91,12 +91,11 @@ def risk(
             f"the risk per patient needs one outcome, one patient and one label per image, not "
             f"{len(values)} outcomes for {len(patient)} patients"
         )
-    numbers, index, images = np.unique(patient, return_inverse=True, return_counts=True)
-    rate = np.bincount(index, weights=values) / images
+    numbers, rate, images = mean_per_patient(values, patient)
     observed = float(worst_decile(rate))
     equal = np.array(
         [
-            worst_decile(np.bincount(index, weights=rng.permutation(values)) / images)
+            worst_decile(mean_per_patient(rng.permutation(values), patient)[1])
             for _ in range(simulations)
         ]
     )

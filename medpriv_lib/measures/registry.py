@@ -13,7 +13,7 @@ FIRST = ("verdicts", "evidence", "relevance", "intelligibility", "retrieval")
 
 
 def measures(*rooms: ModuleType) -> dict[str, type[Measure]]:
-    """Return every measure by name, in a fixed order: those of these rooms and all defined elsewhere.
+    """Return every measure by name, in a fixed order: of these rooms and all defined elsewhere.
 
     Raises `ValueError` where two classes share a name or two measures a column.
     """

@@ -122,7 +122,7 @@ def summarise(draws: Sequence[dict[str, Any]], patients: int) -> dict[str, Any]:
     `contributor_seen_rate`, `n` images per draw, `draws`, `test_patients`, `majority_rate` (what
     always answering the more frequent label scores) and `chance_identity`.
     """
-    joined = {
+    joined: dict[str, Any] = {
         key: None if value is None else np.concatenate([draw[key] for draw in draws])
         for key, value in draws[0].items()
     }

@@ -19,7 +19,6 @@ from medpriv_lib.study.decoded import Decoded
 from medpriv_lib.study.table import paper_names
 
 PREDICTED = ", predicted labels"  # ends the name of a row that was given the judge's reading
-GROUPS, AVERAGED = (3, 6, 9, 12), 6
 LARGEST = 60_000  # decodes of 64x64 pixels kept in memory as float16: 490 MB
 
 Bar = Callable[[int], AbstractContextManager[tqdm]]

@@ -56,9 +56,9 @@ def figure_5(
 
     As the paper's Figure 5, but for four images that nobody chose: the first of four patients whose
     disease the judge sees; `disease` is its name. Each map is that of the class that the judge
-    predicts, named above it. Where the signs are known they are outlined, and the share of the relevance inside is given
-    beside the mask's share of the area. Raises `NotApplicable` where there is no such image or a
-    policy has no patients to draw from.
+    predicts, named above it. Where the signs are known they are outlined, and the share of the
+    relevance inside is given beside the mask's share of the area. Raises `NotApplicable` where
+    there is no such image or a policy has no patients to draw from.
     """
     named = logits(judge, test.images).argmax(1).numpy()
     rows = np.flatnonzero(
@@ -107,7 +107,7 @@ def _pair_of_columns(
         if evidence is not None and evidence[i].any():
             axes[i, 1].contour(evidence[i], levels=[0.5], colors="#00a0ff", linewidths=0.8)
         text = classes[named[i]]
-        if share is not None and np.isfinite(share[i]):
+        if share is not None and evidence is not None and np.isfinite(share[i]):
             text += f": {100 * share[i]:.0f} % in\nsigns, {100 * evidence[i].mean():.0f} % of area"
         axes[i, 1].set_xlabel(text, fontsize=9, color=INK)
         for axis in axes[i]:
