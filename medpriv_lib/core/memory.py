@@ -41,7 +41,8 @@ def keys_of(images: Images, beside: Sequence[int] | None = None) -> list[bytes]:
     on that too.
     """
     keys = [
-        hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in images
+        hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+        for image in images
     ]
     return (
         keys

@@ -8,19 +8,16 @@ is loaded.
 
 import json
 import os
-import platform
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from medpriv_lib import __version__
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write, sha256_of
+from medpriv_lib.core.provenance import versions
 
 FORMAT_VERSION = 1
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -63,7 +60,7 @@ def save(path: str | os.PathLike, tensors: dict[str, Tensor], card: dict) -> Pat
         )
         card = card | {
             "format": FORMAT_VERSION,
-            "versions": versions(),
+            "versions": versions("safetensors"),
             "sha256": sha256_of(tensor_file),
         }
         card_file.write_text(
@@ -86,13 +83,14 @@ def load(path: str | os.PathLike, kind: str | None = None) -> tuple[dict[str, Te
     card = read_card(card_path)
     if kind is not None and card["kind"] != kind:
         raise ValueError(
-            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; name another file"
+            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; "
+            "name another file"
         )
     found = sha256_of(tensor_path)
     if found != card["sha256"]:
         raise ValueError(
-            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card says "
-            f"{card['sha256'][:12]}…; {REMEDY}"
+            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card "
+            f"says {card['sha256'][:12]}…; {REMEDY}"
         )
     try:
         tensors = load_file(tensor_path)
@@ -118,7 +116,8 @@ def read_card(path: str | os.PathLike) -> dict:
     _check_card(card, TOLD | ADDED, path)
     if card["format"] != FORMAT_VERSION:
         raise ValueError(
-            f"{path}: a card of version {card['format']}, this library reads {FORMAT_VERSION}; {REMEDY}"
+            f"{path}: a card of version {card['format']}, this library reads {FORMAT_VERSION}; "
+            f"{REMEDY}"
         )
     return card
 
@@ -127,9 +126,9 @@ def require_cohort(card: dict, cohort: Cohort) -> None:
     """Raise `ValueError` where the weights were trained on another cohort than this one."""
     if card["data_hash"] != cohort.hash():
         raise ValueError(
-            f"the weights ({card['kind']}) were trained on another cohort (data hash {card['data_hash']}, "
-            f"yours is {cohort.hash()}): train on yours with `medpriv fit --cohort FILE --out WEIGHTS` "
-            "and name them with --weights WEIGHTS"
+            f"the weights ({card['kind']}) were trained on another cohort (data hash "
+            f"{card['data_hash']}, yours is {cohort.hash()}): train on yours with "
+            "`medpriv fit --cohort FILE --out WEIGHTS` and name them with --weights WEIGHTS"
         )
 
 
@@ -144,17 +143,6 @@ def shipped(name: str) -> Path:
             f"{path}: no shipped weights of this name (there are: {there}); install medpriv again"
         )
     return path
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what trains networks here, for cards and results."""
-    return {
-        "medpriv": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "safetensors": metadata.version("safetensors"),
-    }
 
 
 def _pair(path: str | os.PathLike) -> tuple[Path, Path]:
