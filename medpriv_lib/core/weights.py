@@ -12,21 +12,18 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from medpriv_lib import __version__
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write, sha256_of
+from medpriv_lib.core.provenance import versions
 
 FORMAT_VERSION = 2
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -71,7 +68,7 @@ def save(path: str | os.PathLike, tensors: Mapping[str, Tensor], card: dict[str,
     with atomic_write(card_path) as card_file, atomic_write(tensor_path) as tensor_file:
         # one entry: the order of several is random, and equal weights shall be equal files
         save_file(ready, tensor_file, metadata={"kind": card["kind"]})
-        added = {"versions": versions(), "sha256": sha256_of(tensor_file)}
+        added = {"versions": versions("safetensors"), "sha256": sha256_of(tensor_file)}
         text = json.dumps(stamped(card | added), indent=1, sort_keys=True, allow_nan=False)
         card_file.write_text(text + "\n", encoding="utf-8")
     return tensor_path
@@ -178,17 +175,6 @@ def shipped(name: str) -> Path:
             f"{path}: no shipped weights of this name (there are: {there}); install medpriv again"
         )
     return path
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what trains networks here, for cards and results."""
-    return {
-        "medpriv": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "safetensors": metadata.version("safetensors"),
-    }
 
 
 def _pair(path: str | os.PathLike) -> tuple[Path, Path]:

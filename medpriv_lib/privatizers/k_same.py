@@ -32,7 +32,13 @@ from medpriv_lib.privatizers.groups import (
     patients_table,
     rounded,
 )
-from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
+from medpriv_lib.privatizers.protocol import (
+    AveragesFrom,
+    Compared,
+    Parameter,
+    Privatizer,
+    Resources,
+)
 from medpriv_lib.privatizers.replacement import Pools
 
 K = Parameter("k", 6, "patients per mean, a whole number of at least 2", least=2)
@@ -64,6 +70,11 @@ class KSame(Privatizer):
     def claims_k(cls, settings: Mapping[str, Any]) -> int:
         """Return k."""
         return int(settings["k"])
+
+    @classmethod
+    def averages_from(cls, settings: Mapping[str, Any]) -> AveragesFrom:
+        """Return "given": the groups are formed within the set that is released."""
+        return "given"
 
     def averages(self, cohort: Cohort) -> Averages:
         """Return the groups' means in float64. Raises `NotApplicable` as `privatize` does."""
@@ -144,6 +155,11 @@ class KSameSelect(Privatizer):
     def claims_k(cls, settings: Mapping[str, Any]) -> int:
         """Return k."""
         return int(settings["k"])
+
+    @classmethod
+    def averages_from(cls, settings: Mapping[str, Any]) -> AveragesFrom:
+        """Return "train" for the query form, "given" for the release form."""
+        return "train" if settings["form"] == "query" else "given"
 
     def fit(self, train: Cohort) -> Self:
         """Keep the training images to answer with (query form) and return the method itself."""

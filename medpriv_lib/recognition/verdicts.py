@@ -1,16 +1,16 @@
 """Ask the fixed judges about images, each image once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.pixels import Images
-from medpriv_lib.recognition.crossfit import PAIRS, CrossFit
+from medpriv_lib.recognition.crossfit import CrossFit
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
@@ -36,16 +36,17 @@ class Panel:
     once.
     """
 
-    def __init__(self, judges: Judges, disease: Callable[[Images], Tensor] | None = None) -> None:
+    def __init__(
+        self, judges: Judges, disease: Callable[[Images], Float[Tensor, "n 2"]] | None = None
+    ) -> None:
         """Start with an empty memory; a verdict takes some hundred bytes.
 
         `disease` maps uint8 images to the disease judge's logits, for callers who need them
         elsewhere too.
         """
         self.judges = judges
-        self._disease = disease or (lambda images: logits(judges.disease, images))
-        self._named, self._diseased = Memory(), Memory()
-        self._margins = [Memory() for _ in PAIRS]  # one for each judge of unseen patients
+        self._disease = disease or partial(logits, judges.disease)
+        self._named, self._read, self._margins = Memory(), Memory(), Memory()
 
     def ask(
         self,
@@ -56,25 +57,21 @@ class Panel:
         """Return the verdicts on each image; `patient` (N,) is the source patient, `contributors`
         (N, K) or None.
         """
-        judge, crossfit, keys = self.judges.identity, self.judges.crossfit, keys_of(images)
-        identity = unseen = seen = None
-        if judge is not None:
-            identity = _classes(self._named, keys, lambda rows: logits(judge, images[rows]))
-        disease = _classes(self._diseased, keys, lambda rows: self._disease(images[rows]))
-        if crossfit is not None:
+        judges, keys = self.judges, keys_of(images)
+        named = unseen = seen = None
+        if judges.identity is not None:
+            named = self._class(self._named, keys, images, partial(logits, judges.identity))
+        disease = self._class(self._read, keys, images, self._disease)
+        if judges.crossfit is not None:
             if contributors is not None and contributors.shape[1] == 0:
                 contributors = None
-            chosen, seen = crossfit.choose(patient, contributors)
-            unseen = self._mean_of_chosen(crossfit, keys, images, chosen) > 0
-        return Verdicts(identity, disease.astype(bool), unseen, seen)
+            chosen, seen = judges.crossfit.choose(patient, contributors)
+            unseen = self._mean_of_chosen(judges.crossfit, keys, images, chosen) > 0
+        return Verdicts(named, disease.astype(bool), unseen, seen)
 
     def _mean_of_chosen(
-        self,
-        crossfit: CrossFit,
-        keys: Sequence[bytes],
-        images: Images,
-        chosen: Bool[np.ndarray, "n 10"],
-    ) -> Float64[np.ndarray, " n"]:
+        self, crossfit: CrossFit, keys: list[bytes], images: Images, chosen: np.ndarray
+    ) -> Float[np.ndarray, " n"]:
         """Return by how much the mean logit of disease exceeds that of health over the judges
         chosen for each image.
 
@@ -82,28 +79,24 @@ class Panel:
         what they can.
         """
         total = np.zeros(len(images))
-        for network, memory, uses in zip(crossfit.networks, self._margins, chosen.T, strict=True):
-            asked = np.flatnonzero(uses)
-
+        for number, network in enumerate(crossfit.networks):
+            asked = np.flatnonzero(chosen[:, number])
             if len(asked):
-                read = partial(_margins, network, images[asked])
-                total[asked] += memory.recall([keys[row] for row in asked.tolist()], read)
+                mine = images[asked]
+                own = [bytes([number]) + keys[row] for row in asked]
+                total[asked] += self._margins.recall(own, partial(_margin, network, mine))
         return total / chosen.sum(1)
 
+    @staticmethod
+    def _class(
+        memory: Memory, keys: list[bytes], images: Images, read: Callable[[Images], Tensor]
+    ) -> Int64[np.ndarray, " n"]:
+        """Return the class of the largest logit of each image."""
+        if not keys:
+            return np.zeros(0, dtype=np.int64)
+        return memory.recall(keys, lambda rows: read(images[rows]).argmax(1).cpu().numpy())
 
-def _margins(
-    network: Recogniser, images: Images, rows: Int64[np.ndarray, " m"]
-) -> Float32[np.ndarray, " m"]:
+
+def _margin(network: Recogniser, images: Images, rows: np.ndarray) -> Float[np.ndarray, " m"]:
     scores = logits(network, images[rows])
-    return (scores[:, 1] - scores[:, 0]).numpy()
-
-
-def _classes(
-    memory: Memory, keys: Sequence[bytes], read: Callable[[Int64[np.ndarray, " m"]], Tensor]
-) -> Int64[np.ndarray, " n"]:
-    """Return the class of the largest logit per key; `read(rows)` gives the logits of what is not
-    known yet.
-    """
-    if not keys:
-        return np.empty(0, dtype=np.int64)
-    return memory.recall(keys, lambda rows: read(rows).argmax(1).cpu().numpy())
+    return (scores[:, 1] - scores[:, 0]).double().numpy()
