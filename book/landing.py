@@ -21,14 +21,14 @@ from medpriv_lib.lessons.widgets import Stepper
 from medpriv_lib.measures.evidence import evidence_kept
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
-from medpriv_lib.privatizers.controls import RealOther
+from medpriv_lib.privatizers.controls import Original, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
-from medpriv_lib.study.beside_paper import METHODS
 from medpriv_lib.study.figures.requirements import verdicts
+from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import read_table
 
 K = 6
@@ -177,7 +177,8 @@ def ways(train: Cohort) -> dict:
     """Return the methods that the moving picture steps through, by name, each fitted."""
     vgan = PPRLVGAN.load(weights.shipped("pprl-vgan"))
     return (
-        {f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
+        {"nothing done": Original()}
+        | {f"blur, kernel {kernel}": Blur(kernel) for kernel in (3, 9, 15, 21)}
         | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in AVERAGED}
         | {
             "generated, identity with the same diagnosis": vgan.with_policy("same"),
@@ -208,9 +209,6 @@ def journey() -> Stepper:
         kept = 100 * float(evidence_kept(shown, without, images, twin.images, signs)[0])
         made[name] = (shown[0], named, sick, kept)
     averages = {f"{k} patients averaged": k for k in AVERAGED}
-    made = {
-        "nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()
-    }
 
     def draw(shown_instead: str) -> np.ndarray:
         pair = np.hstack([case.images[0], np.full((64, 4), 255, np.uint8), made[shown_instead][0]])
@@ -249,12 +247,13 @@ def result() -> HTML:
     ]
     perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
     shown = [rows[name] for name in SUMMED_UP if name in rows]
+    titles = headings(str(row["experiment"]) for row in shown)
     heads = "".join(
         f'<th scope="col" style="white-space:normal;text-align:center">{html.escape(head)}</th>'
         for head in verdicts(shown[0])
     )
     body = "".join(
-        f'<tr><th scope="row">{html.escape(METHODS[str(row["experiment"])])}: '
+        f'<tr><th scope="row">{html.escape(titles[str(row["experiment"])].title)}: '
         f"{html.escape(str(row['set']))}</th>"
         + "".join(_cell(text, met) for text, met in verdicts(row).values())
         + "</tr>"

@@ -55,19 +55,16 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from medpriv_lib.attacks.attackers import Attackers
-    from medpriv_lib.attacks.battery import battery
-    from medpriv_lib.attacks.best import best
-    from medpriv_lib.attacks.further import more
-    from medpriv_lib.attacks.members import of_generator
-    from medpriv_lib.attacks.report import Report, write_report
+    from medpriv_lib.attacks.registry import run as run_attacks
+    from medpriv_lib.attacks.report import report_of, write_report
+    from medpriv_lib.attacks.setting import Setting, Shared
     from medpriv_lib.core.sharing import read_release
     from medpriv_lib.core.weights import versions
     from medpriv_lib.measures.anonymity import audit
-    from medpriv_lib.study.attacks import recogniser
-    from medpriv_lib.study.summary import risk_of
+    from medpriv_lib.privatizers.registry import privatizers
 
     out = require_parent(args.out)
-    release, _ = read_release(args.release)
+    release, order = read_release(args.release)
     if (
         out.resolve() == Path(args.release).resolve()
         or Path(args.release).resolve() in out.resolve().parents
@@ -82,49 +79,26 @@ def run(args: argparse.Namespace) -> None:
     own = _own_folder(out) / "attackers"
     kept = own if args.attackers is None else require_parent(args.attackers)
     attackers = Attackers(cohort, kept, args.seed, advance=note)
-    verifiers = attackers.verifiers(scene, release.method)
-    findings = battery(
-        scene, verifiers, attackers.half, None if judges is None else recogniser(judges)
-    )
     if judges is None:
         notes.append(
             "No recogniser of these patients was given (--weights), so the naive attack was not tried."
         )
-    findings += more(
-        release.parameters,
+    setting = Setting(
         [scene],
-        None if judges is None else judges.identity,
-        verifiers,
-        args.seed,
-        attackers.half,
-        attackers.of_contributors(scene, release.method),
-    )
-    if release.method in (
-        "pprl-vgan",
-        "averaged",
-    ):  # what was trained on patients can tell who they are
-        try:
-            findings.append(of_generator(cohort, kept, args.seed))
-        except ValueError as error:
-            notes.append(f"Membership in the generator's training was not tried: {error}.")
-    winners = [best(findings, measure) for measure in ("rank1", "linkage_auc")]
-    risks = [None if one is None else risk_of(one, scene) for one in winners]
-    numbers = np.random.default_rng(args.seed).permutation(cohort.patients) + 1
-    given_away = replace(release, source=rows)  # all of it, also what was told to the attackers
-    report = Report(
+        attackers,
         release.method,
-        len(scene.source),
-        len(np.unique(scene.patient)),
-        findings,
-        *risks,
-        numbers,
-        audit(given_away, cohort),
-        notes,
+        release.parameters,
+        privatizers().get(release.method),
+        None if judges is None else judges.identity,
+        args.seed,
+        shared=Shared(release.images, rows, order),
     )
+    given_away = replace(release, source=rows)  # all of it, also what was told to the attackers
+    report = report_of(setting, run_attacks(setting), audit(given_away, cohort), notes=notes)
     write_report(
         report, out, {"data_hash": cohort.hash(), "seed": args.seed, "versions": versions()}
     )
-    _write_key(out / "keep", cohort, numbers, np.unique(scene.patient))
+    _write_key(out / "keep", cohort, report.numbers, np.unique(scene.patient))
     say(report.verdict())
     for warning in report.audit.warnings:
         say(f"warning: {warning}")

@@ -33,8 +33,8 @@ def bootstrap(
     """
     if len(sums) == 0 or len(patient) != len(sums):
         raise ValueError(
-            f"a bootstrap needs at least one image and a patient for each, not {len(patient)} patients "
-            f"for {len(sums)} images"
+            "a bootstrap needs at least one image and a patient for each, not "
+            f"{len(patient)} patients for {len(sums)} images"
         )
     if draws < 1:
         raise ValueError(f"a bootstrap needs at least one draw, not {draws}")
@@ -84,3 +84,20 @@ def f1_interval(
     return bootstrap(
         sums, patient, lambda total: 2 * total[:, 0] / (total[:, 1] + total[:, 2]), draws, generator
     )
+
+
+def mean_per_patient(
+    values: np.ndarray, patient: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " p"], Float[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
+    """Return the patients' numbers, ascending, the mean of each one's `values` (N,), bool or
+    numbers, and how many there were.
+    """
+    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
+    means = np.bincount(index, weights=np.asarray(values, dtype=np.float64)) / count
+    return numbers, means, count
+
+
+def rate_per_patient(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
+    """Return patient number -> mean of the patient's values (N,), bool or numbers; ascending."""
+    numbers, means, _ = mean_per_patient(values, patient)
+    return dict(zip(numbers.tolist(), means.tolist(), strict=True))
