@@ -154,8 +154,18 @@ def write_signature(
 def write_docstring(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Answer Sphinx, which passes every docstring; it wants the list itself changed."""
-    lines[:] = plain(lines)
+    """Answer Sphinx, which passes every docstring; it wants the list itself changed.
+
+    What the package offers is shown in full, all else by its first paragraph: the page would be
+    too long for a phone, and the rest stands in the file that the entry names.
+    """
+    import medpriv_lib
+
+    text = plain(lines)
+    parts = name.split(".")
+    if len(parts) < 2 or parts[1] not in medpriv_lib.OFFERED:
+        text = text[: text.index("") + 1]
+    lines[:] = text
 
 
 def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
