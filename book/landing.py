@@ -244,7 +244,7 @@ def result() -> HTML:
         for row in rows.values()
         if row["labels"] != "predicted"
         and row["experiment"] != "baseline"
-        and row["glaucoma_accuracy"] is not None
+        and row["disease_accuracy"] is not None
     ]
     perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
     shown = [rows[name] for name in SUMMED_UP if name in rows]

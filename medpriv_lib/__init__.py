@@ -21,6 +21,11 @@ OFFERED = {
     "Cohort": "core.cohort",
     "Release": "core.release",
     "NotApplicable": "core.not_applicable",
+    "Averaged": "privatizers.averaging",
+    "Blur": "privatizers.blur",
+    "KSame": "privatizers.k_same",
+    "KSameSelect": "privatizers.k_same",
+    "PPRLVGAN": "privatizers.vgan.pprl_vgan",
     "default_cohort": "data.default",
 }
 __all__ = ["OFFERED", "__version__", *OFFERED]

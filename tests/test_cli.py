@@ -87,7 +87,7 @@ def test_privatize_then_evaluate(made, tmp_path, capsys, method, options, contri
     medpriv("evaluate", tmp_path / "r", "--cohort", made / "c.npz", "--weights", made / "w")
     text = capsys.readouterr().out
     assert "8 images of 8 patients" in text
-    assert "glaucoma_accuracy " in text
+    assert "disease_accuracy " in text
     assert ("replacement_identity_accuracy" in text) == (contributors > 0)
 
 

@@ -163,8 +163,8 @@ def test_the_requirements_are_drawn_for_every_row_that_ran():
         "experiment": "blur",
         "set": "kernel 3",
         "labels": "",
-        "glaucoma_accuracy": 90.0,
+        "disease_accuracy": 90.0,
     }
-    figure = requirements([row, row | {"labels": "predicted"}, row | {"glaucoma_accuracy": None}])
+    figure = requirements([row, row | {"labels": "predicted"}, row | {"disease_accuracy": None}])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur: kernel 3"]
     assert len(figure.axes[0].patches) == 4

@@ -75,7 +75,7 @@ def test_with_patients_split_the_identity_columns_are_empty():
     assert row["replacement_identity_accuracy"] is None
     assert row["other_contributor_accuracy"] is None
     assert row["chance_identity"] is None
-    assert row["glaucoma_accuracy"] == 100
+    assert row["disease_accuracy"] == 100
 
 
 def test_scores_follow_the_source_not_the_row():
@@ -108,23 +108,23 @@ def test_summary_against_counting_by_hand():
     assert row["replacement_identity_accuracy_std"] == pytest.approx(
         100 * np.std([0.5, 0.25], ddof=1)
     )
-    assert row["glaucoma_accuracy"] == pytest.approx(100 * (2 / 4 + 4 / 4) / 2)
-    assert row["glaucoma_f1"] == pytest.approx(100 * (0.5 + 1) / 2)
-    assert row["glaucoma_accuracy_unseen"] == pytest.approx(100 * (1 + 3 / 4) / 2)
+    assert row["disease_accuracy"] == pytest.approx(100 * (2 / 4 + 4 / 4) / 2)
+    assert row["disease_f1"] == pytest.approx(100 * (0.5 + 1) / 2)
+    assert row["disease_accuracy_unseen"] == pytest.approx(100 * (1 + 3 / 4) / 2)
     assert row["contributor_seen_rate"] == 25
     assert row["own_patient_rate"] == 0
     assert (row["n"], row["draws"], row["test_patients"]) == (4, 2, 3)
     assert row["majority_rate"] == 50
     assert row["chance_identity"] == pytest.approx(100 / 6)
-    assert row["glaucoma_accuracy_low"] <= row["glaucoma_accuracy"] <= row["glaucoma_accuracy_high"]
+    assert row["disease_accuracy_low"] <= row["disease_accuracy"] <= row["disease_accuracy_high"]
 
 
 def test_one_draw_has_no_spread_and_nobody_diseased_no_f1():
     cohort = toy([0, 1], [0, 0])
     row = summarise([score(released(cohort, [[3], [4]]), cohort, None, said([0, 0], [0, 0]))], 6)
     assert row["identity_accuracy_std"] is None
-    assert row["glaucoma_f1"] is None
-    assert row["glaucoma_f1_low"] is None
+    assert row["disease_f1"] is None
+    assert row["disease_f1_low"] is None
 
 
 def test_the_hits_equal_a_slow_twin():

@@ -11,7 +11,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
 from medpriv_lib.measures.columns import COLUMNS, mean_of, ratio_of, render_explanations
 from medpriv_lib.privatizers.blur import Blur
-from medpriv_lib.privatizers.controls import ClassMean
+from medpriv_lib.privatizers.controls import ClassMean, Original
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
@@ -69,7 +69,7 @@ def examine(setting, method, cohorts=None, draws=2):
 
 
 def test_the_original_keeps_all_and_the_mean_of_the_label_nothing(setting):
-    original = examine(setting, Method("baseline", "original", "", False, lambda train: Blur(1)))
+    original = examine(setting, Method("baseline", "original", "", False, lambda train: Original()))
     assert original["evidence_kept"] == pytest.approx(100)
     assert original["evidence_logit"] == pytest.approx(100)
     assert original["evidence_ssim_inside"] == pytest.approx(100)

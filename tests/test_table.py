@@ -39,7 +39,7 @@ def rows():
     return arrange(
         [
             row(
-                "control", "mean image of the label", identity_accuracy=0.0, glaucoma_accuracy=100.0
+                "control", "mean image of the label", identity_accuracy=0.0, disease_accuracy=100.0
             ),
             *reversed(known),
         ]
@@ -56,8 +56,8 @@ def test_the_paper_table_is_the_paper_s():
         "set": "random identities",
         "identity_accuracy": 0.5,
         "replacement_identity_accuracy": 74.68,
-        "glaucoma_accuracy": 79.18,
-        "glaucoma_f1": 62.22,
+        "disease_accuracy": 79.18,
+        "disease_f1": 62.22,
     }
     # every percentage of single releases is a multiple of 1/340, as FACTS of the paper's protocol
     # have it
@@ -78,7 +78,7 @@ def test_the_paper_s_rows_come_first_in_its_order(rows):
 def test_a_missing_row_is_kept_empty_and_says_so():
     rows = arrange([])
     assert len(rows) == 14
-    assert all(r["note"] == "not run" and r["glaucoma_accuracy"] is None for r in rows)
+    assert all(r["note"] == "not run" and r["disease_accuracy"] is None for r in rows)
 
 
 def test_two_rows_of_one_name_are_an_error():
@@ -99,7 +99,7 @@ def test_written_and_read_back(rows, tmp_path):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"glaucoma_f1": 62.25}, "glaucoma_f1"),
+        ({"disease_f1": 62.25}, "disease_f1"),
         ({"n": 340}, "n:"),
         ({"replacement_identity_accuracy": None}, "None now"),
     ],
@@ -114,7 +114,7 @@ def test_differences_are_noticed(rows, change, word):
 
 def test_rounding_is_no_difference(rows):
     changed = [dict(r) for r in rows]
-    changed[1]["glaucoma_f1"] += 0.004
+    changed[1]["disease_f1"] += 0.004
     assert differences(changed, rows) == []
 
 

@@ -84,3 +84,10 @@ def f1_interval(
     return bootstrap(
         sums, patient, lambda total: 2 * total[:, 0] / (total[:, 1] + total[:, 2]), draws, generator
     )
+
+
+def rate_per_patient(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
+    """Return patient number -> mean of the patient's values (N,), bool or numbers; ascending."""
+    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
+    means = np.bincount(index, weights=np.asarray(values, dtype=np.float64)) / count
+    return dict(zip(numbers.tolist(), means.tolist(), strict=True))

@@ -38,10 +38,10 @@ RATES = (
     "identity_accuracy",
     "replacement_identity_accuracy",
     "other_contributor_accuracy",
-    "glaucoma_accuracy",
-    "glaucoma_f1",
-    "glaucoma_accuracy_unseen",
-    "glaucoma_f1_unseen",
+    "disease_accuracy",
+    "disease_f1",
+    "disease_accuracy_unseen",
+    "disease_f1_unseen",
 )
 HITS = {
     "identity_accuracy": "identity_hit",

@@ -10,8 +10,8 @@ from medpriv_lib.study.table import Row, paper_table
 SHOWN = {
     "identity_accuracy": "Identity",
     "replacement_identity_accuracy": "Replacement",
-    "glaucoma_accuracy": "Glaucoma",
-    "glaucoma_f1": "F1",
+    "disease_accuracy": "Glaucoma",
+    "disease_f1": "F1",
 }
 METHODS = {
     "baseline": "Baseline",

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from medpriv_lib.study.table import Row, paper_table
 
-IDENTITY, REPLACEMENT, GLAUCOMA, F1 = (
+IDENTITY, REPLACEMENT, DISEASE, F1 = (
     "identity_accuracy",
     "replacement_identity_accuracy",
-    "glaucoma_accuracy",
-    "glaucoma_f1",
+    "disease_accuracy",
+    "disease_f1",
 )
 BLUR = tuple(("blur", f"kernel {kernel}") for kernel in (3, 9, 15, 21))
 GROUPS = tuple(("k-same-select", f"{k} identities") for k in (3, 6, 9, 12))
@@ -101,10 +101,10 @@ def best_of_hidden(table: Table) -> Answer:
     contributors rarely.
     """
     hidden = {
-        name: row[GLAUCOMA]
+        name: row[DISEASE]
         for name, row in table.items()
         if name in (*GROUPS, RANDOM, SAME, DIFFERENT, *AVERAGED)
-        and row[GLAUCOMA] is not None
+        and row[DISEASE] is not None
         and row[IDENTITY] <= HIDDEN
         and row[REPLACEMENT] <= HIDDEN
     }
@@ -136,7 +136,7 @@ CLAIMS = (
         falling(IDENTITY, *GROUPS),
     ),
     Claim(
-        "The larger K, the worse glaucoma is recognised.", "section 3", falling(GLAUCOMA, *GROUPS)
+        "The larger K, the worse glaucoma is recognised.", "section 3", falling(DISEASE, *GROUPS)
     ),
     Claim(
         f"PPRL-VGAN hides the source: named in under {FEW:.0f} %.",
@@ -151,7 +151,7 @@ CLAIMS = (
     Claim(
         "An identity with the same pathology keeps glaucoma best, one with a different pathology worst.",
         "section 3",
-        both(falling(GLAUCOMA, SAME, RANDOM, DIFFERENT), falling(F1, SAME, RANDOM, DIFFERENT)),
+        both(falling(DISEASE, SAME, RANDOM, DIFFERENT), falling(F1, SAME, RANDOM, DIFFERENT)),
     ),
     Claim(
         "Averaging six images protects the replacement.",
@@ -161,7 +161,7 @@ CLAIMS = (
     Claim(
         "Averages over the same pathology keep glaucoma better than averages over anybody.",
         "section 3",
-        both(falling(GLAUCOMA, AVERAGED[1], AVERAGED[0]), falling(F1, AVERAGED[1], AVERAGED[0])),
+        both(falling(DISEASE, AVERAGED[1], AVERAGED[0]), falling(F1, AVERAGED[1], AVERAGED[0])),
     ),
     Claim(
         f"Averaged sets are the best trade-off: of all methods that name source and contributors in at most "

@@ -11,7 +11,7 @@ from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
-from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
+from medpriv_lib.privatizers.controls import ClassMean, Original, PriorSample, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
@@ -75,9 +75,7 @@ def methods(vgan: PPRLVGAN, prior: RememberingDecoder | None = None) -> Iterator
     `prior` decodes the prior samples in place of `vgan`, for rows that share them.
     """
     prior = vgan if prior is None else prior
-    yield Method(
-        "baseline", "original test set", "", False, lambda train: Blur(1)
-    )  # a kernel of one pixel: the image
+    yield Method("baseline", "original test set", "", False, lambda train: Original())
     yield from _vgan_rows(vgan)
     for kernel in KERNELS:
         yield Method(

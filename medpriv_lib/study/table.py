@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from medpriv_lib.attacks.finding import columns as attacks
+from medpriv_lib.attacks import best as attacks
 from medpriv_lib.core.files import atomic_write
-from medpriv_lib.explanation import columns as explanation
+from medpriv_lib.measures import columns as explanation
 from medpriv_lib.measures.scores import RATES
 
 PAPER_CSV = Path(__file__).with_name("paper_table1.csv")
@@ -18,15 +18,15 @@ NAMES = ("experiment", "set")
 PAPER_RATES = (
     "identity_accuracy",
     "replacement_identity_accuracy",
-    "glaucoma_accuracy",
-    "glaucoma_f1",
+    "disease_accuracy",
+    "disease_f1",
 )
 PREDICTED = ", predicted labels"  # ends the name of a row whose method was given the judge's reading as the label
 COUNTS = ("n", "draws", "test_patients")
 OWN_RATES = (
     "other_contributor_accuracy",
-    "glaucoma_accuracy_unseen",
-    "glaucoma_f1_unseen",
+    "disease_accuracy_unseen",
+    "disease_f1_unseen",
     "own_patient_rate",
     "contributor_seen_rate",
     "majority_rate",
@@ -162,13 +162,13 @@ def render(rows: Sequence[Row]) -> str:
     pairs = (
         ("identity", "identity_accuracy"),
         ("replacement", "replacement_identity_accuracy"),
-        ("glaucoma", "glaucoma_accuracy"),
-        ("glaucoma F1", "glaucoma_f1"),
+        ("glaucoma", "disease_accuracy"),
+        ("glaucoma F1", "disease_f1"),
     )
     alone = (
         ("other", "other_contributor_accuracy"),
-        ("unseen", "glaucoma_accuracy_unseen"),
-        ("F1 uns.", "glaucoma_f1_unseen"),
+        ("unseen", "disease_accuracy_unseen"),
+        ("F1 uns.", "disease_f1_unseen"),
     )
     names = [str(row["set"]).removesuffix(PREDICTED) for row in rows]
     width = max(map(len, names)) + 3
@@ -189,7 +189,7 @@ def render(rows: Sequence[Row]) -> str:
         cells += "".join(f"{_show(row[key]):>8}" for _, key in alone)
         lines.append(
             f"  {name}".ljust(width)
-            + (f"  {row['note']}" if row["glaucoma_accuracy"] is None else cells)
+            + (f"  {row['note']}" if row["disease_accuracy"] is None else cells)
         )
     return "\n".join(lines + ["", *_legend(rows)])
 

@@ -9,28 +9,32 @@ expression recognition", CVPR workshops 2018; used for medical images by Montene
     image that is shown in place of I D^1  real or made?        D^2  which patient?
     D^3  diseased?
 
-The two losses come first, then the privatizer. The networks are in `vgan_networks`, the training
-loop in `vgan_training`.
+The two losses are in `losses`, the networks in `networks`, the training in `training`; here is what
+the trained networks do.
 """
 
 import copy
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor, to_uint8
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
 from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
+from medpriv_lib.privatizers.vgan.training import fit_generator
 
 
-class PPRLVGAN:
+class PPRLVGAN(Privatizer):
     """Replace the patient of an image by another, keep its label (Chen et al. 2018).
 
     `policy` chooses the replacement identity, see `replacement.Pools.candidates`: "random", "same"
@@ -40,22 +44,77 @@ class PPRLVGAN:
     """
 
     name = "pprl-vgan"
+    title = "PPRL-VGAN"
+    marker = "o"
+    parameters = (
+        Parameter(
+            "policy",
+            "random",
+            "who lends the identity: any other patient, or one of the same or of a different label",
+            choices=POLICIES,
+        ),
+    )
+    needs = "weights"
+    compared = (
+        Compared("random identities", {"policy": "random"}, random=True),
+        Compared(
+            "identities with the same pathology", {"policy": "same"}, labels="true", random=True
+        ),
+        Compared(
+            "identities with a different pathology",
+            {"policy": "different"},
+            labels="true",
+            random=True,
+        ),
+    )
 
     def __init__(
         self, policy: str = "random", generator: Generator | None = None, pools: Pools | None = None
     ) -> None:
         """Without a generator and pools the method has to be fitted or loaded first."""
-        if policy not in POLICIES:
-            raise ValueError(
-                f"unknown policy {policy!r} for the replacement identity; choose from {POLICIES}"
-            )
-        self.policy, self.generator, self.pools = policy, generator, pools
+        self.check({"policy": policy})
+        self.policy, self._generator, self._pools = policy, generator, pools
+
+    @classmethod
+    def of(cls, resources: Resources) -> "PPRLVGAN":
+        """Return the networks that are in memory, else those of the weights' folder, else the shipped.
+
+        Raises `FileNotFoundError` and `ValueError` as of `weights.load`, and where the weights are
+        of another cohort than the resources'.
+        """
+        if cls.name in resources.trained:
+            trained: PPRLVGAN = resources.trained[cls.name]
+            return trained
+        folder = resources.weights
+        path = weights.shipped(cls.name) if folder is None else folder / f"{cls.name}.safetensors"
+        if resources.cohort is not None:
+            weights.require_cohort(weights.read_card(path), resources.cohort)
+        return cls.load(path)
+
+    @classmethod
+    def ready(cls, resources: Resources, **settings: Any) -> Self:
+        """Return the method over networks that are trained, in the weights' folder, or shipped."""
+        method, vgan = cls(**settings), cls.of(resources)
+        method._generator, method._pools = vgan.generator, vgan.pools
+        return method
+
+    @property
+    def generator(self) -> Generator:
+        """The trained networks. Raises `ValueError` before `fit`."""
+        if self._generator is None:
+            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
+        return self._generator
+
+    @property
+    def pools(self) -> Pools:
+        """The patients that may lend their identity. Raises `ValueError` before `fit`."""
+        if self._pools is None:
+            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
+        return self._pools
 
     @property
     def architecture(self) -> Architecture:
         """The sizes of the networks. Raises `ValueError` before `fit`."""
-        if self.generator is None or self.pools is None:
-            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
         return self.generator.architecture
 
     @property
@@ -65,17 +124,13 @@ class PPRLVGAN:
 
     def with_policy(self, policy: str) -> "PPRLVGAN":
         """Return the same trained networks under another policy."""
-        return type(self)(policy, self.generator, self.pools)
+        return type(self)(policy, self._generator, self._pools)
 
-    def fit(self, train: Cohort, **options) -> "PPRLVGAN":
+    def fit(self, train: Cohort, **options: Any) -> Self:
         """Train on the images of `train` and return the method itself; options as of
-        `vgan_training.fit_generator`.
+        `training.fit_generator`.
         """
-        from medpriv_lib.privatizers.vgan.training import (
-            fit_generator,
-        )  # the loop imports the losses above
-
-        self.generator, self.pools = fit_generator(train, **options), Pools.of(train)
+        self._generator, self._pools = fit_generator(train, **options), Pools.of(train)
         return self
 
     @torch.no_grad()
@@ -169,12 +224,12 @@ class PPRLVGAN:
         replace: bool = True,
     ) -> Int64[np.ndarray, "n count"]:
         """Draw `count` replacement identities per image; see `replacement.draw_identities`."""
-        self.architecture  # noqa: B018 - says so where nothing is trained yet
         return draw_identities(self.pools, cohort, generator, count, policy or self.policy, replace)
 
-    def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
-        """Return every image shown as another patient. Raises `ValueError` for another image size
-        or an empty pool.
+    def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
+        """Return every image shown as another patient.
+
+        Raises `ValueError` for another image size, `NotApplicable` for an empty pool.
         """
         identity = self.draw_identities(cohort, generator)
         z = self.encode(cohort.images, generator)
@@ -184,15 +239,13 @@ class PPRLVGAN:
             np.arange(len(cohort), dtype=np.int64),
             identity,
             self.name,
-            {"policy": self.policy},
+            self.settings,
         )
 
     def save(self, path: str | os.PathLike, card: dict) -> None:
         """Write the generator (float16) and what is known of its patients; `card` says how they
         were made.
         """
-        from medpriv_lib.core import weights
-
         tensors = {
             key: value.half() if value.is_floating_point() else value
             for key, value in self.generator.state_dict().items()
@@ -212,8 +265,6 @@ class PPRLVGAN:
         """Read weights written by `save`; what is computed with them is float32. Errors as of
         `weights.load`.
         """
-        from medpriv_lib.core import weights
-
         tensors, card = weights.load(path)
         has_label = tensors.pop("has_label").numpy().astype(bool)
         generator = Generator(Architecture(**card["architecture"]))

@@ -29,7 +29,7 @@ def privacy_and_evidence(rows: Sequence[Row]) -> Figure:
     """
     shown = [row for row in rows if row.get(RANK1) is not None and row["labels"] != "predicted"]
     known = any(row["evidence_kept"] is not None for row in shown)
-    kept = "evidence_kept" if known else "glaucoma_accuracy"
+    kept = "evidence_kept" if known else "disease_accuracy"
     shown = [row for row in shown if row[kept] is not None]
     figure = Figure(figsize=(11, 4.4), layout="constrained", facecolor=PAPER)
     axes = figure.subplots(1, len(PANELS), sharey=True)

@@ -46,7 +46,7 @@ def trade_off(rows: Sequence[Row]) -> Figure:
         points = [row for row in shown if row["experiment"] == experiment]
         axis.plot(
             [row["identity_accuracy"] for row in points],
-            [row["glaucoma_accuracy"] for row in points],
+            [row["disease_accuracy"] for row in points],
             linestyle="none",
             marker=mark,
             markersize=8,

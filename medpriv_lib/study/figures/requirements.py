@@ -138,7 +138,7 @@ def requirements(rows: Sequence[Row]) -> Figure:
     (see `verdicts`).
     """
     shown = [
-        row for row in rows if row["labels"] != "predicted" and row["glaucoma_accuracy"] is not None
+        row for row in rows if row["labels"] != "predicted" and row["disease_accuracy"] is not None
     ]
     figure = Figure(figsize=(9.0, 0.3 * len(shown) + 1.1), layout="constrained", facecolor=PAPER)
     axis = figure.subplots()
