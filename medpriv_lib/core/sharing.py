@@ -122,6 +122,21 @@ def require_replaceable(folder: str | os.PathLike) -> None:
         )
 
 
+def refuse_inside(path: str | os.PathLike, release: str | os.PathLike, what: str) -> None:
+    """Raise `ValueError` where a path lies in this release or in any other.
+
+    What is written into a release may be given away with it. `what` names what would be written.
+    """
+    inside = Path(path).resolve()
+    for folder in (inside, *inside.parents):
+        ours = folder == Path(release).resolve()
+        if ours or (folder / "keep" / "release.npz").is_file():
+            raise ValueError(
+                f"{path}: {what} does not belong into a release, whose parts may be given away; "
+                "name another folder"
+            )
+
+
 def _given(release: Release, cohort: Cohort) -> Release:
     """Return the release with what it was made from; refuse a cohort that is not that."""
     if len(release) == 0:

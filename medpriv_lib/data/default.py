@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medpriv_lib.core.cohort import Cohort
 
+DISEASE = "glaucoma"  # what `diseased` means in the default cohort
 DEFAULT_COHORT = Path(__file__).with_name("default_cohort.npz")
 
 
