@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import solve
 from small_cohorts import strangers
 
-from medpriv_lib.attacks.finding import inversion
+from medpriv_lib.attacks import inversion
 from medpriv_lib.attacks.inversion import (
     EXACT,
     ROUNDING,
