@@ -21,7 +21,7 @@ from medpriv_lib.lessons.widgets import Stepper
 from medpriv_lib.measures.evidence import evidence_kept
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
-from medpriv_lib.privatizers.controls import RealOther
+from medpriv_lib.privatizers.controls import Original, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
@@ -172,7 +172,8 @@ def ways(train: Cohort) -> dict:
     """Return the methods that the moving picture steps through, by name, each fitted."""
     vgan = PPRLVGAN.load(weights.shipped("pprl-vgan"))
     return (
-        {f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
+        {"nothing done": Original()}
+        | {f"blur, kernel {kernel}": Blur(kernel) for kernel in (3, 9, 15, 21)}
         | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in AVERAGED}
         | {
             "generated, identity with the same diagnosis": vgan.with_policy("same"),
@@ -205,9 +206,6 @@ def journey() -> Stepper:
             100 * float(evidence_kept(shown, without, case.images, case.twin, case.evidence)[0]),
         )
     averages = {f"{k} patients averaged": k for k in AVERAGED}
-    made = {
-        "nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()
-    }
 
     def draw(shown_instead):
         pair = np.hstack([case.images[0], np.full((64, 4), 255, np.uint8), made[shown_instead][0]])

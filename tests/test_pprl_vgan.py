@@ -327,7 +327,7 @@ def test_a_patient_without_training_images_lends_no_identity():
 
 
 def test_an_unknown_policy_is_refused():
-    with pytest.raises(ValueError, match="unknown policy"):
+    with pytest.raises(ValueError, match="policy must be random or same or different"):
         PPRLVGAN("opposite")
     with pytest.raises(ValueError, match="unknown policy"):
         make_vgan(make_cohort()).draw_identities(make_cohort(), seeded(), 1, "opposite")

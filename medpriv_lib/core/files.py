@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -32,6 +34,14 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, content: dict[str, Any]) -> None:
+    """Write indented JSON, atomically. Raises `ValueError` for nan and infinity."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -1,6 +1,8 @@
-"""Whether a device computes in bfloat16 faster than in float32."""
+"""How numbers are computed: bfloat16 where a device is faster with it, tiny ones as zero."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import torch
 
@@ -31,3 +33,22 @@ def native_bfloat16(device: torch.device) -> bool:
         return False
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Compute with numbers below 1e-38 taken as zero, and leave the process as it was.
+
+    Weights that fade towards zero slow a processor down by an order of magnitude otherwise.
+    """
+    before = _flushes()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+def _flushes() -> bool:
+    """Tell whether tiny numbers are taken as zero now; torch sets it and does not say it."""
+    return bool((torch.full((1,), 1e-39) * 1).item() == 0)

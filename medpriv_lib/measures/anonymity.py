@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.registry import privatizers
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ def audit(release: Release, cohort: Cohort, claimed: int | None = None) -> Audit
     """Return the true anonymity group of every image of a release, counted in patients.
 
     `cohort` is the one that was privatised: `release.source` are its rows. `claimed` is the K to
-    hold the release to; None takes `release.parameters["k"]` where there is one. Raises
+    hold the release to; None takes what its method claims with its settings, and nothing where the
+    method claims none or is unknown here. Raises
     `ValueError` for an empty release and for one that does not stand for rows of this cohort.
     """
     if len(release) == 0:
@@ -115,8 +117,8 @@ def audit(release: Release, cohort: Cohort, claimed: int | None = None) -> Audit
             f"the release stands for row {release.source.max()} of a cohort of {len(cohort)} images; "
             "audit it with the cohort that it was made from"
         )
-    if claimed is None:
-        claimed = release.parameters.get("k")
+    if claimed is None and (method := privatizers().get(release.method)) is not None:
+        claimed = method.claims_k(release.parameters)
     patient, label = cohort.patient[release.source], cohort.diseased[release.source]
     group = groups_of_equal(release.images)
     pairs = np.unique(

@@ -91,12 +91,11 @@ def risk(
             f"the risk per patient needs one outcome, one patient and one label per image, not "
             f"{len(values)} outcomes for {len(patient)} patients"
         )
-    numbers, index, images = np.unique(patient, return_inverse=True, return_counts=True)
-    rate = np.bincount(index, weights=values) / images
+    numbers, rate, images = mean_per_patient(values, patient)
     observed = float(worst_decile(rate))
     equal = np.array(
         [
-            worst_decile(np.bincount(index, weights=rng.permutation(values)) / images)
+            worst_decile(mean_per_patient(rng.permutation(values), patient)[1])
             for _ in range(simulations)
         ]
     )
@@ -119,6 +118,22 @@ def risk(
             if rows.any()
         },
     )
+
+
+def mean_per_patient(
+    values: np.ndarray, patient: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " p"], Float[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
+    """Return the patients' numbers, ascending, the mean of each one's `values` (N,), and how many
+    there were.
+    """
+    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
+    return numbers, np.bincount(index, weights=values) / count, count
+
+
+def shares(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
+    """Return patient number -> the mean of the patient's `values` (N,), such as the share of hits."""
+    numbers, rate, _ = mean_per_patient(values, patient)
+    return dict(zip(numbers.tolist(), rate.tolist(), strict=True))
 
 
 def worst_decile(rate: Float[np.ndarray, "*d p"]) -> np.ndarray:

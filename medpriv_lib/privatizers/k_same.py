@@ -33,7 +33,7 @@ from medpriv_lib.core.distances import (
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
+from medpriv_lib.privatizers.protocol import AveragesFrom, Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.replacement import Pools
 
 Means = Float64[np.ndarray, "m h w"] | Float64[np.ndarray, "m h w 3"]
@@ -145,6 +145,11 @@ class KSame(Privatizer):
         """Return k."""
         return int(settings["k"])
 
+    @classmethod
+    def averages_from(cls, settings: Mapping[str, Any]) -> AveragesFrom:
+        """Return "given": the groups are formed within the set that is released."""
+        return "given"
+
     def averages(self, cohort: Cohort) -> Averages:
         """Return the groups' means in float64. Raises `NotApplicable` as `privatize` does."""
         patients, counts = np.unique(cohort.patient, return_counts=True)
@@ -224,6 +229,11 @@ class KSameSelect(Privatizer):
     def claims_k(cls, settings: Mapping[str, Any]) -> int:
         """Return k."""
         return int(settings["k"])
+
+    @classmethod
+    def averages_from(cls, settings: Mapping[str, Any]) -> AveragesFrom:
+        """Return "train" for the query form, "given" for the release form."""
+        return "train" if settings["form"] == "query" else "given"
 
     def fit(self, train: Cohort) -> Self:
         """Keep the training images to answer with (query form) and return the method itself."""

@@ -15,6 +15,7 @@ from medpriv_lib.core.randomness import fresh
 from medpriv_lib.core.release import Given, Release
 
 Needs = Literal["nothing", "patients", "weights"]
+AveragesFrom = Literal["train", "given"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,13 @@ class Privatizer(ABC):
     @classmethod
     def claims_k(cls, settings: Mapping[str, Any]) -> int | None:
         """Return among how many patients a release with these settings claims to hide, or None."""
+        return None
+
+    @classmethod
+    def averages_from(cls, settings: Mapping[str, Any]) -> AveragesFrom | None:
+        """Return whose images a release averages K at a time: the training images', the given ones',
+        or None for other methods.
+        """
         return None
 
     @classmethod

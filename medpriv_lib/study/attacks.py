@@ -6,27 +6,30 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from medpriv_lib.attacks.attackers import Attackers
-from medpriv_lib.attacks.battery import battery
 from medpriv_lib.attacks.best import COLUMNS
-from medpriv_lib.attacks.draws import averaged
-from medpriv_lib.attacks.further import more, together
-from medpriv_lib.attacks.members import of_generator
+from medpriv_lib.attacks.budget import FULL, Budget
+from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.generator_membership import of_generator
+from medpriv_lib.attacks.registry import attacks, run
 from medpriv_lib.attacks.scene import Scene
+from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.pipeline.weights import VGAN
+from medpriv_lib.privatizers.registry import privatizers
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.recognition.train import logits
 from medpriv_lib.study.rows import Method, Releases, methods
+from medpriv_lib.study.several_releases import together
 from medpriv_lib.study.summary import rates_in, spread_of, summary
 from medpriv_lib.study.table import Row, write_json
 
@@ -45,7 +48,8 @@ class Plan:
     `seeds`.
 
     `only` names the rows (experiment, set), None means all; `repeated` those that further seeds
-    attack too, None means all of them; `seed` is that of the releases, as in the table.
+    attack too, None means all of them; `seed` is that of the releases, as in the table; `budget`
+    what the attackers may spend.
     """
 
     draws: int = DRAWS
@@ -54,6 +58,7 @@ class Plan:
     scratch: bool = True
     seed: int = 0
     repeated: tuple[tuple[str, str], ...] | None = None
+    budget: Budget = FULL
 
     def rows(self, vgan: PPRLVGAN) -> list[Method]:
         """Return the rows to attack. Raises `ValueError` for a name that the study does not
@@ -208,8 +213,10 @@ class _Study:
         found = {"together": together(train, test, self.vgan, self.plan.seed)}
         if any(row.policy for row in self.rows):
             try:
-                found["training"] = of_generator(self.cohort, self.folder, self.plan.seed).rows()
-            except ValueError as error:
+                found["training"] = of_generator(
+                    self.cohort, self.folder, self.plan.seed, self.plan.budget
+                ).plain()
+            except NotApplicable as error:
                 found["training"] = {"note": f"empty: {error}"}
         return found
 
@@ -241,27 +248,46 @@ def attack_method(
             "seconds": 0.0,
             "rates": {},
         }
-    attackers = Attackers(cohort, kept, seed)
-    verifiers = attackers.verifiers(scenes[0], _name(row))
-    of_draws = [battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes]
-    found = [averaged(each) for each in zip(*of_draws, strict=True)]
-    found += more(
-        drawn[0].parameters,
-        scenes,
-        judges.identity,
-        verifiers,
-        plan.seed,
-        attackers.half,
-        attackers.of_contributors(scenes[0], _name(row)),
+    setting = setting_of(
+        row, scenes, drawn[0], Attackers(cohort, kept, seed, budget=plan.budget), judges, plan
     )
-    result |= summary(found, scenes[0]) | {"rates": rates_in(of_draws)}
+    found = run(setting, [one.name for one in attacks() if one.asked != "cohort"])
+    result |= summary(found, scenes[0]) | {"rates": rates_in(found)}
     if plan.scratch and (row.experiment, row.set) in SCRATCH:
-        attackers = Attackers(cohort, kept, seed, scratch=True)
-        fresh = battery(
-            scenes[0], attackers.verifiers(scenes[0], f"{_name(row)}-scratch"), attackers.half, None
-        )
-        result["from_scratch"] = [one.rows() | {"per_patient": {}, "curves": {}} for one in fresh]
+        fresh = from_scratch(row, scenes[:1], drawn[0], kept, plan, seed)
+        result["from_scratch"] = [one.plain() | {"per_patient": {}, "curves": {}} for one in fresh]
     return result | {"draws": len(drawn), "seconds": round(time.perf_counter() - began, 1)}
+
+
+def from_scratch(
+    row: Method, scenes: Sequence[Scene], release: Release, kept: Path, plan: Plan, seed: int
+) -> list[Finding]:
+    """Return what attackers find whose second tower does not begin with the first: a check."""
+    attackers = Attackers(scenes[0].cohort, kept, seed, budget=plan.budget, scratch=True)
+    setting = setting_of(row, scenes, release, attackers, None, plan)
+    names = [one.name for one in attacks() if one.asked == "draw" and one.name != "naive"]
+    return run(replace(setting, name=f"{_name(row)}-scratch"), names)
+
+
+def setting_of(
+    row: Method,
+    scenes: Sequence[Scene],
+    release: Release,
+    attackers: Attackers,
+    judges: Judges | None,
+    plan: Plan,
+) -> Setting:
+    """Return the setting of all draws of a row."""
+    return Setting(
+        scenes,
+        attackers,
+        release.method,
+        release.parameters,
+        privatizers().get(release.method),
+        None if judges is None else judges.identity,
+        plan.seed,
+        _name(row),
+    )
 
 
 def rates_of(
@@ -277,14 +303,15 @@ def rates_of(
     needs.
     """
     try:
-        scenes = scenes_of(row, cohort, list(releases.of(row)), plan.seed)
+        drawn = list(releases.of(row))
+        scenes = scenes_of(row, cohort, drawn, plan.seed)
     except ValueError:
         return {}
-    attackers = Attackers(cohort, kept, seed)
-    verifiers = attackers.verifiers(scenes[0], _name(row))
-    return rates_in(
-        [battery(scene, verifiers, attackers.half, recogniser(judges), False) for scene in scenes]
-    )
+    attackers = Attackers(cohort, kept, seed, budget=plan.budget)
+    setting = setting_of(row, scenes, drawn[0], attackers, judges, plan)
+    # the matched filters ("matching") are not trained from a seed
+    names = [one.name for one in attacks() if one.asked == "draw" and one.kind != "matching"]
+    return rates_in(run(setting, names))
 
 
 def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) -> list[Scene]:
@@ -324,15 +351,6 @@ def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) 
         Scene(cohort, one.images, tests[one.source], known, source, one.contributors, used)
         for one in drawn
     ]
-
-
-def recogniser(judges: Judges):
-    """Return the identity judge as a function from images to logits (N, P), or None where there is
-    none.
-    """
-    if judges.identity is None:
-        return None
-    return lambda images: logits(judges.identity, images).numpy()
 
 
 def join(

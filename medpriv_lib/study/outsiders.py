@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from medpriv_lib.attacks.attackers import Attackers
-from medpriv_lib.attacks.battery import Verifier, linkage_by_others
+from medpriv_lib.attacks.attackers import Attackers, Verifier
+from medpriv_lib.attacks.budget import FULL, Budget
 from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.linkage import linkage_by_others
 from medpriv_lib.attacks.membership import against_patients, nearness
 from medpriv_lib.attacks.scene import ALL, Scene
 from medpriv_lib.core.cohort import Cohort
@@ -118,7 +119,13 @@ def _write(path: Path, items: Sequence[Item], size: int, seed: int) -> None:
 
 
 def taught_by(
-    row: Method, train: Cohort, others: Cohort, cohort: Cohort, kept: Path, seed: int
+    row: Method,
+    train: Cohort,
+    others: Cohort,
+    cohort: Cohort,
+    kept: Path,
+    seed: int,
+    budget: Budget = FULL,
 ) -> Verifier:
     """Return the verifier that learned from `others`, with the originals of `cohort` as its bank.
 
@@ -138,7 +145,7 @@ def taught_by(
         np.empty((1, 0), dtype=np.int64),
     )
     name = f"others-{row.experiment}-{row.set}".replace(" ", "-").replace(",", "")
-    verifier = Attackers(others, kept, seed).verifier(scene, name, ALL)
+    verifier = Attackers(others, kept, seed, budget=budget).verifier(scene, name, ALL)
     return Verifier(verifier.original(cohort.images), verifier.original, verifier.released)
 
 
@@ -213,13 +220,13 @@ def attack_by_others(
     result: dict = {"experiment": row.experiment, "set": row.set, "note": "", "findings": []}
     try:
         scene = scenes_of(row, cohort, [next(releases.of(row))], plan.seed)[0]
-        verifier = taught_by(row, train, others, cohort, kept, seed)
+        verifier = taught_by(row, train, others, cohort, kept, seed, plan.budget)
     except ValueError as error:
         return result | {"note": f"empty: {error}", "seconds": 0.0}
     found = linkage_by_others(scene, verifier)
     if scene.contributors.shape[1]:
         found.append(among_others(scene, train, others, verifier, np.random.default_rng(seed)))
-    rows = [one.rows() | {"curves": {}} for one in found]
+    rows = [one.plain() | {"curves": {}} for one in found]
     return result | {"findings": rows, "seconds": round(time.perf_counter() - began, 1)}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medpriv_lib.attacks import best as attacks
-from medpriv_lib.core.files import atomic_write
+from medpriv_lib.core.files import atomic_write, write_json
 from medpriv_lib.measures import columns as explanation
 from medpriv_lib.measures.scores import RATES
 
@@ -120,14 +120,6 @@ def write_table(rows: Sequence[Row], folder: str | os.PathLike, provenance: dict
         for row in rows
     ]
     write_json(folder / "table.json", {"provenance": provenance, "rows": rounded})
-
-
-def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write indented JSON, atomically."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
 
 
 def differences(

@@ -17,7 +17,7 @@ import copy
 import os
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.pixels import to_tensor, to_uint8
+from medpriv_lib.core.pixels import Images, to_tensor, to_uint8
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
@@ -133,10 +133,20 @@ class PPRLVGAN(Privatizer):
         self._generator, self._pools = fit_generator(train, **options), Pools.of(train)
         return self
 
+    @overload
+    def encode(
+        self, images: Images, generator: None = None, batch: int = 512
+    ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]: ...
+
+    @overload
+    def encode(
+        self, images: Images, generator: torch.Generator, batch: int = 512
+    ) -> Float[Tensor, "n z"]: ...
+
     @torch.no_grad()
     def encode(
         self,
-        images: UInt8[np.ndarray, "n s s"],
+        images: Images,
         generator: torch.Generator | None = None,
         batch: int = 512,
     ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]] | Float[Tensor, "n z"]:
