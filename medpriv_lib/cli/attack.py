@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
         except OtherCohort as error:
             raise ValueError(f"{args.release}: {error}") from error
     say(report.verdict())
-    for warning in report.warnings():
+    for warning in report.audit.warnings:
         say(f"warning: {warning}")
     say(
         f"written to {out}: report.html, report.json; {out / 'keep'} says which patient is which "

@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes",
         metavar="A,B",
-        help='names of the two readings (default "no glaucoma,glaucoma" for the package\'s cohort, '
-        '"not diseased,diseased" for others)',
+        help='names of the two readings (default "no disease,disease", and by the disease\'s name '
+        "for the package's cohort)",
     )
     parser.add_argument(
         "--out", default="explanation.html", metavar="FILE", help="default explanation.html"

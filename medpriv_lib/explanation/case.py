@@ -2,7 +2,7 @@
 privatised first.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.release import Release
-from medpriv_lib.data.default import DISEASE
+from medpriv_lib.data.default import disease_of
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 from medpriv_lib.explanation.retrieval import UNKNOWN, Gallery, decide, privatize_cases, retrieve
 from medpriv_lib.privatizers.protocol import Privatizer
@@ -20,8 +20,6 @@ from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
-CLASSES = (f"no {DISEASE}", DISEASE)  # of the default cohort
-ANY_CLASSES = ("not diseased", "diseased")  # of any other
 MOST_CASES = 12
 SYNTHETIC = (
     "The recogniser learned from synthetic images, and the earlier cases are synthetic: no patient "
@@ -54,7 +52,7 @@ class Explanation:
     held_back: Bool[np.ndarray, " k"]
     method: str
     on_file: int
-    classes: tuple[str, ...] = field(default=CLASSES)
+    classes: tuple[str, ...]
     caution: str = ""
 
     @property
@@ -94,8 +92,9 @@ class Explanation:
 
 
 def classes_of(cohort: Cohort) -> tuple[str, ...]:
-    """Return the names of the two readings: the disease's own word where that is known."""
-    return CLASSES if is_synthetic(cohort) else ANY_CLASSES
+    """Return the names of the two readings, by the word that the cohort's label has."""
+    disease = disease_of(cohort.name)
+    return f"no {disease}", disease
 
 
 def is_synthetic(cohort: Cohort) -> bool:
