@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 import torch  # noqa: E402
 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
-from medpriv_lib.learning.distort import Augmentation  # noqa: E402
+from medpriv_lib.learning.augment import Augmentation  # noqa: E402
 from medpriv_lib.privatizers import vgan_training, vgan_validation  # noqa: E402
 from medpriv_lib.privatizers.vgan.networks import Architecture  # noqa: E402
 from medpriv_lib.recognition import train as recognition  # noqa: E402
