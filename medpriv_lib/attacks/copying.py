@@ -22,9 +22,8 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 Embed = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
 LEVEL = 0.05
@@ -136,7 +135,7 @@ def copying(
         chance,
         len(generated),
         len(np.unique(copied_of)),
-        shares(copied, copied_of),
+        rate_per_patient(copied, copied_of),
         {"generated": np.sort(own.distance).tolist(), "strangers": np.sort(strangers).tolist()},
         kind="copying",
         target="member",

@@ -15,7 +15,7 @@ from medpriv_lib.attacks.membership import inside_and_outside, membership
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.measures.per_patient import mean_per_patient
+from medpriv_lib.core.intervals import mean_per_patient
 from medpriv_lib.privatizers.protocol import AveragesFrom, Privatizer
 
 

@@ -17,9 +17,9 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
+from medpriv_lib.core.intervals import mean_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.measures.per_patient import mean_per_patient
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Architecture
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN

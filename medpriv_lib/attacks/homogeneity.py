@@ -12,10 +12,9 @@ from medpriv_lib.attacks.contributors.who import labels_of, require_contributors
 from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.measures.anonymity import groups_of_equal
-from medpriv_lib.measures.per_patient import shares
 
 SIMULATIONS = 200
 
@@ -56,7 +55,7 @@ def homogeneity(
         dict(zip(("right", "one_label", "bits"), expected.tolist(), strict=True)),
         len(group),
         len(np.unique(patient)),
-        shares(hit, patient),
+        rate_per_patient(hit, patient),
         kind="homogeneity",
         target="label",
     )
@@ -90,7 +89,7 @@ def of_contributors(
         {"right": base},
         len(contributors),
         len(np.unique(who)),
-        shares(right, who),
+        rate_per_patient(right, who),
         kind="homogeneity",
         target="label",
     )

@@ -23,9 +23,8 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL, Scene
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.verification import alike
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 
 def hits(
@@ -219,7 +218,7 @@ def _finding(
         {"rank1": 1 / gallery, "rank5": min(1.0, 5 / gallery)},
         len(patient),
         len(np.unique(patient)),
-        shares(hit, patient),
+        rate_per_patient(hit, patient),
         {"cmc": cmc},
         kind="naming",
         target="source",

@@ -16,9 +16,8 @@ from medpriv_lib.attacks.contributors.who import memberships
 from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 
 def common(groups: Sequence[Int64[np.ndarray, "n k"]], patients: int) -> Bool[np.ndarray, "r n p"]:
@@ -68,7 +67,7 @@ def intersect_groups(
         {"rank1": 1 / patients},
         len(patient),
         len(np.unique(patient)),
-        shares(chance_right[-1], patient),
+        rate_per_patient(chance_right[-1], patient),
         {
             "left": size.mean(axis=1).tolist(),
             "kept": kept.mean(axis=1).tolist(),
@@ -104,7 +103,7 @@ def add_evidence(scores: Float[np.ndarray, "r n p"], patient: Int64[np.ndarray, 
         {"rank1": 1 / patients, "rank5": min(1.0, 5 / patients), "rank1_of_one": 1 / patients},
         len(patient),
         len(np.unique(patient)),
-        shares(hit[-1], patient),
+        rate_per_patient(hit[-1], patient),
         {"rank1": hit.mean(axis=1).tolist()},
         kind="intersection",
         target="source",

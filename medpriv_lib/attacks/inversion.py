@@ -23,10 +23,9 @@ from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.restorer import fit_restorer, restored
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.measures.per_patient import shares
 
 Judge = Callable[[UInt8[np.ndarray, "n h w"]], Int64[np.ndarray, " n"]]  # names a patient, or -1
 # standard deviation in grey levels of the error of rounding to whole ones
@@ -169,7 +168,7 @@ def deblur(
         intervals,
         n=len(patient),
         patients=len(np.unique(patient)),
-        per_patient=shares(hits[best], patient),
+        per_patient=rate_per_patient(hits[best], patient),
         note=f"best: {best}",
         kind="naming",
         target="source",

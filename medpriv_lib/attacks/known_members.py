@@ -17,9 +17,8 @@ from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import byte_rank
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 from medpriv_lib.privatizers.protocol import AveragesFrom
 
 
@@ -63,7 +62,7 @@ def known_members(
         {"rank1": mean_interval(hit, patient)},
         n=len(patient),
         patients=len(np.unique(patient)),
-        per_patient=shares(hit, patient),
+        per_patient=rate_per_patient(hit, patient),
         kind="naming",
         target="member",
     )

@@ -26,9 +26,9 @@ from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.attacks.copying import closer, nearest
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, mean_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import mean_per_patient, worst_decile
+from medpriv_lib.measures.per_patient import worst_decile
 
 SIMULATIONS = 200
 

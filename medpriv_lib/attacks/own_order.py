@@ -20,9 +20,8 @@ from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.distances import centred, squared_distances
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 Order = Int64[np.ndarray, " n"]
 FEWEST = 10  # 3.6 million orders: some thousand seeds meet a given one in under 1 % of all trials
@@ -90,7 +89,7 @@ def own_order(
         {"rank1": float(((images / count) ** 2).sum()), "placed": 1 / count, "seed_found": 0.0},
         count,
         len(images),
-        shares(named, whose),
+        rate_per_patient(named, whose),
         note=f"{len(SHUFFLES)} ways to shuffle, {seeds} seeds each",
         kind="naming",
         target="source",

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from medpriv_lib.attacks.contributors.who import require_contributors
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.membership import against_images, nearness
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.attacks.contributors.who import require_contributors
 from medpriv_lib.core.not_applicable import NotApplicable
 
 

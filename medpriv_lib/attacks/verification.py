@@ -21,9 +21,8 @@ from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 FALSE = 0.01  # share of impostor pairs that may pass
 # 0.1 % needs that many impostor pairs of so many patients
@@ -186,7 +185,7 @@ def finding(
         chance,
         len(np.unique(image)),
         len(np.unique(patient)),
-        shares(accepted, patient),
+        rate_per_patient(accepted, patient),
         note=note,
         kind="linking",
         target="source",

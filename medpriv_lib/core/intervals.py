@@ -86,8 +86,18 @@ def f1_interval(
     )
 
 
-def rate_per_patient(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
-    """Return patient number -> mean of the patient's values (N,), bool or numbers; ascending."""
+def mean_per_patient(
+    values: np.ndarray, patient: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " p"], Float[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
+    """Return the patients' numbers, ascending, the mean of each one's `values` (N,), bool or
+    numbers, and how many there were.
+    """
     numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
     means = np.bincount(index, weights=np.asarray(values, dtype=np.float64)) / count
+    return numbers, means, count
+
+
+def rate_per_patient(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
+    """Return patient number -> mean of the patient's values (N,), bool or numbers; ascending."""
+    numbers, means, _ = mean_per_patient(values, patient)
     return dict(zip(numbers.tolist(), means.tolist(), strict=True))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, mean_per_patient
 
 SIMULATIONS = 1000
 WORST = 0.1
@@ -118,22 +118,6 @@ def risk(
             if rows.any()
         },
     )
-
-
-def mean_per_patient(
-    values: np.ndarray, patient: Int64[np.ndarray, " n"]
-) -> tuple[Int64[np.ndarray, " p"], Float[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
-    """Return the patients' numbers, ascending, the mean of each one's `values` (N,), and how many
-    there were.
-    """
-    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
-    return numbers, np.bincount(index, weights=values) / count, count
-
-
-def shares(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
-    """Return patient number -> the mean of the patient's `values` (N,), such as the share of hits."""
-    numbers, rate, _ = mean_per_patient(values, patient)
-    return dict(zip(numbers.tolist(), rate.tolist(), strict=True))
 
 
 def worst_decile(rate: Float[np.ndarray, "*d p"]) -> np.ndarray:

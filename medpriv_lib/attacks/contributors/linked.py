@@ -19,9 +19,8 @@ from medpriv_lib.attacks.membership import area
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL, HALVES, Scene
 from medpriv_lib.attacks.setting import Setting, both_halves, seen_by
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 
 def linked(
@@ -186,7 +185,7 @@ def _linking(
         {"linkage_auc": 0.5},
         len(used),
         len(np.unique(who)),
-        shares(values, who),
+        rate_per_patient(values, who),
         kind="contributors",
         target="contributor",
     )

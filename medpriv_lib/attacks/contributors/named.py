@@ -10,9 +10,8 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL
 from medpriv_lib.attacks.setting import Setting, seen_by
 from medpriv_lib.attacks.verification import alike
-from medpriv_lib.core.intervals import bootstrap, mean_interval
+from medpriv_lib.core.intervals import bootstrap, mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.measures.per_patient import shares
 
 
 def named_as(
@@ -86,7 +85,7 @@ def reverse(
         {"rank1": float((used.sum(axis=0)[probe] / (~own).sum(axis=1)).mean())},
         len(probe),
         len(np.unique(probe)),
-        shares(hit, probe),
+        rate_per_patient(hit, probe),
         kind="contributors",
         target="contributor",
     )
