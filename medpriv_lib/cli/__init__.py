@@ -39,9 +39,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     parser = Parser(
         prog="medpriv",
         description=__doc__,
-        epilog=(
-            "start with `medpriv study`: the paper's table on the cohort that comes with the package"
-        ),
+        epilog="start with `medpriv study`: the paper's table on the cohort of the package",
     )
     parser.add_argument("--version", action="version", version=f"medpriv {__version__}")
     subparsers = parser.add_subparsers(

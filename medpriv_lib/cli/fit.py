@@ -42,10 +42,19 @@ def run(args: argparse.Namespace) -> None:
     out = require_parent(args.out)
     cohort = load_cohort(args.cohort)
     require_device(args.device)
-    from medpriv_lib.pipeline.fit import PRIVATE, fit
+    from medpriv_lib.core.weights import PRIVATE
+    from medpriv_lib.pipeline.fit import fit
 
     # a bar on a terminal; elsewhere a line each minute, so that a log shows that the work goes on
     note = None if sys.stderr.isatty() else progress
-    fit(cohort, out, budget=budget_of(args), seed=args.seed, device=args.device, note=note)
+    fit(
+        cohort,
+        out,
+        budget=budget_of(args),
+        seed=args.seed,
+        device=args.device,
+        note=note,
+        command=f"medpriv fit --scale {args.scale} --seed {args.seed}",
+    )
     say(f"{out}: weights of the recognisers and of PPRL-VGAN; use them with --weights {out}")
     say(PRIVATE)

@@ -34,8 +34,8 @@ def progress(text: str) -> None:
 
 
 def printable(text: str, encoding: str | None = None) -> str:
-    """Return the text without what a terminal would obey: what controls it (escapes, carriage
-    returns, marks that turn the direction of writing) is written out as \\x1b or \\u202e.
+    """Return the text with escapes, carriage returns and marks that turn the direction of writing
+    written out: a terminal would obey them.
 
     Line ends stay. What `encoding` cannot say is written out, too.
     """
@@ -55,8 +55,8 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         try:
             value = int(text)
         except ValueError:
-            value = None  # type: ignore[assignment]
-        if value is None or not least <= value <= most:
+            value = least - 1
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(
                 f"must be a whole number from {least:,} to {most:,}, not {text!r}"
             )

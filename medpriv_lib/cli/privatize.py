@@ -4,11 +4,13 @@ INPUT is a cohort file (its test images, or --split), a CSV or folder with a CSV
 (file,patient,label[,eye]), or a folder of images without one: then every image is a patient of its
 own and its label is what the disease judge reads. DIR/share holds PNGs with neutral names and no
 metadata, in an order that nobody can draw again: it and every random choice come from the operating
-system, not from a seed. DIR/keep holds the linkage key, and what it takes to make the release again.
+system, not from a seed. DIR/keep holds the linkage key, and what it takes to make the release once
+more.
 
 Examples:
   medpriv privatize cohort.npz --method k-same-select --k 6 --out release/
-  medpriv privatize cohort.npz --method k-same-select --k 6 --form release --split all --out release/
+  medpriv privatize cohort.npz --method k-same-select --k 6 --form release --split all
+      --out release/
   medpriv privatize eyes/ --method blur --kernel 9 --out release/
   medpriv privatize eyes.csv --method pprl-vgan --policy same --out release/
   medpriv privatize cohort.npz --method averaged --k 6 --weights my-weights/ --cohort cohort.npz

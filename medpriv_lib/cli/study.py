@@ -121,9 +121,10 @@ def run(args: argparse.Namespace) -> None:
     explained = study.provenance.get("explained")
     if explained:
         say(
-            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with visible signs; relevance, "
-            "sharp\nand KID: one draw; found: {eyes_looked_at} images of one draw; retrieval (in table.csv): "
-            "{queries} queries".format(**explained)
+            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with "
+            "visible "
+            "signs; relevance, sharp\nand KID: one draw; found: {eyes_looked_at} images of one "
+            "draw; retrieval (in table.csv): {queries} queries".format(**explained)
         )
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")

@@ -1,4 +1,4 @@
-"""How many bits a number takes: half as many in files, and in training where a device is fast so."""
+"""How many bits a number takes: half as many in files, and in training where that is faster."""
 
 import contextlib
 import os

@@ -69,9 +69,12 @@ class Explanation:
         reading = self.classes[self.decision]
         are = "is the one earlier case" if count == 1 else f"are the {count} earlier cases"
         return (
-            f"The recogniser reads this image as \u201c{reading}\u201d and gives that a probability of "
-            f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among {self.on_file:,} "
-            f"with the same reading, all of other patients. Each picture was changed first ({self.method}) to hide "
+            f"The recogniser reads this image as \u201c{reading}\u201d and gives that a "
+            "probability of "
+            f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among "
+            f"{self.on_file:,} "
+            f"with the same reading, all of other patients. Each picture was changed first "
+            f"({self.method}) to hide "
             "whose it is: what it shows is not to be taken as real."
         )
 
@@ -86,7 +89,8 @@ class Explanation:
         if self.case_decisions[number] == self.decision:
             return f"{text} The changed picture is still read as \u201c{reading}\u201d."
         return (
-            f"{text} The changed picture is read as \u201c{reading}\u201d: the change lost what the decision "
+            f"{text} The changed picture is read as \u201c{reading}\u201d: the change lost what "
+            "the decision "
             "rested on."
         )
 
@@ -98,7 +102,7 @@ def classes_of(cohort: Cohort) -> tuple[str, ...]:
 
 
 def is_synthetic(cohort: Cohort) -> bool:
-    """Return whether these are drawn eyes: of them alone the signs and the healthy twin are known."""
+    """Return whether these are drawn eyes: of them alone signs and healthy twin are known."""
     return cohort.evidence is not None or cohort.twin is not None
 
 
@@ -127,7 +131,8 @@ def explain_by_cases(
     if image.ndim != 2 or image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
         height, width = gallery.images.shape[1:]
         raise ValueError(
-            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, {width}); "
+            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, "
+            f"{width}); "
             f"prepare it to {height}x{width}"
         )
     if not 1 <= k <= MOST_CASES:
@@ -178,7 +183,7 @@ def _maps(network: Recogniser, images: np.ndarray) -> np.ndarray:
 
 
 def _in_words(release: Release, privatizer: Privatizer) -> str:
-    """Name the method and its declared settings; anything else in a release stays out of the page."""
+    """Name the method and its declared settings; nothing else of a release comes into the page."""
     declared = [one.name for one in privatizer.parameters]
     told = [f"{key} {release.parameters[key]}" for key in declared if key in release.parameters]
     return ", ".join([release.method, *told])

@@ -27,8 +27,8 @@ the other answer is asked for. Similarity is 1 for the same to the recogniser an
 case on file with the same reading. This page is no diagnosis."""
 NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
 STYLE = """
-.cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem;
-  margin-bottom: 1rem; }
+.cases { display: grid; gap: 1rem; margin-bottom: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; }
 main > figure { width: fit-content; max-width: 100%; margin: 1rem 0; }
 figure div { display: flex; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
@@ -39,7 +39,8 @@ figure .blank { display: grid; place-items: center; border: 1px dashed var(--lin
   color: var(--soft); }
 @media print { .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; margin-bottom: .4rem; }
   figure { padding: .3rem; } main > figure { margin: .4rem 0; } img, .blank { width: 27mm; }
-  figcaption { font-size: 8.5pt; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+  figcaption { font-size: 8.5pt; }
+  img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
 
@@ -130,10 +131,8 @@ def _lack(relevance: np.ndarray) -> str:
 
 
 def _pictures(image: np.ndarray, relevance: np.ndarray, alt: str, what: str) -> str:
-    return (
-        f"<div>{_img(image, alt)}"
-        f"{_img(overlay(image, relevance), f'Relevance map of {what}: {whereabouts(relevance)}.')}</div>"
-    )
+    text = f"Relevance map of {what}: {whereabouts(relevance)}."
+    return f"<div>{_img(image, alt)}{_img(overlay(image, relevance), text)}</div>"
 
 
 def _figure(pictures: str, caption: str) -> str:
@@ -144,4 +143,5 @@ def _img(pixels: np.ndarray, alt: str) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img width="{SHOWN}" height="{SHOWN}" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    size = f'width="{SHOWN}" height="{SHOWN}"'
+    return f'<img {size} alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'

@@ -63,9 +63,8 @@ def attack(
     rows = _rows(release, cohort)
     judges, vgan = _networks(weights, cohort)
     folder = None if out is None else _own_folder(Path(out))
-    if keep is None:
-        kept = None if folder is None else folder / "attackers"
-    else:
+    kept = None if folder is None else folder / "attackers"
+    if keep is not None:
         kept = Path(keep)
     scene, notes = scene_of(release, cohort, rows, vgan, seed)
     if judges is None:

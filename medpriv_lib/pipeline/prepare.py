@@ -109,9 +109,9 @@ def list_folder(folder: Path) -> tuple[Listing, dict[str, str]]:
             else:
                 chosen[file.resolve()] = file
     files = tuple(sorted(chosen.values()))
-    names = np.array([file.relative_to(folder).as_posix() for file in files])
+    patients = np.array([file.relative_to(folder).as_posix() for file in files])
     count = len(files)
-    return Listing(files, names, np.full(count, ""), np.zeros(count, bool), folder), left_out
+    return Listing(files, patients, np.full(count, ""), np.zeros(count, bool), folder), left_out
 
 
 def _why_not(file: Path, folder: Path, inside: Path) -> str:
