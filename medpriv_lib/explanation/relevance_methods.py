@@ -18,7 +18,7 @@ def relevance(
     *,
     steps: int = 32,
 ) -> Float[Tensor, "n c h w"]:
-    """Return the maps of one of `RELEVANCE_METHODS`; Deep Taylor's start from 1, not from the logit,
+    """Return the maps of one of `RELEVANCE_METHODS`; Deep Taylor's start from 1, not the logit,
     and so are always defined.
 
     `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one; `steps` of
