@@ -104,7 +104,7 @@ def scene_of(
     """
     others = np.setdiff1d(np.arange(len(cohort)), rows)
     method, why = _method(release, cohort, vgan)
-    if len(others) == 0:
+    if method is not None and len(others) == 0:
         method, why = None, "there were no other images"
     if method is not None:
         try:
