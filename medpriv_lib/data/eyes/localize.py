@@ -24,6 +24,7 @@ from jaxtyping import UInt8
 
 from medpriv_lib.data.eyes.eye import Eye
 
+SMALLEST = 32  # px of the short side: the least that is looked at
 VOTE_SIDE, REFINE_SIDE = 120, 240  # short sides of the two working copies, px
 RADII = 4.0 * 1.2 ** np.arange(14)  # px of the voting copy: 4 to 43
 PUPIL_TO_IRIS = 2  # so many radii further: 1.44 times the pupil's or more
@@ -58,7 +59,7 @@ def locate_scored(image: UInt8[np.ndarray, "h w"]) -> tuple[Eye | None, float]:
     image's own contrast and orders images by how sure the finding is; it is no probability. Raises
     what `locate` raises.
     """
-    if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < 32:
+    if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < SMALLEST:
         raise ValueError(
             f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}"
         )
