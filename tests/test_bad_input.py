@@ -523,6 +523,42 @@ def test_links_and_hidden_files_of_a_folder_are_not_read(source, tmp_path, capsy
     assert not any("s.png" in path.name for path in (tmp_path / "new").rglob("*"))
 
 
+def test_too_many_lost_files_are_refused_and_listed(source, tmp_path, capsys):
+    """Two of twelve images cannot be read: too many, unless that is accepted; never quietly."""
+    (source / "images.csv").unlink()
+    for name in ("00", "01"):
+        (source / f"{name}.png").rename(source / f"={name}.dcm")
+    command = ["privatize", source, "--method", "blur", "--no-localize", "--size", 16]
+    command = [str(a) for a in [*command, "--out", tmp_path / "new"]]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "2 of 12 images were lost" in error
+    assert "--least-kept" in error
+    assert not (tmp_path / "new").exists()
+    assert main([*command, "--least-kept", ".8"]) == 0
+    lines = (tmp_path / "new" / "keep" / "left_out.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["file", "'=00.dcm", "'=01.dcm"]
+
+
+@pytest.mark.parametrize("command", ["prepare", "privatize"])
+def test_one_person_under_two_spellings_is_refused(source, tmp_path, refuses, command):
+    write_manifest(source, ["00.png,P001,1", "01.png,P001,1", "02.png,p1,0", "03.png,p1,0"])
+    given = {
+        "prepare": prepare(source),
+        "privatize": (
+            "privatize",
+            source,
+            "--method",
+            "blur",
+            "--no-localize",
+            "--out",
+            tmp_path / "n",
+        ),
+    }[command]
+    refuses(*given, words=["two spellings", "'P001'", "'p1'", "--doubles report"])
+    assert main([str(a) for a in (*given, "--doubles", "report")]) == 0
+
+
 def test_control_characters_of_a_file_do_not_reach_the_terminal(source, capsys):
     write_manifest(source, ["00.png,p0,1", "01.png,p1,\x1b[2J\x1b]0;owned\x07"])
     assert main([str(a) for a in prepare(source)]) == 2

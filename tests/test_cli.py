@@ -13,7 +13,7 @@ from PIL import Image
 from small_cohorts import toy_cohort
 
 from medpriv_lib.cli import COMMANDS, main, one_line
-from medpriv_lib.cli.options import printable
+from medpriv_lib.cli.options import shown
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.randomness import begun
 from medpriv_lib.core.release import Release
@@ -451,9 +451,9 @@ def test_errors_become_one_line():
 
 
 def test_what_controls_a_terminal_is_written_out():
-    assert printable("a\x1b[2Jb\rc\u202ed\x00\ne") == "a\\x1b[2Jb\\rc\\u202ed\\x00\ne"
-    assert printable("Zoë – 5 %") == "Zoë – 5 %"
-    assert printable("Zoë\udcff", "ascii") == "Zo\\xeb\\udcff"
+    assert shown("a\x1b[2Jb\rc\u202ed\x00\ne") == "a\\x1b[2Jb\\rc\\u202ed\\x00\ne"
+    assert shown("Zoë – 5 %") == "Zoë – 5 %"
+    assert shown("Zoë\udcff", "ascii") == "Zo\\xeb\\udcff"
 
 
 def test_a_privatizer_defined_elsewhere_is_offered_and_works(made, tmp_path, capsys):

@@ -12,7 +12,7 @@ from types import FrameType
 
 from medpriv_lib import __version__
 from medpriv_lib.cli import attack, evaluate, explain, fit, prepare, privatize, study
-from medpriv_lib.cli.options import printable
+from medpriv_lib.cli.options import shown
 
 COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -24,8 +24,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print the usage and the message, and exit with status 2."""
         self.print_usage(sys.stderr)
-        text = printable(f"medpriv: error: {message}; `{self.prog} --help` shows examples")
-        self.exit(2, text.replace("\n", " ") + "\n")
+        line = " ".join(f"medpriv: error: {message}; `{self.prog} --help` shows examples".split())
+        self.exit(2, shown(line, sys.stderr.encoding) + "\n")
 
 
 class Terminated(KeyboardInterrupt):
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = one_line(error)
         if line is None:
             raise
-        print(f"medpriv: error: {printable(line, sys.stderr.encoding)}", file=sys.stderr)
+        print(f"medpriv: error: {shown(line, sys.stderr.encoding)}", file=sys.stderr)
         return 2
     return 0
 

@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpriv_lib.core.budgets import SCALES, Budget
+from medpriv_lib.core.printable import printable
 
 if TYPE_CHECKING:  # these import more than `medpriv --help` needs
     from medpriv_lib.core.cohort import Cohort
@@ -19,7 +19,7 @@ SEEDS = 2**31 - 1
 
 def say(text: str) -> None:
     """Print lines of result to stdout."""
-    print(printable(text, sys.stdout.encoding), flush=True)
+    print(shown(text, sys.stdout.encoding), flush=True)
 
 
 def note(text: str) -> None:
@@ -30,22 +30,14 @@ def note(text: str) -> None:
 
 def progress(text: str) -> None:
     """Print one line about the work to stderr, also into a file."""
-    print(printable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
+    print(shown(text, sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
-def printable(text: str, encoding: str | None = None) -> str:
-    """Return the text with escapes, carriage returns and marks that turn the direction of writing
-    written out: a terminal would obey them.
-
-    Line ends stay. What `encoding` cannot say is written out, too.
-    """
-    shown = "".join(
-        one.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") and one != "\n"
-        else one
-        for one in text
-    )
-    return shown.encode(encoding or "utf-8", "backslashreplace").decode(encoding or "utf-8")
+def shown(text: str, encoding: str | None = None) -> str:
+    """Return lines with what a terminal would obey, or `encoding` cannot say, written out."""
+    lines = [printable(line, len(line)) for line in text.split("\n")]
+    name = encoding or "utf-8"
+    return "\n".join(lines).encode(name, "backslashreplace").decode(name)
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -68,6 +60,45 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 def add_seed(parser: argparse.ArgumentParser, help: str) -> None:
     """Declare a seed."""
     parser.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="N", help=help)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how images are read, and what may be lost on the way."""
+    parser.add_argument(
+        "--size",
+        type=whole(8, 4096),
+        default=64,
+        metavar="N",
+        help="of images: height and width in pixels (default 64)",
+    )
+    parser.add_argument(
+        "--no-localize", action="store_true", help="keep the centred square: for images of no eyes"
+    )
+    parser.add_argument(
+        "--doubles",
+        choices=("refuse", "report"),
+        default="refuse",
+        help="where two patients seem to be one person, by name or by picture: refuse (default), "
+        "or take them for two",
+    )
+    parser.add_argument(
+        "--least-kept",
+        type=share,
+        default=0.9,
+        metavar="SHARE",
+        help="share of the images that must be readable and hold an eye (default .9)",
+    )
+
+
+def share(text: str) -> float:
+    """Read a share from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a share from 0 to 1, not {text!r}")
+    return value
 
 
 def require_parent(path: str | Path) -> Path:

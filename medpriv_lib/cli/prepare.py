@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.cli.options import add_seed, require_parent, say, whole
+from medpriv_lib.cli.options import add_reading, add_seed, require_parent, say
 
 STOPPED = "nothing was written"
 
@@ -26,16 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, metavar="FILE", help="the cohort file to write, .npz"
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
-    parser.add_argument(
-        "--size",
-        type=whole(8, 4096),
-        default=64,
-        metavar="N",
-        help="height and width in pixels (default 64)",
-    )
-    parser.add_argument(
-        "--no-localize", action="store_true", help="keep the centred square: for images of no eyes"
-    )
+    add_reading(parser)
     parser.add_argument(
         "--split-by",
         choices=("image", "eye", "patient"),
@@ -61,21 +52,37 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"
         )
+    from medpriv_lib.data.left_out import COLUMNS, TooManyLost, write_left_out
     from medpriv_lib.pipeline.prepare import prepare
 
-    cohort, report = prepare(
-        args.source,
-        args.kind,
-        size=args.size,
-        localize=not args.no_localize,
-        split_by=args.split_by,
-        keep_single=args.keep_single,
-        seed=args.seed,
-        note=say,
-        progress=None,
-    )
+    listed = out.with_suffix(".left_out.csv")
+    if listed.exists() and not listed.read_bytes().startswith(",".join(COLUMNS).encode()):
+        raise ValueError(f"{listed} is in the way, and not a list of ours; move it away")
+    try:
+        cohort, report = prepare(
+            args.source,
+            args.kind,
+            size=args.size,
+            localize=not args.no_localize,
+            split_by=args.split_by,
+            keep_single=args.keep_single,
+            doubles=args.doubles,
+            least_kept=args.least_kept,
+            seed=args.seed,
+            note=say,
+            progress=None,
+        )
+    except TooManyLost as error:
+        write_left_out(listed, error.left_out)
+        raise ValueError(f"{error}; {listed} lists them all") from error
     cohort.save(out)
+    if report["left_out"]:
+        write_left_out(listed, report["left_out"])
+    else:
+        listed.unlink(missing_ok=True)  # of an earlier run
     _print(report, out)
+    if report["left_out"]:
+        say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
 
 
 def _print(report: dict[str, Any], out: Path) -> None:

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 
 from medpriv_lib.cli.options import (
     add_methods,
+    add_reading,
     load_cohort,
     offered,
     require_parent,
     say,
     settings_of,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -60,14 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="test",
         help="which images of a cohort file (default test)",
     )
-    parser.add_argument(
-        "--size",
-        type=whole(8, 4096),
-        default=64,
-        metavar="N",
-        help="for images: height and width in pixels (default 64)",
-    )
-    parser.add_argument("--no-localize", action="store_true", help="for images that are no eyes")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -82,7 +75,12 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
-            args.input, size=args.size, localize=not args.no_localize, progress=None
+            args.input,
+            size=args.size,
+            localize=not args.no_localize,
+            doubles=args.doubles,
+            least_kept=args.least_kept,
+            progress=None,
         )
         of_a_cohort = args.input.endswith(".npz")
         if args.cohort is None and not of_a_cohort:
@@ -102,7 +100,8 @@ def run(args: argparse.Namespace) -> None:
             note=say,
             **settings,
         )
-        write_release(release, images, args.out, left_out=given.left_out, place=place)
+        left_out = {item.file: item.reason for item in given.left_out}
+        write_release(release, images, args.out, left_out=left_out, place=place)
     _report(args, len(release), images, given, release.method)
 
 

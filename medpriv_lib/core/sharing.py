@@ -15,6 +15,7 @@ from PIL import Image
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import secret_order
 from medpriv_lib.core.release import Given, Release
 from medpriv_lib.core.workplace import NEW, publish, recover, reserved
@@ -195,7 +196,8 @@ def _write_keep(
         rows.append([name, row, int(given.row[source]), str(given.patient[source])])
     _write_table(keep / "order.csv", ["file", "released_row", "source_row", "patient"], rows)
     if left_out:
-        _write_table(keep / LEFT_OUT, ["file", "why"], [list(pair) for pair in left_out.items()])
+        cells = [[_cell(file), _cell(why)] for file, why in left_out.items()]
+        _write_table(keep / LEFT_OUT, ["file", "why"], cells)
     for path in keep.iterdir():
         path.chmod(0o600)
 
@@ -205,6 +207,12 @@ def _write_table(path: Path, header: list[str], rows: list[list]) -> None:
         table = csv.writer(file)
         table.writerow(header)
         table.writerows(rows)
+
+
+def _cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, and that no terminal obeys."""
+    shown = printable(text, 2000)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def _read_order(path: Path, count: int) -> np.ndarray:
