@@ -512,14 +512,17 @@ def test_links_and_hidden_files_of_a_folder_are_not_read(source, tmp_path, capsy
     shutil.copy(secret / "s.png", source / ".hidden.png")
     (source / "scan.dcm").write_bytes(b"x")
     command = ["privatize", source, "--method", "blur", "--no-localize", "--size", 16]
-    assert main([str(a) for a in [*command, "--out", tmp_path / "new"]]) == 0
-    assert "files were left out" in capsys.readouterr().out
+    command += ["--least-kept", 0.7, "--out", tmp_path / "new"]
+    assert main([str(a) for a in command]) == 0
+    said = capsys.readouterr().out
+    assert "files were left out" in said
+    assert "00.png and again.png are one picture, and count as two patients" in said
     with open(tmp_path / "new" / "keep" / "left_out.csv", newline="") as file:
         left_out = {row["file"]: row for row in csv.DictReader(file)}
     assert {"link.png", ".hidden.png", "scan.dcm"} <= set(left_out)
     for name, word in (("link.png", "leads out"), (".hidden.png", "hidden"), ("scan.dcm", "")):
         assert word in str(left_out[name])
-    assert len(list((tmp_path / "new" / "share").iterdir())) == 12
+    assert len(list((tmp_path / "new" / "share").iterdir())) == 13
     assert not any("s.png" in path.name for path in (tmp_path / "new").rglob("*"))
 
 

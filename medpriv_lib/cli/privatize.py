@@ -116,6 +116,13 @@ def _report(
             f"more than the {len(images)} given: a patient with fewer images than the others of a "
             "group is in it again"
         )
+    if given.shared:
+        first, second = given.shared[0]
+        more = f" ({len(given.shared) - 1} more such pairs)" if len(given.shared) > 1 else ""
+        say(
+            f"warning: {first} and {second} are one picture, and count as two patients{more}: an "
+            "image may hide among fewer people than it seems"
+        )
     if given.left_out:
         where = out / "keep" / "left_out.csv"
         say(f"{len(given.left_out)} files were left out: {where} says which, and why")

@@ -22,12 +22,14 @@ KINDS = ("synthetic", "warsaw", "manifest")
 @dataclass(frozen=True, eq=False)
 class Images:
     """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
-    (`labelled`), and the files that were left out, with the reason (`left_out`).
+    (`labelled`), the files that were left out, with the reason (`left_out`), and pairs of files
+    with one picture that stand for two patients (`shared`).
     """
 
     cohort: Cohort
     labelled: bool
     left_out: tuple[LeftOut, ...] = ()
+    shared: tuple[tuple[str, str], ...] = ()
 
 
 def prepare(
@@ -95,7 +97,8 @@ def read_images(
         least_kept=least_kept,
         progress=progress,
     )
-    return Images(cohort, labelled, tuple(report["left_out"]))
+    shared = tuple(report["shared_pictures"])
+    return Images(cohort, labelled, tuple(report["left_out"]), shared)
 
 
 def as_strangers(images: Images) -> Images:
