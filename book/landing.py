@@ -26,8 +26,8 @@ from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits
-from medpriv_lib.study.beside_paper import METHODS
 from medpriv_lib.study.figures.requirements import verdicts
+from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import read_table
 
 K = 6
@@ -246,12 +246,13 @@ def result() -> HTML:
     ]
     perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
     shown = [rows[name] for name in SUMMED_UP if name in rows]
+    titles = headings(str(row["experiment"]) for row in shown)
     heads = "".join(
         f'<th scope="col" style="white-space:normal;text-align:center">{html.escape(head)}</th>'
         for head in verdicts(shown[0])
     )
     body = "".join(
-        f'<tr><th scope="row">{html.escape(METHODS[row["experiment"]])}: {html.escape(row["set"])}</th>'
+        f'<tr><th scope="row">{html.escape(titles[row["experiment"]].title)}: {html.escape(row["set"])}</th>'
         + "".join(_cell(text, met) for text, met in verdicts(row).values())
         + "</tr>"
         for row in shown

@@ -190,7 +190,8 @@ def test_draws_share_networks_and_the_outcomes_say_whose_they_are():
         Blur,
     )
     assert both.of_draw(1).verifiers is both.verifiers
-    reverse, parrot = run(both, ["reverse", "parrot"])
+    reverse, parrot, once = run(both, ["reverse", "parrot", "homogeneity of contributors"])
+    assert once.draws == ()  # asked once per release: no draw stands for others
     assert len(reverse.draws) == 2
     np.testing.assert_array_equal(parrot.rows, scene.source)  # the images under attack
     assert set(reverse.rows.tolist()) <= set(scene.others.tolist())  # originals looked for

@@ -494,7 +494,7 @@ def wrong(what):
             "size mismatch",
         ),
         (wrong(lambda _, told: told.pop("architecture")), "no 'architecture'"),
-        (wrong(lambda _, told: told["architecture"].update(size=32)), "size mismatch"),
+        (wrong(lambda _, told: told["architecture"].update(size=48)), "size mismatch"),
         (wrong(lambda _, told: told["architecture"].update(patients=5)), "size mismatch"),
         (wrong(lambda _, told: told["architecture"].update(rooms=5)), "rooms"),
         (wrong(lambda _, told: told.update(architecture=[1, 2])), "do not fit together"),

@@ -9,9 +9,9 @@ import torch
 from small_cohorts import patterned_cohort
 
 from medpriv_lib.core.pixels import to_tensor
+from medpriv_lib.core.precision import flushed_denormals
 from medpriv_lib.learning.augment import Distortion, augment
 from medpriv_lib.learning.checkpoint import NAME
-from medpriv_lib.learning.denormals import denormals_are_zero
 from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.learner import Learner
 from medpriv_lib.recognition.networks import Recogniser
@@ -273,9 +273,9 @@ def test_a_training_leaves_the_processor_as_it_was(cohort):
     )
     assert inside == [True]
     assert not flushed()
-    with denormals_are_zero():
+    with flushed_denormals():
         assert flushed()
-        with denormals_are_zero():
+        with flushed_denormals():
             assert flushed()
         assert flushed()  # it was so before
     assert not flushed()

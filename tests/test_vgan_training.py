@@ -18,8 +18,8 @@ import torch
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor
-from medpriv_lib.learning.checkpoint import NAME, read_checkpoint
 from medpriv_lib.learning.augment import Augmentation
+from medpriv_lib.learning.checkpoint import NAME, read_checkpoint
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther

@@ -240,7 +240,8 @@ class Attackers:
         """Write the originals' networks of all parts as one file of weights, which later runs on
         this cohort find.
         """
-        tensors, keys = {}, {}
+        tensors: dict[str, torch.Tensor] = {}
+        keys = {}
         for part in PARTS:
             keys[part], network = self.original(scene, part)
             tensors |= {f"{part}.{name}": tensor for name, tensor in halved(network).items()}

@@ -80,8 +80,8 @@ def render_attacks(rows: Sequence[Mapping[str, Any]]) -> str:
             *lines,
             "",
             "naive: the identity judge names the source; best: the attack that names most; "
-            "linkage: area under the curve, 50 is guessing; source: the same by who holds the source "
-            "itself",
+            "linkage: area under the curve, 50 is guessing; source: the same by who holds the "
+            "source itself",
         ]
     )
 

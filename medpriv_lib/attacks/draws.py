@@ -25,8 +25,9 @@ def averaged(found: Sequence[Finding]) -> Finding:
     if len(found) == 1:
         return replace(first, draws=each)
     outcomes = [one.hits for one in found if one.hits is not None]
-    same = len(outcomes) == len(found) and all(
-        np.array_equal(one.probe, first.probe) for one in found
+    probes = [one.probe for one in found if one.probe is not None]
+    same = len(outcomes) == len(probes) == len(found) and all(
+        np.array_equal(probe, probes[0]) for probe in probes
     )
     ends = {
         key: np.mean([one.intervals[key] for one in found], axis=0)

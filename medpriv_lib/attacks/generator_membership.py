@@ -39,11 +39,12 @@ def of_generator(
 ) -> Finding:
     """Tell who was trained on, from small generators each trained without half of the patients.
 
-    Shadow runs at a small scale: images averaged to a few pixels, some rounds of batch 32. What a patient's training adds to the nearness of the generator's images to his own is measured
-    with and without it. A generator that was trained longer remembers more: this bounds the attack
-    from below. Each run's scores are kept in `folder`, so that a killed attack goes on. `shadow`
-    trains one generator and scores everybody, None takes PPRL-VGAN. Raises `NotApplicable` where
-    the training images are of fewer than four patients, or there are none.
+    Shadow runs at a small scale: images averaged to a few pixels, some rounds of batch 32. What a
+    patient's training adds to the nearness of the generator's images to his own is measured with
+    and without it. A generator that was trained longer remembers more: this bounds the attack from
+    below. Each run's scores are kept in `folder`, so that a killed attack goes on. `shadow` trains
+    one generator and scores everybody, None takes PPRL-VGAN. Raises `NotApplicable` where the
+    training images are of fewer than four patients, or there are none.
     """
     if not (cohort.split == "train").any():
         raise NotApplicable("without training images nobody can be trained on")
@@ -76,7 +77,8 @@ def of_generator(
         attack="membership in the training",
         per_patient={int(both[place]): rate for place, rate in found.per_patient.items()},
         note=f"{runs} small generators, each trained without half of {len(both)} patients: "
-        f"{size}x{size} pixels, {rounds} rounds of batch 32; a generator trained longer can remember more",
+        f"{size}x{size} pixels, {rounds} rounds of batch 32; a generator trained longer can "
+        "remember more",
     )
 
 

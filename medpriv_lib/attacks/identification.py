@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL, Scene
-from medpriv_lib.attacks.setting import Setting
+from medpriv_lib.attacks.setting import Setting, seen_by
 from medpriv_lib.attacks.verification import alike
 from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -167,7 +167,7 @@ def compared_with_own_releases(setting: Setting) -> Finding:
     """Compare the released images with those that the attacker made of other originals."""
     scene, cohort = setting.scene, setting.cohort
     shown = setting.released_points(ALL)
-    likeness = alike(shown, setting.verifiers[ALL].released(scene.known))
+    likeness = alike(shown, seen_by(setting.verifiers[ALL])(scene.known))
     found = parrot(likeness, scene.patient, cohort.patient[scene.known_source], cohort.patients)
     closest = scene.known_source[likeness.argmax(axis=1)]
     return replace(found, linked=np.stack([np.arange(len(closest)), closest], axis=1))

@@ -52,7 +52,8 @@ def render(report: Report) -> str:
     return html_page(
         "Attacks on a release",
         f"""<h1>What attackers found in this release</h1>
-<p>{report.images} released images of {report.patients} patients, made by {html.escape(report.method)}.</p>
+<p>{report.images} released images of {report.patients} patients, made by
+{html.escape(report.method)}.</p>
 <p>{html.escape(report.verdict())}</p>
 <h2>What was tried, what the attacker knew, what was found</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="attacks">
@@ -62,8 +63,9 @@ def render(report: Report) -> str:
 {_risk(report)}
 <div class="scroll" tabindex="0" role="region" aria-label="patients at risk">
 <table><caption>The patients who were found most often. The numbers are drawn at random; only
-keep/patients.csv says who they are.</caption><thead><tr><th scope="col">patient</th><th scope="col"
-class="number">named</th> <th scope="col" class="number">linked at 1 % false alarms</th></tr></thead>
+keep/patients.csv says who they are.</caption><thead><tr><th scope="col">patient</th>
+<th scope="col" class="number">named</th>
+<th scope="col" class="number">linked at 1 % false alarms</th></tr></thead>
 <tbody>{worst}</tbody></table></div>
 <h2>Groups of equal images</h2>
 <pre>{html.escape(report.audit.text())}</pre>
@@ -81,8 +83,8 @@ def fragment(report: Report) -> str:
         truth = "of the same patient" if case.right else "of somebody else"
         picture = (
             f'<figure style="margin:1em 0">{_img(case.released, "the released image")} '
-            f"{_img(case.original, 'the original it was linked with')}<figcaption>The patient most at "
-            f"risk: the released image, and beside it the original that an attacker "
+            f"{_img(case.original, 'the original it was linked with')}<figcaption>The patient most "
+            "at risk: the released image, and beside it the original that an attacker "
             f"({html.escape(case.attack)}) linked it with, {truth}.</figcaption></figure>"
         )
     return (
@@ -104,8 +106,9 @@ def _img(pixels: np.ndarray, alt: str) -> str:
 def _table(report: Report) -> str:
     rows = "".join(_row(one, report.numbers) for one in report.findings)
     return (
-        '<table class="findings"><thead><tr><th scope="col">attack</th><th scope="col">the attacker '
-        f'knew</th><th scope="col">found</th></tr></thead>\n<tbody>{rows}</tbody></table>'
+        '<table class="findings"><thead><tr><th scope="col">attack</th>'
+        '<th scope="col">the attacker knew</th><th scope="col">found</th></tr></thead>\n'
+        f"<tbody>{rows}</tbody></table>"
     )
 
 
@@ -146,21 +149,21 @@ def _histogram(rate: np.ndarray) -> str:
     bars = "".join(
         f'<rect x="{40 + 36 * i}" y="{110 - 90 * count / top:.1f}" width="30" '
         f'height="{90 * count / top:.1f}" fill="var(--mark)"/>'
-        f'<text x="{55 + 36 * i}" y="{106 - 90 * count / top:.1f}" text-anchor="middle" font-size="11" '
-        f'fill="currentColor">{count}</text>'
+        f'<text x="{55 + 36 * i}" y="{106 - 90 * count / top:.1f}" text-anchor="middle" '
+        f'font-size="11" fill="currentColor">{count}</text>'
         for i, count in enumerate(counts.tolist())
     )
     label = (
-        f"Histogram: {counts[0]} of {len(rate)} patients are named in under 10 % of their images, {counts[-1]} in "
-        "90 % or more."
+        f"Histogram: {counts[0]} of {len(rate)} patients are named in under 10 % of their images, "
+        f"{counts[-1]} in 90 % or more."
     )
     ends = "".join(
         f'<text x="{40 + 36 * i}" y="126" font-size="11" fill="currentColor">{10 * i} %</text>'
         for i in (0, 5, 9)
     )
     return (
-        f'<svg viewBox="0 0 420 132" width="420" role="img" aria-label="{label}"><title>{label}</title>{bars}{ends}'
-        "</svg>"
+        f'<svg viewBox="0 0 420 132" width="420" role="img" aria-label="{label}">'
+        f"<title>{label}</title>{bars}{ends}</svg>"
     )
 
 
@@ -189,11 +192,12 @@ def _curves(findings: Sequence[Finding]) -> str:
         for one, name in zip(shown, ("solid", "dashed", "dotted", "dash-dot"), strict=False)
     )
     axis = (
-        '<path d="M40 20V170H380" fill="none" stroke="currentColor"/><text x="4" y="26" font-size="11" '
-        'fill="currentColor">100 %</text><text x="40" y="186" font-size="11" fill="currentColor">rank 1</text>'
-        '<text x="350" y="186" font-size="11" fill="currentColor">last</text>'
+        '<path d="M40 20V170H380" fill="none" stroke="currentColor"/>'
+        '<g font-size="11" fill="currentColor"><text x="4" y="26">100 %</text>'
+        '<text x="40" y="186">rank 1</text><text x="350" y="186">last</text></g>'
     )
     return (
-        f'<h2>Rank by rank</h2><svg viewBox="0 0 400 192" width="400" role="img" aria-label="{text}">'
-        f'<title>{text}</title>{axis}{"".join(lines)}</svg><p class="soft">{html.escape(styles)}</p>'
+        '<h2>Rank by rank</h2><svg viewBox="0 0 400 192" width="400" role="img" '
+        f'aria-label="{text}"><title>{text}</title>{axis}{"".join(lines)}</svg>'
+        f'<p class="soft">{html.escape(styles)}</p>'
     )

@@ -104,7 +104,8 @@ def _found(one: Attack, setting: Setting) -> Finding:
         each = [_labelled(one, setting.of_draw(draw)) for draw in draws]
     except NotApplicable as reason:
         return missing(one.name, one.knowledge, one.kind, one.target, reason)
-    return below_guessing(averaged(each))
+    found = averaged(each) if one.asked == "draw" else each[0]
+    return below_guessing(found)
 
 
 def _labelled(one: Attack, setting: Setting) -> Finding:

@@ -107,8 +107,8 @@ class Report:
             one = best(self.findings, measure)
             if one is not None and clearly_below(one, measure):
                 told.append(
-                    f"Error of the experiment: even the best attack ({one.attack}) is clearly below "
-                    f"guessing ({number(measure, one.measures[measure])} against "
+                    f"Error of the experiment: even the best attack ({one.attack}) is clearly "
+                    f"below guessing ({number(measure, one.measures[measure])} against "
                     f"{number(measure, one.chance[measure])}), so that it was sent to others on "
                     "purpose; this says nothing of protection."
                 )

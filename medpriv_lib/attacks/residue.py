@@ -93,8 +93,9 @@ def fit_residue(
     values = int(np.prod(released.shape[1:]))
     if dense and values > DENSE:
         raise NotApplicable(
-            f"the covariance of images of {values} values is not estimated (at most {DENSE}, a grey "
-            "image of 64x64): the residue linkage that depends on the frequency alone stands for it"
+            f"the covariance of images of {values} values is not estimated (at most {DENSE}, a "
+            "grey image of 64x64); the residue linkage whose noise depends on the frequency alone "
+            "was tried"
         )
     shown, known = released.astype(np.float64), originals.astype(np.float64)
     middle = shown.mean(axis=0), known.mean(axis=0)

@@ -22,7 +22,8 @@ class Scene:
     W), or (N, H, W, 3) as the cohort's images are, and `source` (N,), rows of `cohort`; `known`
     uint8 (M, H, W), what the method made of other originals, rows `known_source` (M,) of `cohort`;
     `contributors` (N, K) as in a `Release`, `known_contributors` (M, L) those of the known images
-    or None where the attacker does not know them. Raises `ValueError` where they do not fit together or a source is also known.
+    or None where the attacker does not know them. Raises `ValueError` where they do not fit
+    together or a source is also known.
     """
 
     cohort: Cohort
@@ -47,8 +48,8 @@ class Scene:
                 )
             if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.cohort):
                 raise ValueError(
-                    f"{what} images stand for row {rows.max()} of a cohort of {len(self.cohort)}; give "
-                    "the cohort that was privatised"
+                    f"{what} images stand for row {rows.max()} of a cohort of "
+                    f"{len(self.cohort)}; give the cohort that was privatised"
                 )
         if self.known_contributors is not None and len(self.known_contributors) != len(self.known):
             raise ValueError(
@@ -150,8 +151,8 @@ def dealt(
     """
     equal = groups_of_equal(released)
     order = rng.permutation(len(source))
-    # a group of equal images stands with the first of its patients, so that the rounds of one K-Same
-    # group, which stand for the same patients, are dealt in turn
+    # a group of equal images stands with the first of its patients, so that the rounds of one
+    # K-Same group, which stand for the same patients, are dealt in turn
     whose = np.full(int(equal.max(initial=-1)) + 1, cohort.patients, dtype=np.int64)
     np.minimum.at(whose, equal, cohort.patient[source])
     groups = equal[order][np.sort(np.unique(equal[order], return_index=True)[1])]

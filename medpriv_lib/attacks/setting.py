@@ -1,4 +1,4 @@
-"""The setting of an attack: the scenes, what is known of the method, and the attackers' networks."""
+"""The setting of an attack: the scenes, what is known of the method, the attackers' networks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

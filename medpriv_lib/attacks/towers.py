@@ -69,7 +69,8 @@ class Embedder(nn.Module):
         super().__init__()
         if size < 16 or size % 16:
             raise ValueError(
-                f"attackers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with --size 64"
+                f"attackers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with "
+                "--size 64"
             )
         self.size, self.dimensions, self.channels = size, dimensions, channels
         self.blocks = nn.Sequential(

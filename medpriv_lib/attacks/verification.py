@@ -115,8 +115,8 @@ def places(
         who.append(patient[impostor.any(axis=1)])
     if not true:
         raise NotApplicable(
-            "no two patients share a label and a side of the eye: there are no impostors to compare "
-            "with"
+            "no two patients share a label and a side of the eye: there are no impostors to "
+            "compare with"
         )
     place, accepted, strict, row = (np.concatenate(column) for column in zip(*true, strict=True))
     own_place, own_accepted, _ = (np.concatenate(column) for column in zip(*own, strict=True))

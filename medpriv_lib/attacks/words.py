@@ -3,10 +3,10 @@
 from medpriv_lib.attacks.finding import Finding
 
 NOT_PROVED = (
-    "A low number here does not prove that nobody can do better: it says that these attackers, with "
-    "this training and these images, did not. Another network, more images, several releases of the "
-    "same patient, or knowledge from elsewhere (a name in a file, a rare disease, an age) were not "
-    "tried beyond what is listed. A high number is a proof: it was done."
+    "A low number here does not prove that nobody can do better: it says that these attackers, "
+    "with this training and these images, did not. Another network, more images, several releases "
+    "of the same patient, or knowledge from elsewhere (a name in a file, a rare disease, an age) "
+    "were not tried beyond what is listed. A high number is a proof: it was done."
 )
 
 

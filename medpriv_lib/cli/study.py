@@ -90,9 +90,9 @@ def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     from medpriv_lib.attacks.best import render_attacks
     from medpriv_lib.core.cohort import Cohort
-    from medpriv_lib.measures.columns import render_explanations
-    from medpriv_lib.study.compare import run_study
-    from medpriv_lib.study.table import render
+    from medpriv_lib.data.default import disease_of
+    from medpriv_lib.study.run import run_study
+    from medpriv_lib.study.text import render, render_measures, render_notes
 
     budget = budget_of(args)
     if args.attacks and args.out is None:
@@ -114,8 +114,8 @@ def run(args: argparse.Namespace) -> None:
         args.device,
     )
     rows = study.rows if out is None else _attacked(args, study, cohort, out)
-    say(render(rows))
-    for more in (render_explanations(rows), render_attacks(rows)):
+    say(render(rows, disease_of(study.provenance["cohort"])))
+    for more in (render_measures(rows), render_attacks(rows), render_notes(study.notes)):
         if more:
             say("\n" + more)
     explained = study.provenance.get("explained")
@@ -158,7 +158,7 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
     if content is None:
         return study.rows
     rows = join(study.rows, content, cards, study.provenance["data_hash"])
-    write_table(rows, out, study.provenance)
+    write_table(rows, out, study.provenance, study.notes)
     if args.attacks:
         from medpriv_lib.study.figures.attackers import write_attack_figures
 

@@ -33,8 +33,8 @@ def bootstrap(
     """
     if len(sums) == 0 or len(patient) != len(sums):
         raise ValueError(
-            f"a bootstrap needs at least one image and a patient for each, not {len(patient)} patients "
-            f"for {len(sums)} images"
+            "a bootstrap needs at least one image and a patient for each, not "
+            f"{len(patient)} patients for {len(sums)} images"
         )
     if draws < 1:
         raise ValueError(f"a bootstrap needs at least one draw, not {draws}")

@@ -1,32 +1,29 @@
 """Trained weights on disk: tensors as safetensors, and beside them a card that says where they come
 from.
 
-The two files are `NAME.safetensors` and `NAME.json`. The card names the SHA-256 of the tensors' file
-and one of itself, so that a file that was changed, cut short, or written by a killed process, and a
-card in which a name or the cohort's hash was edited, are noticed when they are loaded. The sums are
-no signature: whoever edits on purpose can make them again. Equal trainings give equal files: no
-time, no folder and nothing of the machine but the versions is written.
+The two files are `NAME.safetensors` and `NAME.json`. The card names the SHA-256 of the tensors'
+file and one of itself, so that a file that was changed, cut short, or written by a killed process,
+and a card in which a name or the cohort's hash was edited, are noticed when they are loaded. The
+sums are no signature: whoever edits on purpose can make them again. Equal trainings give equal
+files: no time, and nothing of the machine but the versions, is written.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from medpriv_lib import __version__
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write, sha256_of
+from medpriv_lib.core.provenance import versions
 
 FORMAT_VERSION = 2
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -42,8 +39,8 @@ TOLD = {
 }
 ADDED = {"format": int, "versions": dict, "sha256": str, "checksum": str}
 PRIVATE = (
-    "these weights know the patients whom they were trained on, and may hold their names: keep them "
-    "with the key, and never share them"
+    "these weights know the patients whom they were trained on, and may hold their names: keep "
+    "them with the key, and never share them"
 )
 SHOWN = 160  # characters of another library's message
 REMEDY = "train them again with `medpriv fit`, or take the shipped ones by leaving out --weights"
@@ -71,7 +68,7 @@ def save(path: str | os.PathLike, tensors: Mapping[str, Tensor], card: dict[str,
     with atomic_write(card_path) as card_file, atomic_write(tensor_path) as tensor_file:
         # one entry: the order of several is random, and equal weights shall be equal files
         save_file(ready, tensor_file, metadata={"kind": card["kind"]})
-        added = {"versions": versions(), "sha256": sha256_of(tensor_file)}
+        added = {"versions": versions("safetensors"), "sha256": sha256_of(tensor_file)}
         text = json.dumps(stamped(card | added), indent=1, sort_keys=True, allow_nan=False)
         card_file.write_text(text + "\n", encoding="utf-8")
     return tensor_path
@@ -99,13 +96,14 @@ def load(
     card = read_card(card_path)
     if kind is not None and card["kind"] != kind:
         raise ValueError(
-            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; name another file"
+            f"{card_path}: these weights are of kind {card['kind']!r}, not {kind!r}; name another "
+            "file"
         )
     found = sha256_of(tensor_path)
     if found != card["sha256"]:
         raise ValueError(
-            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card says "
-            f"{card['sha256'][:12]}…; {REMEDY}"
+            f"{tensor_path}: wrong or tampered weights: the SHA-256 is {found[:12]}…, the card "
+            f"says {card['sha256'][:12]}…; {REMEDY}"
         )
     try:
         tensors = load_file(tensor_path)
@@ -141,8 +139,8 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def fitting(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what goes wrong while networks are filled with these weights into one line that names the
-    file and the remedy.
+    """Turn what goes wrong while networks are filled with these weights into one line that names
+    the file and the remedy.
 
     Missing tensors, wrong shapes and a card of other networks show as many kinds of errors there.
     """
@@ -177,17 +175,6 @@ def shipped(name: str) -> Path:
             f"{path}: no shipped weights of this name (there are: {there}); install medpriv again"
         )
     return path
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what trains networks here, for cards and results."""
-    return {
-        "medpriv": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "safetensors": metadata.version("safetensors"),
-    }
 
 
 def _pair(path: str | os.PathLike) -> tuple[Path, Path]:

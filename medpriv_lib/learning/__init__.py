@@ -1,1 +1,1 @@
-"""Training: images changed a little, what a checkpoint holds, how a processor is set meanwhile."""
+"""Training: images changed a little, and what a checkpoint holds."""

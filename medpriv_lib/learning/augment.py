@@ -1,5 +1,5 @@
-"""Change images a little in training: so that a recogniser learns the eye and not the capture, and so
-that a discriminator does not learn a thousand images by heart.
+"""Change images a little in training: so that a recogniser learns the eye and not the capture, and
+so that a discriminator does not learn a thousand images by heart.
 
 Both draw one random movement per image and move all images of a batch in one go. `augment` draws on
 the CPU, the same on every device; `Augmentation` draws where the images lie.
@@ -13,8 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-SHIFT, ANGLE, SCALE, BRIGHTNESS, CONTRAST = 0.06, math.radians(8), 0.08, 0.15, 0.2
-
 
 @dataclass(frozen=True)
 class Distortion:
@@ -24,11 +22,11 @@ class Distortion:
     units of the [-1, 1] range.
     """
 
-    shift: float = SHIFT
-    angle: float = ANGLE
-    scale: float = SCALE
-    brightness: float = BRIGHTNESS
-    contrast: float = CONTRAST
+    shift: float = 0.06
+    angle: float = math.radians(8)
+    scale: float = 0.08
+    brightness: float = 0.15
+    contrast: float = 0.2
 
 
 DISTORTION = Distortion()
@@ -64,8 +62,8 @@ def augment(
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far images are distorted for a discriminator, differentiably; each amount is drawn uniformly
-    from [-x, x] per image.
+    """How far images are distorted for a discriminator, differentiably; each amount is drawn
+    uniformly from [-x, x] per image.
 
     The discriminator of a GAN on a thousand images learns them by heart. Showing it both real and
     made images only through the same random distortions delays that and does not leak into what the

@@ -94,8 +94,8 @@ def read_checkpoint(
         raise ValueError(f"{path}: not a readable checkpoint ({error}); {AGAIN}") from error
     if header.get("version") != VERSION:
         raise ValueError(
-            f"{path}: a checkpoint of version {header.get('version')}, this library reads {VERSION}; "
-            f"{AGAIN}"
+            f"{path}: a checkpoint of version {header.get('version')}, this library reads "
+            f"{VERSION}; {AGAIN}"
         )
     wanted = json.loads(json.dumps(training or {}))  # tuples are lists in a file
     other = [key for key, value in wanted.items() if header["training"].get(key) != value]

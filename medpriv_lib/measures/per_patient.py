@@ -57,8 +57,8 @@ class Risk:
         lines = [
             f"mean {self.mean:.3f} [{self.mean_interval[0]:.3f}, {self.mean_interval[1]:.3f}] over "
             f"{len(self.patient)} patients",
-            f"worst decile {self.worst_decile:.3f}; equal risk for all would give {self.equal_worst_decile:.3f} "
-            f"[{low:.3f}, {high:.3f}], p = {self.excess_p:.3f}",
+            f"worst decile {self.worst_decile:.3f}; equal risk for all would give "
+            f"{self.equal_worst_decile:.3f} [{low:.3f}, {high:.3f}], p = {self.excess_p:.3f}",
             f"found every time: {self.always():.3f} of the patients",
         ]
         lines += [

@@ -87,7 +87,8 @@ class CrossFit:
         """Check that there is one judge per pair."""
         if len(self.networks) != len(PAIRS):
             raise ValueError(
-                f"there must be {len(PAIRS)} judges, one per pair of folds, not {len(self.networks)}"
+                f"there must be {len(PAIRS)} judges, one per pair of folds, not "
+                f"{len(self.networks)}"
             )
 
     def choose(

@@ -1,4 +1,6 @@
-"""Train all judges of a cohort: which network learns from whom, and what is kept when it is stopped."""
+"""Train all judges of a cohort: which network learns from whom, and what a stop leaves to go on
+from.
+"""
 
 import os
 import shutil
@@ -44,8 +46,8 @@ class Part:
 def parts_of(
     cohort: Cohort, seed: int, epochs: int | None = None
 ) -> tuple[list[Part], np.ndarray | None]:
-    """Return the networks that can be trained on a cohort, and the fold of each patient, int64 (P,),
-    or None.
+    """Return the networks that can be trained on a cohort, and each patient's fold, int64 (P,), or
+    None.
 
     The identity judge is left out where most test patients have no training image, the ten judges
     of unseen patients where five folds with both labels cannot be made. `epochs` as of
@@ -127,7 +129,7 @@ def fit_judges(
 def _finished(
     file: Path, cohort: Cohort, card: dict[str, Any]
 ) -> tuple[Recogniser, dict[str, Any]] | None:
-    """Return the network and the curve of a part that was finished before, None where it was not."""
+    """Return the network and the curve of a part that was finished before, else None."""
     if not file.is_file():
         return None
     tensors, had = weights.load(file, kind=card["kind"])

@@ -28,8 +28,9 @@ class Recogniser(nn.Module):
     positive: both are what the z+ rule of relevance propagation (Montavon et al. 2017) asks for.
 
     `classes` is the number of logits; `size` the height and width of the images in pixels, a
-    multiple of 16; `channels` 1 for grey images, 3 for colour. `train.py` trains the identity network without the dropout, and says why. Raises
-    `ValueError` for another size or number of channels and for fewer than two classes.
+    multiple of 16; `channels` 1 for grey images, 3 for colour. `learner.DEFAULTS` trains the
+    identity network without the dropout, and says why. Raises `ValueError` for another size or
+    number of channels and for fewer than two classes.
     """
 
     def __init__(self, classes: int, size: int = 64, channels: int = 1) -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import Images, channels_of, require_images, size_of, to_tensor
-from medpriv_lib.learning.denormals import denormals_are_zero
+from medpriv_lib.core.precision import flushed_denormals
 from medpriv_lib.recognition.learner import DEFAULTS, Learner, Settings, Target
 from medpriv_lib.recognition.networks import Recogniser
 
@@ -58,7 +58,7 @@ def fit_recogniser(
         settings = replace(settings, epochs=epochs)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     forked = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked), denormals_are_zero():
+    with torch.random.fork_rng(devices=forked), flushed_denormals():
         torch.manual_seed(seed)
         classes = train.patients if target == "identity" else 2
         network = Recogniser(classes, size_of(train.images), channels_of(train.images)).to(device)

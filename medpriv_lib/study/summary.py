@@ -12,6 +12,8 @@ from medpriv_lib.attacks.risk import risk_of
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.measures.per_patient import Risk, spreads
 
+MAIN = {"naming": "rank1", "linking": "linkage_auc"}  # the measure whose spread is reported
+
 
 def summary(found: Sequence[Finding], scene: Scene) -> dict:
     """Return findings as JSON values, the table's cells, and the risk per patient from the best
@@ -36,9 +38,6 @@ def summary(found: Sequence[Finding], scene: Scene) -> dict:
         if winner is not None and spread is not None:
             result[key] = _plain(spread) | {"attack": winner.attack}
     return result
-
-
-MAIN = {"naming": "rank1", "linking": "linkage_auc"}  # the measure whose spread is reported
 
 
 def rates_in(found: Sequence[Finding]) -> dict:

@@ -70,7 +70,7 @@ def reverse(
     was made from the patient; `chance` is picking one of them at random.
     """
     used = others(contributors, source, patients)
-    present = used.any(axis=0)[probe]
+    present = np.asarray(used.any(axis=0))[probe]
     if not present.any():
         raise NotApplicable(
             "none of the originals is of a contributor: there is nobody to look for"
@@ -130,6 +130,8 @@ def compared_with_own_releases(setting: Setting) -> Finding:
     """Compare the released images with those that the attacker made of other originals."""
     scene = setting.scene
     shown = setting.released_points(ALL, lenders=True)
+    if scene.known_contributors is None:
+        raise NotApplicable("nobody knows who contributed to the attacker's own releases")
     known = seen_by(setting.lenders[ALL])(scene.known)
     return parrot(
         alike(shown, known),

@@ -63,8 +63,8 @@ class Architecture:
 
     @classmethod
     def of(cls, train: Cohort, **sizes: Any) -> Self:
-        """Return the architecture for these patients and images. Raises `ValueError` for images that
-        are not square.
+        """Return the architecture for these patients and images. Raises `ValueError` for images
+        that are not square.
         """
         images = train.images
         return cls(train.patients, size_of(images), channels=channels_of(images), **sizes)

@@ -78,7 +78,8 @@ class PPRLVGAN(Privatizer):
 
     @classmethod
     def of(cls, resources: Resources) -> "PPRLVGAN":
-        """Return the networks that are in memory, else those of the weights' folder, else the shipped.
+        """Return the networks that are in memory, else those of the weights' folder, else those
+        that ship.
 
         Raises `FileNotFoundError` and `ValueError` as of `weights.load`, and where the weights are
         of another cohort than the resources'.

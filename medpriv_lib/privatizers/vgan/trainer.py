@@ -27,7 +27,7 @@ from torch import Tensor
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import channels_of, to_tensor
-from medpriv_lib.core.precision import native_bfloat16
+from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
 from medpriv_lib.learning.checkpoint import (
     named,
     optimiser_tensors,
@@ -36,7 +36,6 @@ from medpriv_lib.learning.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
-from medpriv_lib.learning.denormals import denormals_are_zero
 from medpriv_lib.privatizers.vgan.losses import (
     D_WEIGHTS,
     discriminator_loss,
@@ -258,7 +257,7 @@ class Trainer:
 
     def warm_up(self) -> None:
         """Take the steps that are still missing before the first round."""
-        with denormals_are_zero():
+        with flushed_denormals():
             while self.warmed < self.warmup:
                 self.warmup_step()
             while self.warmed < self.warmup + self.reconstruction:
@@ -280,7 +279,7 @@ class Trainer:
         ):
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
-        with self._dropout(), denormals_are_zero():
+        with self._dropout(), flushed_denormals():
             # the discriminator's steps follow the last generator steps, on what these made
             for left in (1, 0):
                 fake = self.generator_step()
