@@ -79,12 +79,12 @@ def test_writes_a_page_for_an_image_file(work, method, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--cases", "13"), "shows 1 to 12 cases"),
-        (("--cases", "0"), "shows 1 to 12 cases, not 0"),
         (("--patient", "Nobody"), "unknown patient 'Nobody'"),
         (("--k", "3"), "--k has no meaning for blur"),
         (("--classes", "one"), "--classes needs two names"),
-        (("--kernel", "8"), "kernel"),
+        (("--kernel", "8"), "--kernel 8: kernel must be an odd whole number"),
+        (("--kernel", "1"), "--kernel 1: kernel must be at least 3"),
+        (("--kernel", "99999999999"), "--kernel 99999999999: kernel must be at most"),
     ],
 )
 def test_bad_options_are_refused_and_an_existing_page_survives(work, more, message, capsys):
@@ -92,6 +92,27 @@ def test_bad_options_are_refused_and_an_existing_page_survives(work, more, messa
     assert command(work, *more) == 2
     assert message in capsys.readouterr().err
     assert (work / "why.html").read_text() == "before"
+
+
+@pytest.mark.parametrize("cases", ["13", "0", "-1", "many"])
+def test_cases_out_of_range_are_refused_by_the_option(work, cases, capsys):
+    with pytest.raises(SystemExit):
+        command(work, "--cases", cases)
+    assert "argument --cases: must be a whole number from 1 to 12" in capsys.readouterr().err
+
+
+def test_k_of_one_is_refused(work, capsys):
+    (work / "why.html").write_text("before")
+    assert command(work, "--k", "1", method="k-same-select") == 2
+    assert "--k 1: k must be at least 2" in capsys.readouterr().err
+    assert (work / "why.html").read_text() == "before"
+
+
+def test_page_and_command_line_say_that_network_and_cases_are_synthetic(work, capsys):
+    assert command(work) == 0
+    page = (work / "why.html").read_text(encoding="utf-8")
+    assert "the earlier cases are synthetic" in page
+    assert "the earlier cases are synthetic" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
