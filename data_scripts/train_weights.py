@@ -1,11 +1,10 @@
-"""Train PPRL-VGAN on a prepared cohort, resumable at any moment, and write its weights with their
-card.
+r"""Train PPRL-VGAN on a cohort, resumable at any moment, and write its weights with their card.
 
-python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000 --resume
-runs/vgan accelerate launch --multi_gpu --num_processes 2 data_scripts/train_weights.py --cohort
-cohort.npz --out weights/
+    python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000
+    accelerate launch --multi_gpu --num_processes 2 data_scripts/train_weights.py \
+        --cohort cohort.npz --out weights/ --resume runs/vgan
 
-The second line trains in two processes, on two GPUs or, where there is none, on the processor
+The second command trains in two processes, on two GPUs or, where there is none, on the processor
 (`--multi_gpu` asks Accelerate for several processes; its `--cpu` would start one alone).
 """
 
@@ -65,7 +64,7 @@ def settings(options: argparse.Namespace, cohort: Cohort) -> tuple[Architecture,
         ]
         if not where:
             raise ValueError(f"--set {text}: no such setting")
-        with contextlib.suppress(ValueError):  # a bare word
+        with contextlib.suppress(ValueError):  # a bare word stays what it is
             value = json.loads(value)
         values[where[0]][key] = tuple(value) if isinstance(value, list) else value
     if values["augmentation"]:
