@@ -1,5 +1,5 @@
-"""The networks of a cohort: load the shipped ones or one's own, or train them, going on where that
-was stopped.
+"""The networks of a cohort: load the shipped ones or one's own, or train them, going on where the
+training was stopped.
 """
 
 import os
