@@ -12,7 +12,8 @@ from small_cohorts import cohort_of, people
 
 from medpriv_lib.core.distances import centred, squared_distances
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.privatizers.k_same import KSame, KSameSelect, group, rounded
+from medpriv_lib.privatizers.groups import group, nearest_patients, rounded
+from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 from medpriv_lib.privatizers.protocol import Privatizer
 
 
@@ -108,15 +109,19 @@ def test_permuting_the_rows_permutes_the_releases(k, seed, few_levels):
     np.testing.assert_array_equal(permuted.contributors, straight.contributors[order])
 
 
-def test_result_does_not_depend_on_the_block_size(monkeypatch):
+def test_result_does_not_depend_on_the_block_size():
     cohort = people(80, both_labels=True, images=2)
-    methods = (KSame(3, several_images=True), KSameSelect(3), KSameSelect(3, "release"))
-    whole = [method.fit(cohort).privatize(cohort) for method in methods]
-    monkeypatch.setattr("medpriv_lib.privatizers.k_same.BLOCK_ENTRIES", 1)
-    for method, before in zip(methods, whole, strict=True):
-        after = method.privatize(cohort)
-        np.testing.assert_array_equal(after.images, before.images)
-        np.testing.assert_array_equal(after.contributors, before.contributors)
+    order, asked = np.random.default_rng(0).permutation(160), np.arange(160)
+    for whole, part in zip(
+        group(cohort.images, 3, order), group(cohort.images, 3, order, entries=1), strict=True
+    ):
+        np.testing.assert_array_equal(part, whole)
+    for entries in (1, 1000):
+        found = nearest_patients(cohort.images, asked, cohort, 3, entries)
+        parts = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        ((rows, nearest),) = nearest_patients(cohort.images, asked, cohort, 3)
+        np.testing.assert_array_equal(parts[0], rows)
+        np.testing.assert_array_equal(parts[1], nearest)
 
 
 def separated(per_group=4, groups=7, size=6):

@@ -1,27 +1,36 @@
 """recompute the paper's table, printed beside the paper's numbers
 
 Examples:
-  medpriv study                                  the shipped weights on the shipped cohort, 2
-  minutes on 2 cores medpriv study --out results/                   also table.csv, table.json and
-  the figures medpriv study --attacks --out results/         also attackers that were trained on the
-  releases: attacks.json and the
-                                                 best attack of every row; half an hour, goes on
-                                                 where it was stopped
+  medpriv study
+      the shipped weights on the shipped cohort, 2 minutes on 2 cores
+  medpriv study --out results/
+      also table.csv, table.json and the figures
+  medpriv study --attacks --out results/
+      also attackers that were trained on the releases: attacks.json and the best attack of every
+      row; half an hour, goes on where it was stopped
   medpriv study --attacks --attackers 3 --out results/
-                                                 attackers of three seeds; adds to what the line
-                                                 before has finished
+      attackers of three seeds; adds to what the line before has finished
   medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
-                                                 also attackers who learn from 500 other patients,
-                                                 rendered first: attacks-others.json
-  medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was
-  stopped medpriv study --cohort my.npz --out runs/ --scale small
-                                                 one's own cohort: trains, unless --weights names
-                                                 trained ones
+      also attackers who learn from 500 other patients, rendered first: attacks-others.json
+  medpriv study --train --seeds 3 --out runs/
+      everything from scratch; goes on where it was stopped
+  medpriv study --cohort my.npz --out runs/ --scale small
+      one's own cohort: trains, unless --weights names trained ones
 """
 
 import argparse
 
-from medpriv_lib.cli.options import add_budget, budget_of, require_parent, say
+from medpriv_lib.cli.options import (
+    add_budget,
+    add_seed,
+    budget_of,
+    require_device,
+    require_parent,
+    say,
+    whole,
+)
+
+STOPPED = "what was finished is kept, the same command goes on from there"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,24 +45,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
     )
     parser.add_argument(
-        "--draws", type=int, help="random draws of the replacement identities (default 10)"
+        "--draws",
+        type=whole(1, 1000),
+        metavar="N",
+        help="random draws of the replacement identities (default 10)",
     )
     parser.add_argument("--train", action="store_true", help="train everything from scratch")
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="with --train: this many trainings"
+        "--seeds",
+        type=whole(1, 100),
+        default=1,
+        metavar="N",
+        help="with --train: this many trainings",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the draws, and of the first training (default 0)"
-    )
+    add_seed(parser, "of the draws, and of the first training (default 0)")
     parser.add_argument(
         "--attacks", action="store_true", help="also attack every release; needs --out"
     )
     parser.add_argument(
-        "--attackers", type=int, default=1, metavar="N", help="seeds of the attackers (default 1)"
+        "--attackers",
+        type=whole(1, 100),
+        default=1,
+        metavar="N",
+        help="seeds of the attackers (default 1)",
     )
     parser.add_argument(
         "--others",
-        type=int,
+        type=whole(0, 100_000),
         default=0,
         metavar="N",
         help="with --attacks: also attackers who learn "
@@ -81,8 +99,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("attackers need a folder that keeps what is finished; name one with --out")
     if (args.only or args.attackers != 1 or args.others) and not args.attacks:
         raise ValueError("--only, --attackers and --others belong to --attacks")
-    if args.attackers < 1:
-        raise ValueError(f"--attackers must be at least 1, not {args.attackers}")
+    require_device(args.device)
     out = None if args.out is None else require_parent(args.out)
     cohort = None if args.cohort is None else Cohort.load(args.cohort)
     study = run_study(
@@ -104,9 +121,10 @@ def run(args: argparse.Namespace) -> None:
     explained = study.provenance.get("explained")
     if explained:
         say(
-            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with visible signs; relevance, "
-            "sharp\nand KID: one draw; found: {eyes_looked_at} images of one draw; retrieval (in table.csv): "
-            "{queries} queries".format(**explained)
+            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with "
+            "visible "
+            "signs; relevance, sharp\nand KID: one draw; found: {eyes_looked_at} images of one "
+            "draw; retrieval (in table.csv): {queries} queries".format(**explained)
         )
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")

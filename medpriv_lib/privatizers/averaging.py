@@ -86,8 +86,8 @@ class Averaged(Privatizer):
         is empty.
         """
         pools = self.vgan.pools
-        own = pools.known(cohort)
-        lacking = np.flatnonzero((own < 0) | ~pools.has_label.any(axis=1)[own])
+        own, trained = pools.known(cohort), np.asarray(pools.has_label.any(axis=1))
+        lacking = np.flatnonzero((own < 0) | ~trained[own])
         if len(lacking):
             name = cohort.patient_names[cohort.patient[lacking[0]]]
             raise NotApplicable(

@@ -30,8 +30,8 @@ def sigma_of(kernel: int) -> float:
 
 
 def blurred(images: Images, kernel: int) -> Images:
-    """Convolve images, (N, H, W) or each colour of (N, H, W, 3), with a Gaussian of `kernel` pixels;
-    borders are mirrored without the edge pixel.
+    """Convolve images, (N, H, W) or each colour of (N, H, W, 3), with a Gaussian of `kernel`
+    pixels; borders are mirrored without the edge pixel.
 
     Computed in float64 and rounded to grey levels once, halves to the even one. OpenCV's 8-bit path
     also rounds the kernel to 8 bits: at 15 and 21 pixels it is up to two grey levels off, and
@@ -70,8 +70,8 @@ class Blur(Privatizer):
         Parameter(
             "kernel",
             9,
-            "width of the blur kernel in pixels, an odd whole number from 3 on; one pixel would leave "
-            "every image as it is",
+            "width of the blur kernel in pixels, an odd whole number from 3 on; one pixel would "
+            "leave every image as it is",
             least=3,
             most=2001,
         ),

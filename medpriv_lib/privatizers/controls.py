@@ -16,7 +16,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.k_same import patients_table, rounded
+from medpriv_lib.privatizers.groups import patients_table, rounded
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN

@@ -14,108 +14,34 @@ The bound does not cover an attacker who knows labels, or who sees several relea
 whole-number sums divided in float64; a release rounds them to grey levels, halves to the even one.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.distances import (
-    BLOCK_ENTRIES,
-    FAR,
-    byte_rank,
-    centred,
-    squared_distances,
-    squared_norms,
-)
+from medpriv_lib.core.distances import byte_rank
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.protocol import AveragesFrom, Compared, Parameter, Privatizer, Resources
+from medpriv_lib.privatizers.groups import (
+    Averages,
+    group,
+    mean_of,
+    nearest_patients,
+    patients_table,
+    rounded,
+)
+from medpriv_lib.privatizers.protocol import (
+    AveragesFrom,
+    Compared,
+    Parameter,
+    Privatizer,
+    Resources,
+)
 from medpriv_lib.privatizers.replacement import Pools
 
-Means = Float64[np.ndarray, "m h w"] | Float64[np.ndarray, "m h w 3"]
 K = Parameter("k", 6, "patients per mean, a whole number of at least 2", least=2)
-
-
-class Averages(NamedTuple):
-    """What a release holds, before rounding.
-
-    `means` float64 (M, H, W) or (M, H, W, 3), the distinct mean images in levels 0..255; `which` int64 (N,), the mean
-    that each released row shows; `source` int64 (N,) and `contributors` int64 (N, C) as in
-    `Release`.
-    """
-
-    means: Means
-    which: Int64[np.ndarray, " n"]
-    source: Int64[np.ndarray, " n"]
-    contributors: Int64[np.ndarray, "n c"]
-
-    def release(self, method: str, parameters: dict[str, Any]) -> Release:
-        """Round the means to grey levels and return them as a release."""
-        return Release(
-            rounded(self.means)[self.which], self.source, self.contributors, method, parameters
-        )
-
-
-def rounded(means: Float64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Round grey levels in 0..255 to uint8, halves to the even neighbour."""
-    return np.rint(means).astype(np.uint8)
-
-
-def patients_table(members: list[np.ndarray]) -> Int64[np.ndarray, "m c"]:
-    """Turn lists of patients into one table: distinct numbers in ascending order, padded with
-    -1.
-    """
-    members = [np.unique(one) for one in members]
-    table = np.full((len(members), max(map(len, members))), -1, dtype=np.int64)
-    for row, one in zip(table, members, strict=True):
-        row[: len(one)] = one
-    return table
-
-
-def group(images: Images, k: int, order: Int64[np.ndarray, " n"]) -> list[np.ndarray]:
-    """Split images into groups of k to 2k - 1 by Gross's algorithm; return the rows of each group.
-
-    The first image left in `order` (a permutation of the rows) is the seed; it and its k - 1
-    nearest in Euclidean distance form a group and leave. Fewer than 2k images left form the last
-    group. Ties go by the pixel bytes, then by `order`. Raises `NotApplicable` for fewer than k
-    images.
-    """
-    n = len(images)
-    if n < k:
-        raise NotApplicable(f"{n} of at least k = {k} needed; choose a smaller k or add patients")
-    pixels = centred(images)
-    norms = squared_norms(pixels)
-    rank = byte_rank(images, np.argsort(order))
-    groups, left = [], np.asarray(order, dtype=np.int64)
-    while len(left) >= 2 * k:
-        # the distances of a block of coming seeds in one product; seeds that an earlier one takes
-        # were for nothing
-        block = max(1, min(-(-len(left) // k), BLOCK_ENTRIES // len(left)))
-        keys = squared_distances(
-            pixels[left[:block]], pixels[left], norms[left[:block]], norms[left]
-        )
-        keys *= n  # distance first, then rank: no two keys are equal
-        keys += rank[left]
-        here = np.ones(len(left), dtype=bool)
-        count = len(left)
-        for seed in range(block):
-            if count < 2 * k:
-                break
-            if here[seed]:
-                key = np.where(here, keys[seed], FAR)
-                key[seed] = -1  # the seed itself before any copy of it
-                nearest = np.argpartition(key, k - 1)[:k]
-                groups.append(left[nearest])
-                here[nearest] = False
-                count -= k
-        left = left[here]
-    if len(left):
-        groups.append(left)
-    return groups
 
 
 class KSame(Privatizer):
@@ -166,7 +92,7 @@ class KSame(Privatizer):
         for number, rows in enumerate(groups):
             which[rows] = number
         table = patients_table([cohort.patient[rows] for rows in groups])
-        means = np.stack([_mean(cohort.images[rows]) for rows in groups])
+        means = np.stack([mean_of(cohort.images[rows]) for rows in groups])
         return Averages(means, which, n.astype(np.int64), table[which])
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
@@ -201,8 +127,8 @@ class KSameSelect(Privatizer):
         Parameter(
             "form",
             "query",
-            "answer each image with training patients (query, as in the paper), or publish the images "
-            "as a set in which k patients share each one (release)",
+            "answer each image with training patients (query, as in the paper), or publish the "
+            "images as a set in which k patients share each one (release)",
             choices=("query", "release"),
         ),
     )
@@ -221,7 +147,7 @@ class KSameSelect(Privatizer):
 
     @classmethod
     def ready(cls, resources: Resources, **settings: Any) -> Self:
-        """Return the method as `Privatizer.ready`; the release form asks for no training patients."""
+        """Return the method as `Privatizer.ready`; the release form asks for no training images."""
         method = cls(**settings)
         return method if method.form == "release" else method.fit(resources.train(cls.name))
 
@@ -250,8 +176,8 @@ class KSameSelect(Privatizer):
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return the means rounded to grey levels; nothing is drawn.
 
-        Raises `NotApplicable` for a class with fewer than k patients; in the query form `ValueError`
-        before `fit` and for images of another size than the training images.
+        Raises `NotApplicable` for a class with fewer than k patients; in the query form
+        `ValueError` before `fit` and for images of another size than the training images.
         """
         averages, parameters = self.averages(cohort), self.settings
         if self.form == "query":
@@ -265,8 +191,8 @@ class KSameSelect(Privatizer):
         if count < self.k:
             word = "diseased" if label else "healthy"
             raise NotApplicable(
-                f"K-Same-Select with k = {self.k}: only {count} {which}patients have a {word} image; "
-                "choose a smaller k or add patients"
+                f"K-Same-Select with k = {self.k}: only {count} {which}patients have a {word} "
+                "image; choose a smaller k or add patients"
             )
 
     def _gallery(self) -> Cohort:
@@ -290,8 +216,8 @@ class KSameSelect(Privatizer):
         for label in np.unique(cohort.diseased):
             asked = np.flatnonzero(cohort.diseased == label)
             gallery = train.take(train.diseased == label)
-            for rows, nearest in _nearest_patients(cohort.images, asked, gallery, self.k):
-                means[rows] = _mean(gallery.images[nearest], of=1)
+            for rows, nearest in nearest_patients(cohort.images, asked, gallery, self.k):
+                means[rows] = mean_of(gallery.images[nearest], of=1)
                 contributors[rows] = gallery.patient[nearest]
         n = np.arange(len(cohort), dtype=np.int64)
         return Averages(means, n, n, contributors)
@@ -306,7 +232,7 @@ class KSameSelect(Privatizer):
             rows = rows[np.lexsort((rank[rows], cohort.patient[rows]))]
             units = np.split(rows, np.flatnonzero(np.diff(cohort.patient[rows])) + 1)
             # whole grey levels keep the distances between units exact
-            faces = rounded(np.stack([_mean(cohort.images[unit]) for unit in units]))
+            faces = rounded(np.stack([mean_of(cohort.images[unit]) for unit in units]))
             for chosen in group(faces, self.k, np.arange(len(units))):
                 group_units = [units[i] for i in chosen]
                 count = max(map(len, group_units))
@@ -315,7 +241,7 @@ class KSameSelect(Privatizer):
                 )  # np.resize cycles
                 which.append(np.repeat(np.arange(done, done + count), len(chosen)))
                 done += count
-                means.append(_mean(cohort.images[rounds], of=1))
+                means.append(mean_of(cohort.images[rounds], of=1))
                 members += [cohort.patient[rounds[0]]] * count
                 source.append(rounds.ravel())
         row, shown = (np.concatenate(parts).astype(np.int64) for parts in (source, which))
@@ -324,31 +250,3 @@ class KSameSelect(Privatizer):
         place = np.concatenate([first, np.setdiff1d(np.arange(len(row)), first)])
         table = patients_table(members)
         return Averages(np.concatenate(means), shown[place], row[place], table[shown[place]])
-
-
-def _nearest_patients(
-    images: Images, asked: Int64[np.ndarray, " a"], gallery: Cohort, k: int
-) -> Iterator[tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, "r k"]]]:
-    """Yield (rows, (rows, k) rows of `gallery`): the nearest image of each of the k nearest
-    patients, nearest first.
-    """
-    by_patient = np.argsort(gallery.patient, kind="stable")
-    starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
-    rank = byte_rank(gallery.images, gallery.patient)
-    row_of_rank = np.argsort(rank)
-    pixels = centred(gallery.images[by_patient])
-    norms = squared_norms(pixels)
-    block = max(1, min(1024, BLOCK_ENTRIES // len(gallery)))
-    for start in range(0, len(asked), block):
-        rows = asked[start : start + block]
-        keys = squared_distances(centred(images[rows]), pixels, norms_b=norms)
-        keys *= len(gallery)  # distance first, then rank: no two keys are equal
-        keys += rank[by_patient]
-        keys = np.minimum.reduceat(keys, starts, axis=1)
-        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1)
-        yield rows, row_of_rank[keys % len(gallery)]
-
-
-def _mean(images: UInt8[np.ndarray, "..."], of: int = 0) -> Float64[np.ndarray, "..."]:
-    """Return the exact mean over the axis `of`, that of the patients."""
-    return images.sum(axis=of, dtype=np.uint32) / images.shape[of]

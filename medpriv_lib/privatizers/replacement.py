@@ -88,7 +88,8 @@ def draw_identities(
         name = cohort.patient_names[cohort.patient[row]]
         raise NotApplicable(
             f'policy "{policy}" leaves {size[row]} replacement identities for image {row} '
-            f"(patient {name}, {label}) where {needed} are needed; use another policy, a smaller count or more training patients"
+            f"(patient {name}, {label}) where {needed} are needed; use another policy, a smaller "
+            "count or more training patients"
         )
     return torch.multinomial(
         torch.from_numpy(allowed).float(), count, replacement=replace, generator=generator

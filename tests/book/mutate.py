@@ -28,7 +28,7 @@ MUTATIONS = [
     Mutation("04", "privatizers/k_same.py", "return int(k)", "return int(k) + 1"),
     Mutation(
         "05",
-        "privatizers/pprl_vgan.py",
+        "privatizers/vgan/losses.py",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)",
     ),

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.pixels import Images, to_tensor, to_uint8
+from medpriv_lib.core.pixels import Images, require_images, to_tensor, to_uint8
+from medpriv_lib.core.precision import halved, in_full
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
@@ -77,7 +78,8 @@ class PPRLVGAN(Privatizer):
 
     @classmethod
     def of(cls, resources: Resources) -> "PPRLVGAN":
-        """Return the networks that are in memory, else those of the weights' folder, else the shipped.
+        """Return the networks that are in memory, else those of the weights' folder, else those
+        that ship.
 
         Raises `FileNotFoundError` and `ValueError` as of `weights.load`, and where the weights are
         of another cohort than the resources'.
@@ -122,6 +124,11 @@ class PPRLVGAN(Privatizer):
         """The length of a code z."""
         return self.architecture.latent
 
+    def to(self, device: str | torch.device) -> Self:
+        """Move the networks to a device, in place, and return the method itself."""
+        self.generator.to(device)
+        return self
+
     def with_policy(self, policy: str) -> "PPRLVGAN":
         """Return the same trained networks under another policy."""
         return type(self)(policy, self._generator, self._pools)
@@ -154,15 +161,11 @@ class PPRLVGAN(Privatizer):
         a sample z instead.
 
         Always float32, so that the same images give the same codes with every device's best
-        precision. Raises `ValueError` where the images are not uint8 of the size the networks were
-        trained on.
+        precision. Raises `ValueError` where the images are not uint8 of the size and the channels
+        that the networks were trained on.
         """
-        size = self.architecture.size
-        if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (size, size):
-            raise ValueError(
-                f"this PPRL-VGAN reads uint8 images (N, {size}, {size}), not {images.dtype} "
-                f"{images.shape}; prepare them with --size {size}"
-            )
+        a = self.architecture
+        require_images(images, a.size, a.channels, "PPRL-VGAN")
         device = next(self.generator.parameters()).device
         parts = [
             self.generator.encoder(to_tensor(images[i : i + batch], device))
@@ -176,8 +179,8 @@ class PPRLVGAN(Privatizer):
     @torch.no_grad()
     def decode(
         self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"], batch: int = 16
-    ) -> Float[Tensor, "n 1 s s"]:
-        """Return codes z shown as the patients `identity`: float32 (N, 1, S, S) in [-1, 1], on the
+    ) -> Float[Tensor, "n c s s"]:
+        """Return codes z shown as the patients `identity`: float32 (N, C, S, S) in [-1, 1], on the
         CPU.
 
         `batch` images at a time: so few stay in a processor's cache, a GPU takes sixteen times as
@@ -185,39 +188,34 @@ class PPRLVGAN(Privatizer):
         """
         device = next(self.generator.parameters()).device
         batch *= 16 if device.type == "cuda" else 1
-        identity = torch.as_tensor(identity)
-        if (
-            len(identity)
-            and not 0 <= int(identity.min()) <= int(identity.max()) < self.architecture.patients
-        ):
+        identity, a = torch.as_tensor(identity), self.architecture
+        if len(identity) and not 0 <= int(identity.min()) <= int(identity.max()) < a.patients:
             raise ValueError(
-                f"identities must be numbers of training patients, 0..{self.architecture.patients - 1}"
+                f"identities must be numbers of training patients, 0..{a.patients - 1}"
             )
         decoder = self.generator.decoder
         parts = [
             decoder(z[i : i + batch].to(device), identity[i : i + batch].to(device)).cpu()
             for i in range(0, len(z), batch)
         ]
-        return (
-            torch.cat(parts)
-            if parts
-            else torch.zeros(0, 1, self.architecture.size, self.architecture.size)
-        )
+        return torch.cat(parts) if parts else torch.zeros(0, a.channels, a.size, a.size)
 
     def decode_all(
         self,
         z: Float[Tensor, "n z"],
-        out: UInt8[np.ndarray, "n p s s"] | None = None,
+        out: UInt8[np.ndarray, "n p ..."] | None = None,
         advance: Callable[[int], None] | None = None,
-    ) -> UInt8[np.ndarray, "n p s s"]:
-        """Return every code shown as every patient, grey levels (N, P, S, S); all draws of a study
+    ) -> UInt8[np.ndarray, "n p ..."]:
+        """Return every code shown as every patient, levels (N, P, S, S), for
+        colours (N, P, S, S, 3); all draws of a study
         are then look-ups.
 
         `out` may be a memory map. `advance(n)` is told of every n images made.
         """
         a = self.architecture
         if out is None:
-            out = np.empty((len(z), a.patients, a.size, a.size), dtype=np.uint8)
+            colours = (a.channels,) if a.channels > 1 else ()
+            out = np.empty((len(z), a.patients, a.size, a.size, *colours), dtype=np.uint8)
         everyone = torch.arange(a.patients)
         for row, code in enumerate(z):
             out[row] = to_uint8(self.decode(code.expand(a.patients, -1), everyone))
@@ -252,14 +250,11 @@ class PPRLVGAN(Privatizer):
             self.settings,
         )
 
-    def save(self, path: str | os.PathLike, card: dict) -> None:
+    def save(self, path: str | os.PathLike, card: dict[str, Any]) -> None:
         """Write the generator (float16) and what is known of its patients; `card` says how they
         were made.
         """
-        tensors = {
-            key: value.half() if value.is_floating_point() else value
-            for key, value in self.generator.state_dict().items()
-        }
+        tensors = halved(self.generator.state_dict())
         tensors["has_label"] = torch.from_numpy(self.pools.has_label.astype(np.uint8))
         card = {
             **card,
@@ -275,22 +270,21 @@ class PPRLVGAN(Privatizer):
         """Read weights written by `save`; what is computed with them is float32. Errors as of
         `weights.load`.
         """
-        tensors, card = weights.load(path)
-        has_label = tensors.pop("has_label").numpy().astype(bool)
-        generator = Generator(Architecture(**card["architecture"]))
-        generator.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-        )
-        return cls(
-            policy, generator.to(device).eval(), Pools(np.array(card["patient_names"]), has_label)
-        )
+        tensors, card = weights.load(path, cls.name)
+        with weights.fitting(path):
+            has_label = tensors.pop("has_label").numpy().astype(bool)
+            generator = Generator(Architecture(**card["architecture"]))
+            generator.load_state_dict(in_full(tensors))
+            names = np.array(card["patient_names"], dtype=np.str_)
+            wanted = (generator.architecture.patients, 2)
+            if has_label.shape != wanted or len(names) != wanted[0]:
+                raise ValueError(f"{len(names)} names and labels {has_label.shape}, not {wanted}")
+        return cls(policy, generator.to(device).eval(), Pools(names, has_label))
 
     def halved(self) -> "PPRLVGAN":
         """Return the method as it will be after `save` and `load`: its weights rounded to
         float16.
         """
         generator = copy.deepcopy(self.generator)
-        for value in generator.state_dict().values():
-            if value.is_floating_point():
-                value.copy_(value.half())
+        generator.load_state_dict(in_full(halved(generator.state_dict())))
         return type(self)(self.policy, generator, self.pools)
