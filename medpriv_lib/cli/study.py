@@ -19,6 +19,9 @@ Examples:
 """
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medpriv_lib.cli.options import (
     add_budget,
@@ -29,6 +32,11 @@ from medpriv_lib.cli.options import (
     say,
     whole,
 )
+
+if TYPE_CHECKING:
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.study.run import Study
+    from medpriv_lib.study.table import Row
 
 STOPPED = "what was finished is kept, the same command goes on from there"
 
@@ -100,6 +108,7 @@ def run(args: argparse.Namespace) -> None:
     if (args.only or args.attackers != 1 or args.others) and not args.attacks:
         raise ValueError("--only, --attackers and --others belong to --attacks")
     require_device(args.device)
+    only = _only(args.only)
     out = None if args.out is None else require_parent(args.out)
     cohort = None if args.cohort is None else Cohort.load(args.cohort)
     study = run_study(
@@ -113,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
         budget,
         args.device,
     )
-    rows = study.rows if out is None else _attacked(args, study, cohort, out)
+    rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
     say(render(rows, disease_of(study.provenance["cohort"])))
     for more in (render_measures(rows), render_attacks(rows), render_notes(study.notes)):
         if more:
@@ -122,15 +131,30 @@ def run(args: argparse.Namespace) -> None:
     if explained:
         say(
             "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with "
-            "visible "
-            "signs; relevance, sharp\nand KID: one draw; found: {eyes_looked_at} images of one "
-            "draw; retrieval (in table.csv): {queries} queries".format(**explained)
+            "visible signs; relevance, sharp\nand KID: one draw; found: {eyes_looked_at} images of "
+            "one draw; retrieval (in table.csv): {queries} queries".format(**explained)
         )
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")
 
 
-def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
+def _only(names: list[str] | None) -> tuple[tuple[str, str], ...] | None:
+    """Return the rows to attack, (method, set) each, or None for all."""
+    if names is None:
+        return None
+    pairs = tuple(tuple(name.split("/", 1)) for name in names)
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError('--only needs METHOD/SET, such as "blur/kernel 9"')
+    return tuple((method, row) for method, row in pairs)
+
+
+def _attacked(
+    args: argparse.Namespace,
+    study: "Study",
+    cohort: "Cohort | None",
+    out: Path,
+    only: tuple[tuple[str, str], ...] | None,
+) -> "Sequence[Row]":
     """Attack the releases where that is asked for, and return the rows with what attackers found,
     now or earlier.
     """
@@ -145,9 +169,6 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
         trained = args.train or (args.cohort is not None and args.weights is None)
         weights = out / f"seed-{args.seed}" / "weights" if trained else args.weights
         judges, vgan, cards = load_weights(weights, cohort, "cpu")
-        only = None if args.only is None else tuple(tuple(name.split("/", 1)) for name in args.only)
-        if only and any(len(name) != 2 for name in only):
-            raise ValueError('--only needs METHOD/SET, such as "blur/kernel 9"')
         plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
         run_attacks(cohort, judges, vgan, out, plan, cards)
         if args.others:
