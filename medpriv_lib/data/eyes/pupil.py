@@ -68,7 +68,7 @@ def _smooth(image: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """Return the fine copy as float32, freed of glints and of all that is brighter than the iris.
 
     Lids and sclera are brighter, and their edges are as sharp as the pupil's; so no pixel is above
-    the upper quartile of the iris, and those outside (`outer`, bool like the image) are exactly that.
+    the iris' upper quartile, and those outside (`outer`, bool like the image) are exactly that.
     """
     window = 2 * round(image.shape[0] / 60) + 1
     clean = cv2.GaussianBlur(cv2.medianBlur(image, max(3, window)), (0, 0), image.shape[0] / 90)

@@ -19,8 +19,14 @@ def ends(
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Return the slices of an image that hold the first and the second pixel of each pair."""
     down, right = direction
-    first = slice(max(0, -down), height - max(0, down)), slice(max(0, -right), width - max(0, right))
-    second = slice(max(0, down), height - max(0, -down)), slice(max(0, right), width - max(0, -right))
+    first = (
+        slice(max(0, -down), height - max(0, down)),
+        slice(max(0, -right), width - max(0, right)),
+    )
+    second = (
+        slice(max(0, down), height - max(0, -down)),
+        slice(max(0, right), width - max(0, -right)),
+    )
     return first, second
 
 

@@ -109,8 +109,8 @@ def textures(
 
 def _box(masks: np.ndarray) -> tuple[slice, slice]:
     """Return the rows and columns that hold all regions."""
-    there = masks.any(axis=0)
-    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    there = masks.max(axis=0)
+    rows, columns = np.flatnonzero(there.max(axis=1)), np.flatnonzero(there.max(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
@@ -151,6 +151,6 @@ def _refuse_images(images: np.ndarray, masks: np.ndarray) -> None:
             "the image out"
         )
     refuse(
-        ~masks.any(axis=(1, 2)),
+        masks.sum(axis=(1, 2)) == 0,
         "the mask is empty, so there is no region to describe; mark one, or leave the image out",
     )

@@ -32,7 +32,9 @@ FIRST_ORDER = features(
     "root mean square, 5ZWQ, stat_rms, grey",
 )
 
-ZERO = "the region has {}; check the mask, leave the image out, or leave first order out of families"
+ZERO = (
+    "the region has {}; check the mask, leave the image out, or leave first order out of families"
+)
 
 
 def first_order(
@@ -58,7 +60,9 @@ def first_order(
     variance = mean(away**2)
     refuse(low == high, ZERO.format("one grey level, so that skewness is 0 / 0"))
     refuse(average == 0, ZERO.format("a mean of 0, which the coefficient of variation divides by"))
-    refuse(p25 + p75 == 0, ZERO.format("quartiles that sum to 0, which their dispersion divides by"))
+    refuse(
+        p25 + p75 == 0, ZERO.format("quartiles that sum to 0, which their dispersion divides by")
+    )
     middle = inside & (x >= p10[:, None]) & (x <= p90[:, None])
     square = mean(x**2)
     columns = [

@@ -1,4 +1,4 @@
-"""Grey level run lengths: how long one level goes on along a line (Galloway 1975; IBSI manual, 3.7).
+"""Grey level run lengths: how long one level goes on in a line (Galloway 1975; IBSI manual, 3.7).
 
 A run is a longest row of neighbouring pixels of one level, along a direction, inside the region.
 """

@@ -1,4 +1,4 @@
-"""Which pixels are described: iris and pupil of prepared eyes, or the mask file of another image."""
+"""Which pixels are described: iris and pupil of prepared eyes, or a mask file."""
 
 import os
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ def intraclass_correlation(
     Fleiss 1979, Psychological Bulletin 86:420).
 
     (MSB - MSW) / (MSB + (m - 1) MSW), with the mean squares between and within subjects and m the
-    number of measurements of each, or, where these differ, m = (n - sum m_i^2 / n) / (subjects - 1).
+    measurements of each; where their numbers m_i differ, m = (n - sum m_i^2 / n) / (subjects - 1).
     1: all photographs of a subject give one value; 0: two photographs of one subject are no more
     alike than those of two. Estimates can lie below 0. `values` (N, F) are measurements, `subject`
     (N,) whose each is; subjects are drawn at random from many, and the photographs of one are

@@ -54,9 +54,7 @@ def shape(
     return np.stack(columns, axis=1)
 
 
-def _polygon(
-    masks: np.ndarray, spacing: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
+def _polygon(masks: np.ndarray, spacing: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Return area and outline: each 2x2 square of pixels adds what its code says."""
     padded = np.pad(masks, ((0, 0), (1, 1), (1, 1))).astype(np.int64)
     n, height, width = padded.shape
