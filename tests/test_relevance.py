@@ -9,8 +9,8 @@ from torch import nn
 
 from medpriv_lib.explanation.deep_taylor import deep_taylor
 from medpriv_lib.explanation.gradients import gradient_times_input, integrated_gradients
-from medpriv_lib.explanation.relevance_methods import RELEVANCE_METHODS, other_class, relevance
 from medpriv_lib.explanation.randomisation import cascade, other_class_check, rank_correlation
+from medpriv_lib.explanation.relevance_methods import RELEVANCE_METHODS, other_class, relevance
 from medpriv_lib.explanation.relevance_scores import (
     area_share,
     pointing_game,

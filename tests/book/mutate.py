@@ -44,6 +44,12 @@ MUTATIONS = [
         'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
         "param_modifiers=[ClampMod(min=0.0)],",
     ),
+    Mutation(
+        "10",
+        "measures/radiomics/glcm.py",
+        "contrast = of_difference @ k, of_difference @ k**2",
+        "contrast = of_difference @ k, of_difference @ k**3",
+    ),
 ]
 
 

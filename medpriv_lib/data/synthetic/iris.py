@@ -88,7 +88,10 @@ class EyePainter:
         phases = rng.uniform(0, 2 * np.pi, 5)
         strengths = rng.uniform(0.3, 1, 5) / np.arange(2, 7)
         waves = sum(
-            (s * np.cos(k * angle + p) for k, s, p in zip(range(2, 7), strengths, phases, strict=True)),
+            (
+                s * np.cos(k * angle + p)
+                for k, s, p in zip(range(2, 7), strengths, phases, strict=True)
+            ),
             start=np.zeros_like(angle),
         )
         return waves / np.abs(waves).max()
