@@ -22,6 +22,7 @@ OFFERED = {
     "Release": "core.release",
     "NotApplicable": "core.not_applicable",
     "default_cohort": "data.default",
+    "infer": "pipeline.infer",
 }
 __all__ = ["OFFERED", "__version__", *OFFERED]
 

@@ -1,4 +1,4 @@
-"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain."""
+"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer."""
 
 import argparse
 import errno
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from safetensors import SafetensorError
 
 from medpriv_lib import __version__
-from medpriv_lib.cli import attack, evaluate, explain, fit, prepare, privatize, study
+from medpriv_lib.cli import attack, evaluate, explain, fit, infer, prepare, privatize, study
 
-COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain)
+COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

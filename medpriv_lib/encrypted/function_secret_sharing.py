@@ -1,12 +1,12 @@
 """Distributed comparison functions: two keys, each alone meaningless, whose values add up to
 "beta where x < alpha, else 0".
 
-Boyle, Gilboa, Ishai (2019), *Secure computation with preprocessing via function secret sharing*, and
-Boyle et al. (2021), *Function secret sharing for mixed-mode and fixed-point secure computation*,
-Figure 1. A key describes a binary tree over the bits of x. Each of its nodes has a seed of 127 bits
-and a control bit. Off the path to alpha both parties hold the same seed and the same bit, so that
-whatever they add there cancels; on the path their seeds are independent and their bits differ, so
-that a correction word, which both hold, is applied by exactly one of them.
+Boyle, Gilboa, Ishai (2019), *Secure computation with preprocessing via function secret sharing*,
+and Boyle et al. (2021), *Function secret sharing for mixed-mode and fixed-point secure
+computation*, Figure 1. A key describes a binary tree over the bits of x. Each of its nodes has a
+seed of 127 bits and a control bit. Off the path to alpha both parties hold the same seed and the
+same bit, so that whatever they add there cancels; on the path their seeds are independent and their
+bits differ, so that a correction word, which both hold, is applied by exactly one of them.
 
 The generator is AES-128 with fixed, public keys, in the form of Matyas, Meyer and Oseas: a child is
 AES(s) xor s, which cannot be run backwards. A node's left child comes from s, the right one from s
@@ -23,6 +23,7 @@ from jaxtyping import UInt8, UInt64
 from medpriv_lib.encrypted.extra import need
 from medpriv_lib.encrypted.shares import U, random_ring
 
+Numbers = UInt64[np.ndarray, " n"]
 Blocks = UInt64[np.ndarray, "n 2"]
 LANES = 2  # numbers modulo 2^64 in a value, as many as a block of AES holds
 BATCH = 4096  # comparisons that go through the tree together: their arrays stay in the cache
@@ -57,7 +58,7 @@ class Key:
         return [(pair, U), (words, U), (words, U), ((bits, count), np.uint8), (pair, U)]
 
 
-def deal(alpha: UInt64[np.ndarray, "n"], beta: Blocks, bits: int) -> tuple[Key, Key]:
+def deal(alpha: Numbers, beta: Blocks, bits: int) -> tuple[Key, Key]:
     """Return the two keys of f(x) = beta where x < alpha, else 0, for x and alpha of `bits` bits.
 
     alpha (n,) lies in 0..2^bits - 1, beta (n, 2) anywhere modulo 2^64. Raises `ValueError` for
@@ -68,7 +69,7 @@ def deal(alpha: UInt64[np.ndarray, "n"], beta: Blocks, bits: int) -> tuple[Key, 
         raise ValueError(f"beta has shape {beta.shape} and must have {(len(alpha), LANES)}")
     count = len(alpha)
     roots = [_without_bit(random_ring(count, LANES)) for _ in range(2)]
-    empty = [np.empty(shape, kind) for shape, kind in Key.shapes(count, bits)[1:]]
+    empty: list[np.ndarray] = [np.empty(shape, kind) for shape, kind in Key.shapes(count, bits)[1:]]
     keys = (Key(roots[0], *empty), Key(roots[1], *empty))
     for start in range(0, count, BATCH):
         part = slice(start, start + BATCH)
@@ -104,15 +105,12 @@ def _deal_part(
             seed ^ (seed_word & -turn[:, None])
             for seed, turn in zip((keep_seed0, keep_seed1), t, strict=True)
         ]
-        t = [
-            bit ^ (turn & keep_turn)
-            for bit, turn in zip((keep_bit0, keep_bit1), t, strict=True)
-        ]
+        t = [bit ^ (turn & keep_turn) for bit, turn in zip((keep_bit0, keep_bit1), t, strict=True)]
     leaf = grow.leaf(s[1]) - grow.leaf(s[0]) - total
     key.last[part] = np.where(t[1][:, None] == ONE, -leaf, leaf)
 
 
-def evaluate(party: int, key: Key, x: UInt64[np.ndarray, "n"]) -> Blocks:
+def evaluate(party: int, key: Key, x: Numbers) -> Blocks:
     """Return this party's share (n, 2) of f(x), for public x (n,) of as many bits as the key has.
 
     `party` is 0 or 1, as the key. Raises `ValueError` for another number of x than of comparisons
@@ -159,7 +157,7 @@ class _Tree:
         )
         self.buffer = bytearray(16 * count + 15)
 
-    def child(self, s: Blocks, right: UInt64[np.ndarray, "n"]) -> tuple[Blocks, np.ndarray, Blocks]:
+    def child(self, s: Blocks, right: Numbers) -> tuple[Blocks, np.ndarray, Blocks]:
         """Return seed (n, 2), control bit (n,) and value (n, 2) of the left or the right child."""
         turned = s.copy()
         turned[:, 1] ^= right
@@ -174,7 +172,7 @@ class _Tree:
 
     def _hash(self, cipher: Any, s: Blocks) -> Blocks:
         size = s.nbytes
-        cipher.update_into(memoryview(np.ascontiguousarray(s)).cast("B"), self.buffer)
+        cipher.update_into(np.ascontiguousarray(s).reshape(-1).view(np.uint8), self.buffer)
         return np.frombuffer(self.buffer, U, size // 8).reshape(s.shape) ^ s
 
 

@@ -2,12 +2,12 @@
 
 Each gate has a dealer's half, which makes random numbers that belong together before any input is
 known and gives each party its part, and a parties' half. The parties' half is a generator: each
-`yield` is one message to the partner, and receives the partner's message in return, so that the same
-code runs over a network and within one process. A party sees its shares, its part of the dealer's
-numbers, and sums that a uniformly random number of the dealer hides.
+`yield` is one message to the partner, and receives the partner's message in return, so that the
+same code runs over a network and within one process. A party sees its shares, its part of the
+dealer's numbers, and sums that a uniformly random number of the dealer hides.
 
-Numbers carry FRACTION bits after the point, and twice as many after a product; only `truncate` takes
-them back.
+Numbers carry FRACTION bits after the point, and twice as many after a product; only `truncate`
+takes them back.
 """
 
 from collections.abc import Callable, Generator
@@ -19,8 +19,8 @@ from medpriv_lib.encrypted import function_secret_sharing as fss
 from medpriv_lib.encrypted.shares import (
     FRACTION,
     LARGEST,
-    U,
     Ring,
+    U,
     matmul,
     matmul_small,
     random_ring,
@@ -47,6 +47,7 @@ class Message:
 
 
 Talk = Generator[Message, Ring, Ring]
+Unroll = Callable[[Ring], Ring]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ class LinearPart:
 
 
 def deal_linear(
-    shape: tuple[int, ...], unrolled: Callable[[Ring], Ring], weight_mask: Ring, first: bool
+    shape: tuple[int, ...], unrolled: Unroll, weight_mask: Ring, first: bool
 ) -> tuple[LinearPart, LinearPart]:
     """Return both parties' parts for one linear layer with inputs of `shape`.
 
@@ -198,7 +199,7 @@ def deal_linear(
     return LinearPart(masks[0], products[0]), LinearPart(masks[1], products[1])
 
 
-def prepared(part: LinearPart, unrolled: Callable[[Ring], Ring], hidden_weight: Ring) -> Ring:
+def prepared(part: LinearPart, unrolled: Unroll, hidden_weight: Ring) -> Ring:
     """Return this party's share of a times the weights, before the image is there.
 
     `hidden_weight` is the weights minus their mask, which the model owner tells the data owner once
@@ -208,7 +209,7 @@ def prepared(part: LinearPart, unrolled: Callable[[Ring], Ring], hidden_weight: 
 
 
 def linear_of_model_owner(
-    x: Ring, part: LinearPart, ready: Ring, weight: Ring, unrolled: Callable[[Ring], Ring], what: str
+    x: Ring, part: LinearPart, ready: Ring, weight: Ring, unrolled: Unroll, what: str
 ) -> Talk:
     """Return the model owner's share of x times the weights; the data owner's share is its
     `prepared`.

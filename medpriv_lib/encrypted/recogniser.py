@@ -1,15 +1,15 @@
 """The disease recogniser between two parties and a dealer: the same logits, and nobody who sees
 both the image and the weights.
 
-The model owner (party 0) holds the weights, the data owner (party 1) the image. Batch norm is folded
-into the convolutions beforehand. Convolutions and dense layers are linear; max-pool and ReLU are
-comparisons. Everybody knows the architecture. All are expected to follow the protocol
-("semi-honest"), and the dealer to keep what he drew to himself: whoever has his numbers and one
-party's messages can compute the other party's secrets.
+The model owner (party 0) holds the weights, the data owner (party 1) the image. Batch norm is
+folded into the convolutions beforehand. Convolutions and dense layers are linear; max-pool and ReLU
+are comparisons. Everybody knows the architecture. All are expected to follow the protocol
+("semi-honest"), and the dealer to tell nobody what was drawn: whoever has the dealer's numbers and
+one party's messages can compute the other party's secrets.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -35,6 +35,7 @@ from medpriv_lib.encrypted.shares import (
     windows,
 )
 
+Logits = Float[np.ndarray, " classes"]
 POOLINGS = ("max", "max after relu", "average")
 Part = LinearPart | ComparisonPart | TruncationPart
 
@@ -44,8 +45,8 @@ class Architecture:
     """What everybody knows of the network: sizes, and how it pools.
 
     `pooling` is "max" (max-pool, then ReLU: the same values in the other order, with fewer
-    comparisons), "max after relu" (the order of the printed network), or "average" (another network).
-    Raises `ValueError` for what the recogniser cannot be.
+    comparisons), "max after relu" (the order of the printed network), or "average" (another
+    network). Raises `ValueError` for what the recogniser cannot be.
     """
 
     size: int = 64
@@ -64,8 +65,8 @@ class Architecture:
         whole = all(type(x) is int and 1 <= x <= 1024 for x in (*numbers, *self.kernels))
         if not whole or self.size % halvings or any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(
-                f"no such recogniser: {asdict(self)}; sizes are multiples of {halvings} up to 1024, "
-                "kernels are odd"
+                f"no such recogniser: {asdict(self)}; sizes are multiples of {halvings} up to "
+                "1024, kernels are odd"
             )
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling {self.pooling!r} is none of {', '.join(POOLINGS)}")
@@ -74,9 +75,8 @@ class Architecture:
         """Return the linear layers in their order."""
         side, before, found = self.size, self.channels, []
         for number, kernel in enumerate(self.kernels, 1):
-            found.append(
-                Layer(f"convolution {number}", (before, side, side), self.filters, kernel, number == 1)
-            )
+            name, shape = f"convolution {number}", (before, side, side)
+            found.append(Layer(name, shape, self.filters, kernel, number == 1))
             side, before = side // 2, self.filters
         inputs = self.filters * side * side
         found.append(Layer("dense", (1, inputs), self.embedding))
@@ -305,7 +305,7 @@ class _Run:
         return y if pooling == "max after relu" else (yield from self.positive(y, where))
 
 
-def logits_of(mine: Ring, theirs: Ring) -> Float[np.ndarray, "classes"]:
+def logits_of(mine: Ring, theirs: Ring) -> Logits:
     """Put two shares of the logits together.
 
     Raises `ValueError` for values outside of -2^LARGEST..2^LARGEST: the shares do not belong
@@ -352,9 +352,7 @@ class InProcess:
         self.data_owner = Party(DATA_OWNER, self.architecture, hidden)
         self.keep = keep
 
-    def infer(
-        self, image: Float[np.ndarray, "c h w"]
-    ) -> tuple[Float[np.ndarray, "classes"], Ledger]:
+    def infer(self, image: Float[np.ndarray, "c h w"]) -> tuple[Logits, Ledger]:
         """Return the logits of an image in [-1, 1] (float64) and what they cost."""
         secret = encode_image(image, self.architecture)
         ledger = Ledger(comparisons=self.architecture.comparisons())
@@ -390,7 +388,9 @@ def encode_image(image: Float[np.ndarray, "c h w"], architecture: Architecture) 
     if image.shape != due:
         raise ValueError(f"the image has shape {image.shape}, the network sees {due}")
     if not bool((np.abs(image) <= 1).all()):
-        raise ValueError("the image holds NaN or values outside of [-1, 1]; scale grey levels first")
+        raise ValueError(
+            "the image holds NaN or values outside of [-1, 1]; scale grey levels first"
+        )
     return encode(image)
 
 
@@ -415,6 +415,3 @@ def converse(talks: tuple[Talk, Talk], ledger: Ledger, keep: bool = False) -> tu
         if done:
             return done[0], done[1]
         messages = following
-
-
-Progress = Callable[[str], None]

@@ -1,7 +1,7 @@
 """Additive shares modulo 2^64, numbers with a fixed point in them, and exact products.
 
-A number x is held as two shares with x = x0 + x1 modulo 2^64. Each share alone is a uniformly random
-number. The ring is numpy's uint64, whose sums and products wrap as the mathematics asks for.
+A number x is held as two shares with x = x0 + x1 modulo 2^64. Each share alone is a uniformly
+random number. The ring is numpy's uint64, whose sums and products wrap as the mathematics asks for.
 """
 
 import secrets
@@ -13,7 +13,7 @@ from medpriv_lib.encrypted.extra import need
 
 U = np.uint64
 Ring = UInt64[np.ndarray, "..."]
-FRACTION = 20  # bits after the point of activations and of weights; their products have twice as many
+FRACTION = 20  # bits after the point of activations and weights; products have twice as many
 LARGEST = 10  # activations and logits lie between -2^LARGEST and 2^LARGEST
 WEIGHT_BITS = 27  # a weight's magnitude in fixed point is below 2^WEIGHT_BITS, or sums are inexact
 INNER = 1 << 10  # terms of one sum of products at most: 16 + 27 + 10 bits fill a float64
@@ -45,8 +45,8 @@ def encode(x: Float[np.ndarray, "..."], fraction: int = FRACTION) -> Ring:
     scaled = np.rint(np.asarray(x, np.float64) * 2.0**fraction)
     if not bool((np.abs(scaled) < 2.0**62).all()):
         raise ValueError(
-            f"values that are NaN or of magnitude 2^{62 - fraction} and more have no fixed point with "
-            f"{fraction} bits; check the network's weights and the image"
+            f"values that are NaN or of magnitude 2^{62 - fraction} and more have no fixed point "
+            f"with {fraction} bits; check the network's weights and the image"
         )
     return scaled.astype(np.int64).view(U)
 
@@ -92,8 +92,8 @@ def refuse_large(b: UInt64[np.ndarray, "k m"]) -> None:
     largest = int(np.abs(np.ascontiguousarray(b).view(np.int64)).max(initial=0))
     if largest >= 1 << WEIGHT_BITS or b.shape[0] > INNER:
         raise ValueError(
-            f"a layer has {b.shape[0]} inputs and weights up to {largest / 2.0**FRACTION:.3g}; exact "
-            f"sums allow {INNER} inputs and weights below {2 ** (WEIGHT_BITS - FRACTION)}"
+            f"a layer has {b.shape[0]} inputs and weights up to {largest / 2.0**FRACTION:.3g}; "
+            f"exact sums allow {INNER} inputs and weights below {2 ** (WEIGHT_BITS - FRACTION)}"
         )
 
 
