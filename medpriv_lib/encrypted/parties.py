@@ -14,7 +14,7 @@ import hashlib
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ def serve_dealer(
 
 
 def _deal_session(owner: Wire, holder: Wire, served: set[bytes], say: Say) -> None:
-    needed = {"session": str, "architecture": dict}
+    needed: dict[str, type] = {"session": str, "architecture": dict}
     asked = [wire.hear("request", needed) for wire in (owner, holder)]
     if asked[0] != asked[1]:
         raise SessionError("the two parties ask for different sessions or architectures")
@@ -313,8 +313,8 @@ def _guarded(wires: list[Wire], run: Callable[[], Any]) -> Any:
             wire.close()
 
 
-def _hello(wire: Wire, needed: dict[str, type]) -> dict[str, Any]:
-    theirs = wire.hear("greeting", HELLO | needed)
+def _hello(wire: Wire, needed: Mapping[str, type]) -> dict[str, Any]:
+    theirs = wire.hear("greeting", HELLO | dict(needed))
     if theirs["protocol"] != PROTOCOL:
         raise SessionError(
             f"the {wire.partner} speaks version {theirs['protocol']} of the protocol, this side "

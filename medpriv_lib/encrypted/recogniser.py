@@ -142,8 +142,9 @@ class Step:
 
     def part(self, arrays: list[np.ndarray]) -> Part:
         """Put what was sent together again."""
-        kinds = {"linear": LinearPart, "compare": ComparisonPart, "truncate": TruncationPart}
-        return kinds[self.kind].of(arrays)
+        if self.layer is not None:
+            return LinearPart.of(arrays)
+        return (ComparisonPart if self.kind == "compare" else TruncationPart).of(arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +179,7 @@ def fixed_point(network: object, pooling: str = "max") -> tuple[Architecture, We
         convolutions[0].in_channels,
         tuple(int(x.kernel_size[0]) for x in convolutions),
         convolutions[0].out_channels,
-        linear[-1].in_features,
+        int(linear[-1].weight.shape[1]),
     )
     matrices, biases = [], []
     for layer in linear:

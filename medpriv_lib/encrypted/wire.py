@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Wire:
         """Send arrays as one message."""
         self._turn(np.concatenate([x.reshape(-1).view(np.uint8) for x in arrays]), None, what)
 
-    def receive(self, shapes: list[tuple[tuple[int, ...], type]], what: str) -> list[np.ndarray]:
+    def receive(self, shapes: Sequence[tuple[tuple[int, ...], type]], what: str) -> list[np.ndarray]:
         """Receive arrays of these shapes and types as one message."""
         sizes = [int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes]
         body, start = self._turn(None, sum(sizes), what), 0
@@ -74,7 +75,7 @@ class Wire:
         """Send a small message in JSON."""
         self._turn(np.frombuffer(json.dumps(content).encode(), np.uint8), None, what)
 
-    def hear(self, what: str, needed: dict[str, type]) -> dict[str, Any]:
+    def hear(self, what: str, needed: Mapping[str, type]) -> dict[str, Any]:
         """Receive a small message in JSON that holds these keys with values of these types."""
         body = self._turn(None, -TEXT, what)
         try:
