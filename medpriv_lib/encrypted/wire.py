@@ -61,7 +61,9 @@ class Wire:
         """Send arrays as one message."""
         self._turn(np.concatenate([x.reshape(-1).view(np.uint8) for x in arrays]), None, what)
 
-    def receive(self, shapes: Sequence[tuple[tuple[int, ...], type]], what: str) -> list[np.ndarray]:
+    def receive(
+        self, shapes: Sequence[tuple[tuple[int, ...], type]], what: str
+    ) -> list[np.ndarray]:
         """Receive arrays of these shapes and types as one message."""
         sizes = [int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes]
         body, start = self._turn(None, sum(sizes), what), 0
