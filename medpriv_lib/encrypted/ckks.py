@@ -2,10 +2,10 @@
 
 Cheon, Kim, Kim, Song (2017), *Homomorphic encryption for arithmetic of approximate numbers*. CKKS
 adds and multiplies vectors of real numbers under encryption, with a small error; it cannot compare.
-So there is no ReLU and no max-pool: a small network with squares in their place, trained for it, or a
-linear score of features. Everything between the parties is bytes. The client keeps the secret key;
-the server gets public keys and ciphertexts, and sees the size of the image alone. Of the network the
-client learns its shape and the logits.
+So there is no ReLU and no max-pool: a small network with squares in their place, trained for it, or
+a linear score of features. Everything between the parties is bytes. The client keeps the secret
+key; the server gets public keys and ciphertexts, and sees the size of the image alone. Of the
+network the client learns its shape and the logits.
 """
 
 from collections.abc import Sequence

@@ -44,6 +44,12 @@ MUTATIONS = [
         'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
         "param_modifiers=[ClampMod(min=0.0)],",
     ),
+    Mutation(
+        "11",
+        "encrypted/gates.py",
+        "seen = mask >> U(IGNORED)",
+        "seen = mask >> U(IGNORED + 1)",
+    ),
 ]
 
 
