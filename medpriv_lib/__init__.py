@@ -38,6 +38,7 @@ OFFERED = {
     "measure": "pipeline.measure",
     "attack": "pipeline.attack",
     "explain": "pipeline.explain",
+    "infer": "pipeline.infer",
 }
 __all__ = ["OFFERED", "__version__", *OFFERED]
 

@@ -1,4 +1,4 @@
-"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain."""
+"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer."""
 
 import argparse
 import contextlib
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from medpriv_lib import __version__
-from medpriv_lib.cli import attack, evaluate, explain, fit, prepare, privatize, study
+from medpriv_lib.cli import attack, evaluate, explain, fit, infer, prepare, privatize, study
 from medpriv_lib.cli.options import shown
 
-COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain)
+COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -50,6 +50,12 @@ MUTATIONS = [
         "contrast = of_difference @ k, of_difference @ k**2",
         "contrast = of_difference @ k, of_difference @ k**3",
     ),
+    Mutation(
+        "11",
+        "encrypted/gates.py",
+        "seen = mask >> U(IGNORED)",
+        "seen = mask >> U(IGNORED + 1)",
+    ),
 ]
 
 
