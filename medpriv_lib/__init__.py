@@ -31,6 +31,7 @@ OFFERED = {
     "KSameSelect": "privatizers.k_same",
     "PPRLVGAN": "privatizers.vgan.pprl_vgan",
     "Judges": "recognition.judges",
+    "radiomics": "measures.radiomics.extract",
     "prepare": "pipeline.prepare",
     "fit": "pipeline.fit",
     "load_weights": "pipeline.weights",
