@@ -19,6 +19,7 @@ from medpriv_lib.core.randomness import begun
 from medpriv_lib.core.release import Release
 from medpriv_lib.core.sharing import read_release
 from medpriv_lib.measures.anonymity import audit
+from medpriv_lib.pipeline.fit import sparing
 from medpriv_lib.pipeline.privatize import made_again, number_patients
 from medpriv_lib.privatizers.protocol import Parameter, Privatizer
 
@@ -377,7 +378,19 @@ def test_a_release_of_another_cohort_is_not_evaluated(made, tmp_path, capsys):
     assert "name the cohort that it was made with" in capsys.readouterr().err
 
 
-def test_fit_is_finished_once(made, tmp_path):
+def test_progress_is_told_now_and_then():
+    told = []
+    tell = sparing(told.append, every=3600)
+    for number in range(5):
+        tell(f"round {number}")
+    assert told == ["round 0"]
+    tell = sparing(told.append, every=0)
+    tell("round 5")
+    tell("round 6")
+    assert told == ["round 0", "round 5", "round 6"]
+
+
+def test_fit_is_finished_once(made, tmp_path, capsys):
     arguments = [
         "fit",
         "--cohort",
@@ -391,6 +404,9 @@ def test_fit_is_finished_once(made, tmp_path):
     ]
     arguments = [str(a) for a in arguments]
     assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "never share them" in said.out
+    assert said.err  # no terminal, and yet a sign of life
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "w").iterdir()}
     assert set(before) == {
         "judges.safetensors",

@@ -56,11 +56,11 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     from medpriv_lib.pipeline.attack import OtherCohort, attack
 
     out = require_parent(args.out)
-    refuse_inside(out, args.release, "the report")
+    refuse_inside(out, "the report", args.release)
     kept = None
     if args.attackers is not None:
         kept = require_parent(args.attackers)
-        refuse_inside(kept, args.release, "what the attackers learned")
+        refuse_inside(kept, "what the attackers learned", args.release)
     with reserved(out):
         release, order = read_release(args.release)
         cohort = load_cohort(args.cohort)

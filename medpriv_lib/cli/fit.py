@@ -40,8 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train and write the weights."""
     out = require_parent(args.out)
-    cohort = load_cohort(args.cohort)
     require_device(args.device)
+    from medpriv_lib.core.sharing import refuse_inside
+
+    refuse_inside(out, "what was learned from patients")
+    cohort = load_cohort(args.cohort)
     from medpriv_lib.core.weights import PRIVATE
     from medpriv_lib.pipeline.fit import fit
 

@@ -123,14 +123,16 @@ def require_replaceable(folder: str | os.PathLike) -> None:
         )
 
 
-def refuse_inside(path: str | os.PathLike, release: str | os.PathLike, what: str) -> None:
-    """Raise `ValueError` where a path lies in this release or in any other.
+def refuse_inside(
+    path: str | os.PathLike, what: str, release: str | os.PathLike | None = None
+) -> None:
+    """Raise `ValueError` where a path lies in a release, this one or any other.
 
     What is written into a release may be given away with it. `what` names what would be written.
     """
     inside = Path(path).resolve()
     for folder in (inside, *inside.parents):
-        ours = folder == Path(release).resolve()
+        ours = release is not None and folder == Path(release).resolve()
         if ours or (folder / "keep" / "release.npz").is_file():
             raise ValueError(
                 f"{path}: {what} does not belong into a release, whose parts may be given away; "
