@@ -59,7 +59,7 @@ class Served:
                     *options.pop("after", ()),
                     say=self.say,
                     once=True,
-                    timeout=20,
+                    timeout=120,
                     **options,
                 )
             except SessionError as error:
@@ -68,7 +68,7 @@ class Served:
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
-        assert self.up.wait(20)
+        assert self.up.wait(120)
         self.address = Address.of(self.said[0].removeprefix("listening on "))
 
     def say(self, text):
@@ -76,7 +76,7 @@ class Served:
         self.up.set()
 
     def end(self):
-        self.thread.join(20)
+        self.thread.join(120)
         assert not self.thread.is_alive()
 
 
@@ -88,7 +88,7 @@ def model_owner(network, dealer_at, folder):
     return Served(serve_model_owner, network, after=(dealer_at, folder))
 
 
-def ends(limit=10):
+def ends(limit=60):
     """Return two connected wires without TLS, of one session."""
     one, other = socket.socketpair()
     wires = Wire(one, "model-owner", limit), Wire(other, "data-owner", limit)
@@ -321,7 +321,7 @@ def run_command(*options):
         [sys.executable, "-m", "medpriv_lib", "infer", *options],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from medpriv_lib import stepper_html
+from medpriv_lib.lessons import stepper_html
 
 MAX_FRAMES = 20
 MAX_BYTES = 600_000

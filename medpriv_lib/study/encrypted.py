@@ -224,8 +224,8 @@ def measure_scores(test: Cohort) -> dict:
     with torch.no_grad():
         features = network.embed(to_tensor(test.images)).double().numpy()
     weight = (network.head.weight[1] - network.head.weight[0]).detach().double().numpy()
-    bias = float(network.head.bias[1] - network.head.bias[0])
-    client = Client(8192, convolution=False)
+    bias = float((network.head.bias[1] - network.head.bias[0]).detach())
+    client = Client(8192, scores=True)
     public, start = client.public(), time.process_time()
     sent, encrypted = client.encrypt_features(features), time.process_time()
     back, end = Server(public).scores(weight, bias, sent), time.process_time()
