@@ -109,7 +109,71 @@ def test_a_card_of_another_shape_is_refused(path, change, message):
         weights.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_hash": "1" * 16},
+        {"seed": 2},
+        {"command": "something else"},
+        {"patient_names": ["A", "C"]},
+        {"metrics": {"accuracy": 0.75}},
+        {"config": {"size": 16, "more": 1}},
+        {"added": 1},
+        {"checksum": "0" * 64},
+    ],
+)
+def test_an_edited_card_is_noticed(tmp_path, tensors, change):
+    path = weights.save(tmp_path / "toy", tensors, CARD | {"patient_names": ["A", "B"]})
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    with pytest.raises(
+        ValueError, match=r"toy\.json: the card was changed after the training; train"
+    ):
+        weights.load(path)
+    with pytest.raises(ValueError, match="changed after the training"):
+        weights.read_card(path)
+
+
+def test_a_card_that_is_written_otherwise_but_says_the_same_is_read(path):
+    card = path.with_suffix(".json")
+    told = json.loads(card.read_text())
+    card.write_text(json.dumps(dict(reversed(told.items())), indent=4))
+    assert weights.read_card(path) == told
+
+
+def test_keys_and_tuples_that_json_changes_do_not_spoil_the_checksum(tmp_path, tensors):
+    odd = {"config": {"widths": (1, 2), "by_number": {2: "b", 10: "a"}}}
+    path = weights.save(tmp_path / "odd", tensors, CARD | odd)
+    assert weights.read_card(path)["config"] == {
+        "widths": [1, 2],
+        "by_number": {"2": "b", "10": "a"},
+    }
+
+
+SAVED = """
+import sys, torch
+from medpriv_lib.core import weights
+tensors = {f"t{i}": torch.full((3,), float(i)) for i in range(9)}
+weights.save(sys.argv[1], tensors, dict(kind="toy", data_hash="1", config={}, seed=2, command="",
+             metrics={}, curve={}))
+"""
+
+
+def test_equal_weights_are_equal_files_in_every_process(tmp_path):
+    for name in ("one", "two", "three", "four"):
+        (tmp_path / name).mkdir()
+        subprocess.run(
+            [sys.executable, "-c", SAVED, str(tmp_path / name / "toy")],
+            check=True,
+            cwd=Path(weights.__file__).parents[2],
+        )
+    for file in ("toy.safetensors", "toy.json"):
+        assert (
+            len({(tmp_path / n / file).read_bytes() for n in ("one", "two", "three", "four")}) == 1
+        )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00", "[" * 100_000])
 def test_a_damaged_card_is_refused(path, text):
     path.with_suffix(".json").write_text(text)
     with pytest.raises(ValueError, match=r"toy\.json"):
@@ -133,7 +197,8 @@ def test_nan_is_refused_when_loaded(path, tensors):
     tensors["c"][0] = float("inf")
     save_file(tensors, path)
     card = path.with_suffix(".json")
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": weights.sha256_of(path)}))
+    told = json.loads(card.read_text()) | {"sha256": weights.sha256_of(path)}
+    card.write_text(json.dumps(weights.stamped(told)))
     with pytest.raises(ValueError, match="NaN or infinite values in c"):
         weights.load(path)
 
