@@ -26,10 +26,11 @@ from medpriv_lib.core.files import atomic_write
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import default_cohort
+from medpriv_lib.encrypted.architecture import POOLINGS
 from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.ckks import MODULI, Client, Server, load_square, shrunk
+from medpriv_lib.encrypted.in_process import InProcess, Ledger
 from medpriv_lib.encrypted.parties import infer_as_data_owner
-from medpriv_lib.encrypted.recogniser import POOLINGS, InProcess, Ledger
 from medpriv_lib.pipeline.infer import loopback
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
