@@ -22,7 +22,7 @@ from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits as plain_logits
 
-START = 120.0  # seconds within which a party of its own process must listen
+START = 300.0  # seconds within which a party of its own process must listen
 
 
 @dataclass(frozen=True, eq=False)
