@@ -14,7 +14,7 @@ from medpriv_lib.encrypted.ckks import Client, Server, SquareNetwork
 def test_scores_are_dot_products():
     rng = np.random.default_rng(0)
     features, weights = rng.normal(size=(50, 6)), rng.normal(size=6)
-    client = Client(8192, convolution=False)
+    client = Client(8192, scores=True)
     server = Server(client.public())
     sent = client.encrypt_features(features)
     found = client.decrypt(server.scores(weights, 0.5, sent))
@@ -27,7 +27,7 @@ def test_scores_are_dot_products():
 
 
 def test_the_server_refuses_a_secret_key():
-    client = Client(8192, convolution=False)
+    client = Client(8192, scores=True)
     with pytest.raises(ValueError, match="secret key"):
         Server(client._context.serialize(save_secret_key=True))
 

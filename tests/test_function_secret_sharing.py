@@ -7,7 +7,7 @@ pytest.importorskip("cryptography")
 
 from medpriv_lib.encrypted import function_secret_sharing as fss
 from medpriv_lib.encrypted import gates, shares
-from medpriv_lib.encrypted.recogniser import Ledger, converse
+from medpriv_lib.encrypted.in_process import Ledger, converse
 
 U, MODULUS = np.uint64, 2**64
 

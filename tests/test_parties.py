@@ -59,7 +59,7 @@ class Served:
                     *options.pop("after", ()),
                     say=self.say,
                     once=True,
-                    timeout=20,
+                    timeout=120,
                     **options,
                 )
             except SessionError as error:
@@ -68,7 +68,7 @@ class Served:
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
-        assert self.up.wait(20)
+        assert self.up.wait(120)
         self.address = Address.of(self.said[0].removeprefix("listening on "))
 
     def say(self, text):
@@ -76,7 +76,7 @@ class Served:
         self.up.set()
 
     def end(self):
-        self.thread.join(20)
+        self.thread.join(120)
         assert not self.thread.is_alive()
 
 
@@ -88,7 +88,7 @@ def model_owner(network, dealer_at, folder):
     return Served(serve_model_owner, network, after=(dealer_at, folder))
 
 
-def ends(limit=10):
+def ends(limit=60):
     """Return two connected wires without TLS, of one session."""
     one, other = socket.socketpair()
     wires = Wire(one, "model-owner", limit), Wire(other, "data-owner", limit)
@@ -271,7 +271,7 @@ def test_nobody_at_the_address(folder, network):
     with pytest.raises(SessionError, match="no model-owner answers at 127.0.0.1:1"):
         infer_as_data_owner([np.zeros((1, 16, 16))], NOWHERE, NOWHERE, folder)
     m = model_owner(network, NOWHERE, folder)
-    with pytest.raises(SessionError, match="the model-owner stopped: no dealer answers|is gone"):
+    with pytest.raises(SessionError, match="no dealer answers|is gone"):
         infer_as_data_owner([np.zeros((1, 16, 16))], m.address, NOWHERE, folder)
     m.end()
     assert "no dealer answers" in str(m.error)
@@ -293,6 +293,13 @@ def test_another_version_of_the_protocol(folder, network, monkeypatch):
     m.end()
 
 
+def read_all(connection):
+    connection.setblocking(True)
+    with contextlib.suppress(OSError):
+        while connection.recv(1 << 16):
+            pass
+
+
 def test_the_dealer_deals_once_for_a_session(folder):
     served, request = set(), {"session": "00" * 16, "architecture": {"size": 16}}
     for again in (False, True):
@@ -301,8 +308,9 @@ def test_the_dealer_deals_once_for_a_session(folder):
         outer = [Wire(pair[1], "dealer", 10) for pair in pairs]
         for each in outer:
             each.tell(request, "request")
-            each.session = bytes(16)
             each.tell({"next": "the end"}, "wish")
+        drain = threading.Thread(target=read_all, args=(pairs[0][1],), daemon=True)
+        drain.start()
         if again:
             with pytest.raises(SessionError, match="nothing may be dealt twice"):
                 parties._deal_session(*inner, served, print)
@@ -321,7 +329,7 @@ def run_command(*options):
         [sys.executable, "-m", "medpriv_lib", "infer", *options],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 

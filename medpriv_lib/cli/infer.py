@@ -110,7 +110,8 @@ def _serve(args: argparse.Namespace) -> None:
     from medpriv_lib.encrypted.parties import Address, serve_dealer, serve_model_owner
     from medpriv_lib.encrypted.wire import TIMEOUT
 
-    at, wait = Address.of(args.listen), TIMEOUT if args.once else None
+    # the others may start meanwhile, on a busy machine for minutes
+    at, wait = Address.of(args.listen), 5 * TIMEOUT if args.once else None
     if args.role == "dealer":
         serve_dealer(at, args.certificates, say, args.once, wait)
         return

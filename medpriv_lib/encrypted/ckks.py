@@ -106,24 +106,25 @@ def load_square(path: Path | None = None) -> SquareNetwork:
 class Client:
     """The data owner: draws the keys, encrypts, decrypts."""
 
-    def __init__(self, degree: int = 16384, convolution: bool = True) -> None:
-        """Draw keys; `convolution` adds those for rotations, hundreds of MB, which scores need not.
+    def __init__(self, degree: int = 16384, scores: bool = False) -> None:
+        """Draw keys for images, or, with `scores`, for dot products.
 
-        `degree` 8192 is fast and coarse, 16384 slower and more exact. Raises `ValueError` for
-        another one.
+        `degree` 8192 is fast and for images coarse, 16384 slower and more exact. Images need six
+        products in a row and keys for rotations, some hundred MB; scores need one product, so that
+        more bits are left for the numbers. Raises `ValueError` for another degree.
         """
         tenseal = need("tenseal")
         if degree not in MODULI:
             raise ValueError(f"degrees are {', '.join(map(str, MODULI))}, not {degree}")
-        ends, between = MODULI[degree]
+        ends, between = (60, 40) if scores else MODULI[degree]
         self._context = tenseal.context(
             tenseal.SCHEME_TYPE.CKKS,
             degree,
-            coeff_mod_bit_sizes=[ends, *[between] * DEPTH, ends],
+            coeff_mod_bit_sizes=[ends, *[between] * (1 if scores else DEPTH), ends],
             n_threads=1,
         )
         self._context.global_scale = 2.0**between
-        if convolution:
+        if not scores:
             self._context.generate_galois_keys()
         self.slots = degree // 2
 

@@ -22,10 +22,9 @@ import numpy as np
 from jaxtyping import Float
 
 from medpriv_lib.encrypted import gates
+from medpriv_lib.encrypted.architecture import Architecture, Part
 from medpriv_lib.encrypted.certificates import DATA_OWNER, DEALER, MODEL_OWNER
 from medpriv_lib.encrypted.recogniser import (
-    Architecture,
-    Part,
     Party,
     Weights,
     deal,

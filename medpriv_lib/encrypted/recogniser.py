@@ -8,17 +8,15 @@ are comparisons. Everybody knows the architecture. All are expected to follow th
 one party's messages can compute the other party's secrets.
 """
 
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from medpriv_lib.encrypted import gates
+from medpriv_lib.encrypted.architecture import Architecture, Part
 from medpriv_lib.encrypted.gates import (
-    DATA_OWNER,
-    MODEL_OWNER,
     PRODUCT,
     ComparisonPart,
     LinearPart,
@@ -32,119 +30,9 @@ from medpriv_lib.encrypted.shares import (
     encode,
     random_ring,
     refuse_large,
-    windows,
 )
 
 Logits = Float[np.ndarray, " classes"]
-POOLINGS = ("max", "max after relu", "average")
-Part = LinearPart | ComparisonPart | TruncationPart
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What everybody knows of the network: sizes, and how it pools.
-
-    `pooling` is "max" (max-pool, then ReLU: the same values in the other order, with fewer
-    comparisons), "max after relu" (the order of the printed network), or "average" (another
-    network). Raises `ValueError` for what the recogniser cannot be.
-    """
-
-    size: int = 64
-    classes: int = 2
-    pooling: str = "max"
-    channels: int = 1
-    kernels: tuple[int, ...] = (5, 5, 3, 3)
-    filters: int = 32
-    embedding: int = 32
-
-    def __post_init__(self) -> None:
-        """Refuse architectures that are none, or that would fill the memory."""
-        object.__setattr__(self, "kernels", tuple(self.kernels))
-        halvings = 1 << len(self.kernels)
-        numbers = [self.size, self.classes, self.channels, self.filters, self.embedding]
-        whole = all(type(x) is int and 1 <= x <= 1024 for x in (*numbers, *self.kernels))
-        if not whole or self.size % halvings or any(kernel % 2 == 0 for kernel in self.kernels):
-            raise ValueError(
-                f"no such recogniser: {asdict(self)}; sizes are multiples of {halvings} up to "
-                "1024, kernels are odd"
-            )
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"pooling {self.pooling!r} is none of {', '.join(POOLINGS)}")
-
-    def layers(self) -> "list[Layer]":
-        """Return the linear layers in their order."""
-        side, before, found = self.size, self.channels, []
-        for number, kernel in enumerate(self.kernels, 1):
-            name, shape = f"convolution {number}", (before, side, side)
-            found.append(Layer(name, shape, self.filters, kernel, number == 1))
-            side, before = side // 2, self.filters
-        inputs = self.filters * side * side
-        found.append(Layer("dense", (1, inputs), self.embedding))
-        return [*found, Layer("head", (1, self.embedding), self.classes)]
-
-    def comparisons(self) -> int:
-        """Return how many comparisons one image takes."""
-        return sum(step.count for step in self.steps() if step.kind == "compare")
-
-    def steps(self) -> "list[Step]":
-        """Return everything that needs numbers of the dealer, in the order of the computation."""
-        found = []
-        *convolutions, dense, head = self.layers()
-        for layer in convolutions:
-            values = self.filters * layer.shape[1] ** 2
-            found.append(Step("linear", values, layer))
-            counts = {
-                "max": [values // 2, values // 4, values // 4],
-                "max after relu": [values, values // 2, values // 4],
-                "average": [values // 4],
-            }[self.pooling]
-            found += [Step("compare", count) for count in counts]
-            found.append(Step("truncate", values // 4))
-        found += [Step("linear", self.embedding, dense), Step("compare", self.embedding)]
-        return [*found, Step("truncate", self.embedding), Step("linear", self.classes, head)]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A linear layer: name, shape of its input, number of outputs or filters, kernel (0: dense)."""
-
-    name: str
-    shape: tuple[int, ...]
-    outputs: int
-    kernel: int = 0
-    first: bool = False
-
-    def unrolled(self, x: Ring) -> Ring:
-        """Return the left factor of the layer's product: windows of an image, or the vector."""
-        return windows(x, self.kernel) if self.kernel else x
-
-    def weight_shape(self) -> tuple[int, int]:
-        """Return the shape of the right factor."""
-        inputs = self.shape[0] * self.kernel**2 if self.kernel else self.shape[1]
-        return inputs, self.outputs
-
-
-@dataclass(frozen=True)
-class Step:
-    """One use of the dealer's numbers: its kind, how many values it gives, the layer if linear."""
-
-    kind: str
-    count: int
-    layer: Layer | None = None
-
-    def shapes(self) -> list[tuple[tuple[int, ...], type]]:
-        """Return shape and type of what each party gets for the step."""
-        if self.layer is not None:
-            rows = self.layer.shape[1] ** 2 if self.layer.kernel else 1
-            return [(self.layer.shape, np.uint64), ((rows, self.layer.outputs), np.uint64)]
-        part = ComparisonPart if self.kind == "compare" else TruncationPart
-        return part.shapes(self.count)
-
-    def part(self, arrays: list[np.ndarray]) -> Part:
-        """Put what was sent together again."""
-        if self.layer is not None:
-            return LinearPart.of(arrays)
-        return (ComparisonPart if self.kind == "compare" else TruncationPart).of(arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,64 +209,6 @@ def logits_of(mine: Ring, theirs: Ring) -> Logits:
     return logits
 
 
-@dataclass
-class Ledger:
-    """What one image cost: bytes sent by either party, rounds, comparisons, bytes of keys,
-    seconds.
-    """
-
-    sent: list[int] = field(default_factory=lambda: [0, 0])
-    rounds: int = 0
-    comparisons: int = 0
-    key_bytes: int = 0
-    dealing: float = 0.0
-    preparing: float = 0.0
-    online: float = 0.0
-    seen: tuple[list[Ring], list[Ring]] = field(default_factory=lambda: ([], []))
-
-
-class InProcess:
-    """A session of all three parties within one process, for chapters, tests and measurements.
-
-    Nothing is hidden from whoever runs it; the messages are those of the real parties, byte for
-    byte.
-    """
-
-    def __init__(self, network: object, pooling: str = "max", keep: bool = False) -> None:
-        """Fix the network; `keep` notes every message that a party received (`Ledger.seen`)."""
-        self.architecture, self.weights = fixed_point(network, pooling)
-        self.masks = weight_masks(self.architecture)
-        hidden = hidden_weights(self.weights, self.masks)
-        self.model_owner = Party(MODEL_OWNER, self.architecture, hidden, self.weights)
-        self.data_owner = Party(DATA_OWNER, self.architecture, hidden)
-        self.keep = keep
-
-    def infer(self, image: Float[np.ndarray, "c h w"]) -> tuple[Logits, Ledger]:
-        """Return the logits of an image in [-1, 1] (float64) and what they cost."""
-        secret = encode_image(image, self.architecture)
-        ledger = Ledger(comparisons=self.architecture.comparisons())
-        start = time.perf_counter()
-        parts = list(deal(self.architecture, self.masks))
-        ledger.dealing = time.perf_counter() - start
-        ledger.key_bytes = sum(array.nbytes for _, part in parts for array in part.arrays())
-        start = time.perf_counter()
-        owner = self.model_owner.prepare([part for part, _ in parts])
-        holder = self.data_owner.prepare([part for _, part in parts])
-        ledger.preparing = time.perf_counter() - start
-        start = time.perf_counter()
-        talks = (
-            self.model_owner.infer(owner, np.zeros_like(secret)),
-            self.data_owner.infer(holder, secret),
-        )
-        mine, theirs = converse(talks, ledger, self.keep)
-        ledger.rounds += 1  # the model owner's share of the logits
-        ledger.sent[MODEL_OWNER] += mine.nbytes
-        if self.keep:
-            ledger.seen[DATA_OWNER].append(mine.ravel())
-        ledger.online = time.perf_counter() - start
-        return logits_of(mine, theirs), ledger
-
-
 def encode_image(image: Float[np.ndarray, "c h w"], architecture: Architecture) -> Ring:
     """Return the image in fixed point.
 
@@ -393,26 +223,3 @@ def encode_image(image: Float[np.ndarray, "c h w"], architecture: Architecture) 
             "the image holds NaN or values outside of [-1, 1]; scale grey levels first"
         )
     return encode(image)
-
-
-def converse(talks: tuple[Talk, Talk], ledger: Ledger, keep: bool = False) -> tuple[Ring, Ring]:
-    """Let two parties talk until both have a result, and note bytes and rounds."""
-    messages = [next(talk) for talk in talks]
-    while True:
-        ledger.rounds += 1
-        done, following = [], []
-        for number, talk in enumerate(talks):
-            theirs = messages[1 - number].sent
-            if theirs is not None:
-                ledger.sent[1 - number] += theirs.nbytes
-                if keep:
-                    ledger.seen[number].append(theirs)
-            received = np.empty(0, np.uint64) if theirs is None else theirs
-            assert received.size == messages[number].due, messages[number].what
-            try:
-                following.append(talk.send(received))
-            except StopIteration as stop:
-                done.append(stop.value)
-        if done:
-            return done[0], done[1]
-        messages = following

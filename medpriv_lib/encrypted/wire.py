@@ -25,7 +25,7 @@ HEADER = struct.Struct("<4s16sQ8sQ")
 MARK = b"mpi1"
 TEXT = 1 << 16  # bytes of a message in JSON at most
 PIECE = 1 << 18  # bytes that are offered to the connection at once
-TIMEOUT = 60.0  # seconds of silence after which a partner counts as gone
+TIMEOUT = 120.0  # seconds of silence after which a partner counts as gone
 NO_SESSION = bytes(16)
 
 

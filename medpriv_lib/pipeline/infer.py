@@ -15,14 +15,14 @@ from jaxtyping import Float, UInt8
 
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.encrypted.certificates import make_certificates
+from medpriv_lib.encrypted.in_process import InProcess
 from medpriv_lib.encrypted.parties import Address, Answer, infer_as_data_owner
-from medpriv_lib.encrypted.recogniser import InProcess
 from medpriv_lib.encrypted.wire import SessionError
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits as plain_logits
 
-START = 120.0  # seconds within which a party of its own process must listen
+START = 300.0  # seconds within which a party of its own process must listen
 
 
 @dataclass(frozen=True, eq=False)

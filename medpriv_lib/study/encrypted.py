@@ -26,10 +26,11 @@ from medpriv_lib.core.files import atomic_write
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import default_cohort
+from medpriv_lib.encrypted.architecture import POOLINGS
 from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.ckks import MODULI, Client, Server, load_square, shrunk
+from medpriv_lib.encrypted.in_process import InProcess, Ledger
 from medpriv_lib.encrypted.parties import infer_as_data_owner
-from medpriv_lib.encrypted.recogniser import POOLINGS, InProcess, Ledger
 from medpriv_lib.pipeline.infer import loopback
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
@@ -224,8 +225,8 @@ def measure_scores(test: Cohort) -> dict:
     with torch.no_grad():
         features = network.embed(to_tensor(test.images)).double().numpy()
     weight = (network.head.weight[1] - network.head.weight[0]).detach().double().numpy()
-    bias = float(network.head.bias[1] - network.head.bias[0])
-    client = Client(8192, convolution=False)
+    bias = float((network.head.bias[1] - network.head.bias[0]).detach())
+    client = Client(8192, scores=True)
     public, start = client.public(), time.process_time()
     sent, encrypted = client.encrypt_features(features), time.process_time()
     back, end = Server(public).scores(weight, bias, sent), time.process_time()
