@@ -58,6 +58,7 @@ weights: $(READY)
 	@mkdir -p $(WEIGHTS)
 	$(BIN)/medpriv fit --cohort medpriv_lib/data/default_cohort.npz --out $(WEIGHTS)
 	$(BIN)/python data_scripts/train_attackers.py --out $(WEIGHTS)
+	$(BIN)/python data_scripts/train_square.py --out $(WEIGHTS)
 
 lock: $(READY)
 	@{ sed -n '/^#/p' requirements-lock.txt; \

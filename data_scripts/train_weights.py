@@ -64,7 +64,7 @@ def settings(options: argparse.Namespace, cohort: Cohort) -> tuple[Architecture,
         ]
         if not where:
             raise ValueError(f"--set {text}: no such setting")
-        with contextlib.suppress(ValueError):  # a bare word
+        with contextlib.suppress(ValueError):  # a bare word stays what it is
             value = json.loads(value)
         values[where[0]][key] = tuple(value) if isinstance(value, list) else value
     if values["augmentation"]:

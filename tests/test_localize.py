@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from medpriv_lib.data.eyes.localize import ANGLES, RINGS, _best_circle, _weights, locate
+from medpriv_lib.data.eyes.circles import ANGLES, RINGS, best_circle, weights_of
+from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
 
@@ -144,7 +145,7 @@ def test_unfit_arrays_are_refused(image):
 def test_circle_search_equals_a_plain_loop():
     rng = np.random.default_rng(3)
     steps = rng.normal(size=(len(ANGLES), len(RINGS)))
-    rings, reach, weights = np.arange(30, 60, 7), 0.1, _weights(0.2)
+    rings, reach, weights = np.arange(30, 60, 7), 0.1, weights_of(0.2)
     best = (-np.inf, None)
     for ring in rings:
         for dy in np.linspace(-reach, reach, 5):
@@ -156,7 +157,7 @@ def test_circle_search_equals_a_plain_loop():
                     away = np.log1p(dx * np.cos(angle) + dy * np.sin(angle)) / np.log(1.03)
                     total += weights[a] * steps[a, ring + round(away)]
                 best = max(best, (total, (dx * RINGS[ring], dy * RINGS[ring], RINGS[ring])))
-    score, circle = _best_circle(steps, rings, reach, weights)
+    score, circle = best_circle(steps, rings, reach, weights)
     assert score == pytest.approx(best[0], abs=1e-5)
     assert circle == pytest.approx(best[1])
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_cohorts import toy_cohort
 
 from medpriv_lib.core import weights
+from medpriv_lib.core.budgets import TOY
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.pipeline.weights import fit_weights, load_weights
 
 CARD = {
     "kind": "toy",
@@ -100,6 +103,7 @@ def test_missing_card_and_missing_weights_are_named(path):
         ({"curve": []}, "curve"),
         ({"sha256": 3}, "sha256"),
         ({"format": 99}, "version 99"),
+        ({"format": 1}, "version 1, this library reads 2; train them again"),
     ],
 )
 def test_a_card_of_another_shape_is_refused(path, change, message):
@@ -283,3 +287,35 @@ def test_shipped_weights_are_what_their_cards_say():
         _, card = weights.load(file)
         assert card["kind"]
     assert sum(file.stat().st_size for file in weights.FOLDER.glob("*.*")) < 25e6
+
+
+def test_two_equal_fits_give_equal_files_and_say_that_they_are_private(tmp_path):
+    cohort, told = toy_cohort(), []
+    for name in ("one", "two"):
+        fit_weights(cohort, tmp_path / name, 4, TOY, "cpu", False, report=told.append)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert sorted(contents(tmp_path / "one")) == [
+        "judges.json",
+        "judges.safetensors",
+        "pprl-vgan.json",
+        "pprl-vgan.safetensors",
+    ]
+    assert told[0] == f"{tmp_path / 'one'}: {weights.PRIVATE}"
+    assert "never share" in weights.PRIVATE
+    for name in ("judges", "pprl-vgan"):
+        card = weights.read_card(tmp_path / "one" / name)
+        assert card["private"] == weights.PRIVATE
+        assert card["command"].startswith(
+            "medpriv_lib.pipeline.weights.fit_weights, seed 4, Budget("
+        )
+        assert str(tmp_path) not in json.dumps(card)
+    judges, vgan, sums = load_weights(tmp_path / "one", cohort)
+    assert sums == {"judges": judges.card["sha256"], "pprl-vgan": card["sha256"]}
+    assert vgan.pools.names.tolist() == cohort.patient_names.tolist()
+    with pytest.raises(ValueError, match="another seed|of seed 4"):
+        fit_weights(cohort, tmp_path / "one", 5, TOY, "cpu", False)
+    other = toy_cohort(seed=1)
+    with pytest.raises(ValueError, match="trained on another cohort"):
+        load_weights(tmp_path / "one", other)
+    with pytest.raises(FileNotFoundError, match="no such folder of weights"):
+        load_weights(tmp_path / "three", cohort)

@@ -31,6 +31,8 @@ from medpriv_lib.attacks.towers import (
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import size_of
+from medpriv_lib.core.precision import halved, in_full
+from medpriv_lib.learning.checkpoint import named, part_of
 
 KIND = "attacker"
 SHIPPED = "attackers"
@@ -199,7 +201,7 @@ class Attackers:
             network = self._kept(path, key)
             self.advance(f"found {name}")
             return network
-        tensors = halved(train())
+        tensors = halved(train().state_dict())
         if path is not None:
             card = self._card(KIND, {"schedule": asdict(schedule), "name": name, "key": key})
             store.save(path, tensors, card)
@@ -244,7 +246,7 @@ class Attackers:
         keys = {}
         for part in PARTS:
             keys[part], network = self.original(scene, part)
-            tensors |= {f"{part}.{name}": tensor for name, tensor in halved(network).items()}
+            tensors |= named(part, halved(network.state_dict()))
         config = {
             "schedule": asdict(self.budget.originals),
             "keys": keys,
@@ -265,12 +267,7 @@ class Attackers:
         tensors, card = store.load(path, SHIPPED)
         networks = {}
         for part, key in card["config"]["keys"].items():
-            mine = {
-                name.removeprefix(f"{part}."): value
-                for name, value in tensors.items()
-                if name.startswith(f"{part}.")
-            }
-            networks[key] = _network_of(mine, card["config"]["size"])
+            networks[key] = _network_of(part_of(tensors, part), card["config"]["size"])
         return networks
 
     def _key(self, schedule: Schedule, *parts: object) -> str:
@@ -282,15 +279,8 @@ class Attackers:
         return int.from_bytes(digest[:4], "big")
 
 
-def halved(network: Embedder) -> dict[str, torch.Tensor]:
-    """Return the state of a network in half precision."""
-    return {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-
-
 def _network_of(tensors: dict[str, torch.Tensor], size: int) -> Embedder:
     """Return the network of a state in half precision, ready to embed."""
     network = Embedder(size, channels=tensors[FIRST].shape[1])
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    network.load_state_dict(in_full(tensors))
     return network.to(memory_format=torch.channels_last).eval()

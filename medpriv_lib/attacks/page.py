@@ -1,22 +1,17 @@
 """The page of an attack report: what was tried, known and found, without a request to anywhere."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.report import Report
 from medpriv_lib.attacks.words import NOT_PROVED, interval, number, share
 from medpriv_lib.core.html_page import html_page
-
-if TYPE_CHECKING:  # the report shows itself by this page
-    from medpriv_lib.attacks.report import Report
 
 NAMES = {
     "rank1": "patient named first",

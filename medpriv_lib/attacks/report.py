@@ -11,7 +11,6 @@ from jaxtyping import Int64, UInt8
 
 from medpriv_lib.attacks.best import best
 from medpriv_lib.attacks.finding import Finding
-from medpriv_lib.attacks.page import fragment, render
 from medpriv_lib.attacks.risk import risk_of
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.suspicion import clearly_below
@@ -126,6 +125,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, the table of attacks, and the worst case."""
+        from medpriv_lib.attacks.page import fragment  # the page is made of reports
+
         return fragment(self)
 
 
@@ -246,6 +247,8 @@ def write_report(report: Report, folder: str | os.PathLike, provenance: dict) ->
     """Write `report.html` and `report.json` into an existing folder; patients by their neutral
     numbers in both.
     """
+    from medpriv_lib.attacks.page import render  # the page is made of reports
+
     folder = Path(folder)
     with atomic_write(folder / "report.html") as temporary:
         temporary.write_text(render(report), encoding="utf-8")

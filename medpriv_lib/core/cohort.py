@@ -141,6 +141,8 @@ class Cohort:
             check_images(images)
             if "evidence" in arrays:
                 shape = images.shape[:3]
+                if arrays["evidence"].size != -(-int(np.prod(shape)) // 8):
+                    raise ValueError("`evidence` has not one bit for each pixel")
                 bits = np.unpackbits(arrays["evidence"], count=int(np.prod(shape)))
                 arrays["evidence"] = bits.reshape(shape).astype(bool)
             if "twin" in arrays:

@@ -86,6 +86,36 @@ def f1_interval(
     )
 
 
+def auc_interval(
+    scores: Float[np.ndarray, " n"],
+    positive: Bool[np.ndarray, " n"],
+    patient: Int64[np.ndarray, " n"],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+) -> tuple[float, float]:
+    """Return the 95 % interval of the area under the ROC curve over patients.
+
+    The area is the share of pairs of a positive and a negative image of which the positive has the
+    higher score (a tie counts half). A pair counts as often as both its patients were drawn, so all
+    draws are two products with the matrix of each two patients' pairs. A draw without both labels
+    is left out. Raises what `bootstrap` raises, and `ValueError` where all images have one label.
+    """
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
+    if positive.all() or not positive.any():
+        raise ValueError("an area under the ROC curve needs images of both labels")
+    patients, index = np.unique(patient, return_inverse=True)
+    high, low = scores[positive, None], scores[None, ~positive]
+    won = (high > low) + 0.5 * (high == low)
+    pairs = np.zeros((len(patients), len(patients)))
+    np.add.at(pairs, (index[positive, None], index[None, ~positive]), won)
+    count = [np.bincount(index[rows], minlength=len(patients)) for rows in (positive, ~positive)]
+
+    def area(times: Float[np.ndarray, "d p"]) -> Float[np.ndarray, " d"]:
+        return ((times @ pairs) * times).sum(axis=1) / (times @ count[0]) / (times @ count[1])
+
+    return bootstrap(np.eye(len(patients)), np.arange(len(patients)), area, draws, generator)
+
+
 def mean_per_patient(
     values: np.ndarray, patient: Int64[np.ndarray, " n"]
 ) -> tuple[Int64[np.ndarray, " p"], Float[np.ndarray, " p"], Int64[np.ndarray, " p"]]:

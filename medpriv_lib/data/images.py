@@ -1,12 +1,18 @@
 """Read one image file as grey levels, or say what is wrong with it and what to do."""
 
+import contextlib
 import os
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from medpriv_lib.core.printable import printable
+from medpriv_lib.data.levels import to_eight_bits
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -14,6 +20,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 # camera.
 LARGEST_PIXELS = 64_000_000
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr")
+# Of 16-bit colour Pillow hands on the upper eight bits; with fewer levels than these the picture is
+# in the lower ones.
+COLOUR_LEVELS = 64
+PHOTOMETRIC, BITS, WHITE = 262, 258, 281  # TIFF tags; WHITE is MaxSampleValue
 
 
 class BadImage(ValueError):
@@ -24,101 +35,152 @@ def read_grey(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     """Read a PNG, JPEG, BMP or TIFF file as uint8 (H, W) grey levels, turned upright by its EXIF
     orientation.
 
-    Colour becomes luma (ITU-R BT.601: .299 R + .587 G + .114 B); transparency is ignored; 16-bit
-    grey is divided by 257 and rounded, so that 65535 becomes 255. Raises `FileNotFoundError` for a
-    missing file and `BadImage` (a `ValueError`) for zero bytes, corrupt or truncated files, other
-    formats, animations and files of several pages, CMYK, floating point, 16-bit files that use the
-    lowest twelve bits only (they would come out almost black), and over 64 million pixels.
+    Colour becomes luma (ITU-R BT.601: .299 R + .587 G + .114 B); transparency is ignored; a TIFF in
+    which 0 means white is inverted; 16-bit grey becomes 8-bit by the rules of
+    `data.levels.to_eight_bits`. Raises `FileNotFoundError` for a missing file, `PermissionError`
+    for one that may not be read, and `BadImage` (a `ValueError`) for zero bytes, corrupt or
+    truncated files, other formats, animations and files of several pages, CMYK, floating point,
+    16-bit files whose scale nobody can know, over 64 million pixels, and what this machine's memory
+    does not hold.
+    """
+    return read_noted(path)[0]
+
+
+def read_noted(path: str | os.PathLike) -> tuple[UInt8[np.ndarray, "h w"], str]:
+    """Return what `read_grey` returns, and what was done to the levels where the file's own scale
+    could not be kept ("" where it was).
     """
     path = Path(path)
+    shown = printable(path, 1000)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such image file; correct the path or remove it from the list"
+            f"{shown}: no such image file; correct the path or remove it from the list"
         )
     if path.stat().st_size == 0:
         raise BadImage(
-            f"{path}: zero-byte file; copy it again from its source, or remove it from the list"
+            f"{shown}: zero-byte file; copy it again from its source, or remove it from the list"
         )
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's remarks on metadata; what matters is checked below
-            _refuse(path, image)
+        with _without_remarks(), Image.open(path, formats=FORMATS) as image:
+            _refuse(image)
+            deep = any(";16" in str(tile[3]) for tile in image.tile)
+            tags = dict(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
             image.load()
-            return _grey(path, ImageOps.exif_transpose(image))
-    except BadImage:
-        raise
+            return _grey(ImageOps.exif_transpose(image), tags, deep)
+    except _Unfit as error:
+        raise BadImage(f"{shown}: {error}") from error
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno, "may not be read; ask for the right to, or remove it from the list", shown
+        ) from error
     except Image.DecompressionBombError as error:
-        raise _too_large(path) from error
+        raise BadImage(f"{shown}: {_too_large()}") from error
+    except MemoryError as error:
+        raise BadImage(
+            f"{shown}: its pixels do not fit into this machine's memory; scale it down first"
+        ) from error
     except UnidentifiedImageError as error:
         raise BadImage(
-            f"{path}: not a readable PNG, JPEG, BMP or TIFF image (corrupt, or of another format); "
-            "save it as PNG, or remove it from the list"
+            f"{shown}: not a readable PNG, JPEG, BMP or TIFF image (corrupt, or of another format "
+            "or kind of pixel); save it as 8- or 16-bit grey PNG, or remove it from the list"
         ) from error
-    except (
-        Exception
-    ) as error:  # Pillow raises OSError, SyntaxError, struct.error and more on damaged files
+    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and more
         raise BadImage(
-            f"{path}: corrupt or truncated image ({error}); copy it again from its source, or remove it from the list"
+            f"{shown}: corrupt or truncated image ({printable(error)}); copy it again from its "
+            "source, or remove it from the list"
         ) from error
 
 
-def _too_large(path: Path) -> BadImage:
-    return BadImage(
-        f"{path}: claims more than {LARGEST_PIXELS // 10**6} million pixels; scale it down first"
-    )
+class _Unfit(ValueError):
+    """What is wrong and the remedy, before the file's name is put in front."""
 
 
-def _refuse(path: Path, image: Image.Image) -> None:
+_counting = threading.Lock()
+_readers = 0
+
+
+@contextlib.contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Keep Pillow's remarks on metadata quiet while any thread reads.
+
+    `warnings.catch_warnings` restores what it found, so two threads inside it leave the filters of
+    one another behind. Here the first reader adds one filter and the last takes it away.
+    """
+    global _readers
+    with _counting:
+        _readers += 1
+        if _readers == 1:
+            warnings.filterwarnings("ignore", module=r"PIL\..*")
+            _without_remarks.ours = warnings.filters[0]  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        with _counting:
+            _readers -= 1
+            if _readers == 0:
+                with contextlib.suppress(ValueError):  # somebody else put other filters there
+                    warnings.filters.remove(_without_remarks.ours)  # type: ignore[attr-defined]
+
+
+def _too_large() -> str:
+    return f"claims more than {LARGEST_PIXELS // 10**6} million pixels; scale it down first"
+
+
+def _refuse(image: Image.Image) -> None:
     """Refuse, before a pixel is decoded, what has no single honest reading as grey levels."""
     if image.width * image.height > LARGEST_PIXELS:
-        raise _too_large(path)
+        raise _Unfit(_too_large())
     frames = getattr(image, "n_frames", 1)
     if frames > 1 or getattr(image, "is_animated", False):
-        raise BadImage(
-            f"{path}: animated image or one of several pages ({frames} frames); save the wanted frame "
-            "as a PNG of its own"
+        raise _Unfit(
+            f"animated image or one of several pages ({frames} frames); save the wanted frame as a "
+            "PNG of its own"
         )
     if image.mode == "CMYK":
-        raise BadImage(
-            f"{path}: CMYK image; its grey levels depend on the print profile: convert it to grey or RGB first"
+        raise _Unfit(
+            "CMYK image; its grey levels depend on the print profile: convert it to grey or RGB "
+            "first"
         )
-    if image.mode not in (
-        *SIXTEEN_BIT,
-        "1",
-        "L",
-        "LA",
-        "La",
-        "P",
-        "PA",
-        "RGB",
-        "RGBA",
-        "RGBa",
-        "RGBX",
-        "YCbCr",
-    ):
-        raise BadImage(
-            f"{path}: pixels of kind {image.mode!r}; save it as 8- or 16-bit grey or as RGB"
+    if image.mode == "F":
+        raise _Unfit(
+            "pixels of kind 'F' (floating point), and the file does not say which number is black "
+            "and which is white; scale them and save it as 8- or 16-bit grey"
         )
+    if image.mode not in (*SIXTEEN_BIT, *EIGHT_BIT):
+        raise _Unfit(f"pixels of kind {image.mode!r}; save it as 8- or 16-bit grey or as RGB")
 
 
-def _grey(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w"]:
+def _grey(
+    image: Image.Image, tags: dict[int, object], deep: bool
+) -> tuple[UInt8[np.ndarray, "h w"], str]:
     if image.mode in SIXTEEN_BIT:
-        values = np.asarray(image).astype(np.int64)
-        largest = int(values.max())
-        if values.min() < 0 or largest > 65535:
-            raise BadImage(f"{path}: grey levels outside 0..65535; save it as 8- or 16-bit grey")
-        if 0 < largest < 4096:
-            raise BadImage(
-                f"{path}: 16-bit image with no level above {largest} of 65535, so it holds 12-bit data or less; "
-                "rescale it to the full 16 bits, or save it as 8-bit grey"
-            )
-        return ((values + 128) // 257).astype(np.uint8)
+        try:
+            levels, note = to_eight_bits(np.asarray(image).astype(np.int32), _white(tags))
+        except ValueError as error:
+            raise _Unfit(str(error)) from error
+        # Pillow inverts 8-bit files in which 0 means white, and leaves 16-bit ones as they are
+        return (255 - levels if tags.get(PHOTOMETRIC) == 0 else levels), note
     if image.mode in ("P", "PA"):
         image = image.convert("RGB")
     elif image.mode in ("RGBA", "RGBa", "RGBX"):
         image = Image.merge("RGB", image.split()[:3])
     elif image.mode in ("LA", "La"):
         image = image.getchannel(0)
-    return np.array(image if image.mode == "L" else image.convert("L"), dtype=np.uint8)
+    levels = np.array(image if image.mode == "L" else image.convert("L"), dtype=np.uint8)
+    if deep and 0 < int(np.ptp(levels)) < COLOUR_LEVELS:
+        raise _Unfit(
+            f"16-bit colour of which {int(np.ptp(levels)) + 1} of 256 grey levels would be left; "
+            "save it as 16-bit grey, or rescale it to the full 16 bits"
+        )
+    return levels, ""
+
+
+def _white(tags: dict[int, object]) -> int | None:
+    """Return the level that means white where a TIFF states it, else None."""
+    bits = tags.get(BITS)
+    depth = bits[0] if isinstance(bits, tuple) and bits else 16
+    stated = tags.get(WHITE)
+    white = stated[0] if isinstance(stated, tuple) and stated else stated
+    if isinstance(white, int) and 255 <= white < 65535:
+        return white
+    return 2**depth - 1 if depth < 16 else None

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from medpriv_lib.core.printable import printable
+from medpriv_lib.data.left_out import LeftOut
+
 
 @dataclass(frozen=True, eq=False)
 class Listing:
@@ -15,8 +18,11 @@ class Listing:
     `files` N paths; `patient` (N,) the patients' names as text; `eye` (N,) "L", "R" or "" where it
     is not known; `diseased` bool (N,); `root` the folder that all files lie in; `truth` the folder
     with twins, masks and geometry of synthetic images, or None; `counts` what was counted beside
-    what was expected, as text for people. Raises `ValueError` where the parts do not fit together
-    or where there is no file.
+    what was expected, as text for people; `left_out` the files that the loader found and did not
+    list, with the reason; `table` and `table_row` (N numbers) the table that names the files and
+    their rows in it, or None and empty; `named` false where nobody said who the patients are and
+    every file stands for a patient of its own. Raises `ValueError` where the parts do not fit
+    together or where there is no file.
     """
 
     files: tuple[Path, ...]
@@ -26,19 +32,24 @@ class Listing:
     root: Path
     truth: Path | None = None
     counts: dict = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    table: Path | None = None
+    table_row: tuple[int, ...] = ()
+    named: bool = True
 
     def __post_init__(self) -> None:
         """Check the lengths and the eyes once."""
         n = len(self.files)
+        root = printable(self.root)
         if n == 0:
-            raise ValueError(f"{self.root}: empty folder, no image listed; check the path")
+            raise ValueError(f"{root}: empty folder, no image listed; check the path")
         for key in ("patient", "eye", "diseased"):
             if getattr(self, key).shape != (n,):
-                raise ValueError(
-                    f"{self.root}: `{key}` must have one entry for each of the {n} files"
-                )
+                raise ValueError(f"{root}: `{key}` must have one entry for each of the {n} files")
+        if len(self.table_row) not in (0, n):
+            raise ValueError(f"{root}: `table_row` must have one entry for each of the {n} files")
         if not set(np.unique(self.eye)) <= {"L", "R", ""}:
-            raise ValueError(f'{self.root}: `eye` may hold "L", "R" and "" only')
+            raise ValueError(f'{root}: `eye` may hold "L", "R" and "" only')
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -47,3 +58,9 @@ class Listing:
     def name_of(self, row: int) -> str:
         """Return the path of a file below the root, with forward slashes."""
         return self.files[row].relative_to(self.root).as_posix()
+
+    def place_of(self, row: int) -> str:
+        """Return where a file is named, for a message: the row of its table, or its name."""
+        if not self.table_row:
+            return printable(self.name_of(row))
+        return f"row {self.table_row[row]} ({printable(self.name_of(row))})"

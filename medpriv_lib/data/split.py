@@ -72,7 +72,8 @@ def split_groups(group: np.ndarray, diseased: np.ndarray, rng: np.random.Generat
     groups, index = np.unique(group, return_inverse=True)
     if len(groups) < 3:
         raise ValueError(
-            f"{len(groups)} patients or eyes cannot fill three splits; split by image, or add patients"
+            f"{len(groups)} patients or eyes cannot fill three splits; split by image, or add "
+            "patients"
         )
     have = np.stack(
         [np.bincount(index, weights=~diseased), np.bincount(index, weights=diseased)], axis=1

@@ -7,7 +7,6 @@ IrisGuard AD100 camera ("IG") are used.
 """
 
 import csv
-import io
 import os
 import re
 import warnings
@@ -15,8 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from medpriv_lib.core.printable import printable
 from medpriv_lib.data.images import SUFFIXES
+from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
+from medpriv_lib.data.table import rows_of
 
 # all cameras; then those of the IrisGuard AD100: images, their patients, and images of eyes with
 # glaucoma (the paper)
@@ -50,24 +52,28 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(
-            f"{root}: no such folder; give the one that holds images-NIR and the medical description"
+            f"{printable(root)}: no such folder; give the one that holds images-NIR and the "
+            "medical description"
         )
     images = _images(root)
     if not images:
         raise BadSet(
-            f"{root}: empty folder, no .bmp, .png, .jpg or .tif image in it; give the folder that holds images-NIR"
+            f"{printable(root)}: empty folder, no .bmp, .png, .jpg or .tif image in it; give the "
+            "folder that holds images-NIR"
         )
     table = _find_description(root)
     diagnoses = _read_description(table)
-    files, patients, eyes, diseased = [], [], [], []
+    files, patients, eyes, diseased, left_out = [], [], [], [], []
     for file in images:
         facts = _facts_of(file)
         if facts is None or facts[2] != "IG":
+            left_out.append(_left_out(file.relative_to(root).as_posix(), facts))
             continue
         number, eye, _ = facts
         if number not in diagnoses:
             raise BadSet(
-                f"{file}: unknown patient {number}; add a row for that patient to {table}, or move the image away"
+                f"{printable(file)}: unknown patient {number}; add a row for that patient to "
+                f"{printable(table)}, or move the image away"
             )
         files.append(file)
         patients.append(number)
@@ -75,7 +81,8 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
         diseased.append(bool(GLAUCOMA & diagnoses[number][eye]))
     if not files:
         raise BadSet(
-            f"{root}: none of the {len(images)} images is of the IrisGuard AD100 by its name; "
+            f"{printable(root)}: none of the {len(images)} images is of the IrisGuard AD100 by its "
+            "name; "
             "names should look like 0001_L_IG_1.bmp"
         )
     truth = root / "truth"
@@ -90,7 +97,16 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
         root=root,
         truth=truth if truth.is_dir() else None,
         counts=_compare(root, found),
+        left_out=tuple(left_out),
     )
+
+
+def _left_out(name: str, facts: tuple[int, str, str] | None) -> LeftOut:
+    """Return why an image is not used: its name says nothing, or names another camera."""
+    if facts is None:
+        return LeftOut(name, "", "its name says no patient, eye and camera; rename or remove it")
+    number, _, camera = facts
+    return LeftOut(name, f"{number:04d}", f"of camera {camera}, not of the AD100", lost=False)
 
 
 def _images(root: Path) -> list[Path]:
@@ -114,7 +130,8 @@ def _facts_of(file: Path) -> tuple[int, str, str] | None:
         number, eye, camera = int(name[1]), name[2][0].upper(), name[3].upper()
         if folder and (int(folder[1]), folder[2][0].upper()) != (number, eye):
             raise BadSet(
-                f"{file}: the file's name and its folder name different patients or eyes; move or rename the file"
+                f"{printable(file)}: the file's name and its folder name different patients or "
+                "eyes; move or rename the file"
             )
         return number, eye, camera
     if folder and (name := BARE_NAME.match(file.stem)):
@@ -133,7 +150,8 @@ def _find_description(root: Path) -> Path:
     )
     if not tables:
         raise FileNotFoundError(
-            f"{root}: no medical-description-v2-1.csv in it; copy the description of the set there"
+            f"{printable(root)}: no medical-description-v2-1.csv in it; copy the description of "
+            "the set there"
         )
     # the same table may lie there in both forms; the text form needs no further package
     tables.sort(key=lambda p: (p.suffix.lower() != ".csv", len(p.relative_to(root).parts), p.name))
@@ -145,7 +163,8 @@ def _find_description(root: Path) -> Path:
     ]
     if rivals:
         raise BadSet(
-            f"{root}: several descriptions ({first.name}, {', '.join(r.name for r in rivals)}); keep one"
+            f"{printable(root)}: several descriptions "
+            f"({printable(', '.join(t.name for t in (first, *rivals)))}); keep one"
         )
     return first
 
@@ -155,7 +174,7 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
     rows = _read_xlsx(table) if table.suffix.lower() == ".xlsx" else _read_text(table)
     rows = [(number, cells) for number, cells in rows if any(cells)]
     if not rows:
-        raise BadSet(f"{table}: the description is empty; copy it again from the set")
+        raise BadSet(f"{printable(table)}: the description is empty; copy it again from the set")
     left, right = _eye_columns(rows[0][1])
     result: dict[int, dict[str, set[str]]] = {}
     for row, cells in rows:
@@ -164,22 +183,26 @@ def _read_description(table: Path) -> dict[int, dict[str, set[str]]]:
             if row == rows[0][0]:
                 continue  # the header
             raise BadSet(
-                f"{table}, row {row}: the patient number is {cells[0]!r}; correct that cell"
+                f"{printable(table)}, row {row}: the patient number is {cells[0]!r}; correct that "
+                "cell"
             )
         if len(cells) <= max(left, right):
             raise BadSet(
-                f"{table}, row {row}: wrong column, the diagnoses of both eyes are expected in columns 2 and 3; "
+                f"{printable(table)}, row {row}: wrong column, the diagnoses of both eyes are "
+                "expected in columns 2 and 3; "
                 "check the separator"
             )
         patient = int(number[1])
         if patient in result:
             raise BadSet(
-                f"{table}, row {row}: duplicate row for patient {patient}; remove one of them"
+                f"{printable(table)}, row {row}: duplicate row for patient {patient}; remove one "
+                "of them"
             )
         result[patient] = {"L": _items(cells[left]), "R": _items(cells[right])}
     if not result:
         raise BadSet(
-            f"{table}: no row starts with a patient number; copy the description again from the set"
+            f"{printable(table)}: no row starts with a patient number; copy the description again "
+            "from the set"
         )
     return result
 
@@ -213,17 +236,12 @@ def _read_text(table: Path) -> list[tuple[int, list[str]]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    separator = max(";,\t", key=text.split("\n", 1)[0].count)
     try:
-        return [
-            (number, [c.strip() for c in cells])
-            for number, cells in enumerate(
-                csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1
-            )
-        ]
-    except csv.Error as error:
+        return rows_of(text)
+    except (csv.Error, ValueError) as error:
         raise BadSet(
-            f"{table}: not a readable CSV ({error}); copy it again from the set"
+            f"{printable(table)}: not a readable CSV ({printable(error)}); copy it again from the "
+            "set"
         ) from error
 
 
@@ -232,7 +250,8 @@ def _read_xlsx(table: Path) -> list[tuple[int, list[str]]]:
         from openpyxl import load_workbook
     except ImportError as error:
         raise BadSet(
-            f"{table}: reading .xlsx needs the package openpyxl; `pip install openpyxl`, or save the table "
+            f"{printable(table)}: reading .xlsx needs the package openpyxl; `pip install "
+            "openpyxl`, or save the table "
             "as CSV beside it"
         ) from error
     try:
@@ -243,7 +262,8 @@ def _read_xlsx(table: Path) -> list[tuple[int, list[str]]]:
         ]
     except Exception as error:  # zip, XML and key errors on damaged files
         raise BadSet(
-            f"{table}: not a readable .xlsx file ({error}); copy it again from the set"
+            f"{printable(table)}: not a readable .xlsx file ({printable(error)}); copy it again "
+            "from the set"
         ) from error
 
 
@@ -252,6 +272,7 @@ def _compare(root: Path, found: dict[str, int]) -> dict[str, str]:
     off = [f"{key} {text}" for key, text in counts.items() if found[key] != EXPECTED[key]]
     if off:
         warnings.warn(
-            f"{root}: the counts differ from the published set: {'; '.join(off)}", stacklevel=3
+            f"{printable(root)}: the counts differ from the published set: {'; '.join(off)}",
+            stacklevel=3,
         )
     return counts

@@ -1,5 +1,5 @@
-"""The networks of a cohort: load the shipped ones or one's own, or train them, going on where that
-was stopped.
+"""The networks of a cohort: load the shipped ones or one's own, or train them, going on where the
+training was stopped.
 """
 
 import os
@@ -24,7 +24,7 @@ from medpriv_lib.privatizers.vgan.training import Row, train
 from medpriv_lib.privatizers.vgan.validation import settings_of, validation, write_weights
 from medpriv_lib.recognition.fitting import fit_judges
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.recognition.train import logits
+from medpriv_lib.recognition.train import Progress, logits
 
 VGAN = PPRLVGAN.name
 
@@ -56,7 +56,7 @@ def fit_weights(
     seed: int,
     budget: Budget,
     device: str | None = None,
-    progress: bool = True,
+    progress: Progress | bool = True,
     command: str | None = None,
     report: Callable[[str], None] | None = None,
 ) -> None:

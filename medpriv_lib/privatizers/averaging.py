@@ -86,7 +86,7 @@ class Averaged(Privatizer):
         is empty.
         """
         pools = self.vgan.pools
-        own, trained = pools.known(cohort), np.asarray(pools.has_label.any(axis=1))
+        own, trained = pools.numbers(cohort), np.asarray(pools.has_label.any(axis=1))
         lacking = np.flatnonzero((own < 0) | ~trained[own])
         if len(lacking):
             name = cohort.patient_names[cohort.patient[lacking[0]]]

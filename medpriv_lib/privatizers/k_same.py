@@ -181,7 +181,7 @@ class KSameSelect(Privatizer):
         """
         averages, parameters = self.averages(cohort), self.settings
         if self.form == "query":
-            own = Pools.of(self._gallery()).known(cohort)
+            own = Pools.of(self._gallery()).numbers(cohort)
             among = ((averages.contributors == own[:, None]) & (own[:, None] >= 0)).any(axis=1)
             parameters["own_patient_rate"] = float(among.mean()) if (own >= 0).any() else None
         return averages.release(self.name, parameters)

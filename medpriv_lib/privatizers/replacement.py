@@ -31,7 +31,7 @@ class Pools:
         has_label[train.patient, train.diseased.astype(int)] = True
         return cls(train.patient_names, has_label)
 
-    def known(self, cohort: Cohort) -> Int64[np.ndarray, " n"]:
+    def numbers(self, cohort: Cohort) -> Int64[np.ndarray, " n"]:
         """Return for each image which training patient it shows, by the patient's name; -1 for a
         patient new to us.
         """
@@ -58,7 +58,7 @@ class Pools:
         allowed = {"random": everyone, "same": shares, "different": everyone & ~shares}[
             policy
         ].copy()
-        known = self.known(cohort)
+        known = self.numbers(cohort)
         rows = np.flatnonzero(known >= 0)
         allowed[rows, known[rows]] = False
         return allowed

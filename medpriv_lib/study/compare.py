@@ -65,9 +65,7 @@ def compare(
     examiner.prepare(listed, lambda total: bar(total, "decoding twins", progress))
     rows: list[Row] = []
     waiting: list[tuple[Row, Future[Cells]]] = []
-    # measures that look at few draws run while further rows are judged: they are mostly Python,
-    # which leaves a core idle; one after the other, in the order of the rows
-    with bar(len(listed), "judging", progress) as shown, ThreadPoolExecutor(1) as second:
+    with bar(len(listed), "judging", progress) as shown, _second_thread() as second:
         for method in listed:
             row: Row = {
                 "experiment": method.experiment,
@@ -91,6 +89,19 @@ def compare(
     made["explained"] = examiner.sizes()
     made["seconds"] = round(time.perf_counter() - began, 1)
     return Study(arrange(rows), made, list(grouped(examiner.notes)))
+
+
+@contextlib.contextmanager
+def _second_thread() -> Iterator[ThreadPoolExecutor]:
+    """Measure few draws of a row while further rows are judged, one row after the other.
+
+    Those measures are mostly Python, which leaves a core idle.
+    """
+    second = ThreadPoolExecutor(1)
+    try:
+        yield second
+    finally:
+        second.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

@@ -120,9 +120,13 @@ class Examiner:
 
 
 def grouped(notes: Iterable[Note]) -> Iterator[dict[str, object]]:
-    """Yield each measure and reason once, with the names of the rows it is said of, [] for all."""
+    """Yield each measure and reason once, with the names of the rows it is said of, [] for all.
+
+    Measures come in the order of the table, whichever was asked first.
+    """
+    place = {name: number for number, name in enumerate(all_measures())}
     rows: dict[tuple[str, str], list[str]] = {}
-    for note in notes:
+    for note in sorted(notes, key=lambda note: place.get(note.measure, len(place))):
         said = rows.setdefault((note.measure, note.reason), [])
         if note.set:
             said.append(f"{note.experiment}/{note.set}")

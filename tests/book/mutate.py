@@ -44,6 +44,18 @@ MUTATIONS = [
         'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
         "param_modifiers=[ClampMod(min=0.0)],",
     ),
+    Mutation(
+        "10",
+        "measures/radiomics/glcm.py",
+        "contrast = of_difference @ k, of_difference @ k**2",
+        "contrast = of_difference @ k, of_difference @ k**3",
+    ),
+    Mutation(
+        "11",
+        "encrypted/gates.py",
+        "seen = mask >> U(IGNORED)",
+        "seen = mask >> U(IGNORED + 1)",
+    ),
 ]
 
 

@@ -2,7 +2,7 @@
 them.
 """
 
-from medpriv_lib.data.synthetic.capture import Capture, Glint
+from medpriv_lib.data.synthetic.capture import Capture, Glint, Spectacles, bar, ring
 from medpriv_lib.data.synthetic.cohort import (
     IMAGES,
     SEED,
@@ -33,7 +33,9 @@ __all__ = [
     "Nevus",
     "Pathology",
     "Rendering",
+    "Spectacles",
     "Wedge",
+    "bar",
     "conditions",
     "findings",
     "locate",
@@ -43,6 +45,7 @@ __all__ = [
     "render",
     "render_item",
     "render_with_truth",
+    "ring",
     "twin",
     "write_synthetic",
 ]

@@ -63,7 +63,8 @@ def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> li
     """
     if patients < 2 or patients > 9999 or images < 2 * patients:
         raise ValueError(
-            f"{patients} patients, {images} images: take 2 to 9999 patients and at least 2 images each"
+            f"{patients} patients, {images} images: take 2 to 9999 patients and at least 2 images "
+            "each"
         )
     rng = np.random.default_rng([1, seed])
     share = GLAUCOMA / IMAGES

@@ -150,5 +150,6 @@ class Scene:
             x = half * root[:, 0]
             y = np.interp(x, TABLE, margin) + sign * root[:, 1] + (0.45 if sign > 0 else 0)
             start = np.stack([x, y], 1)
+            width *= 1 + 1.2 * self.capture.make_up  # mascara
             lashes.draw(mask, self.to_px(start[:, None] + lines), width * self.scale)
         return mask

@@ -1,6 +1,6 @@
 """The paper's Figures 2, 3 and 4 as image grids, and the trade-off of the table as a plot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,18 +100,24 @@ def write_figures(
     test = cohort.of("test")
     test = test.take(examples(test))
     labels = ["diseased" if sick else "healthy" for sick in test.diseased]
-    there = {row.name: row for row in methods()}
     for name, columns in FIGURES.items():
-        shown, titles = [test.images], ["original"]
-        for key, title in columns.items():
-            row = there[key]
-            try:
-                release = row.release(resources, test, seeded(seed, "figure", row.set))
-            except NotApplicable:  # the table's note says why
-                shown.append(np.full_like(test.images, 255))
-                titles.append(f"{title}\nnot possible here")
-            else:
-                shown.append(release.images)
-                titles.append(title)
+        made = columns_of(columns, resources, test, seed)
+        shown, titles = [test.images, *made.values()], ["original", *made]
         save(grid(shown, titles, labels, points=12), folder / f"{name}.png")
     save(trade_off(rows, disease_of(cohort.name)), folder / "trade-off.png")
+
+
+def columns_of(
+    columns: Mapping[tuple[str, str], str], resources: Resources, shown: Cohort, seed: int
+) -> dict[str, np.ndarray]:
+    """Return by title what the methods of these rows make of the images; blank: not possible."""
+    there, made = {row.name: row for row in methods()}, {}
+    for name, title in columns.items():
+        row = there[name]
+        try:
+            release = row.release(resources, shown, seeded(seed, "figure", row.set))
+        except NotApplicable:  # the table's note says why
+            made[f"{title}\nnot possible here"] = np.full_like(shown.images, 255)
+        else:
+            made[title] = release.images
+    return made

@@ -1,0 +1,146 @@
+"""Circles in polar coordinates: steps from dark to bright along rays, and circles that fit them."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+Circle = tuple[float, float, float]  # x, y, r in px
+
+ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
+# radii in px of the voting copy along which candidates are judged, up to 68
+RINGS = 1.6 * 1.03 ** np.arange(128)
+
+
+def weights_of(vertical: float) -> np.ndarray:
+    """Return the weight of each angle.
+
+    1 to the sides, down to `vertical` at top and bottom; the lower half counts more.
+    """
+    up, down = np.maximum(-np.sin(ANGLES), 0), np.maximum(np.sin(ANGLES), 0)
+    reach = np.clip((up - 0.35) / 0.4, 0, 1) + np.clip((down - 0.6) / 0.35, 0, 1)
+    weight = 1 - (1 - vertical) * reach
+    return weight / weight.sum()
+
+
+def radial(image: np.ndarray, x: float, y: float, radii: np.ndarray) -> np.ndarray:
+    """Sample (angles, radii) grey levels around a place; outside the image NaN."""
+    px = (x + np.cos(ANGLES)[:, None] * radii).astype(np.float32)
+    py = (y + np.sin(ANGLES)[:, None] * radii).astype(np.float32)
+    levels = cv2.remap(
+        image, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1e6
+    )
+    return np.where(levels < -0.5, np.nan, levels)
+
+
+def steps(levels: np.ndarray, width: int) -> np.ndarray:
+    """Return the mean of `width` samples outside minus that inside, per angle and radius; 0 where
+    that is not known.
+    """
+    total = np.zeros((levels.shape[0], levels.shape[1] + 1), dtype=levels.dtype)
+    np.cumsum(levels, axis=1, out=total[:, 1:])
+    mean = (
+        total[:, width:] - total[:, :-width]
+    ) / width  # mean[:, j] covers samples j .. j + width - 1
+    step = np.zeros_like(levels)
+    step[:, width : -width or None] = (mean[:, width:] - mean[:, :-width])[
+        :, : levels.shape[1] - 2 * width
+    ]
+    return np.nan_to_num(step, nan=0.0)
+
+
+def ridges(step: np.ndarray, half: float, tolerance: int) -> np.ndarray:
+    """Squash steps to -1 .. 1, `half` to a half, so that angles count rather than contrast, and
+    keep the crests only.
+
+    Otherwise the flank of the strong pupil edge is mistaken for a weak limbus beside it. The crests
+    are then widened by `tolerance` samples, for pupils are not quite circles.
+    """
+    peak = cv2.dilate(step, np.ones((1, 15), np.uint8))
+    squashed = step / (np.abs(step) + half)
+    crest = np.where(step >= 0.8 * peak, squashed, np.minimum(squashed, 0))
+    return cv2.dilate(crest, np.ones((1, 1 + 2 * tolerance), np.uint8))
+
+
+@cache
+def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return 21 shifts (dx, dy) of a centre in radii, and by how many rings each moves the circle
+    at every angle.
+    """
+    shifts = np.linspace(-reach, reach, 5)
+    dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
+    inside = np.abs(dx) + np.abs(dy) < 1.6 * reach  # no corners: 21 places
+    dx, dy = dx[inside], dy[inside]
+    wave = np.log1p(dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)) / np.log(
+        RINGS[1] / RINGS[0]
+    )
+    return dx, dy, np.rint(wave).astype(np.int32)
+
+
+def best_circle(
+    edges: np.ndarray, rings: np.ndarray, reach: float, weights: np.ndarray
+) -> tuple[float, Circle]:
+    """Return the best mean step over circles of radii `RINGS[rings]` with centres within `reach` of
+    r, and (dx, dy, r).
+
+    `edges` (angles, RINGS). A circle shifted by (dx, dy) is, to first order, a sine in polar
+    coordinates.
+    """
+    dx, dy, wave = _shifts(reach)
+    at = rings[:, None, None] + wave  # (rings, 21, angles)
+    at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
+    scores = edges.ravel().astype(np.float32).take(at) @ weights.astype(np.float32)  # (rings, 21)
+    scores = scores - 0.05 * np.hypot(dx, dy) / reach  # in doubt concentric
+    best, place = np.unravel_index(scores.argmax(), scores.shape)
+    r = RINGS[rings[best]]
+    return float(scores[best, place]), (float(dx[place] * r), float(dy[place] * r), float(r))
+
+
+def refine(
+    image: np.ndarray,
+    circle: Circle,
+    band: float,
+    weights: np.ndarray,
+    rounds: int = 3,
+) -> Circle:
+    """Move a circle to the strongest edge near it at each angle, by a weighted fit that forgets
+    outlying angles.
+    """
+    x, y, r = circle
+    for _ in range(rounds):
+        half = max(3.0, band * r)
+        width = max(2, round(half / 1.5))
+        radii = np.arange(max(0.5, r - half) - width * 0.5, r + half + width * 0.5, 0.5)
+        step = np.maximum(steps(radial(image, x, y, radii), width), 0)
+        step *= np.exp(-0.5 * ((radii - r) / (0.6 * half)) ** 2)
+        at = step.argmax(axis=1)
+        height = step[np.arange(len(ANGLES)), at]
+        edge = radii[at] + 0.5 * _parabola(step, at)
+        trust = weights * np.minimum(height / (np.median(height) + 1e-6), 1)
+        design = np.stack([np.cos(ANGLES), np.sin(ANGLES), np.ones_like(ANGLES)], axis=1)
+        away = np.zeros_like(edge)
+        for _ in range(5):  # iteratively reweighted least squares, Tukey's biweight
+            sigma = 1.4826 * float(np.median(np.abs(away))) + 0.02 * r
+            w = trust * np.maximum(1 - (away / (4 * sigma)) ** 2, 0) ** 2
+            ridge = np.diag([0.05, 0.05, 0.0]) * w.sum()
+            shift = np.linalg.solve(
+                design.T @ (design * w[:, None]) + ridge + 1e-9 * np.eye(3), design.T @ (w * edge)
+            )
+            away = edge - design @ shift
+        x, y, r = (
+            x + float(shift[0]),
+            y + float(shift[1]),
+            float(np.clip(shift[2], r - half, r + half)),
+        )
+    return x, y, r
+
+
+def _parabola(step: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the offset in samples, -0.5 to 0.5, of the parabola's peak through a maximum and its
+    neighbours.
+    """
+    rows, inner = np.arange(len(at)), np.clip(at, 1, step.shape[1] - 2)
+    before, here, after = step[rows, inner - 1], step[rows, inner], step[rows, inner + 1]
+    bend = before - 2 * here + after
+    offset = np.where(np.abs(bend) > 1e-9, 0.5 * (before - after) / np.where(bend == 0, 1, bend), 0)
+    return np.where(inner == at, np.clip(offset, -0.5, 0.5), 0)

@@ -1,0 +1,124 @@
+"""One verdict on an image for all who cut eyes out: where the eye is, and whether there is one.
+
+`locate` answers where the roundest thing is. Here the signs of an eye are asked for as well, and an
+image whose first answer lacks some of them is looked at again: without lamps mirrored in the cornea
+and in spectacles, without lashes, with more candidates, and, where the iris of the same person is
+known from other images, at that size.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from medpriv_lib.data.eyes.candidates import MORE_RADII, blobs, grid, vote
+from medpriv_lib.data.eyes.eye import Eye
+from medpriv_lib.data.eyes.localize import (
+    MIN_SCORE,
+    VOTE_SIDE,
+    Pair,
+    copy_for,
+    locate_scored,
+    moved,
+    refined,
+    search,
+)
+from medpriv_lib.data.eyes.signs import missing_signs
+
+# How much higher the score must be for each sign that is missing. With .06, of 64 images of noise
+# and soft spots 5 pass, of 63 chest X-rays none, of 1,795 synthetic eyes all.
+PRICE = 0.06
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found: `eye` or None, `score` as `locate_scored` gives it, and `missing`,
+    the signs of an eye that are not there.
+    """
+
+    eye: Eye | None
+    score: float
+    missing: tuple[str, ...] = ()
+
+    @property
+    def margin(self) -> float:
+        """How far the score lies above what these signs ask for; negative: this may be no eye."""
+        return self.score - MIN_SCORE - PRICE * len(self.missing)
+
+    @property
+    def sure(self) -> bool:
+        """Whether this counts as an eye, in preparation and in explanation alike."""
+        return self.eye is not None and self.margin >= 0
+
+    @property
+    def doubt(self) -> str:
+        """Why this does not count as an eye, "" where it does."""
+        if self.sure:
+            return ""
+        if self.eye is None:
+            return "no eye was found"
+        return (
+            f"the roundest thing, {2 * self.eye.iris_r:.0f} px wide around column "
+            f"{self.eye.iris_x:.0f} and row {self.eye.iris_y:.0f}, may be no eye (score "
+            f"{self.score:.2f}, without {', '.join(self.missing)})"
+        )
+
+
+def examine(image: UInt8[np.ndarray, "h w"], iris_r: float | None = None) -> Finding:
+    """Return the best finding in a grey image from 32x32 on.
+
+    `iris_r` is the radius of the iris in px where it is known from other images of the same person
+    and camera: then only circles of about that size are looked for. Raises what `locate` raises.
+    """
+    small, scale = copy_for(image, VOTE_SIDE)
+    first = Finding(None, 0.0)
+    if iris_r is None:
+        eye, score = locate_scored(image)
+        first = Finding(eye, score, () if eye is None else _missing(small, eye, scale))
+        if eye is not None and not first.missing:
+            return first
+    again = _again(image, small, scale, iris_r)
+    return again if again.margin > first.margin or first.eye is None else first
+
+
+def _missing(small: np.ndarray, eye: Eye, scale: float) -> tuple[str, ...]:
+    pupil = moved((eye.pupil_x, eye.pupil_y, eye.pupil_r), 1 / scale)
+    iris = moved((eye.iris_x, eye.iris_y, eye.iris_r), 1 / scale)
+    return missing_signs(small, pupil, iris)
+
+
+def _again(image: np.ndarray, small: np.ndarray, scale: float, iris_r: float | None) -> Finding:
+    """Look at several cleaned copies and judge what is found in each by the untouched one."""
+    size = None if iris_r is None else iris_r / scale
+    best, best_pair = Finding(None, 0.0), None
+    for copy in _cleaned(small):
+        candidates = vote(copy, 10, MORE_RADII, size) + blobs(copy)
+        if size is not None:
+            candidates += grid(copy.shape)
+        for score, pair in search(copy, candidates, size)[:3]:
+            if pair is None:
+                continue
+            found = Finding(_rough(pair), score, missing_signs(small, *pair))
+            if best_pair is None or found.margin > best.margin:
+                best, best_pair = found, pair
+    if best_pair is None or best.score <= MIN_SCORE:
+        return Finding(None, best.score)
+    eye = refined(image, best_pair, scale)
+    return Finding(eye, best.score, _missing(small, eye, scale))
+
+
+def _rough(pair: Pair) -> Eye:
+    return Eye(*pair[0], *pair[1])
+
+
+def _cleaned(small: np.ndarray) -> list[np.ndarray]:
+    """Return the copy itself, without bright specks, without dark lines, and without either.
+
+    The window is 9 px of 120: lamps and lashes are narrower, pupils are not.
+    """
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    dark = cv2.morphologyEx(small, cv2.MORPH_OPEN, window)
+    bright = cv2.morphologyEx(small, cv2.MORPH_CLOSE, window)
+    both = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, window)
+    return [small, *(cv2.GaussianBlur(copy, (0, 0), 1) for copy in (dark, bright, both))]

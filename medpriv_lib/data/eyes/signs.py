@@ -1,0 +1,46 @@
+"""What an eye shows beside two circles: seven signs, which noise and radiographs often lack."""
+
+import numpy as np
+
+from medpriv_lib.data.eyes.circles import ANGLES, Circle, radial
+
+SIDEWAYS = np.abs(np.sin(ANGLES)) < 0.75  # angles at which lids seldom cover the limbus
+
+
+def missing_signs(image: np.ndarray, pupil: Circle, iris: Circle) -> tuple[str, ...]:
+    """Return which signs of an eye two circles lack, in words that end "…".
+
+    `image` float, the voting copy, and the circles in its px. Bounds: of 1,795 synthetic eyes
+    nearly all have all seven; of 46 circles found in noise and soft spots none has, and 39 lack two
+    or more. All are relative to the image's own contrast.
+    """
+    spread = float(np.quantile(image, 0.95) - np.quantile(image, 0.02)) + 1e-6
+    (px, py, pr), (ix, iy, ir) = pupil, iris
+    y, x = np.ogrid[: image.shape[0], : image.shape[1]]
+    from_pupil, from_iris = np.hypot(x - px, y - py), np.hypot(x - ix, y - iy)
+    beside = np.abs(y - iy) < 0.5 * ir
+    within = image[from_pupil < 0.8 * pr]
+    ring = image[(from_iris < 0.9 * ir) & (from_pupil > 1.15 * pr) & beside]
+    around = image[(from_iris > 1.1 * ir) & (from_iris < 1.35 * ir) & beside]
+    if min(within.size, ring.size, around.size) == 0:
+        return ("circles inside the image",)
+    dark, grey, bright = (float(np.median(part)) for part in (within, ring, around))
+    shown = {
+        "a pupil among the darkest parts": float((image < dark).mean()) <= 0.12,
+        "an iris brighter than the pupil": grey - dark >= 0.08 * spread,
+        "a surround brighter than the iris": bright - grey >= 0.12 * spread,
+        "an edge all round the pupil": _share(image, pupil, 0.15, spread) >= 0.7,
+        "an edge along both sides of the iris": _share(image, iris, 0.1, spread) >= 0.85,
+        "circles around one centre": float(np.hypot(px - ix, py - iy)) <= 0.1 * ir,
+        "a pupil smaller than three quarters of the iris": pr <= 0.72 * ir,
+    }
+    return tuple(sign for sign, there in shown.items() if not there)
+
+
+def _share(image: np.ndarray, circle: Circle, gap: float, spread: float) -> float:
+    """Return at which share of the angles to the sides it grows brighter across a circle."""
+    x, y, r = circle
+    levels = radial(image, x, y, np.array([r * (1 - gap), r * (1 + gap)]))[SIDEWAYS]
+    step = levels[:, 1] - levels[:, 0]
+    known = np.isfinite(step)
+    return float((step[known] > 0.04 * spread).mean()) if known.any() else 0.0

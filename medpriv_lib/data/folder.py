@@ -1,0 +1,79 @@
+"""A folder of images without a table: nobody says who is on them, so each stands for itself."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from medpriv_lib.core.printable import printable
+from medpriv_lib.data.below import Below
+from medpriv_lib.data.images import SUFFIXES
+from medpriv_lib.data.left_out import LeftOut
+from medpriv_lib.data.listing import Listing
+
+# Files that are images to somebody, and that cannot be read here. A file without an ending counts,
+# too: scanners write DICOM so.
+OTHER_IMAGES = {
+    "", ".dcm", ".dicom", ".ima", ".nii", ".gz", ".mha", ".mhd", ".nrrd", ".gif", ".webp", ".heic",
+    ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jpe", ".jfif", ".pgm", ".ppm", ".pnm", ".psd",
+    ".dng", ".raw",
+}  # fmt: skip
+
+
+def list_folder(root: str | os.PathLike) -> Listing:
+    """List the images below a folder, sorted by path; patient is the file's name, label "no".
+
+    Hidden files and folders and links that lead out of the folder are left out, and so is what is
+    no PNG, JPEG, BMP or TIFF by its ending; all are listed in `left_out` with the reason, and those
+    that are images of another format count as lost. Raises `FileNotFoundError` where there is no
+    such folder and `ValueError` where it holds no image that can be read.
+    """
+    root = Path(root)
+    shown = printable(root, 1000)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{shown}: no such folder; give one that holds images")
+    files, left_out = _sorted_out(root)
+    if not files:
+        others = [item for item in left_out if item.lost]
+        if others:
+            raise ValueError(
+                f"{shown}: none of its {len(left_out)} files can be read as an image (the first: "
+                f"{printable(others[0].file)}, {others[0].reason})"
+            )
+        raise ValueError(f"{shown}: empty folder, no image in it; check the path")
+    names = [file.relative_to(root).as_posix() for file in files]
+    return Listing(
+        files=tuple(files),
+        patient=np.array(names),
+        eye=np.full(len(files), ""),
+        diseased=np.zeros(len(files), dtype=bool),
+        root=root,
+        left_out=tuple(left_out),
+        named=False,
+    )
+
+
+def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
+    below, files, left_out = Below(root), [], []
+    for file in sorted(root.rglob("*")):
+        name = file.relative_to(root).as_posix()
+        suffix = file.suffix.lower()
+        if file.is_symlink() and not below.holds(file):
+            left_out.append(
+                LeftOut(name, "", "a link that leads out of the folder; copy the image into it")
+            )
+        elif not file.is_file() or not below.holds(file):
+            continue
+        elif any(part.startswith(".") for part in file.relative_to(root).parts):
+            left_out.append(
+                LeftOut(name, "", "a hidden file; rename it if it is wanted", lost=False)
+            )
+        elif suffix in SUFFIXES:
+            files.append(file)
+        elif suffix in OTHER_IMAGES:
+            left_out.append(
+                LeftOut(name, "", "of a format that is not read here; save it as PNG or TIFF")
+            )
+        else:
+            left_out.append(LeftOut(name, "", "no image by its ending", lost=False))
+    return files, left_out
