@@ -39,7 +39,9 @@ test: $(READY)
 	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
 
 lint: $(READY)
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/python book/notebooks.py check
 
 # Where Colab finds the course: one setting, in _config.yml and in the first cell of every notebook.
@@ -56,14 +58,16 @@ weights: $(READY)
 	@mkdir -p $(WEIGHTS)
 	$(BIN)/medpriv fit --cohort medpriv_lib/data/default_cohort.npz --out $(WEIGHTS)
 	$(BIN)/python data_scripts/train_attackers.py --out $(WEIGHTS)
+	$(BIN)/python data_scripts/train_square.py --out $(WEIGHTS)
 
 lock: $(READY)
 	@{ sed -n '/^#/p' requirements-lock.txt; \
 	   $(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(nvidia-|cuda-|triton==)'; } > requirements-lock.new
 	@mv requirements-lock.new requirements-lock.txt
+	$(BIN)/python data_scripts/hash_requirements.py
 
 clean:
-	rm -rf $(VENV) _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) _build build *.egg-info .pytest_cache .ruff_cache .hypothesis .mypy_cache
 
 # One notebook, alone in an empty folder, with the versions that Colab has. Installs into a temporary folder.
 .PHONY: test-colab

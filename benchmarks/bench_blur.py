@@ -67,5 +67,6 @@ def run() -> list[dict]:
 if __name__ == "__main__":
     for row in run():
         print(
-            f"{row['name']:<48} {row['ours']:8.0f} {row['unit']}   peer {row['peer']:8.0f}  ratio {row['ratio']:.2f}"
+            f"{row['name']:<48} {row['ours']:8.0f} {row['unit']}   peer {row['peer']:8.0f}  ratio "
+            f"{row['ratio']:.2f}"
         )

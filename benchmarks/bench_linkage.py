@@ -82,7 +82,8 @@ def run() -> list[dict]:
         difference = abs(ours(*given) - plain_loop(*given))
         if difference > 1e-9:
             raise ValueError(
-                f"the two areas differ by {difference}: the benchmark would compare different things"
+                f"the two areas differ by {difference}: the benchmark would compare different "
+                "things"
             )
         times = [
             (seconds(lambda g=given: ours(*g)), seconds(lambda g=given: plain_loop(*g)))
@@ -91,8 +92,8 @@ def run() -> list[dict]:
         mine, peer = (median(column) for column in zip(*times, strict=True))
         rows.append(
             {
-                "name": f"Linkage of {released} released images to {images} originals with 1,000 bootstrap "
-                "draws; peer: plain loop and scikit-learn, no interval",
+                "name": f"Linkage of {released} released images to {images} originals with "
+                "1,000 bootstrap draws; peer: plain loop and scikit-learn, no interval",
                 "ours": mine,
                 "peer": peer,
                 "ratio": peer / mine,
@@ -105,5 +106,6 @@ def run() -> list[dict]:
 if __name__ == "__main__":
     for row in run():
         print(
-            f"{row['name']}: {row['ours']:.3f} s, peer {row['peer']:.3f} s, ratio {row['ratio']:.1f}"
+            f"{row['name']}: {row['ours']:.3f} s, peer {row['peer']:.3f} s, ratio "
+            f"{row['ratio']:.1f}"
         )

@@ -62,8 +62,8 @@ def run(patients: int = 8, images: int = 80) -> list[dict]:
             peer.append(images / (time.perf_counter() - middle))
     error = report["error_px"]["iris_centre"]
     note = (
-        f"found {report['found_rate']:.3f}, centre error {error['median']:.2f} px median, {error['p95']:.2f} px p95; "
-        f"the plain loop found a circle in {found / images:.3f}"
+        f"found {report['found_rate']:.3f}, centre error {error['median']:.2f} px median, "
+        f"{error['p95']:.2f} px p95; the plain loop found a circle in {found / images:.3f}"
     )
     return [
         {
@@ -80,6 +80,6 @@ def run(patients: int = 8, images: int = 80) -> list[dict]:
 if __name__ == "__main__":
     for row in run():
         print(
-            f"{row['name']}: ours {row['ours']:.1f}, plain OpenCV loop {row['peer']:.1f} {row['unit']}, "
-            f"ratio {row['ratio']:.2f} ({row['note']})"
+            f"{row['name']}: ours {row['ours']:.1f}, plain OpenCV loop {row['peer']:.1f} "
+            f"{row['unit']}, ratio {row['ratio']:.2f} ({row['note']})"
         )

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor, to_uint8
 from medpriv_lib.core.precision import native_bfloat16
-from medpriv_lib.learning.distort import Augmentation
+from medpriv_lib.learning.augment import Augmentation
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.losses import discriminator_loss, generator_loss
 from medpriv_lib.privatizers.vgan.networks import Architecture, Discriminator, Generator
@@ -183,5 +183,6 @@ def run() -> list[dict]:
 if __name__ == "__main__":
     for row in run():
         print(
-            f"{row['name']:<72} {row['ours']:8.3f} {row['unit']}   peer {row['peer']:8.3f}  ratio {row['ratio']:.2f}"
+            f"{row['name']:<72} {row['ours']:8.3f} {row['unit']}   peer {row['peer']:8.3f}  ratio "
+            f"{row['ratio']:.2f}"
         )

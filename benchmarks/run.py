@@ -29,7 +29,8 @@ def collect(names: list[str]) -> list[dict]:
     unknown = sorted(set(names) - set(files))
     if unknown:
         sys.exit(
-            f"run.py: error: no benchmark called {', '.join(unknown)}; there are: {', '.join(files)}"
+            f"run.py: error: no benchmark called {', '.join(unknown)}; there are: "
+            f"{', '.join(files)}"
         )
     rows = []
     for name, path in files.items():
@@ -41,7 +42,8 @@ def collect(names: list[str]) -> list[dict]:
             for row in module.run():
                 if not row.keys() >= KEYS:
                     sys.exit(
-                        f"run.py: error: {path.name} returned a row without {sorted(KEYS - row.keys())}"
+                        f"run.py: error: {path.name} returned a row without "
+                        f"{sorted(KEYS - row.keys())}"
                     )
                 rows.append(row)
     return rows
@@ -54,7 +56,8 @@ def table(rows: list[dict]) -> str:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}x"
         name = row["name"] + (f" ({row['note']})" if row.get("note") else "")
         lines.append(
-            f"| {name} | {row['unit']} | {_number(row['ours'])} | {_number(row['peer'])} | {ratio} |"
+            f"| {name} | {row['unit']} | {_number(row['ours'])} | {_number(row['peer'])} "
+            f"| {ratio} |"
         )
     return "\n".join(lines)
 
@@ -65,8 +68,8 @@ def machine() -> str:
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
-        f"Measured on {date.today()} with {os.cpu_count()} CPU cores ({platform.machine()}), {device}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}."
+        f"Measured on {date.today()} with {os.cpu_count()} CPU cores ({platform.machine()}), "
+        f"{device}, Python {platform.python_version()}, torch {torch.__version__}."
     )
 
 

@@ -10,8 +10,11 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 HIDDEN = {"solution": "the solution", "setup": "the set-up cell"}
@@ -66,17 +69,44 @@ def facts() -> str:
         for k, v in parts.items()
     )
     return (
-        f'<p class="imprint">{items}</p><p class="imprint">Code under the MIT licence, text and figures under '
-        "CC&nbsp;BY&nbsp;4.0. The images are synthetic: no patient is shown.</p>"
+        f'<p class="imprint">{items}</p><p class="imprint">Code under the MIT licence, text and '
+        "figures under CC&nbsp;BY&nbsp;4.0. The images are synthetic: no patient is shown.</p>"
     )
 
 
-def add_facts(app, config) -> None:
+# what a page may do: its own files, scripts and styles inside it (the theme's and the steppers'),
+# pictures inside it; nothing from another server, no frames, no plugins
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' 'unsafe-inline'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",  # the search reads the pages that it found
+    "form-action": "'self'",
+    "base-uri": "'none'",
+}
+
+
+def policy() -> str:
+    """Return the Content-Security-Policy of every page as its <meta> element."""
+    content = "; ".join(f"{what} {who}" for what, who in POLICY.items())
+    return f'<meta http-equiv="Content-Security-Policy" content="{content}">'
+
+
+def forbid_the_rest(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node
+) -> None:
+    """Put the policy into the page's head, before anything that is loaded."""
+    context["metatags"] = policy() + context.get("metatags", "")
+
+
+def add_facts(app: Sphinx, config: Config) -> None:
     """Put the line into the theme's footer."""
     config.html_theme_options["extra_footer"] = facts()
 
 
-def drop_thebe(app, pagename, templatename, context, doctree) -> None:
+def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node) -> None:
     """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other
     servers for code.
     """
@@ -84,16 +114,18 @@ def drop_thebe(app, pagename, templatename, context, doctree) -> None:
         context[key] = [file for file in context.get(key, []) if not _is_thebe(file)]
 
 
-def offer_colab_for_notebooks_only(app, pagename, templatename, context, doctree) -> None:
+def offer_colab_for_notebooks_only(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node
+) -> None:
     """Take the launch button off pages that are no .ipynb file: Colab cannot open those."""
-    if not str(app.env.doc2path(pagename)).endswith(".ipynb"):
+    if not str(app.env.doc2path(page)).endswith(".ipynb"):
         buttons = context.get("header_buttons", [])
         context["header_buttons"] = [
             button for button in buttons if button.get("label") != "launch-buttons"
         ]
 
 
-def name_what_is_hidden(app, doctree) -> None:
+def name_what_is_hidden(app: Sphinx, doctree: nodes.document) -> None:
     """Say "Show the solution" where a hidden cell is one, in place of "Show code cell source"."""
     for cell in doctree.findall(nodes.container):
         for tag, words in HIDDEN.items():
@@ -101,7 +133,9 @@ def name_what_is_hidden(app, doctree) -> None:
                 cell["prompt_show"], cell["prompt_hide"] = f"Show {words}", f"Hide {words}"
 
 
-def list_sources_as_a_list(app, pagename, templatename, context, doctree) -> None:
+def list_sources_as_a_list(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node
+) -> None:
     """Make the bibliography's entries items of their list: docutils gives them a role that a list
     may not hold.
     """
@@ -109,12 +143,12 @@ def list_sources_as_a_list(app, pagename, templatename, context, doctree) -> Non
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
-def _is_thebe(file) -> bool:
+def _is_thebe(file: Any) -> bool:
     body = (getattr(file, "attributes", None) or {}).get("body") or ""
     return "thebe" in str(getattr(file, "filename", file)).lower() or "thebe" in body.lower()
 
 
-def setup(app) -> dict:
+def setup(app: Sphinx) -> dict:
     """Connect all to Sphinx; tell the kernels that no live widget will be seen, so that none is
     stored in a page.
     """
@@ -122,6 +156,7 @@ def setup(app) -> dict:
     app.connect("config-inited", add_facts, priority=400)
     app.connect("doctree-read", name_what_is_hidden)
     app.connect("html-page-context", drop_thebe, priority=999)
+    app.connect("html-page-context", forbid_the_rest, priority=999)
     app.connect("html-page-context", list_sources_as_a_list)
     app.connect("html-page-context", offer_colab_for_notebooks_only, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

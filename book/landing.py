@@ -21,13 +21,14 @@ from medpriv_lib.lessons.widgets import Stepper
 from medpriv_lib.measures.evidence import evidence_kept
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
-from medpriv_lib.privatizers.controls import RealOther
+from medpriv_lib.privatizers.controls import Original, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
-from medpriv_lib.study.beside_paper import METHODS
 from medpriv_lib.study.figures.requirements import verdicts
+from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import read_table
 
 K = 6
@@ -60,7 +61,7 @@ class Story:
     disease_private: float
 
 
-def tell(cohort: Cohort, judges) -> Story:
+def tell(cohort: Cohort, judges: Judges) -> Story:
     """Choose a test image called diseased, find the nearest such training image of another patient,
     and privatise that.
 
@@ -92,13 +93,14 @@ def tell(cohort: Cohort, judges) -> Story:
     return Story(case, similar, release.images[0], disease[0], identity[0], identity[1], disease[1])
 
 
-def _seen(judges, cohort: Cohort, rows: np.ndarray) -> np.ndarray:
+def _seen(judges: Judges, cohort: Cohort, rows: np.ndarray) -> np.ndarray:
     """Return those of the chosen rows (mask) whose disease the judge sees."""
     rows = np.flatnonzero(rows)
     return rows[logits(judges.disease, cohort.images[rows]).argmax(1).numpy() == 1]
 
 
-def _percent(network, images: np.ndarray, label: int) -> list[float]:
+def _percent(network: Recogniser | None, images: np.ndarray, label: int) -> list[float]:
+    assert network is not None  # the shipped judges are both there
     return (100 * logits(network, images).softmax(1)[:, int(label)]).tolist()
 
 
@@ -108,7 +110,10 @@ def tile(image: np.ndarray, alt: str, size: int = 256) -> str:
     """
     large = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     data = base64.b64encode(cv2.imencode(".png", large)[1].tobytes()).decode()
-    return f'<img alt="{html.escape(alt)}" width="{size}" height="{size}" src="data:image/png;base64,{data}">'
+    return (
+        f'<img alt="{html.escape(alt)}" width="{size}" height="{size}" '
+        f'src="data:image/png;base64,{data}">'
+    )
 
 
 def sure(percent: float) -> str:
@@ -161,8 +166,8 @@ def picture() -> HTML:
             "Shown instead",
             tile(story.private, f"A blend of {K} eyes with the same diagnosis"),
             f"The same case, {K} patients averaged.",
-            f"Patient {name}: {story.named_private:.0f}&nbsp;%. Glaucoma: {story.disease_private:.0f}&nbsp;%. "
-            "Is that enough?",
+            f"Patient {name}: {story.named_private:.0f}&nbsp;%. Glaucoma: "
+            f"{story.disease_private:.0f}&nbsp;%. Is that enough?",
         ),
     ]
     return HTML(f'<div class="cases">{"".join(cards)}</div>')
@@ -172,7 +177,8 @@ def ways(train: Cohort) -> dict:
     """Return the methods that the moving picture steps through, by name, each fitted."""
     vgan = PPRLVGAN.load(weights.shipped("pprl-vgan"))
     return (
-        {f"blur, kernel {kernel}": Blur(kernel) for kernel in (1, 3, 9, 15, 21)}
+        {"nothing done": Original()}
+        | {f"blur, kernel {kernel}": Blur(kernel) for kernel in (3, 9, 15, 21)}
         | {f"{k} patients averaged": KSameSelect(k, form="query").fit(train) for k in AVERAGED}
         | {
             "generated, identity with the same diagnosis": vgan.with_policy("same"),
@@ -190,7 +196,9 @@ def journey() -> Stepper:
     cohort, judges = default_cohort(), Judges.load()
     row = tell(cohort, judges).similar
     case = cohort.take(np.array([row]))
-    twin = replace(case, images=case.twin)
+    assert case.twin is not None
+    assert case.evidence is not None
+    images, twin, signs = case.images, replace(case, images=case.twin), case.evidence
     made = {}
     for name, method in ways(cohort.of("train")).items():
         shown, without = (
@@ -198,35 +206,26 @@ def journey() -> Stepper:
         )
         named = _percent(judges.identity, shown, case.patient[0])[0]
         sick = _percent(judges.disease, shown, 1)[0]
-        made[name] = (
-            shown[0],
-            named,
-            sick,
-            100 * float(evidence_kept(shown, without, case.images, case.twin, case.evidence)[0]),
-        )
+        kept = 100 * float(evidence_kept(shown, without, images, twin.images, signs)[0])
+        made[name] = (shown[0], named, sick, kept)
     averages = {f"{k} patients averaged": k for k in AVERAGED}
-    made = {
-        "nothing done" if name == "blur, kernel 1" else name: value for name, value in made.items()
-    }
 
-    def draw(shown_instead):
+    def draw(shown_instead: str) -> np.ndarray:
         pair = np.hstack([case.images[0], np.full((64, 4), 255, np.uint8), made[shown_instead][0]])
         return cv2.resize(pair, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
 
-    def describe(shown_instead):
+    def describe(shown_instead: str) -> str:
         _, named, sick, kept = made[shown_instead]
         more = ", stronger than they were" if kept > 100.5 else ""
         signs = f"The patient's signs arrive at {kept:.0f} % of their strength{more}."
-        if (
-            shown_instead in averages
-        ):  # whom the case chose as its neighbours: their signs are counted, too
+        if shown_instead in averages:  # the case chose its neighbours: their signs count, too
             signs = (
                 f"Signs like the patient's arrive at {kept:.0f} % of their strength; at most "
                 f"{100 / averages[shown_instead]:.0f} % are the patient's own."
             )
         return (
-            f"Left the case, right what is shown instead: {shown_instead}. The judges: this patient {named:.0f} %, "
-            f"glaucoma {sick:.0f} %. {signs}"
+            f"Left the case, right what is shown instead: {shown_instead}. The judges: this "
+            f"patient {named:.0f} %, glaucoma {sick:.0f} %. {signs}"
         )
 
     return Stepper(
@@ -244,29 +243,31 @@ def result() -> HTML:
         for row in rows.values()
         if row["labels"] != "predicted"
         and row["experiment"] != "baseline"
-        and row["glaucoma_accuracy"] is not None
+        and row["disease_accuracy"] is not None
     ]
     perfect = sum(all(met is not False for _, met in verdicts(row).values()) for row in everyone)
     shown = [rows[name] for name in SUMMED_UP if name in rows]
+    titles = headings(str(row["experiment"]) for row in shown)
     heads = "".join(
         f'<th scope="col" style="white-space:normal;text-align:center">{html.escape(head)}</th>'
         for head in verdicts(shown[0])
     )
     body = "".join(
-        f'<tr><th scope="row">{html.escape(METHODS[row["experiment"]])}: {html.escape(row["set"])}</th>'
+        f'<tr><th scope="row">{html.escape(titles[str(row["experiment"])].title)}: '
+        f"{html.escape(str(row['set']))}</th>"
         + "".join(_cell(text, met) for text, met in verdicts(row).values())
         + "</tr>"
         for row in shown
     )
     count = "None" if perfect == 0 else str(perfect)
     caption = (
-        f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. Cross and orange: "
-        "not met; the lines between are drawn in the comparison."
+        f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. "
+        "Cross and orange: not met; the lines between are drawn in the comparison."
     )
     return HTML(
         '<div class="scroll" tabindex="0" role="region" aria-label="methods against requirements">'
-        f'<table class="numbers narrow"><caption>{caption}</caption><thead><tr><th></th>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<table class="numbers narrow"><caption>{caption}</caption>'
+        f"<thead><tr><th></th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -304,6 +305,7 @@ def shipped_table() -> HTML:
         for head in ("file", "size", "seed", "cohort", "SHA-256", "command")
     )
     return HTML(
-        '<div class="scroll" tabindex="0" role="region" aria-label="weights that ship"><table class="numbers">'
+        '<div class="scroll" tabindex="0" role="region" aria-label="weights that ship">'
+        '<table class="numbers">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )

@@ -35,7 +35,8 @@ def blocks(radius: float, inner: float, side: float, rng: np.random.Generator) -
             if inner * 1.02 <= np.hypot(x, y) <= radius:
                 squares.append(
                     f'<rect x="{x - side / 2:.1f}" y="{y - side / 2:.1f}" width="{side - 0.8:.1f}" '
-                    f'height="{side - 0.8:.1f}" rx="1" fill="{COLOURS[rng.integers(len(COLOURS))]}"/>'
+                    f'height="{side - 0.8:.1f}" rx="1" '
+                    f'fill="{COLOURS[rng.integers(len(COLOURS))]}"/>'
                 )
     return squares
 
@@ -47,8 +48,9 @@ def mark(n: int, side: float, stroke: float) -> str:
     rng = np.random.default_rng(3)
     parts = [*fibres(46, 19, n, rng), "</g>", *blocks(46, 19, side, rng)]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-50 -50 100 100" role="img" aria-label="An iris, half '
-        f'fibres, half blocks"><g fill="none" stroke-width="{stroke}" stroke-linecap="round">'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-50 -50 100 100" role="img" '
+        f'aria-label="An iris, half fibres, half blocks"><g fill="none" stroke-width="{stroke}" '
+        'stroke-linecap="round">'
         + "".join(parts)
         + '<circle r="15" fill="#334155"/><circle cx="-5" cy="-6" r="3.4" fill="#fff"/></svg>\n'
     )

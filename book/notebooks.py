@@ -63,8 +63,9 @@ def cleaned(notebook: dict) -> dict:
     """Return a copy without what the tests do not compare: see `kept`; counts, widget states,
     editors' marks go.
     """
+    cells: list[dict] = []
     result = {
-        "cells": [],
+        "cells": cells,
         "metadata": copy.deepcopy(NOTEBOOK_METADATA),
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -82,7 +83,7 @@ def cleaned(notebook: dict) -> dict:
         if cell["cell_type"] == "code":
             outputs = kept(cell.get("outputs", [])) if COMPARED in tags(cell) else []
             new |= {"execution_count": 1 if outputs else None, "outputs": outputs}
-        result["cells"].append(new)
+        cells.append(new)
     return result
 
 
@@ -90,7 +91,8 @@ def kept(outputs: list[dict]) -> list[dict]:
     """Return the outputs of a compared cell as nbval reads them: streams joined per name, pictures
     left out.
     """
-    result, streams = [], {}
+    result: list[dict] = []
+    streams: dict[str, dict] = {}
     for output in copy.deepcopy(outputs):
         if output["output_type"] == "stream":
             text = "".join(output["text"])
@@ -205,7 +207,8 @@ def set_repository(url: str, branch: str, notebooks: list[Path]) -> None:
     url = url.removesuffix("/").removesuffix(".git")
     if not URL.fullmatch(url) or not re.fullmatch(r"[\w./-]+", branch):
         raise ValueError(
-            f"{url!r} with branch {branch!r}: Colab needs https://github.com/OWNER/NAME and a branch"
+            f"{url!r} with branch {branch!r}: Colab needs https://github.com/OWNER/NAME and a "
+            "branch"
         )
     config = CONFIG.read_text(encoding="utf-8")
     config = _replace_one(

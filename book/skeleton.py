@@ -8,7 +8,7 @@ import re
 MAX_LINES = 15
 OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
-WITH_WIDGET = {f"{n:02d}" for n in range(10)}
+WITH_WIDGET = {f"{n:02d}" for n in range(11)}
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",
@@ -44,21 +44,23 @@ def headings(notebook: dict) -> list[tuple[int, str, str]]:
     """Return (level, text, what follows until the next heading) of every heading outside fenced
     code.
     """
-    found = []
+    found: list[tuple[int, str]] = []
+    below: list[str] = []
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown":
             if found:
-                found[-1][2] += "\n" + source(cell)
+                below[-1] += "\n" + source(cell)
             continue
         fenced = False
         for line in source(cell).splitlines():
             fenced ^= line.lstrip().startswith("```")
             match = None if fenced else re.match(r"(#{1,6})\s+(.+?)\s*$", line)
             if match:
-                found.append([len(match[1]), match[2], ""])
+                found.append((len(match[1]), match[2]))
+                below.append("")
             elif found:
-                found[-1][2] += "\n" + line
-    return [tuple(item) for item in found]
+                below[-1] += "\n" + line
+    return [(*heading, text) for heading, text in zip(found, below, strict=True)]
 
 
 def cell_faults(notebook: dict, setup: str) -> list[str]:
@@ -75,15 +77,18 @@ def cell_faults(notebook: dict, setup: str) -> list[str]:
         start = lines[0][:60] if lines else "(empty)"
         if len(lines) > MAX_LINES:
             faults.append(
-                f"the cell {start!r} has {len(lines)} lines of at most {MAX_LINES}; move some to the library"
+                f"the cell {start!r} has {len(lines)} lines of at most {MAX_LINES}; move some to "
+                "the library"
             )
         if draws(source(cell)) and not alt(cell):
             faults.append(
-                f"the cell {start!r} draws and has no alternative text in its metadata (mystnb, image, alt)"
+                f"the cell {start!r} draws and has no alternative text in its metadata (mystnb, "
+                "image, alt)"
             )
         if COMPARED in tags(cell) and not cell.get("outputs"):
             faults.append(
-                f"the cell {start!r} has no output to compare; `python book/notebooks.py record NAME`"
+                f"the cell {start!r} has no output to compare; `python book/notebooks.py record "
+                "NAME`"
             )
     for cell in notebook["cells"]:
         found = re.search(r"^\s*(:::|```\{).*|\{[a-z:]+\}`", source(cell), re.M)

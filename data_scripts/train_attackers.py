@@ -34,11 +34,13 @@ def main() -> None:
     nobody = np.empty((len(test), 0), dtype=np.int64)
     scene = Scene(cohort, cohort.images[test], test, cohort.images[rest], rest, nobody)
     attackers = Attackers(
-        cohort, options.keep, 0, advance=lambda what: print(what, flush=True), shipped=False
+        cohort,
+        None if options.keep is None else Path(options.keep),
+        shipped=False,
+        advance=lambda what: print(what, flush=True),
+        command="python data_scripts/train_attackers.py",
     )
-    print(
-        attackers.ship(scene, Path(options.out) / SHIPPED, "python data_scripts/train_attackers.py")
-    )
+    print(attackers.ship(scene, Path(options.out) / SHIPPED))
 
 
 if __name__ == "__main__":

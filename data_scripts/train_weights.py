@@ -1,15 +1,15 @@
-"""Train PPRL-VGAN on a prepared cohort, resumable at any moment, and write its weights with their
-card.
+r"""Train PPRL-VGAN on a cohort, resumable at any moment, and write its weights with their card.
 
-python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000 --resume
-runs/vgan accelerate launch --multi_gpu --num_processes 2 data_scripts/train_weights.py --cohort
-cohort.npz --out weights/
+    python data_scripts/train_weights.py --cohort cohort.npz --out weights/ --rounds 4000
+    accelerate launch --multi_gpu --num_processes 2 data_scripts/train_weights.py \
+        --cohort cohort.npz --out weights/ --resume runs/vgan
 
-The second line trains in two processes, on two GPUs or, where there is none, on the processor
+The second command trains in two processes, on two GPUs or, where there is none, on the processor
 (`--multi_gpu` asks Accelerate for several processes; its `--cpu` would start one alone).
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -23,9 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 import torch  # noqa: E402
 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
-from medpriv_lib.learning.distort import Augmentation  # noqa: E402
-from medpriv_lib.privatizers import vgan_training, vgan_validation  # noqa: E402
+from medpriv_lib.learning.augment import Augmentation  # noqa: E402
 from medpriv_lib.privatizers.vgan.networks import Architecture  # noqa: E402
+from medpriv_lib.privatizers.vgan.settings import Training  # noqa: E402
+from medpriv_lib.privatizers.vgan.training import train as train_vgan  # noqa: E402
+from medpriv_lib.privatizers.vgan.validation import validation, write_weights  # noqa: E402
 from medpriv_lib.recognition import train as recognition  # noqa: E402
 
 
@@ -45,16 +47,14 @@ def judge(cohort: Cohort, target: str, folder: Path, seed: int, epochs: int | No
     return lambda images: recognition.logits(network, images)
 
 
-def settings(
-    options: argparse.Namespace, cohort: Cohort
-) -> tuple[Architecture, vgan_training.Training]:
+def settings(options: argparse.Namespace, cohort: Cohort) -> tuple[Architecture, Training]:
     """Return the architecture and the training that the options name; --set KEY=VALUE reaches every
     field.
     """
     values: dict[str, dict] = {"architecture": {}, "training": {}, "augmentation": {}}
     kinds = {
         "architecture": Architecture,
-        "training": vgan_training.Training,
+        "training": Training,
         "augmentation": Augmentation,
     }
     for text in options.set:
@@ -64,17 +64,13 @@ def settings(
         ]
         if not where:
             raise ValueError(f"--set {text}: no such setting")
-        try:
+        with contextlib.suppress(ValueError):  # a bare word stays what it is
             value = json.loads(value)
-        except ValueError:
-            pass  # a bare word
         values[where[0]][key] = tuple(value) if isinstance(value, list) else value
     if values["augmentation"]:
         values["training"]["augmentation"] = Augmentation(**values["augmentation"])
-    training = vgan_training.Training(
-        **({"rounds": options.rounds, "seed": options.seed} | values["training"])
-    )
-    return Architecture(cohort.patients, cohort.images.shape[1], **values["architecture"]), training
+    training = Training(**({"rounds": options.rounds, "seed": options.seed} | values["training"]))
+    return Architecture.of(cohort, **values["architecture"]), training
 
 
 def main() -> int:
@@ -83,7 +79,7 @@ def main() -> int:
     )
     parser.add_argument("--cohort", required=True, help="a file made by `medpriv prepare`")
     parser.add_argument("--out", required=True, help="folder for pprl-vgan.safetensors and .json")
-    parser.add_argument("--rounds", type=int, default=vgan_training.Training.rounds)
+    parser.add_argument("--rounds", type=int, default=Training.rounds)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--resume", help="folder of the checkpoint (default: OUT/pprl-vgan-training)"
@@ -114,7 +110,7 @@ def main() -> int:
 def fit(
     cohort: Cohort,
     architecture: Architecture,
-    training: vgan_training.Training,
+    training: Training,
     folder: Path,
     options: argparse.Namespace,
 ) -> int:
@@ -127,7 +123,7 @@ def fit(
             judge(cohort, target, folder, options.seed + 1, options.judge_epochs)
             for target in ("identity", "disease")
         ]
-        validate = vgan_validation.validation(train, cohort.of("val"), *judges)
+        validate = validation(train, cohort.of("val"), *judges)
         print(f"judges ready after {time.monotonic() - started:.0f} s", flush=True)
 
     last = {"round": 0, "seconds": 0.0}
@@ -143,13 +139,11 @@ def fit(
             flush=True,
         )
 
-    trainer = vgan_training.train(
-        train, architecture, training, folder, validate, options.minutes, report
-    )
+    trainer = train_vgan(train, architecture, training, folder, validate, options.minutes, report)
     if main_process:
         command = "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
         path = Path(options.out) / "pprl-vgan"
-        vgan_validation.write_weights(path, trainer, train, cohort, command)
+        write_weights(path, trainer, train, cohort, command)
         print(f"{path}.safetensors: written", flush=True)
     return 0
 

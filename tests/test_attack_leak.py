@@ -5,8 +5,8 @@ import pytest
 import torch
 from small_cohorts import scene_of
 
-from medpriv_lib.attacks.attackers import Attackers
-from medpriv_lib.attacks.battery import Verifier, linkage_naive
+from medpriv_lib.attacks.attackers import Attackers, Verifier
+from medpriv_lib.attacks.linkage import linkage_naive
 from medpriv_lib.attacks.residue import linkage_residue
 from medpriv_lib.attacks.scene import HALVES
 from medpriv_lib.attacks.towers import embed

@@ -2,18 +2,18 @@
 from them."""
 
 import json
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from small_cohorts import toy_cohort
 
-import medpriv_lib.study.outsiders as module
-from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.pipeline.weights import load_weights
-from medpriv_lib.study.attacks import Plan
-from medpriv_lib.study.outsiders import items_of, render_others, run_others
+from medpriv_lib.study.outsiders import run_others
+from medpriv_lib.study.plan import Plan
+from medpriv_lib.study.rendered import items_of, render_others
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 SOME = (
@@ -41,54 +41,35 @@ def test_one_eye_of_each_other_patient_is_planned_with_images_to_pair():
         items_of(10, 1)
 
 
-def test_rendering_goes_on_where_it_was_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 2)
-    real, written = module._write, []
+def test_rendering_goes_on_where_it_was_killed(tmp_path):
+    def stops(images):
+        raise KeyboardInterrupt  # after the first file
 
-    def stops(path, items, size, seed):
-        if len(written) == 1:
-            raise KeyboardInterrupt
-        written.append(path.name)
-        real(path, items, size, seed)
-
-    monkeypatch.setattr(module, "_write", stops)
     with pytest.raises(KeyboardInterrupt):
-        render_others(tmp_path / "a", 4, 32, each=2)
-    monkeypatch.setattr(
-        module, "_write", lambda path, *rest: written.append(path.name) or real(path, *rest)
-    )
-    others = render_others(tmp_path / "a", 4, 32, each=2)
-    assert written == ["0001.npz", "0003.npz"]
+        render_others(tmp_path / "a", 4, 32, each=2, advance=stops, chunk=2)
+    assert [path.name for path in (tmp_path / "a").rglob("*.npz")] == ["0001.npz"]
+    rendered = []
+    others = render_others(tmp_path / "a", 4, 32, each=2, advance=rendered.append, chunk=2)
+    assert rendered == [4]  # of the second file only
+    assert sorted(path.name for path in (tmp_path / "a").rglob("*.npz")) == ["0001.npz", "0003.npz"]
     assert others.images.shape == (8, 32, 32)
     assert np.bincount(others.patient).tolist() == [2, 2, 2, 2]
-    assert others.hash() == render_others(tmp_path / "b", 4, 32, each=2).hash()
-    assert others.hash() != render_others(tmp_path / "b", 4, 32, seed=1, each=2).hash()
+    assert others.hash() == render_others(tmp_path / "b", 4, 32, each=2, chunk=2).hash()
+    assert others.hash() != render_others(tmp_path / "b", 4, 32, seed=1, each=2, chunk=2).hash()
     assert all(name.startswith("other-") for name in others.patient_names)
 
 
-@pytest.fixture
-def _short(monkeypatch):
-    monkeypatch.setattr(module, "Attackers", partial(Attackers, originals=SHORT, released=SHORT))
+def strangers():
+    """Return six patients of another hospital, all of them to learn from."""
     others = toy_cohort(6, 4, seed=5)
-    monkeypatch.setattr(
-        module,
-        "render_others",
-        lambda folder, patients, size, advance: others.__class__(
-            others.images,
-            others.patient,
-            others.eye,
-            others.diseased,
-            np.full(24, "train"),
-            np.array([f"other-{i}" for i in range(6)]),
-        ),
-    )
+    names = np.array([f"other-{i}" for i in range(6)])
+    return replace(others, split=np.full(24, "train"), patient_names=names)
 
 
-@pytest.mark.usefixtures("_short")
-def test_attackers_who_learned_from_others_attack_all_patients(toy_weights, tmp_path, monkeypatch):
+def test_attackers_who_learned_from_others_attack_all_patients(toy_weights, tmp_path):
     _, vgan, cards = load_weights(toy_weights, toy_cohort())
-    plan = Plan(only=SOME)
-    content = run_others(toy_cohort(), vgan, tmp_path, plan, cards, 6, progress=False)
+    plan = Plan(only=SOME, budget=Budget(SHORT, SHORT, SHORT))
+    content = run_others(toy_cohort(), vgan, tmp_path, plan, cards, strangers(), progress=False)
     assert json.loads((tmp_path / "attacks-others.json").read_text()) == content
     assert content["provenance"]["others"]["patients"] == 6
     rows = {(one["experiment"], one["set"]): one for one in content["methods"]}
@@ -102,16 +83,14 @@ def test_attackers_who_learned_from_others_attack_all_patients(toy_weights, tmp_
             assert one["patients"] == 8  # nobody was left out: nobody was learned from
             assert 0 <= one["measures"]["linkage_auc"] <= 1
         assert ("membership of patients" in found) == (name[0] != "blur")
-    monkeypatch.setattr(
-        module, "attack_by_others", lambda *rest: pytest.fail("a finished row was attacked again")
-    )
-    assert (
-        run_others(toy_cohort(), vgan, tmp_path, plan, cards, 6, progress=False)["methods"]
-        == content["methods"]
-    )
+
+    def never(row, seed):
+        pytest.fail("a finished row was attacked again")
+
+    again = run_others(toy_cohort(), vgan, tmp_path, plan, cards, strangers(), False, never)
+    assert again["methods"] == content["methods"]
 
 
-@pytest.mark.usefixtures("_short")
 def test_the_command_asks_others_only_with_attacks(tmp_path, capsys):
     from medpriv_lib.cli import main
 

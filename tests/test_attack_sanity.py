@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 from small_cohorts import scene_of
 
-from medpriv_lib.attacks.attackers import Attackers
-from medpriv_lib.attacks.battery import Verifier, alike, battery
+from medpriv_lib.attacks.attackers import Attackers, Verifier
+from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.identification import best_of_patient, hits, naive
+from medpriv_lib.attacks.registry import run
 from medpriv_lib.attacks.scene import PARTS
+from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.towers import RELEASED, embed
+from medpriv_lib.attacks.verification import alike
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.privatizers.k_same import KSame
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.study.attacks import recogniser
+from medpriv_lib.recognition.train import logits
 
-SHORT = replace(RELEASED, steps=40)
+SHORT = Budget(released=replace(RELEASED, steps=40))
+NAMES = ("naive", "reverse", "parrot", "naive linkage", "retrained linkage", "parrot linkage")
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +45,9 @@ def never(what):
 @pytest.mark.slow
 def test_unprotected_images_are_named_and_linked(cohort):
     scene = scene_of(cohort, cohort.images)
-    attackers = Attackers(cohort, released=SHORT)
+    attackers, judges = Attackers(cohort, budget=SHORT), Judges.load(None, cohort)
     found = by_name(
-        battery(
-            scene,
-            attackers.verifiers(scene, "unprotected"),
-            attackers.half,
-            recogniser(Judges.load(None, cohort)),
-        )
+        run(Setting([scene], attackers, "unprotected", {}, None, judges.identity), NAMES)
     )
     for attack in ("naive linkage", "retrained linkage", "parrot linkage"):
         assert found[attack].measures["linkage_auc"] >= 0.95, attack
@@ -71,15 +70,8 @@ def test_on_noise_every_attack_guesses(cohort):
     image for all originals: the share of the patient with the most originals."""
     noise = np.random.default_rng(0).integers(0, 256, cohort.images.shape, dtype=np.uint8)
     scene = scene_of(cohort, noise)
-    attackers = Attackers(cohort, released=SHORT)
-    found = by_name(
-        battery(
-            scene,
-            attackers.verifiers(scene, "noise"),
-            attackers.half,
-            recogniser(Judges.load(None, cohort)),
-        )
-    )
+    attackers, judges = Attackers(cohort, budget=SHORT), Judges.load(None, cohort)
+    found = by_name(run(Setting([scene], attackers, "noise", {}, None, judges.identity), NAMES))
     for attack in ("naive linkage", "retrained linkage", "parrot linkage"):
         assert abs(found[attack].measures["linkage_auc"] - 0.5) <= 0.051, attack
         assert found[attack].measures["tar_1"] <= 0.033, attack
@@ -97,7 +89,7 @@ def test_k_same_keeps_its_promise_on_a_person_specific_set(cohort):
     release = KSame(5).privatize(one_each)
     assert len(one_each) == 115
     judges = Judges.load(None, cohort)
-    found = naive(recogniser(judges)(release.images), one_each.patient)
+    found = naive(logits(judges.identity, release.images).numpy(), one_each.patient)
     assert found.hits.sum() <= 23 + 1e-9
     attackers, scene = Attackers(cohort, advance=never), scene_of(cohort, cohort.images)
     for part in PARTS:  # a verifier that has seen half of the patients, or all of them

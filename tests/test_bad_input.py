@@ -4,13 +4,16 @@ it was.
 All go through the command, so that what a user sees is what is tested.
 """
 
+import csv
 import hashlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,10 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.cli import main
+from medpriv_lib.core.budgets import TOY
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.workplace import reserved
+from medpriv_lib.pipeline.weights import fit_weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -225,8 +231,8 @@ def test_class_smaller_than_k(tmp_path, refuses):
     )
 
 
-@pytest.mark.parametrize("k", [0, -3])
-def test_k_below_1(tmp_path, refuses, k):
+@pytest.mark.parametrize("k", [1, 0, -3])
+def test_k_below_2(tmp_path, refuses, k):
     toy_cohort().save(tmp_path / "c.npz")
     refuses(
         "privatize",
@@ -237,11 +243,11 @@ def test_k_below_1(tmp_path, refuses, k):
         k,
         "--out",
         tmp_path / "new",
-        words=["at least 1", str(k)],
+        words=["--k", "at least 2", str(k)],
     )
 
 
-@pytest.mark.parametrize("kernel", [4, 0, -3])
+@pytest.mark.parametrize("kernel", [4, 1, 0, -3, 99_999_999_999])
 def test_even_kernel(tmp_path, refuses, kernel):
     toy_cohort().save(tmp_path / "c.npz")
     refuses(
@@ -253,7 +259,7 @@ def test_even_kernel(tmp_path, refuses, kernel):
         kernel,
         "--out",
         tmp_path / "new",
-        words=["odd", str(kernel), "3, 9, 15 and 21"],
+        words=["--kernel", "odd", str(kernel)],
     )
 
 
@@ -301,17 +307,12 @@ def test_cohort_file_with_a_pickle_is_never_opened(tmp_path, refuses):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Weights of the toy cohort, trained for a moment."""
-    from medpriv_lib.core.budgets import TOY
-    from medpriv_lib.pipeline.weights import fit_weights
-
     folder = tmp_path_factory.mktemp("weights") / "w"
     fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
     return folder
 
 
 def copied(weights, folder):
-    import shutil
-
     return Path(shutil.copytree(weights, folder / "weights"))
 
 
@@ -365,6 +366,214 @@ def test_missing_weights(tmp_path, refuses):
         tmp_path / "none",
         words=["none", "medpriv fit"],
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("prepare", "--size", 100_000),
+        ("prepare", "--size", 7),
+        ("prepare", "--seed", -1),
+        ("privatize", "--size", 100_000),
+        ("fit", "--seed", -1),
+        ("fit", "--seed", 10**30),
+        ("fit", "--rounds", 0),
+        ("fit", "--epochs", 10**12),
+        ("study", "--draws", 0),
+        ("study", "--seeds", -4),
+        ("study", "--attackers", 0),
+        ("study", "--others", 10**9),
+        ("study", "--seed", "one"),
+        ("attack", "--seed", -1),
+        ("explain", "--cases", 99),
+    ],
+)
+def test_option_out_of_range(tmp_path, refuses, command, option, value):
+    """The message names the option and the range, and nothing has been read before."""
+    given = {
+        "prepare": ("nowhere", "--kind", "manifest", "--out", tmp_path / "c.npz"),
+        "privatize": ("nowhere", "--method", "blur", "--out", tmp_path / "new"),
+        "fit": ("--cohort", "nowhere", "--out", tmp_path / "w"),
+        "study": (),
+        "attack": ("nowhere",),
+        "explain": ("nowhere", "--method", "blur"),
+    }[command]
+    words = [f"argument {option}: must be a whole number from", str(value)]
+    refuses(command, *given, option, value, words=words)
+
+
+@pytest.mark.parametrize("method", ["k-same-select", "averaged"])
+def test_k_that_nobody_has(tmp_path, refuses, method, weights):
+    toy_cohort().save(tmp_path / "c.npz")
+    known = () if method == "k-same-select" else ("--weights", weights)
+    command = ("privatize", tmp_path / "c.npz", "--method", method, "--out", tmp_path / "new")
+    refuses(*command, *known, "--k", 10**9, words=[str(10**9), "k"])
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:7", "meta", "gpu"])
+def test_a_device_that_is_not_here(tmp_path, refuses, device):
+    toy_cohort().save(tmp_path / "c.npz")
+    command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--scale", "toy")
+    refuses(*command, "--device", device, words=[f"--device {device}:", "use --device cpu"])
+
+
+def smooth_cohort():
+    """Eyes so smooth that a narrow blur changes next to nothing."""
+    ramp = np.linspace(40, 200, 16)[None, :] + np.arange(36)[:, None]
+    images = np.repeat(ramp[:, None, :], 16, axis=1).astype(np.uint8)
+    return replace(toy_cohort(), images=images)
+
+
+def test_a_release_that_shows_the_originals(tmp_path, refuses):
+    smooth_cohort().save(tmp_path / "c.npz")
+    command = ("privatize", tmp_path / "c.npz", "--method", "blur", "--kernel", 3)
+    words = ["6 of 6 released pictures equal an original", "choose a setting that changes more"]
+    refuses(*command, "--out", tmp_path / "new", words=words)
+
+
+def test_a_page_that_shows_the_originals(tmp_path, refuses, weights):
+    cohort = smooth_cohort()
+    cohort.save(tmp_path / "c.npz")
+    folder = tmp_path / "w"
+    fit_weights(cohort, folder, 0, TOY, "cpu", False)
+    Image.fromarray(cohort.images[0]).save(tmp_path / "case.png")
+    command = ("explain", tmp_path / "case.png", "--no-localize", "--cohort", tmp_path / "c.npz")
+    given = ("--weights", folder, "--method", "blur", "--kernel", 3, "--cases", 1)
+    out = ("--out", tmp_path / "why.html")
+    refuses(*command, *given, *out, words=["1 of 1 cases equal an original"])
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A cohort and a blurred release of its test images."""
+    toy_cohort().save(tmp_path / "c.npz")
+    out = tmp_path / "release"
+    command = ["privatize", tmp_path / "c.npz", "--method", "blur", "--kernel", 3, "--out", out]
+    assert main([str(a) for a in command]) == 0
+    return out
+
+
+def spoil_key(release):
+    key = release / "keep" / "release.npz"
+    key.write_bytes(key.read_bytes()[: key.stat().st_size // 2])
+
+
+def rewrite_key(release, **changes):
+    key = release / "keep" / "release.npz"
+    with np.load(key) as file:
+        np.savez_compressed(key, **(dict(file) | changes))
+
+
+SPOILT = {
+    "no key": (lambda r: (r / "keep" / "release.npz").unlink(), "keep/release.npz is missing"),
+    "half a key": (spoil_key, "not a readable release file"),
+    "another kind": (lambda r: rewrite_key(r, kind="cohort"), "this is no release file"),
+    "another version": (lambda r: rewrite_key(r, version=np.int64(1)), "this library reads 2"),
+    "no parameters": (lambda r: rewrite_key(r, parameters="[1]"), "the parameters are no table"),
+    "an order of nothing": (
+        lambda r: (r / "keep" / "order.csv").write_bytes(b"\xff\x00"), "not a readable order",
+    ),
+    "share is a file": (
+        lambda r: (shutil.rmtree(r / "share"), (r / "share").write_text("x")), "0001.png: missing",
+    ),
+    "a picture too many": (
+        lambda r: shutil.copy(r / "share" / "0001.png", r / "share" / "x.png"), "not of this release",
+    ),
+    "a picture changed": (
+        lambda r: Image.new("L", (16, 16)).save(r / "share" / "0002.png"), "0002.png: differs",
+    ),
+    "a picture of another kind": (
+        lambda r: Image.new("RGB", (9, 9)).save(r / "share" / "0003.png"), "0003.png: differs",
+    ),
+    "a picture that is none": (
+        lambda r: (r / "share" / "0004.png").write_bytes(b"GIF89a"), "0004.png: not a readable image",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", SPOILT)
+@pytest.mark.parametrize("command", ["evaluate", "attack"])
+def test_broken_release(released, refuses, command, way):
+    spoil, words = SPOILT[way]
+    spoil(released)
+    out = () if command == "evaluate" else ("--out", released.parent / "attacked")
+    refuses(command, released, "--cohort", released.parent / "c.npz", *out, words=[words])
+
+
+def test_links_and_hidden_files_of_a_folder_are_not_read(source, tmp_path, capsys):
+    """Without a CSV every image of a folder is taken, but nothing that lies elsewhere or hides."""
+    (source / "images.csv").unlink()
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    Image.new("L", (20, 20), 99).save(secret / "s.png")
+    (source / "link.png").symlink_to(secret / "s.png")
+    (source / "folder").symlink_to(secret, target_is_directory=True)
+    (source / "again.png").symlink_to(source / "00.png")
+    shutil.copy(secret / "s.png", source / ".hidden.png")
+    (source / "scan.dcm").write_bytes(b"x")
+    command = ["privatize", source, "--method", "blur", "--no-localize", "--size", 16]
+    command += ["--least-kept", 0.7, "--out", tmp_path / "new"]
+    assert main([str(a) for a in command]) == 0
+    said = capsys.readouterr().out
+    assert "files were left out" in said
+    assert "00.png and again.png are one picture, and count as two patients" in said
+    with open(tmp_path / "new" / "keep" / "left_out.csv", newline="") as file:
+        left_out = {row["file"]: row for row in csv.DictReader(file)}
+    assert {"link.png", ".hidden.png", "scan.dcm"} <= set(left_out)
+    for name, word in (("link.png", "leads out"), (".hidden.png", "hidden"), ("scan.dcm", "")):
+        assert word in str(left_out[name])
+    assert len(list((tmp_path / "new" / "share").iterdir())) == 13
+    assert not any("s.png" in path.name for path in (tmp_path / "new").rglob("*"))
+
+
+def test_too_many_lost_files_are_refused_and_listed(source, tmp_path, capsys):
+    """Two of twelve images cannot be read: too many, unless that is accepted; never quietly."""
+    (source / "images.csv").unlink()
+    for name in ("00", "01"):
+        (source / f"{name}.png").rename(source / f"={name}.dcm")
+    command = ["privatize", source, "--method", "blur", "--no-localize", "--size", 16]
+    command = [str(a) for a in [*command, "--out", tmp_path / "new"]]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "2 of 12 images were lost" in error
+    assert "--least-kept" in error
+    assert not (tmp_path / "new").exists()
+    assert main([*command, "--least-kept", ".8"]) == 0
+    lines = (tmp_path / "new" / "keep" / "left_out.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["file", "'=00.dcm", "'=01.dcm"]
+
+
+@pytest.mark.parametrize("command", ["prepare", "privatize"])
+def test_one_person_under_two_spellings_is_refused(source, tmp_path, refuses, command):
+    write_manifest(source, ["00.png,P001,1", "01.png,P001,1", "02.png,p1,0", "03.png,p1,0"])
+    given = {
+        "prepare": prepare(source),
+        "privatize": (
+            "privatize",
+            source,
+            "--method",
+            "blur",
+            "--no-localize",
+            "--out",
+            tmp_path / "n",
+        ),
+    }[command]
+    refuses(*given, words=["two spellings", "'P001'", "'p1'", "--doubles report"])
+    assert main([str(a) for a in (*given, "--doubles", "report")]) == 0
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(source, capsys):
+    write_manifest(source, ["00.png,p0,1", "01.png,p1,\x1b[2J\x1b]0;owned\x07"])
+    assert main([str(a) for a in prepare(source)]) == 2
+    said = capsys.readouterr()
+    assert "row 3" in said.err
+    assert not set(said.out + said.err) & {"\x1b", "\x07", "\r"}
+
+
+def test_the_second_run_into_a_folder_says_so_at_once(source, refuses):
+    with reserved(source.parent / "new"):
+        out = ("--out", source.parent / "new")
+        refuses("privatize", "nowhere", "--method", "blur", *out, words=["another run (process"])
 
 
 def subprocess_main(code, *arguments, **options):
@@ -441,6 +650,44 @@ def test_full_disk_while_training(tmp_path):
     assert {
         name: content for name, content in tree(tmp_path).items() if not name.startswith("w")
     } == before
+
+
+SIGNALLED = """
+import os, signal, sys, threading
+number, after = int(sys.argv[1]), float(sys.argv[2])
+threading.Timer(after, os.kill, (os.getpid(), number)).start()
+from medpriv_lib.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [0.6, 2.5])
+def test_stopped_in_mid_work(tmp_path, number, after):
+    """Ctrl-C and SIGTERM end in one line, and leave nothing."""
+    big = toy_cohort(patients=30, each=40, size=96)
+    big.save(tmp_path / "c.npz")
+    before = tree(tmp_path)
+    command = ("privatize", tmp_path / "c.npz", "--method", "k-same-select", "--k", 3)
+    rest = ("--form", "release", "--split", "all", "--out", tmp_path / "new")
+    done = subprocess_main(SIGNALLED, int(number), after, *command, *rest)
+    if done.returncode == 0:  # faster than the signal
+        assert (tmp_path / "new" / "keep" / "release.npz").is_file()
+        return
+    assert done.returncode == 128 + number, done.stderr
+    assert done.stderr.strip() == "medpriv: stopped; nothing was written"
+    assert tree(tmp_path) == before
+
+
+def test_stopped_training_goes_on(tmp_path):
+    toy_cohort().save(tmp_path / "c.npz")
+    command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--device", "cpu")
+    done = subprocess_main(SIGNALLED, int(signal.SIGTERM), 8, *command, "--scale", "reading")
+    assert done.returncode in (0, 143), done.stderr
+    if done.returncode:
+        assert "Traceback" not in done.stderr
+        assert "medpriv: stopped; what was finished is kept" in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 KILLED = """

@@ -10,6 +10,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.blur import Blur, blurred, sigma_of
+from medpriv_lib.privatizers.controls import Original
 from medpriv_lib.privatizers.protocol import Privatizer
 
 KERNELS = (3, 9, 15, 21)
@@ -97,13 +98,36 @@ def test_release_names_no_contributors_and_keeps_the_order():
     assert isinstance(Blur(9), Privatizer)
 
 
-def test_stronger_kernels_leave_less_detail_and_kernel_1_changes_nothing():
+def test_stronger_kernels_leave_less_detail_and_the_weakest_less_than_the_original():
     cohort = make()
-    results = [Blur(kernel).privatize(cohort).images[3].astype(float) for kernel in (1, *KERNELS)]
+    methods = (Original(), *map(Blur, KERNELS))
+    results = [method.privatize(cohort).images[3].astype(float) for method in methods]
     detail = [np.abs(np.diff(result)).mean() for result in results]
     assert detail == sorted(detail, reverse=True)
     assert len(set(detail)) == 5
-    np.testing.assert_array_equal(Blur(1).privatize(cohort).images, cohort.images)
+
+
+def test_the_declared_kernel_is_the_one_that_is_applied():
+    point = dataclasses.replace(make(size=33), images=np.zeros((5, 33, 33), dtype=np.uint8))
+    point.images[0, 16, 16] = 255
+    for kernel in KERNELS:
+        line = Blur.linear_blur({"kernel": kernel})
+        assert line.shape == (kernel,)
+        assert line.sum() == pytest.approx(1)
+        half, shown = kernel // 2, Blur(kernel).privatize(point).images[0]
+        window = shown[16 - half : 17 + half, 16 - half : 17 + half]
+        np.testing.assert_array_equal(window, np.rint(255 * np.outer(line, line)))
+    assert Blur.claims_k({"kernel": 9}) is None
+
+
+def test_each_colour_is_blurred_as_a_grey_image_would_be():
+    grey = make()
+    colour = dataclasses.replace(
+        grey, images=np.stack([grey.images, 255 - grey.images, grey.images[::-1]], 3)
+    )
+    shown = Blur(9).privatize(colour).images
+    for i, images in enumerate((grey.images, 255 - grey.images, grey.images[::-1])):
+        np.testing.assert_array_equal(shown[..., i], blurred(images, 9))
 
 
 def test_a_flat_image_stays_flat_and_a_slice_of_a_larger_array_works():
@@ -116,7 +140,7 @@ def test_a_flat_image_stays_flat_and_a_slice_of_a_larger_array_works():
     )
 
 
-@pytest.mark.parametrize("kernel", [0, -3, 2, 8, 3.0, "9", None])
-def test_even_kernel_is_refused(kernel):
+@pytest.mark.parametrize("kernel", [0, 1, -3, 2, 8, 3.0, "9", None, True])
+def test_an_even_kernel_and_one_that_hides_nothing_are_refused(kernel):
     with pytest.raises(ValueError, match="odd whole number"):
         Blur(kernel)

@@ -162,7 +162,7 @@ def test_arrays_that_do_not_fit_are_refused():
         sharpness(original[:2], original)
     with pytest.raises(ValueError, match="of one width"):
         kid(np.zeros((200, 3)), np.zeros((200, 4)), torch.Generator())
-    with pytest.raises(ValueError, match="the recogniser was made for 16x16"):
+    with pytest.raises(ValueError, match="recogniser reads uint8 images .N, 16, 16."):
         embeddings(Recogniser(2, 16), original)
 
 

@@ -17,7 +17,7 @@ from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.figures.requirements import figure_5, requirements, verdicts
-from medpriv_lib.study.table import COLUMNS
+from medpriv_lib.study.table import columns
 
 
 def marked_cohort():
@@ -79,12 +79,12 @@ def test_writes_a_page_for_an_image_file(work, method, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--cases", "13"), "shows 1 to 12 cases"),
-        (("--cases", "0"), "shows 1 to 12 cases, not 0"),
         (("--patient", "Nobody"), "unknown patient 'Nobody'"),
         (("--k", "3"), "--k has no meaning for blur"),
         (("--classes", "one"), "--classes needs two names"),
-        (("--kernel", "8"), "kernel"),
+        (("--kernel", "8"), "--kernel 8: kernel must be an odd whole number"),
+        (("--kernel", "1"), "--kernel 1: kernel must be at least 3"),
+        (("--kernel", "99999999999"), "--kernel 99999999999: kernel must be at most"),
     ],
 )
 def test_bad_options_are_refused_and_an_existing_page_survives(work, more, message, capsys):
@@ -92,6 +92,27 @@ def test_bad_options_are_refused_and_an_existing_page_survives(work, more, messa
     assert command(work, *more) == 2
     assert message in capsys.readouterr().err
     assert (work / "why.html").read_text() == "before"
+
+
+@pytest.mark.parametrize("cases", ["13", "0", "-1", "many"])
+def test_cases_out_of_range_are_refused_by_the_option(work, cases, capsys):
+    with pytest.raises(SystemExit):
+        command(work, "--cases", cases)
+    assert "argument --cases: must be a whole number from 1 to 12" in capsys.readouterr().err
+
+
+def test_k_of_one_is_refused(work, capsys):
+    (work / "why.html").write_text("before")
+    assert command(work, "--k", "1", method="k-same-select") == 2
+    assert "--k 1: k must be at least 2" in capsys.readouterr().err
+    assert (work / "why.html").read_text() == "before"
+
+
+def test_page_and_command_line_say_that_network_and_cases_are_synthetic(work, capsys):
+    assert command(work) == 0
+    page = (work / "why.html").read_text(encoding="utf-8")
+    assert "the earlier cases are synthetic" in page
+    assert "the earlier cases are synthetic" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -141,7 +162,7 @@ def test_figure_5_shows_originals_and_two_releases_each_with_its_map():
 
 
 def test_the_requirements_of_a_row():
-    row = dict.fromkeys(COLUMNS) | {
+    row = dict.fromkeys(columns()) | {
         "identity_accuracy": 90.0,
         "intelligibility_found": 99.0,
         "intelligibility_sharpness": 100.0,
@@ -155,16 +176,21 @@ def test_the_requirements_of_a_row():
         "intelligibility_sharpness": 20.0,
     }
     assert [met for _, met in verdicts(row).values()] == [False, True, False, False]
-    assert [met for _, met in verdicts(dict.fromkeys(COLUMNS)).values()] == [None, None, None, None]
+    assert [met for _, met in verdicts(dict.fromkeys(columns())).values()] == [
+        None,
+        None,
+        None,
+        None,
+    ]
 
 
 def test_the_requirements_are_drawn_for_every_row_that_ran():
-    row = dict.fromkeys(COLUMNS) | {
+    row = dict.fromkeys(columns()) | {
         "experiment": "blur",
         "set": "kernel 3",
         "labels": "",
-        "glaucoma_accuracy": 90.0,
+        "disease_accuracy": 90.0,
     }
-    figure = requirements([row, row | {"labels": "predicted"}, row | {"glaucoma_accuracy": None}])
+    figure = requirements([row, row | {"labels": "predicted"}, row | {"disease_accuracy": None}])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur: kernel 3"]
     assert len(figure.axes[0].patches) == 4

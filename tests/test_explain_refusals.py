@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.cli import main
-from medpriv_lib.cli.explain import SURE, read_case
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data.eyes.localize import MIN_SCORE, locate, locate_scored
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
+from medpriv_lib.pipeline.explain import SURE, read_case
 
 
 def cohort():
@@ -117,7 +117,7 @@ def test_synthetic_eyes_are_read_as_before(tmp_path):
     for number, image in enumerate(eyes()):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
         assert locate_scored(image[: len(image) - strip_rows(image)])[1] > SURE
-        assert read_case(str(tmp_path / f"{number}.png"), cohort(), False, True).shape == (32, 32)
+        assert read_case(tmp_path / f"{number}.png", 32).shape == (32, 32)
 
 
 def test_the_score_goes_with_what_is_found():
@@ -137,6 +137,6 @@ def test_chest_radiographs_are_refused():
     assert files
     for file in files:
         with pytest.raises(ValueError, match="use --no-localize"):
-            read_case(str(file), cohort(), False, True)
+            read_case(file, 32)
         assert locate_scored(read_grey(file))[1] < SURE
-        assert read_case(str(file), cohort(), False, False).shape == (32, 32)
+        assert read_case(file, 32, localize=False).shape == (32, 32)

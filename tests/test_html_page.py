@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from medpriv_lib.attacks.finding import report as attacks
+from medpriv_lib.attacks import page as attacks
 from medpriv_lib.core.html_page import STYLE, html_page
-from medpriv_lib.explanation import report as explanation
+from medpriv_lib.explanation import page as explanation
 
 
 def light(colour):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from medpriv_lib.core.intervals import bootstrap, f1_interval, mean_interval
+from medpriv_lib.core.intervals import bootstrap, f1_interval, mean_interval, rate_per_patient
 
 
 def slow_interval(arrays, patient, statistic, draws, generator):
@@ -97,3 +97,10 @@ def test_f1_of_nobody_is_nan():
 def test_nothing_to_resample_is_an_error(n, patients, draws):
     with pytest.raises(ValueError, match="at least one"):
         bootstrap(np.zeros(n), np.arange(patients), lambda total: total[:, 0], draws=draws)
+
+
+def test_the_rate_per_patient_is_counted_by_hand():
+    got = rate_per_patient(np.array([True, False, True, True]), np.array([4, 4, 1, 4]))
+    assert got == {1: 1.0, 4: pytest.approx(2 / 3)}
+    assert list(got) == [1, 4]
+    assert rate_per_patient(np.array([0.5, 0.25]), np.array([2, 2])) == {2: 0.375}

@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import solve
 from small_cohorts import strangers
 
-from medpriv_lib.attacks.finding import inversion
+from medpriv_lib.attacks import inversion
 from medpriv_lib.attacks.inversion import (
     EXACT,
     ROUNDING,
@@ -16,10 +16,9 @@ from medpriv_lib.attacks.inversion import (
     deblur,
     error,
     gains,
-    known_members,
-    subtract_known,
     whole,
 )
+from medpriv_lib.attacks.known_members import known_members, subtract_known
 from medpriv_lib.privatizers.blur import blurred, sigma_of
 from medpriv_lib.privatizers.k_same import KSame
 

@@ -14,10 +14,16 @@ import torch
 from small_cohorts import patterned_cohort
 
 from medpriv_lib.core import weights
-from medpriv_lib.recognition import crossfit as crossfit_module
-from medpriv_lib.recognition import judges as judges_module
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.recognition.crossfit import FOLDS, PAIRS, CrossFit, folds, training_rows
-from medpriv_lib.recognition.judges import Judges, fit_judges, report
+from medpriv_lib.recognition.fitting import (
+    NO_CROSSFIT,
+    NO_IDENTITY,
+    PARTS,
+    fit_judges,
+    parts_of,
+)
+from medpriv_lib.recognition.judges import Judges, report
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import DEFAULTS, logits
 
@@ -53,7 +59,7 @@ def test_folds_are_stratified_and_balanced():
     assert np.ptp(np.bincount(fold[diseased], minlength=FOLDS)) <= 2
     assert np.array_equal(fold, folds(cohort, seed=1))
     assert not np.array_equal(fold, folds(cohort, seed=2))
-    with pytest.raises(ValueError, match="at least 5 patients"):
+    with pytest.raises(NotApplicable, match="at least 5 patients"):
         folds(patterned_cohort(patients=4), seed=0)
 
 
@@ -92,36 +98,42 @@ def test_the_choice_of_judges_equals_the_definition_written_out():
         judges.choose(np.array([15]), None)
 
 
-def test_no_judge_of_unseen_patients_saw_the_patient(cohort, tmp_path, monkeypatch):
-    """Each toy judge notes what it was trained on; every judge asked must not know source nor
+def test_no_judge_of_unseen_patients_saw_the_patient(cohort):
+    """Whoever is asked about an image must have learned from neither its source nor its
     contributor."""
-    trained, asked = {}, []
-
-    def fit(train, val, target, *, seed, **rest):
-        network = Recogniser(train.patients if target == "identity" else 2, 16).eval()
-        trained[id(network)] = (network, set(train.patient.tolist()), val)
-        return network, {"best": 1}
-
-    def ask(network, images):
-        asked.append(
-            (id(network), images[:, 0, :2].copy())
-        )  # the toy images carry their source and contributor
-        return torch.zeros(len(images), 2)
-
-    monkeypatch.setattr(judges_module, "fit_recogniser", fit)
-    monkeypatch.setattr(judges_module.shutil, "rmtree", lambda path, **_: None)
-    judges = fit_judges(cohort, 0, tmp_path, epochs=1, progress=False)
-    monkeypatch.setattr(crossfit_module, "logits", ask)
+    parts, fold = parts_of(cohort, 0, epochs=1)
+    known = [set(part.train.patient.tolist()) for part in parts if part.val is None]
+    assert [part.name for part in parts] == [
+        "identity",
+        "disease",
+        *(f"crossfit-{a}{b}" for a, b in PAIRS),
+    ]
+    assert len({part.number for part in parts}) == 12
     source, other = (part.ravel() for part in np.meshgrid(np.arange(10), np.arange(10)))
-    images = np.zeros((100, 16, 16), np.uint8)
-    images[:, 0, 0], images[:, 0, 1] = source, other
-    _, seen = judges.crossfit.logits(images, source, other[:, None])
+    chosen, seen = CrossFit((None,) * 10, fold).choose(source, other[:, None])
     assert not seen.any()
-    assert sum(len(marks) for _, marks in asked) >= 100
-    for network, marks in asked:
-        _, known, val = trained[network]
-        assert val is None
-        assert not known & set(marks.ravel().tolist())
+    assert chosen.any(axis=1).all()
+    for row, judge in zip(*np.nonzero(chosen), strict=True):
+        assert not known[judge] & {source[row], other[row]}
+
+
+def test_each_chosen_judge_reads_its_images_and_no_other(cohort):
+    """Judges that say their own number: the mean is that of the numbers chosen."""
+
+    class Numbered(Recogniser):
+        def __init__(self, number):
+            super().__init__(2, 16)
+            self.eval()
+            torch.nn.init.zeros_(self.head.weight)
+            torch.nn.init.constant_(self.head.bias, number)
+
+    fold = folds(cohort, seed=0)
+    judges = CrossFit(tuple(Numbered(number) for number in range(10)), fold)
+    patients, contributors = cohort.patient[:50], cohort.patient[50:100, None]
+    chosen, _ = judges.choose(patients, contributors)
+    expected = (chosen * np.arange(10)).sum(1) / chosen.sum(1)
+    said, _ = judges.logits(cohort.images[:50], patients, contributors)
+    np.testing.assert_allclose(said[:, 1], expected, rtol=1e-6)
 
 
 def test_crossfit_logits_are_the_mean_of_the_chosen(folder, cohort):
@@ -146,7 +158,7 @@ KILLED = """
 import os, signal, sys
 from dataclasses import replace
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.recognition.judges import fit_judges
+from medpriv_lib.recognition.fitting import fit_judges
 import torch
 torch.set_num_threads(1)
 cohort, out, left = Cohort.load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -171,7 +183,7 @@ def test_judges_killed_twice_end_at_the_same_weights(cohort, folder, tmp_path):
         )
         assert done.returncode == -9, done.stderr.decode()
         assert not (out / "judges.safetensors").exists()
-    finished = sorted(file.name for file in (out / judges_module.PARTS).glob("*.safetensors"))
+    finished = sorted(file.name for file in (out / PARTS).glob("*.safetensors"))
     assert {"identity.safetensors", "disease.safetensors"} <= set(finished)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -187,14 +199,12 @@ def test_judges_killed_twice_end_at_the_same_weights(cohort, folder, tmp_path):
     assert judges.card["metrics"].keys() == expected.card["metrics"].keys()
 
 
-def test_judges_come_back_equal_and_finished_ones_are_not_trained_again(
-    folder, cohort, monkeypatch
-):
-    def never(*args, **kwargs):
+def test_judges_come_back_equal_and_finished_ones_are_not_trained_again(folder, cohort):
+    def never(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(judges_module, "fit_recogniser", never)
-    judges, again = Judges.load(folder, cohort), fit_judges(cohort, 3, folder, epochs=2)
+    judges = Judges.load(folder, cohort)
+    again = fit_judges(cohort, 3, folder, epochs=2, progress=never)
     test = cohort.of("test")
     assert torch.equal(logits(judges.identity, test.images), logits(again.identity, test.images))
     assert torch.equal(
@@ -229,6 +239,46 @@ def test_judges_of_other_data_seed_or_length_are_refused(folder, cohort):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+def test_two_equal_trainings_give_equal_files(cohort, folder, tmp_path):
+    """Also in another process, and in another folder."""
+    cohort.save(tmp_path / "cohort.npz")
+    program = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from medpriv_lib.core.cohort import Cohort\n"
+        "from medpriv_lib.recognition.fitting import fit_judges\n"
+        "fit_judges(Cohort.load(sys.argv[1]), 3, sys.argv[2], epochs=2, progress=False)"
+    )
+    for out in ("one", "two"):
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "cohort.npz"), str(tmp_path / out)],
+            cwd=Path(weights.__file__).parents[2],
+            check=True,
+        )
+    for name in ("judges.json", "judges.safetensors"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert str(tmp_path).encode() not in (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("disease.head.weight"),
+        lambda tensors: tensors.pop("crossfit-01.blocks.0.0.weight"),
+        lambda tensors: [tensors.pop(key) for key in list(tensors) if key.startswith("disease.")],
+        lambda tensors: tensors.update({"identity.dense.1.bias": torch.zeros(5)}),
+        lambda tensors: tensors.update({"identity.more": torch.zeros(5)}),
+        lambda tensors: tensors.update({"nobody": torch.zeros(2)}),
+    ],
+)
+def test_judges_with_missing_or_misshapen_parts_are_refused_in_one_line(folder, tmp_path, change):
+    tensors, card = weights.load(folder / "judges")
+    change(tensors)
+    weights.save(tmp_path / "judges", tensors, card)
+    with pytest.raises(ValueError, match=r"judges\.safetensors: the parts .*medpriv fit") as found:
+        Judges.load(tmp_path)
+    assert "\n" not in str(found.value)
+
+
 def test_a_tampered_judge_is_refused(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy")
     file = tmp_path / "copy" / "judges.safetensors"
@@ -243,7 +293,7 @@ def test_a_split_by_patient_has_no_identity_judge_and_says_so(tmp_path):
     cohort = patterned_cohort(by_patient=True, images=6)
     judges = fit_judges(cohort, 0, tmp_path, epochs=1, progress=False)
     assert judges.identity is None
-    assert judges.card["config"]["notes"] == [judges_module.NO_IDENTITY]
+    assert judges.card["config"]["notes"] == [NO_IDENTITY]
     assert judges.card["metrics"]["identity"] is None
     assert Judges.load(tmp_path).identity is None
 
@@ -253,7 +303,7 @@ def test_too_few_patients_have_no_judges_of_the_unseen_and_say_so(tmp_path):
         patterned_cohort(patients=4, images=10), 0, tmp_path, epochs=1, progress=False
     )
     assert judges.crossfit is None
-    assert judges.card["config"]["notes"] == [judges_module.NO_CROSSFIT]
+    assert judges.card["config"]["notes"] == [NO_CROSSFIT]
     assert judges.card["metrics"]["unseen"] is None
     assert Judges.load(tmp_path).crossfit is None
 
@@ -263,6 +313,7 @@ def test_card_tells_how_the_judges_were_trained(folder, cohort):
     assert card["data_hash"] == cohort.hash()
     assert card["config"]["settings"]["identity"] == asdict(replace(DEFAULTS["identity"], epochs=2))
     assert card["curve"].keys() == {"identity", "disease"} | {f"crossfit-{a}{b}" for a, b in PAIRS}
-    assert all(curve["seconds"] >= 0 for curve in card["curve"].values())
+    assert all("seconds" not in curve for curve in card["curve"].values())
+    assert card["private"] == weights.PRIVATE
     with pytest.raises(ValueError, match="at least one epoch"):
         fit_judges(cohort, 0, folder, epochs=0)

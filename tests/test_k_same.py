@@ -11,7 +11,9 @@ from sklearn.decomposition import PCA
 from small_cohorts import cohort_of, people
 
 from medpriv_lib.core.distances import centred, squared_distances
-from medpriv_lib.privatizers.k_same import KSame, KSameSelect, group, rounded
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.privatizers.groups import group, nearest_patients, rounded
+from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 from medpriv_lib.privatizers.protocol import Privatizer
 
 
@@ -78,7 +80,7 @@ def test_groups_agree_with_the_slow_twin(data):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(1, 6), st.integers(0, 40), st.integers(0, 2**32 - 1))
+@given(st.integers(2, 6), st.integers(0, 40), st.integers(0, 2**32 - 1))
 def test_every_group_holds_k_to_2k_minus_1_patients_with_identical_copies(k, extra, seed):
     cohort = people(k + extra, size=3, seed=seed)
     release = KSame(k).privatize(cohort)
@@ -95,7 +97,7 @@ def test_every_group_holds_k_to_2k_minus_1_patients_with_identical_copies(k, ext
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 5), st.integers(0, 2**32 - 1), st.booleans())
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1), st.booleans())
 def test_permuting_the_rows_permutes_the_releases(k, seed, few_levels):
     rng = np.random.default_rng(seed)
     cohort = people(17, size=2, seed=seed)
@@ -107,15 +109,19 @@ def test_permuting_the_rows_permutes_the_releases(k, seed, few_levels):
     np.testing.assert_array_equal(permuted.contributors, straight.contributors[order])
 
 
-def test_result_does_not_depend_on_the_block_size(monkeypatch):
+def test_result_does_not_depend_on_the_block_size():
     cohort = people(80, both_labels=True, images=2)
-    methods = (KSame(3, several_images=True), KSameSelect(3), KSameSelect(3, "release"))
-    whole = [method.fit(cohort).privatize(cohort) for method in methods]
-    monkeypatch.setattr("medpriv_lib.privatizers.k_same.BLOCK_ENTRIES", 1)
-    for method, before in zip(methods, whole, strict=True):
-        after = method.privatize(cohort)
-        np.testing.assert_array_equal(after.images, before.images)
-        np.testing.assert_array_equal(after.contributors, before.contributors)
+    order, asked = np.random.default_rng(0).permutation(160), np.arange(160)
+    for whole, part in zip(
+        group(cohort.images, 3, order), group(cohort.images, 3, order, entries=1), strict=True
+    ):
+        np.testing.assert_array_equal(part, whole)
+    for entries in (1, 1000):
+        found = nearest_patients(cohort.images, asked, cohort, 3, entries)
+        parts = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        ((rows, nearest),) = nearest_patients(cohort.images, asked, cohort, 3)
+        np.testing.assert_array_equal(parts[0], rows)
+        np.testing.assert_array_equal(parts[1], nearest)
 
 
 def separated(per_group=4, groups=7, size=6):
@@ -154,19 +160,20 @@ def test_pixels_and_full_rank_pca_give_the_same_release():
     np.testing.assert_allclose(ours.means[ours.which], means, atol=1e-9)
 
 
-def test_k_of_1_releases_the_originals_and_k_of_n_one_mean():
+def test_k_of_2_releases_no_original_and_k_of_n_one_mean():
     cohort = people(9)
-    np.testing.assert_array_equal(KSame(1).privatize(cohort).images, cohort.images)
+    shown = KSame(2).privatize(cohort).images
+    assert not (shown[:, None] == cohort.images[None]).all(axis=(2, 3)).any()
     assert len(np.unique(KSame(9).privatize(cohort).images, axis=0)) == 1
 
 
-@pytest.mark.parametrize("k", [0, -1, 2.0, "3", None])
+@pytest.mark.parametrize("k", [1, 0, -1, 2.0, "3", None, True])
 @pytest.mark.parametrize("method", [KSame, KSameSelect])
-def test_k_below_1_is_refused(method, k):
-    with pytest.raises(ValueError, match="whole number of at least 1"):
+def test_k_below_2_is_refused(method, k):
+    with pytest.raises(ValueError, match="k must be .* a whole number of at least 2"):
         method(k)
 
 
 def test_fewer_patients_than_k_are_refused():
-    with pytest.raises(ValueError, match="12 of at least k = 13"):
+    with pytest.raises(NotApplicable, match="12 of at least k = 13"):
         KSame(13).privatize(people(12))

@@ -10,7 +10,7 @@ from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 7), st.integers(0, 30), st.integers(0, 2**32 - 1))
+@given(st.integers(2, 7), st.integers(0, 30), st.integers(0, 2**32 - 1))
 def test_bound_one_image_each_at_most_floor_n_over_k_hits(k, extra, seed):
     n = k + extra
     cohort = people(n, size=4, seed=seed)

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor, to_uint8
-from medpriv_lib.privatizers.protocol import Privatizer
+from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.privatizers.blur import Blur
+from medpriv_lib.privatizers.controls import Original, PriorSample
+from medpriv_lib.privatizers.k_same import KSameSelect
+from medpriv_lib.privatizers.protocol import Privatizer, Resources
+from medpriv_lib.privatizers.registry import again
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.losses import discriminator_loss, divergence, generator_loss
 from medpriv_lib.privatizers.vgan.networks import (
@@ -327,7 +334,7 @@ def test_a_patient_without_training_images_lends_no_identity():
 
 
 def test_an_unknown_policy_is_refused():
-    with pytest.raises(ValueError, match="unknown policy"):
+    with pytest.raises(ValueError, match="policy must be random or same or different"):
         PPRLVGAN("opposite")
     with pytest.raises(ValueError, match="unknown policy"):
         make_vgan(make_cohort()).draw_identities(make_cohort(), seeded(), 1, "opposite")
@@ -464,6 +471,95 @@ def test_changed_weights_are_noticed(tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="pprl-vgan.safetensors"):
         PPRLVGAN.load(tmp_path / "pprl-vgan")
+
+
+def wrong(what):
+    """Write weights in which one thing is wrong, checksums included."""
+
+    def change(path, tensors, told):
+        what(tensors, told)
+        weights.save(path, tensors, told)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (wrong(lambda tensors, _: tensors.pop("has_label")), "no 'has_label'"),
+        (wrong(lambda tensors, _: tensors.pop("decoder.dense.bias")), "decoder.dense.bias"),
+        (wrong(lambda tensors, _: tensors.update(more=torch.zeros(2))), "more"),
+        (
+            wrong(lambda tensors, _: tensors.update({"decoder.dense.bias": torch.zeros(3)})),
+            "size mismatch",
+        ),
+        (wrong(lambda _, told: told.pop("architecture")), "no 'architecture'"),
+        (wrong(lambda _, told: told["architecture"].update(size=48)), "size mismatch"),
+        (wrong(lambda _, told: told["architecture"].update(patients=5)), "size mismatch"),
+        (wrong(lambda _, told: told["architecture"].update(rooms=5)), "rooms"),
+        (wrong(lambda _, told: told.update(architecture=[1, 2])), "do not fit together"),
+        (wrong(lambda _, told: told["patient_names"].pop()), "5 names"),
+        (wrong(lambda _, told: told.update(kind="judges")), "of kind 'judges', not 'pprl-vgan'"),
+        (lambda path, *_: path.write_bytes(path.read_bytes()[:1000]), "wrong or tampered"),
+        (lambda path, *_: path.write_bytes(b""), "wrong or tampered"),
+        (lambda path, *_: path.unlink(), "no such weights"),
+        (lambda path, *_: path.with_suffix(".json").unlink(), "no such card"),
+    ],
+)
+def test_weights_with_one_thing_wrong_are_refused_in_one_line(tmp_path, change, message):
+    cohort = make_cohort()
+    path = tmp_path / "pprl-vgan.safetensors"
+    make_vgan(cohort).save(path, card(cohort))
+    change(path, *weights.load(path))
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as found:
+        PPRLVGAN.load(path)
+    told = str(found.value)
+    assert "\n" not in told
+    assert str(tmp_path / "pprl-vgan.") in told
+    assert "medpriv fit" in told or "another file" in told
+
+
+def test_the_method_is_made_from_what_is_at_hand(tmp_path):
+    cohort = make_cohort()
+    vgan = make_vgan(cohort)
+    vgan.save(tmp_path / "pprl-vgan", card(cohort))
+    trained = Resources(trained={"pprl-vgan": vgan})
+    stored = Resources(cohort, tmp_path)
+    for method in (PPRLVGAN, Averaged, PriorSample):
+        assert method.needs == "weights"
+        for resources in (trained, stored, Resources()):
+            ready = method.ready(resources, policy="same")
+            assert isinstance(ready, method)
+            assert ready.policy == "same"
+    assert PPRLVGAN.ready(trained).generator is vgan.generator
+    assert Averaged.ready(trained, k=2).vgan is vgan
+    assert PPRLVGAN.ready(stored).architecture == vgan.architecture
+    assert PPRLVGAN.ready(Resources()).architecture.size == 64  # those that ship
+    other = dataclasses.replace(cohort, diseased=~cohort.diseased)
+    with pytest.raises(ValueError, match="trained on another cohort"):
+        PPRLVGAN.ready(Resources(other, tmp_path))
+    with pytest.raises(FileNotFoundError, match="no such card of weights"):
+        PPRLVGAN.ready(Resources(cohort, tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="no setting 'k'"):
+        PPRLVGAN.check({"k": 3})
+
+
+def test_a_release_names_what_makes_it_again(tmp_path):
+    cohort = make_cohort()
+    resources = Resources(cohort, trained={"pprl-vgan": make_vgan(cohort)})
+    for method in (
+        make_vgan(cohort, "same"),
+        Averaged(make_vgan(cohort), 3, "same"),
+        Blur(5),
+        KSameSelect(2, "release"),
+        Original(),
+    ):
+        release = method.privatize(cohort, seeded())
+        release.save(tmp_path / "key.npz")
+        repeated = again(Release.load(tmp_path / "key.npz"), resources)
+        assert type(repeated) is type(method)
+        assert repeated.settings == method.settings
+        assert np.array_equal(repeated.privatize(cohort, seeded()).images, release.images)
 
 
 def test_decoding_ignores_what_else_is_in_the_batch():

@@ -82,7 +82,7 @@ def test_the_study_from_radiographs_to_the_table(tmp_path, capsys):
         )  # 23 patients have both labels: no class is too small, no pool empty
         assert row["n"] == 25
         assert row["identity_accuracy"] is not None
-        assert row["glaucoma_f1_unseen"] is not None
+        assert row["disease_f1_unseen"] is not None
         assert row["evidence_kept"] is None  # nobody knows a radiograph without its effusion
         assert row["intelligibility_found"] is None  # no eyes
         assert row["intelligibility_sharpness"] is not None

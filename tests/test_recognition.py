@@ -1,6 +1,5 @@
 """Recognisers on toy cohorts: patterns of noise as patients, a bright patch as the disease."""
 
-import sys
 from dataclasses import replace
 
 import cv2
@@ -10,8 +9,11 @@ import torch
 from small_cohorts import patterned_cohort
 
 from medpriv_lib.core.pixels import to_tensor
-from medpriv_lib.learning.augment import augment
-from medpriv_lib.recognition import train as train_module
+from medpriv_lib.core.precision import flushed_denormals
+from medpriv_lib.learning.augment import Distortion, augment
+from medpriv_lib.learning.checkpoint import NAME
+from medpriv_lib.recognition.embedding import embeddings
+from medpriv_lib.recognition.learner import Learner
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import DEFAULTS, fit_recogniser, logits
 
@@ -84,22 +86,26 @@ def test_augment_is_small_and_follows_its_generator():
         assert torch.corrcoef(torch.stack([before, after]))[0, 1] > 0.3
 
 
-def test_augment_equals_opencv_for_a_pure_rotation(monkeypatch):
-    module = sys.modules["medpriv_lib.learning.augment"]
-    for name in ("SHIFT", "SCALE", "BRIGHTNESS", "CONTRAST"):
-        monkeypatch.setattr(module, name, 0.0)
+def test_augment_equals_opencv_for_a_pure_rotation():
+    turned = Distortion(shift=0, scale=0, brightness=0, contrast=0)
     image = cv2.GaussianBlur(
         np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32), (0, 0), 2
     )
-    out = module.augment(torch.from_numpy(image)[None, None], torch.Generator().manual_seed(1))[
-        0, 0
-    ].numpy()
+    x = torch.from_numpy(image)[None, None]
+    out = augment(x, torch.Generator().manual_seed(1), most=turned)[0, 0].numpy()
     draws = torch.empty(6, 1).uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
-    degrees = float(np.degrees(float(draws[2, 0]) * module.ANGLE))
+    degrees = float(np.degrees(float(draws[2, 0]) * turned.angle))
     matrix = cv2.getRotationMatrix2D((15.5, 15.5), degrees, 1)
     expected = cv2.warpAffine(image, matrix, (32, 32), borderMode=cv2.BORDER_REPLICATE)
     assert abs(degrees) > 1
     assert np.abs(out - expected)[6:-6, 6:-6].max() < 0.05 * np.ptp(image)
+
+
+def test_augment_moves_all_colours_alike():
+    grey = to_tensor(patterned_cohort(2, 4, 32).images)
+    moved = augment(grey, torch.Generator().manual_seed(5))
+    coloured = augment(grey.expand(-1, 3, -1, -1), torch.Generator().manual_seed(5))
+    torch.testing.assert_close(coloured, moved.expand(-1, 3, -1, -1))
 
 
 # ---- training
@@ -131,31 +137,37 @@ def test_same_seed_same_network_and_the_callers_generator_is_left_alone(cohort):
     assert not same(fits[0][0], fits[2][0])
 
 
-def test_early_stopping_ends_the_training_and_keeps_the_best_state(cohort, monkeypatch):
-    losses = iter([3.0, 1.0, 2.0, 2.5, 1.5, 9.0, 9.0])
-    states = []
+def test_early_stopping_ends_the_training_and_keeps_the_best_state(cohort):
+    settings = replace(TINY, epochs=7, patience=2)
+    network = Recogniser(2, 16)
+    learner = Learner(network, settings, torch.zeros(4, 1, 16, 16), torch.tensor([0, 1, 0, 1]), 0)
+    losses = [3.0, 1.0, 2.0, 2.5, 1.5, 9.0, 9.0]
+    while not learner.finished:
+        torch.nn.init.constant_(network.head.bias, learner.epoch)
+        learner.end_epoch(
+            {"train_loss": 0.0, "val_loss": losses[learner.epoch], "val_accuracy": 0.5}
+        )
+    # ends when the best is more than two epochs old
+    assert learner.curve["val_loss"] == [3.0, 1.0, 2.0, 2.5, 1.5]
+    assert learner.best_epoch == 2
+    assert (learner.best["head.bias"] == 1).all()
 
-    def validate(network, images, labels):
-        states.append({key: value.clone() for key, value in network.state_dict().items()})
-        return {"val_loss": next(losses), "val_accuracy": 0.5}
 
-    monkeypatch.setattr(train_module, "_validate", validate)
-    network, curve = fit_recogniser(
-        cohort.of("train"),
-        cohort.of("val"),
-        "identity",
-        seed=0,
-        settings=replace(TINY, epochs=7, patience=2),
-    )
-    assert curve["val_loss"] == [
-        3.0,
-        1.0,
-        2.0,
-        2.5,
-        1.5,
-    ]  # ends when the best is more than two epochs old
-    assert curve["best"] == 2
-    assert all(torch.equal(value, states[1][key]) for key, value in network.state_dict().items())
+def test_a_step_changes_the_network_by_its_rows_alone(cohort):
+    train = cohort.of("train")
+    images, labels = to_tensor(train.images), torch.from_numpy(train.patient)
+    ends = []
+    for others in (images, torch.zeros_like(images)):  # what the step does not look at is no matter
+        seen = torch.cat([images[:8], others[8:]])
+        torch.manual_seed(0)
+        learner = Learner(Recogniser(10, 16), replace(TINY, half=False), seen, labels, 0)
+        before = learner.network.head.weight.detach().clone()
+        loss = learner.step(torch.arange(8), torch.Generator().manual_seed(1), 1e-3)
+        assert loss.ndim == 0
+        assert not loss.requires_grad
+        assert not torch.equal(learner.network.head.weight, before)
+        ends.append(learner.network)
+    assert same(*ends)
 
 
 def test_without_validation_all_epochs_run_and_the_last_state_is_kept(cohort):
@@ -211,15 +223,15 @@ def test_resumed_training_ends_at_the_same_weights(cohort, tmp_path, at):
 def test_checkpoint_of_another_training_is_refused(cohort, tmp_path):
     train, val = cohort.of("train"), cohort.of("val")
     fit_recogniser(train, val, "disease", seed=0, settings=replace(TINY, epochs=1), resume=tmp_path)
-    before = (tmp_path / "training.safetensors").read_bytes()
+    before = (tmp_path / NAME).read_bytes()
     with pytest.raises(
-        ValueError, match=r"training\.safetensors: a checkpoint of other data, seed or settings"
+        ValueError, match=rf"{NAME}: a checkpoint of a training with other seed; choose another"
     ):
         fit_recogniser(
             train, val, "disease", seed=1, settings=replace(TINY, epochs=1), resume=tmp_path
         )
-    assert (tmp_path / "training.safetensors").read_bytes() == before
-    (tmp_path / "training.safetensors").write_bytes(before[:100])
+    assert (tmp_path / NAME).read_bytes() == before
+    (tmp_path / NAME).write_bytes(before[:100])
     with pytest.raises(ValueError, match="not a readable checkpoint"):
         fit_recogniser(
             train, val, "disease", seed=0, settings=replace(TINY, epochs=1), resume=tmp_path
@@ -240,6 +252,61 @@ def test_what_cannot_be_trained_on_is_refused(cohort):
         fit_recogniser(
             replace(train, images=train.images[:, :15, :15].copy()), None, "identity", seed=0
         )
+
+
+def test_a_training_leaves_the_processor_as_it_was(cohort):
+    tiny = torch.full((4,), 1e-38)
+
+    def flushed() -> bool:
+        return bool((tiny * 0.1 == 0).all())
+
+    assert not flushed()
+    inside = []
+    settings = replace(TINY, epochs=1)
+    fit_recogniser(
+        cohort.of("train"),
+        None,
+        "disease",
+        seed=0,
+        settings=settings,
+        progress=lambda *_: inside.append(flushed()),
+    )
+    assert inside == [True]
+    assert not flushed()
+    with flushed_denormals():
+        assert flushed()
+        with flushed_denormals():
+            assert flushed()
+        assert flushed()  # it was so before
+    assert not flushed()
+
+
+# ---- colour
+
+
+def test_a_recogniser_of_colours_learns_what_is_told_by_colour_alone():
+    """Every image has the same grey; the disease turns a patch from green to red."""
+    grey = patterned_cohort()
+    images = np.repeat(grey.images[..., None] // 2 + 60, 3, axis=3)
+    images[:, 2:10, 6:14] = np.where(
+        grey.diseased[:, None, None, None], np.uint8([200, 40, 60]), np.uint8([40, 200, 60])
+    )
+    cohort = replace(grey, images=images)
+    network, _ = fit_recogniser(
+        cohort.of("train"), cohort.of("val"), "disease", seed=0, epochs=10, progress=False
+    )
+    test = cohort.of("test")
+    assert network.channels == 3
+    assert network.blocks[0][0].weight.shape[1] == 3
+    # 32 of 32 by luck: p < 1e-6 even for a guesser who knows the rates
+    assert (logits(network, test.images).argmax(1).numpy() == test.diseased).mean() >= 0.9
+    assert embeddings(network, test.images).shape == (32, 32)
+    with pytest.raises(ValueError, match="reads uint8 images .*colour.*prepare them as colour"):
+        logits(network, grey.of("test").images)
+    with pytest.raises(ValueError, match="prepare them as grey"):
+        embeddings(Recogniser(2, 16), test.images)
+    with pytest.raises(ValueError, match="1 channel .* or 3"):
+        Recogniser(2, 16, 4)
 
 
 # ---- judging

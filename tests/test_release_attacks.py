@@ -5,17 +5,12 @@ import numpy as np
 import pytest
 from small_cohorts import strangers
 
-from medpriv_lib.attacks.contributors import (
-    linked,
-    linked_retrained,
-    named_as,
-    others,
-    parrot,
-    reverse,
-)
+from medpriv_lib.attacks.contributors.linked import linked, linked_retrained
+from medpriv_lib.attacks.contributors.named import named_as, parrot, reverse
+from medpriv_lib.attacks.contributors.who import memberships, others
 from medpriv_lib.attacks.copying import closer, copying, distances, nearest, pixels
 from medpriv_lib.attacks.homogeneity import homogeneity, of_contributors
-from medpriv_lib.attacks.intersection import add_evidence, common, intersect_groups, memberships
+from medpriv_lib.attacks.intersection import add_evidence, common, intersect_groups
 from medpriv_lib.attacks.membership import (
     accepted,
     against_images,

@@ -9,8 +9,8 @@ from torch import nn
 
 from medpriv_lib.explanation.deep_taylor import deep_taylor
 from medpriv_lib.explanation.gradients import gradient_times_input, integrated_gradients
-from medpriv_lib.explanation.methods import METHODS, other_class, relevance
 from medpriv_lib.explanation.randomisation import cascade, other_class_check, rank_correlation
+from medpriv_lib.explanation.relevance_methods import RELEVANCE_METHODS, other_class, relevance
 from medpriv_lib.explanation.relevance_scores import (
     area_share,
     pointing_game,
@@ -67,7 +67,7 @@ def test_integrated_gradients_sum_to_the_difference_of_logits():
     assert torch.allclose(total, gain, atol=0.02 * float(gain.abs().max()))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RELEVANCE_METHODS)
 def test_every_method_gives_one_finite_map_per_image_and_leaves_the_network_alone(method):
     network, x = recogniser(), inputs(3)
     network.train()
@@ -105,7 +105,7 @@ def test_rank_correlation_is_spearmans():
         rank_correlation(a, b[:2])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RELEVANCE_METHODS)
 def test_the_cascade_randomises_from_the_last_layer_to_the_first(method):
     network, x = recogniser(size=32), inputs(6, 32)
     checks = cascade(method, network, x, torch.Generator().manual_seed(0), steps=8)
@@ -131,7 +131,7 @@ def test_z_plus_hardly_reacts_to_the_later_layers_where_the_gradients_do():
             check.mean
             for check in cascade(method, network, x, torch.Generator().manual_seed(1), steps=8)
         ]
-        for method in METHODS
+        for method in RELEVANCE_METHODS
     }
     assert means["deep-taylor"][2] > 0.6
     assert means["deep-taylor"][2] > means["gradient-x-input"][2] + 0.2

@@ -2,42 +2,41 @@
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.exposure import Exposed
 from medpriv_lib.core.release import Release
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
-from medpriv_lib.explanation.case import Explanation, explain
-from medpriv_lib.explanation.page import NO_MAP, overlay, render, whereabouts, write_report
+from medpriv_lib.explanation.case import SYNTHETIC, Explanation, explain_by_cases
+from medpriv_lib.explanation.page import NO_MAP, overlay, page_of, whereabouts, write_page
 from medpriv_lib.explanation.retrieval import decide
 from medpriv_lib.privatizers.blur import Blur
+from medpriv_lib.privatizers.controls import Original
+from medpriv_lib.privatizers.protocol import Parameter, Privatizer
 from medpriv_lib.recognition.networks import Recogniser
 
 CHROMIUM = "/usr/bin/chromium"
 
 
-@dataclass
-class Darker:
+class Darker(Privatizer):
     """A toy method: half the grey levels."""
 
-    name: str = "darker"
+    parameters = (Parameter("k", 3, "nothing", least=1, most=9),)
 
-    def fit(self, train):
-        return self
-
-    def privatize(self, cohort, generator):
+    def transform(self, cohort, generator):
         rows = np.arange(len(cohort))
         return Release(
             (cohort.images // 2).astype(np.uint8),
             rows,
             np.zeros((len(rows), 0), np.int64),
             "darker",
-            {"k": 3, "secret_path": "/home/jane/scan.png"},
+            {"k": 3, "secret_path": "/home/jane/scan.png", "start": "f" * 64},
         )
 
 
@@ -72,7 +71,7 @@ def explained(k=3, **changes) -> Explanation:
         "k": k,
         "generator": torch.Generator().manual_seed(0),
     } | changes
-    return explain(**given)
+    return explain_by_cases(**given)
 
 
 def test_an_explanation_holds_what_the_viewer_needs_and_nothing_that_links():
@@ -85,6 +84,7 @@ def test_an_explanation_holds_what_the_viewer_needs_and_nothing_that_links():
     assert not {"source", "rows", "patient", "path"} & set(vars(result))
     assert "darker, k 3" in result.caption
     assert "scan.png" not in result.caption
+    assert "ffff" not in result.caption
 
 
 def test_the_own_patient_is_never_shown():
@@ -119,9 +119,25 @@ def test_a_case_whose_patient_is_still_named_is_held_back():
     assert result.held_back.tolist() == [False, True, False]
     assert (result.cases[1] == 255).all()
     assert (result.case_maps[1] == 0).all()
-    page = render(result)
+    page = page_of(result)
     assert "Held back: after the change a recogniser still named the patient." in page
     assert page.count("<img ") == 2 * 3
+
+
+def test_cases_that_show_originals_are_refused_with_the_count():
+    with pytest.raises(Exposed, match="3 of 3 cases equal an original"):
+        explained(privatizer=Original())
+
+
+def test_what_is_synthetic_is_said_and_what_is_not_has_no_disease_of_ours():
+    files = cohort()
+    real, drawn = explained(), explained(gallery=replace(files, twin=files.images))
+    assert real.classes == ("no disease", "disease")
+    assert explained(gallery=replace(files, name="synthetic-iris")).classes[1] == "glaucoma"
+    assert real.caution == ""
+    assert "synthetic" not in page_of(real)
+    assert drawn.caution == SYNTHETIC
+    assert SYNTHETIC in page_of(drawn)
 
 
 def test_captions_say_when_the_change_lost_the_reading():
@@ -143,9 +159,9 @@ def test_the_chance_never_reads_as_certainty():
 def test_without_a_positive_logit_there_is_no_map_and_the_page_says_so():
     result = explained(network=network(bias=-100.0))
     assert (result.query_map == 0).all()
-    assert "nowhere: no relevance could be drawn" in render(result)  # read aloud
-    assert render(result).count(NO_MAP) == 1 + 3  # and seen
-    assert NO_MAP not in render(explained())
+    assert "nowhere: no relevance could be drawn" in page_of(result)  # read aloud
+    assert page_of(result).count(NO_MAP) == 1 + 3  # and seen
+    assert NO_MAP not in page_of(explained())
 
 
 def test_the_overlay_is_grey_without_relevance_and_orange_with():
@@ -192,7 +208,7 @@ def test_class_absent_from_the_gallery():
 
 
 def test_the_page_names_no_patient_no_path_and_asks_for_nothing(tmp_path):
-    page = render(explained())
+    page = page_of(explained())
     assert "Jane" not in page
     assert "scan.png" not in page
     assert str(tmp_path) not in page
@@ -202,21 +218,21 @@ def test_the_page_names_no_patient_no_path_and_asks_for_nothing(tmp_path):
 
 
 def test_class_names_are_escaped():
-    page = render(explained(classes=("<b>a</b>", "<script>alert(1)</script>")))
+    page = page_of(explained(classes=("<b>a</b>", "<script>alert(1)</script>")))
     assert "<script" not in page
     assert "<b>" not in page
 
 
 def test_a_missing_folder_is_named_and_an_existing_report_survives_a_failure(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        write_report(explained(), tmp_path / "nowhere" / "report.html")
+        write_page(explained(), tmp_path / "nowhere" / "report.html")
     path = tmp_path / "report.html"
     path.write_text("before")
     monkeypatch.setattr(
         "pathlib.Path.write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full"))
     )
     with pytest.raises(OSError, match="full"):
-        write_report(explained(), path)
+        write_page(explained(), path)
     monkeypatch.undo()
     assert path.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
@@ -242,7 +258,7 @@ def browser():
 
 def test_in_a_browser_the_page_loads_its_images_and_requests_nothing(browser, tmp_path):
     path = tmp_path / "report.html"
-    write_report(explained(), path)
+    write_page(explained(), path)
     page = browser.new_page(viewport={"width": 360, "height": 740})
     requests, messages = [], []
     page.on("request", lambda request: requests.append(request.url))
@@ -271,7 +287,7 @@ CONTRAST = """() => { const style = getComputedStyle(document.body);
 
 def test_in_a_browser_the_page_is_readable_in_light_dark_and_on_paper(browser, tmp_path):
     path = tmp_path / "report.html"
-    write_report(explained(k=6), path)
+    write_page(explained(k=6), path)
     grounds = {}
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
@@ -307,7 +323,7 @@ def test_on_real_radiographs(tmp_path):
         judge = Recogniser(2, 32).eval()
     judge.head.bias.data = torch.tensor([20.0, 10.0])  # untrained: one reading for all
     own = int(files.patient[0])
-    result = explain(
+    result = explain_by_cases(
         files.images[0],
         judge,
         files,
@@ -322,8 +338,8 @@ def test_on_real_radiographs(tmp_path):
         (case == other).all() for case in result.cases for other in blurred[files.patient == own]
     )
     assert result.query_map.sum() > 0
-    page = render(result)
+    page = page_of(result)
     assert "no effusion" in page
     assert not any(name in page for name in files.patient_names.tolist() if len(name) > 4)
-    write_report(result, tmp_path / "why.html")
+    write_page(result, tmp_path / "why.html")
     assert (tmp_path / "why.html").stat().st_size < 200_000

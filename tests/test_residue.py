@@ -1,12 +1,15 @@
 """The matched filter: equal to a plain sum over frequencies, blind to what is not there, and keen
 on what is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from medpriv_lib.attacks.residue import fit_residue, linkage_residue
 from medpriv_lib.attacks.scene import Scene, halves
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
 
 
 def smooth(rng, n, size=32):
@@ -113,3 +116,28 @@ def test_without_a_share_it_guesses():
     assert abs(found.measures["own_auc"] - 0.5) <= 0.15
     with pytest.raises(ValueError, match="at least two pairs"):
         fit_residue(scene.released[:1], scene.released[:1])
+
+
+def test_a_covariance_that_is_too_large_is_said_and_not_replaced_by_the_plain_filter():
+    """Above 64 pixels the plain filter used to stand under the name of the stronger one."""
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (4, 80, 80), dtype=np.uint8)
+    with pytest.raises(NotApplicable, match="images of 6400 values"):
+        fit_residue(images, images, dense=True)
+    assert fit_residue(images, images).covariance is None
+
+
+def test_a_faint_share_of_coloured_images_is_found():
+    grey = scene_of(0.15)
+    colours = replace(grey.cohort, images=np.stack([grey.cohort.images] * 3, axis=3))
+    scene = replace(
+        grey,
+        cohort=colours,
+        released=np.stack([grey.released] * 3, axis=3),
+        known=np.stack([grey.known] * 3, axis=3),
+    )
+    half = halves(colours, 0)
+    found = linkage_residue(scene, half)
+    assert found.measures == pytest.approx(linkage_residue(grey, half).measures)
+    with pytest.raises(ValueError, match="4 originals need as many"):
+        fit_residue(scene.released[:3], scene.released[:4])

@@ -3,16 +3,14 @@ table."""
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 from small_cohorts import toy_cohort
 
-from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.best import AUC, BEST, COLUMNS, RANK1, render_attacks
-from medpriv_lib.attacks.contributing import labels_of
-from medpriv_lib.attacks.members import of_generator
+from medpriv_lib.attacks.budget import Budget
+from medpriv_lib.attacks.contributors.who import labels_of
 from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.study.attacks import Plan, join, read_attacks, run_attacks
@@ -20,6 +18,7 @@ from medpriv_lib.study.rows import methods
 from medpriv_lib.study.table import arrange, read_table, write_table
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
+FEW = Budget(SHORT, SHORT, SHORT, generators=2, generator_rounds=1)
 SOME = (
     ("baseline", "original test set"),
     ("blur", "kernel 9"),
@@ -36,34 +35,12 @@ def weights(toy_weights):
     return load_weights(toy_weights, toy_cohort())
 
 
-def shorten(patch):
-    patch.setattr(
-        "medpriv_lib.study.attacks.Attackers", partial(Attackers, originals=SHORT, released=SHORT)
-    )
-    patch.setattr("medpriv_lib.attacks.attackers.SCRATCH", SHORT)
-    patch.setattr("medpriv_lib.study.attacks.of_generator", partial(of_generator, runs=2, rounds=1))
-
-
-@pytest.fixture(autouse=True)
-def _short(monkeypatch):
-    shorten(monkeypatch)
-
-
 @pytest.fixture(scope="module")
 def content(weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    with pytest.MonkeyPatch.context() as patch:
-        shorten(patch)
-        judges, vgan, cards = weights
-        run_attacks(
-            toy_cohort(),
-            judges,
-            vgan,
-            out,
-            Plan(draws=2, seeds=(0, 1), only=SOME),
-            cards,
-            progress=False,
-        )
+    judges, vgan, cards = weights
+    plan = Plan(draws=2, seeds=(0, 1), only=SOME, budget=FEW)
+    run_attacks(toy_cohort(), judges, vgan, out, plan, cards, progress=False)
     return json.loads((out / "attacks.json").read_text()), out
 
 
@@ -96,7 +73,9 @@ def test_every_method_is_attacked_in_every_way_it_allows(content):
     assert {"inversion", "inversion before rounding"} <= set(
         found(content[0], ("blur", "kernel 9"))[1]
     )
-    assert "inversion" not in found(content[0], ("baseline", "original test set"))[1]
+    inversion = found(content[0], ("baseline", "original test set"))[1]["inversion"]
+    assert inversion["measures"] == {}
+    assert inversion["note"].startswith("not possible here: ")
     vgan = found(content[0], ("pprl-vgan", "random identities"))[1]
     assert {"contributors named", "intersection of evidence", "copying in pixels"} <= set(vgan)
     attacks = found(content[0], SOME[2])[1]
@@ -156,88 +135,87 @@ def test_the_check_from_scratch_is_there(content):
     assert {one["attack"] for one in result["from_scratch"]} >= {"parrot", "retrained linkage"}
 
 
-def test_a_stopped_run_goes_on(weights, content, tmp_path, monkeypatch):
-    judges, vgan, cards = weights
-    plan = Plan(draws=1, only=SOME[:3], scratch=False)
-    import medpriv_lib.study.attacks as module
+class Stop:
+    """Is told what is attacked, notes it, and stops the run before the row `at`."""
 
-    attack = module.attack_method
+    def __init__(self, at=None):
+        self.at, self.done = at, []
 
-    def stops(row, *rest):
-        if row.experiment == "k-same-select":
+    def __call__(self, row, seed):
+        if (row.set, seed) == self.at:
             raise KeyboardInterrupt
-        return attack(row, *rest)
+        self.done.append((row.set, seed))
 
-    monkeypatch.setattr(module, "attack_method", stops)
+
+def test_a_stopped_run_goes_on(weights, tmp_path):
+    judges, vgan, cards = weights
+    plan = Plan(draws=1, only=SOME[:3], scratch=False, budget=FEW)
+
+    def attacked(cards, at=None):
+        stop = Stop(at)
+        content = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, False, stop)
+        return content, stop.done
+
     with pytest.raises(KeyboardInterrupt):
-        run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
+        attacked(cards, ("3 identities", 0))
     assert not (tmp_path / "attacks.json").exists()
-    done = []
-    monkeypatch.setattr(
-        module,
-        "attack_method",
-        lambda row, *rest: done.append(row.experiment) or attack(row, *rest),
-    )
-    whole = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
-    assert done == ["k-same-select"]
+    whole, done = attacked(cards)
+    assert done == [("3 identities", 0)]
     assert len(whole["methods"]) == 3
-    done.clear()
-    run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, {"judges": "others"}, progress=False)
+    _, done = attacked({"judges": "others"})
     assert len(done) == 3  # the results of other weights are not taken for these
-    done.clear()
-    run_attacks(
-        toy_cohort(), judges, vgan, tmp_path, plan, cards | {"pprl-vgan": "another"}, progress=False
-    )
+    _, done = attacked(cards | {"pprl-vgan": "another"})
     assert done == []  # none of the three uses the generator
 
 
-def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path, monkeypatch):
-    import medpriv_lib.study.attacks as module
-
+def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path):
     judges, vgan, cards = weights
-    plan = Plan(draws=2, only=(SOME[1], SOME[5]), scratch=False)
-    one = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, progress=False)
-    attack, rates, done = module.attack_method, module.rates_of, []
-
-    def stops(row, *rest):
-        if done:
-            raise KeyboardInterrupt
-        done.append(row.set)
-        return rates(row, *rest)
-
-    monkeypatch.setattr(
-        module, "attack_method", lambda *rest: pytest.fail("the first seed was attacked again")
-    )
-    monkeypatch.setattr(module, "rates_of", stops)
+    plan = Plan(draws=2, only=(SOME[1], SOME[5]), scratch=False, budget=FEW)
     more = replace(plan, seeds=(0, 1))
-    with pytest.raises(KeyboardInterrupt):
-        run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards, progress=False)
-    assert json.loads((tmp_path / "attacks.json").read_text())["provenance"]["attackers"][
-        "seeds"
-    ] == [0]
-    monkeypatch.setattr(
-        module, "rates_of", lambda row, *rest: done.append(row.set) or rates(row, *rest)
-    )
-    both = run_attacks(toy_cohort(), judges, vgan, tmp_path, more, cards, progress=False)
-    assert sorted(done) == ["kernel 9", "random identities"]  # each once
+
+    def attacked(plan, cards, at=None):
+        stop = Stop(at)
+        try:
+            content = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, False, stop)
+        except KeyboardInterrupt:
+            content = None
+        return content, stop.done
+
+    one, _ = attacked(plan, cards)
+    stopped, first = attacked(more, cards, ("random identities", 1))
+    assert stopped is None or first == []  # whichever of the two rows comes first
+    seeds = json.loads((tmp_path / "attacks.json").read_text())["provenance"]["attackers"]["seeds"]
+    assert seeds == [0]
+    both, second = attacked(more, cards)
+    assert sorted(first + second) == [("kernel 9", 1), ("random identities", 1)]  # each once
     assert both["provenance"]["attackers"]["seeds"] == [0, 1]
     for few, many in zip(one["methods"], both["methods"], strict=True):
         assert few["findings"] == many["findings"]
         assert "seeds" in many["spread"]["parrot"]
         assert "seeds" not in few["spread"]["parrot"]
-    done.clear()
-    monkeypatch.setattr(
-        module, "attack_method", lambda row, *rest: done.append(row.set) or attack(row, *rest)
-    )
-    run_attacks(
-        toy_cohort(), judges, vgan, tmp_path, more, cards | {"pprl-vgan": "another"}, progress=False
-    )
-    assert done == ["random identities"] * 2  # a new generator: its row alone, with both seeds
+    _, done = attacked(more, cards | {"pprl-vgan": "another"})
+    # a new generator: its row alone, with both seeds
+    assert done == [("random identities", 0), ("random identities", 1)]
+
+
+def test_attackers_and_their_budget_are_chosen(weights, tmp_path):
+    judges, vgan, cards = weights
+    plan = Plan(draws=1, only=SOME[1:2], scratch=False, budget=FEW, attackers=("naive", "reverse"))
+    told = Stop()
+    some = run_attacks(toy_cohort(), judges, vgan, tmp_path, plan, cards, False, told)
+    assert [one["attack"] for one in some["methods"][0]["findings"]] == ["naive", "reverse"]
+    dearer = replace(plan, budget=replace(FEW, originals=Schedule(3, 1e-3, 16)))
+    run_attacks(toy_cohort(), judges, vgan, tmp_path, dearer, cards, False, told)
+    assert told.done == [("kernel 9", 0)] * 2  # another budget is another result
+    with pytest.raises(ValueError, match="no attack is called 'guess'"):
+        run_attacks(
+            toy_cohort(), judges, vgan, tmp_path, replace(plan, attackers=("guess",)), cards, False
+        )
 
 
 def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_path):
     result, out = content
-    judges, vgan, cards = weights
+    cards = weights[2]
     rows = arrange(
         [
             {
@@ -247,7 +225,7 @@ def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_pat
                 "note": "",
                 "identity_accuracy": 12.5,
             }
-            for row in methods(vgan)
+            for row in methods()
         ]
     )
     joined = join(rows, read_attacks(out), cards, toy_cohort().hash())
@@ -284,7 +262,7 @@ def test_what_cannot_be_read_or_planned_is_said(weights, tmp_path):
 def test_figures_can_be_drawn(weights, content, tmp_path):
     from medpriv_lib.study.figures.attackers import write_attack_figures
 
-    judges, vgan, cards = weights
+    cards = weights[2]
     rows = arrange(
         [
             {
@@ -296,7 +274,7 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
                 "evidence_kept": 40.0,
                 "chance_identity": 12.5,
             }
-            for row in methods(vgan)
+            for row in methods()
         ]
     )
     write_attack_figures(join(rows, content[0], cards, toy_cohort().hash()), content[0], tmp_path)

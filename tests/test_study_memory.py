@@ -11,7 +11,9 @@ from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.explanation.relevance_scores import score_relevance
+from medpriv_lib.measures.measure import Ground
 from medpriv_lib.privatizers.controls import PriorSample
+from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
@@ -21,7 +23,7 @@ from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.reader import Reader
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.recognition.verdicts import Panel
-from medpriv_lib.study.decoded import RememberingDecoder
+from medpriv_lib.study.decoded import RememberingDecoder, networks_of
 from medpriv_lib.study.examine import Examiner
 from medpriv_lib.study.rows import Releases, methods, with_predicted_labels
 
@@ -102,7 +104,7 @@ def test_a_reader_says_what_the_network_says_and_reads_an_image_once(networks, m
     def again(*_):
         raise AssertionError("an image was read a second time")
 
-    monkeypatch.setattr("medpriv_lib.core.memory.embeddings", again)
+    monkeypatch.setattr(judge, "merged", again)  # what every reading begins with
     assert reader.points(images[::-1]).shape == (len(images), 32)
     with pytest.raises(AssertionError, match="second time"):
         reader.points(images ^ np.uint8(1))
@@ -150,10 +152,10 @@ def test_rows_examined_one_after_the_other_equal_rows_examined_alone(networks):
     flipped = test.diseased.copy()
     flipped[:2] = ~flipped[:2]
     cohorts = {"": test, "true": test, "predicted": replace(test, diseased=flipped)}
-    prior = RememberingDecoder(vgan)
+    resources = Resources(whole, trained=networks_of(vgan))
     listed = [
         row
-        for row in (*methods(vgan, prior), *with_predicted_labels(methods(vgan, prior)))
+        for row in (*methods(), *with_predicted_labels(methods()))
         if row.experiment == "control" or row.set == "kernel 3"
     ]
     assert len(listed) == 8
@@ -164,7 +166,8 @@ def test_rows_examined_one_after_the_other_equal_rows_examined_alone(networks):
         return [examiner.row(row, list(releases.of(row))) for row in rows]
 
     def new():
-        return Examiner(train, cohorts, vgan, judges, 0, 2), Releases(train, cohorts, vgan, 0, 2)
+        examiner = Examiner(Ground(train, test, judges, 0), resources, cohorts, 2)
+        return examiner, Releases(resources, cohorts, 0, 2)
 
     together = examined(listed, *new())
     for row, got in zip(listed, together, strict=True):
@@ -195,11 +198,12 @@ def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
     """Ten draws of prior samples hold four images per row, each about equally often, with the
     identity it shows."""
     _, vgan = networks
-    train, test = cohort().of("train"), cohort().of("test")
-    row = next(row for row in methods(vgan) if row.set == "prior sample, random identities")
+    test = cohort().of("test")
+    resources = Resources(cohort(), trained=networks_of(vgan))
+    row = next(row for row in methods() if row.set == "prior sample, random identities")
     assert row.shared == 4
     draws = 200
-    releases = list(Releases(train, {"": test}, vgan, 0, draws).of(row))
+    releases = list(Releases(resources, {"": test}, 0, draws).of(row))
     assert len(releases) == draws
     shown = [
         {(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in releases}
@@ -207,7 +211,8 @@ def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
     ]
     assert all(len(kinds) == 4 for kinds in shown)
     slow = [
-        row.release(train, test, seeded(0, row.experiment, row.set, number)) for number in range(4)
+        row.release(resources, test, seeded(0, row.experiment, row.set, number))
+        for number in range(4)
     ]
     for n, kinds in enumerate(shown):
         assert kinds == {(each.images[n].tobytes(), int(each.contributors[n, 0])) for each in slow}
@@ -223,7 +228,7 @@ def test_shared_draws_take_each_image_from_one_of_the_releases(networks):
         ]
     )
     assert ((counts - draws / 4) ** 2 / (draws / 4)).sum() < 59
-    few = list(Releases(train, {"": replace(test, images=test.twin)}, vgan, 0, 2).of(row))
+    few = list(Releases(resources, {"": replace(test, images=test.twin)}, 0, 2).of(row))
     assert [each.images.tobytes() for each in few] == [
         each.images.tobytes() for each in releases[:2]
     ]  # as for twins

@@ -302,7 +302,7 @@ def test_drawn_captures_lie_in_the_cited_ranges():
             cover.append(identity.iris_radius - scene.below_upper[row, column])
         assert 0 < eye.iris_x < 640
         assert 0 < eye.iris_y < 480
-    assert 0.2 <= min(ratios)
+    assert min(ratios) >= 0.2
     assert max(ratios) <= 0.7
     assert np.mean(np.array(widths) >= 200) > 0.97
     assert max(widths) < 340

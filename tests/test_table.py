@@ -1,24 +1,31 @@
 """The table: the paper's rows first, percent with two decimals, and a comparison that notices
 differences."""
 
+import csv
+import gc
 import json
+from pathlib import Path
 
 import pytest
 
+from medpriv_lib.measures.measure import Column, Measure, Place
+from medpriv_lib.measures.registry import names_of
 from medpriv_lib.study.table import (
-    COLUMNS,
-    PAPER_RATES,
     arrange,
+    columns,
+    declared,
     differences,
     paper_table,
     read_table,
-    render,
     write_table,
 )
+from medpriv_lib.study.text import render, render_measures, render_notes
+
+RESULTS = Path(__file__).parents[1] / "chapters" / "results"
 
 
 def row(experiment, name, **values):
-    base = dict.fromkeys(COLUMNS) | {
+    base = dict.fromkeys(columns()) | {
         "labels": "",
         "note": "",
         "n": 359,
@@ -33,13 +40,13 @@ def row(experiment, name, **values):
 @pytest.fixture
 def rows():
     known = [
-        row(r["experiment"], r["set"], **{rate: r[rate] for rate in PAPER_RATES})
+        row(r["experiment"], r["set"], **{rate: r[rate] for rate in list(r)[2:]})
         for r in paper_table()
     ]
     return arrange(
         [
             row(
-                "control", "mean image of the label", identity_accuracy=0.0, glaucoma_accuracy=100.0
+                "control", "mean image of the label", identity_accuracy=0.0, disease_accuracy=100.0
             ),
             *reversed(known),
         ]
@@ -56,8 +63,8 @@ def test_the_paper_table_is_the_paper_s():
         "set": "random identities",
         "identity_accuracy": 0.5,
         "replacement_identity_accuracy": 74.68,
-        "glaucoma_accuracy": 79.18,
-        "glaucoma_f1": 62.22,
+        "disease_accuracy": 79.18,
+        "disease_f1": 62.22,
     }
     # every percentage of single releases is a multiple of 1/340, as FACTS of the paper's protocol
     # have it
@@ -72,13 +79,78 @@ def test_the_paper_s_rows_come_first_in_its_order(rows):
         (r["experiment"], r["set"]) for r in paper_table()
     ]
     assert rows[14]["experiment"] == "control"
-    assert list(COLUMNS)[:6] == list(paper_table()[0])
+    assert list(columns())[:6] == list(paper_table()[0])
+
+
+def test_the_columns_are_those_of_the_committed_table():
+    with open(RESULTS / "table.csv", newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == list(columns())
+
+
+def test_a_new_measure_stands_after_the_others_and_before_the_attackers(tmp_path):
+    class Brightness(Measure):
+        """How bright a release is."""
+
+        name = "brightness"
+        columns = (
+            Column("brightness", "bright", spread="interval", percent=False),
+            Column("brightest", kind="text"),
+            Column("bright_n", kind="count"),
+        )
+
+        def cells(self, exam):
+            return {}
+
+    try:
+        names = list(columns())
+        place = names.index("brightness")
+        assert names[place - 1 : place + 6] == [
+            "evidence_n",
+            "brightness",
+            "brightness_low",
+            "brightness_high",
+            "brightest",
+            "bright_n",
+            "best_attack",
+        ]
+        made = arrange(
+            [{"experiment": "a", "set": "b", "labels": "", "brightness": 1.5, "bright_n": 3}]
+        )
+        write_table(made, tmp_path, {})
+        back = read_table(tmp_path / "table.csv")[-1]
+        assert (back["brightness"], back["brightest"], back["bright_n"]) == (1.5, "", 3)
+        assert "bright" in render_measures(made)
+    finally:
+        del Brightness
+        gc.collect()  # a class is known as long as it lives
+    assert "brightness" not in columns()
+
+
+def test_spreads_of_verdicts_stand_apart_and_others_beside_their_column():
+    pair = (
+        Column("a", spread="draws", place=Place.PAPER),
+        Column("b", spread="interval"),
+        Column("n", kind="count", place=Place.COUNT),
+    )
+    assert names_of(pair) == ["a", "n", "a_std", "a_low", "a_high", "b", "b_low", "b_high"]
+    assert len({column.name for column in declared()}) == len(declared())
+
+
+def test_reasons_are_said_once_with_the_rows():
+    notes = [
+        {"measure": "relevance", "reason": "no signs", "rows": []},
+        {"measure": "retrieval", "reason": "too few", "rows": ["blur/kernel 3", "blur/kernel 9"]},
+    ]
+    assert render_notes([]) == ""
+    text = render_notes(notes)
+    assert "relevance, all rows: no signs" in text
+    assert "retrieval, blur/kernel 3 and 1 more: too few" in text
 
 
 def test_a_missing_row_is_kept_empty_and_says_so():
     rows = arrange([])
     assert len(rows) == 14
-    assert all(r["note"] == "not run" and r["glaucoma_accuracy"] is None for r in rows)
+    assert all(r["note"] == "not run" and r["disease_accuracy"] is None for r in rows)
 
 
 def test_two_rows_of_one_name_are_an_error():
@@ -99,7 +171,7 @@ def test_written_and_read_back(rows, tmp_path):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"glaucoma_f1": 62.25}, "glaucoma_f1"),
+        ({"disease_f1": 62.25}, "disease_f1"),
         ({"n": 340}, "n:"),
         ({"replacement_identity_accuracy": None}, "None now"),
     ],
@@ -114,7 +186,7 @@ def test_differences_are_noticed(rows, change, word):
 
 def test_rounding_is_no_difference(rows):
     changed = [dict(r) for r in rows]
-    changed[1]["glaucoma_f1"] += 0.004
+    changed[1]["disease_f1"] += 0.004
     assert differences(changed, rows) == []
 
 

@@ -15,14 +15,23 @@ import numpy as np
 import pytest
 import torch
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor
+from medpriv_lib.learning.augment import Augmentation
 from medpriv_lib.learning.checkpoint import NAME, read_checkpoint
-from medpriv_lib.learning.distort import Augmentation
+from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.privatizers.blur import Blur
+from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
+from medpriv_lib.privatizers.k_same import KSame, KSameSelect
+from medpriv_lib.privatizers.registry import privatizer
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Architecture
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
-from medpriv_lib.privatizers.vgan.training import Trainer, Training, fit_generator, train
+from medpriv_lib.privatizers.vgan.recognisers import frozen_recognisers
+from medpriv_lib.privatizers.vgan.settings import Training
+from medpriv_lib.privatizers.vgan.trainer import Trainer
+from medpriv_lib.privatizers.vgan.training import fit_generator, train
 from medpriv_lib.privatizers.vgan.validation import validation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,7 +147,7 @@ def test_generator_steps_leave_the_discriminator_alone_and_the_other_way_round()
 def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_them():
     cohort = make_cohort()
     trainer = Trainer(cohort, small(cohort), CONFIG)
-    weights = [p.clone() for network in trainer.recognisers for p in network.state_dict().values()]
+    frozen = [p.clone() for network in trainer.recognisers for p in network.state_dict().values()]
     random = trainer.random.get_state()
     trainer.bare_discriminator.heads.weight.data.zero_()  # D says the same of every image: it teaches nothing
     still = trainer.bare_generator.decoder.dense.weight.detach().clone()
@@ -147,11 +156,11 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
     assert [
         torch.equal(a, b)
         for a, b in zip(
-            weights,
+            frozen,
             (p for network in trainer.recognisers for p in network.state_dict().values()),
             strict=True,
         )
-    ] == ([True] * len(weights))
+    ] == ([True] * len(frozen))
     deaf = Trainer(cohort, small(cohort), CONFIG)
     deaf.recognisers = []
     deaf.random.set_state(random)
@@ -203,24 +212,25 @@ def test_the_frozen_recognisers_do_not_see_a_fine_checkerboard():
     assert not torch.allclose(network(images + stripes), network(images), atol=1e-2)
 
 
-def test_recognisers_that_were_killed_while_training_go_on_to_the_same_end(tmp_path, monkeypatch):
+class Killed(Exception):
+    pass
+
+
+def test_recognisers_that_were_killed_while_training_go_on_to_the_same_end(tmp_path):
     cohort = make_cohort()
     whole = train(cohort, small(cohort), CONFIG)
-    from medpriv_lib.privatizers import vgan_recognisers
+    epochs = []
 
-    real, calls = vgan_recognisers.fit_recogniser, []
+    def kill(epoch, *_):
+        epochs.append(epoch)
+        if len(epochs) == 3:  # two each: the first is finished, the second is not
+            raise Killed
 
-    def killed(*arguments, **options):
-        calls.append(options["resume"])
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(vgan_recognisers, "fit_recogniser", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(cohort, small(cohort), CONFIG, tmp_path)
-    assert (calls[0] / "training.safetensors").is_file()
-    monkeypatch.setattr(vgan_recognisers, "fit_recogniser", real)
+    with pytest.raises(Killed):
+        frozen_recognisers(
+            cohort, 2, CONFIG.recogniser_epochs, CONFIG.seed, torch.device("cpu"), tmp_path, kill
+        )
+    assert (tmp_path / "recogniser-0" / NAME).is_file()
     assert_same(tensors_of(train(cohort, small(cohort), CONFIG, tmp_path)), tensors_of(whole))
 
 
@@ -562,6 +572,52 @@ def test_the_curve_holds_what_the_judges_say_and_validating_changes_nothing():
     assert_same(tensors_of(train(train_images, small(cohort), CONFIG)), tensors_of(trainer))
 
 
+def coloured(cohort):
+    """The same images, a colour that is its patient's in place of the grey."""
+    tint = np.stack([255 - cohort.images, cohort.images, cohort.images // 2 + 60], axis=3)
+    return dataclasses.replace(cohort, images=tint.astype(np.uint8))
+
+
+def test_a_coloured_cohort_is_trained_on_and_privatised_in_colour():
+    cohort = coloured(make_cohort())
+    train_images, test = cohort.of("train"), cohort.of("test")
+    architecture = Architecture.of(train_images, **WIDTHS)
+    assert architecture.channels == 3
+    trainer = Trainer(train_images, architecture, CONFIG)
+    before = trainer.bare_generator.decoder.dense.weight.detach().clone()
+    trainer.step()
+    assert not torch.equal(trainer.bare_generator.decoder.dense.weight, before)
+    assert trainer.generator_step().shape == (8, 3, 16, 16)
+    vgan = PPRLVGAN("random", trainer.averaged(), Pools.of(train_images))
+    assert vgan.decode_all(vgan.encode(test.images, torch.Generator())[:1]).shape == (
+        1,
+        4,
+        16,
+        16,
+        3,
+    )
+    one_each = cohort.take(np.unique(cohort.patient, return_index=True)[1])
+    for method, given in (
+        (vgan, test),
+        (Averaged(vgan, 3), test),
+        (Blur(5), test),
+        (KSame(2), one_each),
+        (KSameSelect(2).fit(train_images), test),
+        (KSameSelect(2, "release"), test),
+        (RealOther().fit(train_images), test),
+        (ClassMean().fit(train_images), test),
+        (PriorSample(vgan), test),
+    ):
+        release = method.privatize(given, torch.Generator().manual_seed(0))
+        assert release.images.shape[1:] == (16, 16, 3), method.name
+        assert (release.rows_in(cohort) == given.row[release.source]).all()
+        assert privatizer(release.method) is type(method)
+    with pytest.raises(ValueError, match="PPRL-VGAN reads uint8 images .*colour"):
+        vgan.encode(make_cohort().images)
+    with pytest.raises(ValueError, match="do not fit networks of size 16 with 3 channels"):
+        Trainer(make_cohort(), architecture, CONFIG)
+
+
 def test_fit_gives_the_averaged_generator_in_evaluation_mode():
     cohort = make_cohort()
     generator = fit_generator(cohort, small(cohort), CONFIG)
@@ -637,6 +693,8 @@ def test_the_entry_point_writes_weights_that_load(tmp_path):
     assert card["data_hash"] == cohort.hash()
     assert card["config"]["training"]["rounds"] == 4
     assert [row["round"] for row in card["curve"]["rounds"]] == [2, 4]
+    assert all("seconds" not in row for row in card["curve"]["rounds"])
+    assert card["private"] == weights.PRIVATE
     assert "train_weights.py" in card["command"]
 
 
@@ -655,9 +713,11 @@ def test_two_processes_train_one_network(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     PPRLVGAN.load(tmp_path / "out" / "pprl-vgan")
-    tensors, state = read_checkpoint(tmp_path / "out" / "pprl-vgan-training")
+    folder = tmp_path / "out" / "pprl-vgan-training"
+    tensors, state = read_checkpoint(folder, {"processes": 2})
     assert state["round"] == 4
-    assert state["identity"]["processes"] == 2
+    with pytest.raises(ValueError, match="other processes"):
+        read_checkpoint(folder, {"processes": 1})
     assert len(tensors["random"]) == 2
     assert not torch.equal(*tensors["random"])  # each process draws its own images
     again = launch(

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_cohorts import toy_cohort
 
 from medpriv_lib.core import weights
+from medpriv_lib.core.budgets import TOY
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.pipeline.weights import fit_weights, load_weights
 
 CARD = {
     "kind": "toy",
@@ -100,6 +103,7 @@ def test_missing_card_and_missing_weights_are_named(path):
         ({"curve": []}, "curve"),
         ({"sha256": 3}, "sha256"),
         ({"format": 99}, "version 99"),
+        ({"format": 1}, "version 1, this library reads 2; train them again"),
     ],
 )
 def test_a_card_of_another_shape_is_refused(path, change, message):
@@ -109,7 +113,71 @@ def test_a_card_of_another_shape_is_refused(path, change, message):
         weights.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_hash": "1" * 16},
+        {"seed": 2},
+        {"command": "something else"},
+        {"patient_names": ["A", "C"]},
+        {"metrics": {"accuracy": 0.75}},
+        {"config": {"size": 16, "more": 1}},
+        {"added": 1},
+        {"checksum": "0" * 64},
+    ],
+)
+def test_an_edited_card_is_noticed(tmp_path, tensors, change):
+    path = weights.save(tmp_path / "toy", tensors, CARD | {"patient_names": ["A", "B"]})
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    with pytest.raises(
+        ValueError, match=r"toy\.json: the card was changed after the training; train"
+    ):
+        weights.load(path)
+    with pytest.raises(ValueError, match="changed after the training"):
+        weights.read_card(path)
+
+
+def test_a_card_that_is_written_otherwise_but_says_the_same_is_read(path):
+    card = path.with_suffix(".json")
+    told = json.loads(card.read_text())
+    card.write_text(json.dumps(dict(reversed(told.items())), indent=4))
+    assert weights.read_card(path) == told
+
+
+def test_keys_and_tuples_that_json_changes_do_not_spoil_the_checksum(tmp_path, tensors):
+    odd = {"config": {"widths": (1, 2), "by_number": {2: "b", 10: "a"}}}
+    path = weights.save(tmp_path / "odd", tensors, CARD | odd)
+    assert weights.read_card(path)["config"] == {
+        "widths": [1, 2],
+        "by_number": {"2": "b", "10": "a"},
+    }
+
+
+SAVED = """
+import sys, torch
+from medpriv_lib.core import weights
+tensors = {f"t{i}": torch.full((3,), float(i)) for i in range(9)}
+weights.save(sys.argv[1], tensors, dict(kind="toy", data_hash="1", config={}, seed=2, command="",
+             metrics={}, curve={}))
+"""
+
+
+def test_equal_weights_are_equal_files_in_every_process(tmp_path):
+    for name in ("one", "two", "three", "four"):
+        (tmp_path / name).mkdir()
+        subprocess.run(
+            [sys.executable, "-c", SAVED, str(tmp_path / name / "toy")],
+            check=True,
+            cwd=Path(weights.__file__).parents[2],
+        )
+    for file in ("toy.safetensors", "toy.json"):
+        assert (
+            len({(tmp_path / n / file).read_bytes() for n in ("one", "two", "three", "four")}) == 1
+        )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00", "[" * 100_000])
 def test_a_damaged_card_is_refused(path, text):
     path.with_suffix(".json").write_text(text)
     with pytest.raises(ValueError, match=r"toy\.json"):
@@ -133,7 +201,8 @@ def test_nan_is_refused_when_loaded(path, tensors):
     tensors["c"][0] = float("inf")
     save_file(tensors, path)
     card = path.with_suffix(".json")
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": weights.sha256_of(path)}))
+    told = json.loads(card.read_text()) | {"sha256": weights.sha256_of(path)}
+    card.write_text(json.dumps(weights.stamped(told)))
     with pytest.raises(ValueError, match="NaN or infinite values in c"):
         weights.load(path)
 
@@ -218,3 +287,35 @@ def test_shipped_weights_are_what_their_cards_say():
         _, card = weights.load(file)
         assert card["kind"]
     assert sum(file.stat().st_size for file in weights.FOLDER.glob("*.*")) < 25e6
+
+
+def test_two_equal_fits_give_equal_files_and_say_that_they_are_private(tmp_path):
+    cohort, told = toy_cohort(), []
+    for name in ("one", "two"):
+        fit_weights(cohort, tmp_path / name, 4, TOY, "cpu", False, report=told.append)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert sorted(contents(tmp_path / "one")) == [
+        "judges.json",
+        "judges.safetensors",
+        "pprl-vgan.json",
+        "pprl-vgan.safetensors",
+    ]
+    assert told[0] == f"{tmp_path / 'one'}: {weights.PRIVATE}"
+    assert "never share" in weights.PRIVATE
+    for name in ("judges", "pprl-vgan"):
+        card = weights.read_card(tmp_path / "one" / name)
+        assert card["private"] == weights.PRIVATE
+        assert card["command"].startswith(
+            "medpriv_lib.pipeline.weights.fit_weights, seed 4, Budget("
+        )
+        assert str(tmp_path) not in json.dumps(card)
+    judges, vgan, sums = load_weights(tmp_path / "one", cohort)
+    assert sums == {"judges": judges.card["sha256"], "pprl-vgan": card["sha256"]}
+    assert vgan.pools.names.tolist() == cohort.patient_names.tolist()
+    with pytest.raises(ValueError, match="another seed|of seed 4"):
+        fit_weights(cohort, tmp_path / "one", 5, TOY, "cpu", False)
+    other = toy_cohort(seed=1)
+    with pytest.raises(ValueError, match="trained on another cohort"):
+        load_weights(tmp_path / "one", other)
+    with pytest.raises(FileNotFoundError, match="no such folder of weights"):
+        load_weights(tmp_path / "three", cohort)

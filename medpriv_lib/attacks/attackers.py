@@ -8,10 +8,8 @@ half precision as soon as it is trained: kept, shipped or in memory it is the sa
 
 import hashlib
 import os
-import shlex
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +17,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
-from medpriv_lib.attacks.battery import Verifier
-from medpriv_lib.attacks.contributors import lessons
+from medpriv_lib.attacks.budget import FULL, Budget
+from medpriv_lib.attacks.contributors.who import lessons
 from medpriv_lib.attacks.scene import PARTS, Scene, halves
 from medpriv_lib.attacks.towers import (
-    ORIGINALS,
-    RELEASED,
-    SCRATCH,
     Embedder,
     Schedule,
     embed,
@@ -35,30 +30,52 @@ from medpriv_lib.attacks.towers import (
 )
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import size_of
+from medpriv_lib.core.precision import halved, in_full
+from medpriv_lib.learning.checkpoint import named, part_of
 
 KIND = "attacker"
 SHIPPED = "attackers"
+FIRST = "blocks.0.0.weight"  # its second axis is the number of channels
+
+
+COMMAND = "medpriv_lib.attacks.Attackers"  # what a card tells where the caller says nothing
+Embed = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Verifier:
+    """A trained pair of towers: `bank` (R, D) all originals of the cohort as the first one sees
+    them, `original` that tower, and `released` the one that was trained on released images (None:
+    there was nothing to train it on).
+    """
+
+    bank: Float[np.ndarray, "r d"]
+    original: Embed
+    released: Embed | None
 
 
 @dataclass(eq=False)
 class Attackers:
     """Trains, keeps and finds the networks of the attackers of one cohort and seed.
 
-    `folder` where they are kept (None: nowhere); `originals` and `released` how the two towers are
-    trained; `advance` is told "trained NAME" or "found NAME" for each. With `scratch` the second
-    tower starts from random weights and not from the first: a check that the shorter way does not
-    weaken the attacker. The package's networks of originals are taken where they are of this
-    cohort, unless `shipped` is False.
+    `folder` where they are kept (None: nowhere); `budget` how the two towers are trained; `advance`
+    is told "trained NAME" or "found NAME" for each; `command` what the cards tell of how they were
+    made. With `scratch` the second tower starts from random weights and not from the first: a check
+    that the shorter way does not weaken the attacker. The package's networks of originals are taken
+    where they are of this cohort, unless `shipped` is False. Raises `NotApplicable` for a cohort of
+    fewer than four patients.
     """
 
     cohort: Cohort
-    folder: str | os.PathLike | None = None
+    folder: Path | None = None
     seed: int = 0
-    originals: Schedule = ORIGINALS
-    released: Schedule = RELEASED
+    _: KW_ONLY
+    budget: Budget = FULL
     scratch: bool = False
-    advance: Callable[[str], None] = lambda what: None
     shipped: bool = True
+    advance: Callable[[str], None] = lambda what: None
+    command: str = COMMAND
     half: Int64[np.ndarray, " p"] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,14 +83,17 @@ class Attackers:
         self.half = halves(self.cohort, self.seed)
         self.eyes = identities(self.cohort)
         self.hash = self.cohort.hash()
-        if self.scratch:
-            self.released = SCRATCH
         if self.folder is not None:
             self.folder = Path(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
         self._first: dict[str, Embedder] = {}
         self._banks: dict[str, Float[np.ndarray, "r d"]] = {}
         self._shipped = self._read_shipped() if self.shipped else {}
+
+    @property
+    def _of_released(self) -> Schedule:
+        """The schedule of the second tower."""
+        return self.budget.scratch if self.scratch else self.budget.released
 
     def verifiers(self, scene: Scene, name: str) -> dict[str, Verifier]:
         """Return the verifier of each part for a scene; `name` is for the files and the reader, not
@@ -86,17 +106,14 @@ class Attackers:
         images, rows = scene.lessons(part, self.half)
         return self._verifier(scene, name, part, images, self.eyes[rows], self.eyes, rows.tolist())
 
-    def of_contributors(self, scene: Scene, name: str) -> dict[str, Verifier] | None:
+    def of_contributors(self, scene: Scene, name: str) -> dict[str, Verifier]:
         """Return the verifiers, one of each part, that learned to see in a released image who
         contributed to it.
 
-        None where nobody but the source went into the attacker's own releases.
+        Raises `NotApplicable` where nobody but the source went into the attacker's own releases.
         """
         name = f"{name}-contributors"
-        try:
-            taught = {part: lessons(scene, part, self.half) for part in PARTS}
-        except ValueError:
-            return None
+        taught = {part: lessons(scene, part, self.half) for part in PARTS}
         return {
             part: self._verifier(
                 scene, name, part, images, who, self.cohort.patient, (name, who.tolist())
@@ -126,11 +143,11 @@ class Attackers:
             known = scene.originals(part, self.half)
             start = None if self.scratch else first
             made_of = (key, hashlib.sha256(images.tobytes()).hexdigest(), told, self.scratch)
-            key = self._key(self.released, *made_of)
+            key = self._key(self._of_released, *made_of)
             second = self._network(
                 f"{name}-{part}",
                 key,
-                self.released,
+                self._of_released,
                 lambda: fit_released(
                     start,
                     images,
@@ -138,7 +155,7 @@ class Attackers:
                     bank[known],
                     of_originals[known],
                     self._own_seed(name, part),
-                    self.released,
+                    self._of_released,
                 ),
             )
         return Verifier(
@@ -150,17 +167,17 @@ class Attackers:
         from.
         """
         rows = scene.originals(part, self.half)
-        key = self._key(self.originals, rows.tolist())
+        key = self._key(self.budget.originals, rows.tolist())
         if key not in self._first:
             self._first[key] = self._network(
                 f"originals-{part}",
                 key,
-                self.originals,
+                self.budget.originals,
                 lambda: fit_originals(
                     self.cohort.images[rows],
                     self.eyes[rows],
                     self._own_seed("originals", part),
-                    self.originals,
+                    self.budget.originals,
                 ),
             )
         return key, self._first[key]
@@ -177,60 +194,65 @@ class Attackers:
         """Return a network: shipped, kept, or trained now and kept."""
         if key in self._shipped:
             return self._shipped[key]
-        path = (
-            None
-            if self.folder is None
-            else self.folder / f"{name}-seed-{self.seed}-{key}.safetensors"
-        )
+        path = None
+        if self.folder is not None:
+            path = self.folder / f"{name}-seed-{self.seed}-{key}.safetensors"
         if path is not None and path.is_file():
-            tensors, _ = store.load(path, KIND)
+            network = self._kept(path, key)
             self.advance(f"found {name}")
-            return _network_of(tensors, self.cohort.images.shape[1])
-        tensors = halved(train())
+            return network
+        tensors = halved(train().state_dict())
         if path is not None:
-            store.save(
-                path,
-                tensors,
-                {
-                    "kind": KIND,
-                    "data_hash": self.hash,
-                    "seed": self.seed,
-                    "config": {"schedule": asdict(schedule), "name": name, "key": key},
-                    "command": shlex.join(["medpriv", *sys.argv[1:]]),
-                    "metrics": {},
-                    "curve": {},
-                },
-            )
+            card = self._card(KIND, {"schedule": asdict(schedule), "name": name, "key": key})
+            store.save(path, tensors, card)
         self.advance(f"trained {name}")
-        return _network_of(tensors, self.cohort.images.shape[1])
+        return _network_of(tensors, size_of(self.cohort.images))
 
-    def ship(self, scene: Scene, path: str | os.PathLike, command: str) -> Path:
+    def _kept(self, path: Path, key: str) -> Embedder:
+        """Return a network that an earlier run kept.
+
+        Raises `ValueError` where the file holds another network than its name says: trained with
+        another key (other images, another schedule), on another cohort or with another seed.
+        """
+        tensors, card = store.load(path, KIND)
+        told = {"key": card["config"].get("key"), "cohort": card["data_hash"], "seed": card["seed"]}
+        wanted = {"key": key, "cohort": self.hash, "seed": self.seed}
+        wrong = [what for what in wanted if told[what] != wanted[what]]
+        if wrong:
+            raise ValueError(
+                f"{path}: holds another attacker than its name says "
+                f"({', '.join(f'{what} {told[what]}, not {wanted[what]}' for what in wrong)}); "
+                "files were swapped or renamed: delete this one with its card, and the attacker is "
+                "trained again"
+            )
+        return _network_of(tensors, size_of(self.cohort.images))
+
+    def _card(self, kind: str, config: dict) -> dict:
+        return {
+            "kind": kind,
+            "data_hash": self.hash,
+            "seed": self.seed,
+            "config": config,
+            "command": self.command,
+            "metrics": {},
+            "curve": {},
+        }
+
+    def ship(self, scene: Scene, path: str | os.PathLike) -> Path:
         """Write the originals' networks of all parts as one file of weights, which later runs on
         this cohort find.
-
-        `command` is what the card tells of how they were made.
         """
-        tensors, keys = {}, {}
+        tensors: dict[str, torch.Tensor] = {}
+        keys = {}
         for part in PARTS:
             keys[part], network = self.original(scene, part)
-            tensors |= {f"{part}.{name}": tensor for name, tensor in halved(network).items()}
-        return store.save(
-            path,
-            tensors,
-            {
-                "kind": SHIPPED,
-                "data_hash": self.hash,
-                "seed": self.seed,
-                "metrics": {},
-                "curve": {},
-                "config": {
-                    "schedule": asdict(self.originals),
-                    "keys": keys,
-                    "size": int(self.cohort.images.shape[1]),
-                },
-                "command": command,
-            },
-        )
+            tensors |= named(part, halved(network.state_dict()))
+        config = {
+            "schedule": asdict(self.budget.originals),
+            "keys": keys,
+            "size": size_of(self.cohort.images),
+        }
+        return store.save(path, tensors, self._card(SHIPPED, config))
 
     def _read_shipped(self) -> dict[str, Embedder]:
         """Return the shipped networks by key where they are of this cohort; none where they are
@@ -245,12 +267,7 @@ class Attackers:
         tensors, card = store.load(path, SHIPPED)
         networks = {}
         for part, key in card["config"]["keys"].items():
-            mine = {
-                name.removeprefix(f"{part}."): value
-                for name, value in tensors.items()
-                if name.startswith(f"{part}.")
-            }
-            networks[key] = _network_of(mine, card["config"]["size"])
+            networks[key] = _network_of(part_of(tensors, part), card["config"]["size"])
         return networks
 
     def _key(self, schedule: Schedule, *parts: object) -> str:
@@ -262,15 +279,8 @@ class Attackers:
         return int.from_bytes(digest[:4], "big")
 
 
-def halved(network: Embedder) -> dict[str, torch.Tensor]:
-    """Return the state of a network in half precision."""
-    return {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-
-
 def _network_of(tensors: dict[str, torch.Tensor], size: int) -> Embedder:
     """Return the network of a state in half precision, ready to embed."""
-    network = Embedder(size)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    network = Embedder(size, channels=tensors[FIRST].shape[1])
+    network.load_state_dict(in_full(tensors))
     return network.to(memory_format=torch.channels_last).eval()

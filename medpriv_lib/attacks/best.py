@@ -1,19 +1,21 @@
 """The attackers' columns of the study's table, in percent like all others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.finding import Finding, Kind
 
 BEST, RANK1, AUC = "best_attack", "best_attack_rank1", "best_attack_linkage_auc"
 OWN = "best_attack_source_auc"
 COLUMNS = (BEST, RANK1, f"{RANK1}_low", f"{RANK1}_high", AUC, f"{AUC}_low", f"{AUC}_high", OWN)
 # One image of one patient, named or linked: what is compared across methods. Attacks that need more
 # (several releases of a case, K - 1 known members) or look for somebody else (contributors) are
-# reported, but not here.
-NAMING = ("naive", "reverse", "parrot", "inversion")
-LINKING = ("naive linkage", "retrained linkage", "parrot linkage")
-# by "own_auc": the attacker holds the very source of the released image
-OWNING = (*LINKING, "residue linkage", "whitened residue linkage")
+# reported, but not here. By "own_auc" the attacker holds the very source of the released image.
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "rank1": ("naming",),
+    "linkage_auc": ("linking",),
+    "own_auc": ("linking", "matching"),
+}
 
 
 def best(found: Sequence[Finding], measure: str) -> Finding | None:
@@ -23,8 +25,11 @@ def best(found: Sequence[Finding], measure: str) -> Finding | None:
     The largest of several estimates is a little too large: of several attackers who all guess, one
     is the luckiest.
     """
-    attacks = {"rank1": NAMING, "linkage_auc": LINKING, "own_auc": OWNING}[measure]
-    able = [one for one in found if one.attack in attacks and measure in one.measures]
+    able = [
+        one
+        for one in found
+        if one.kind in KINDS[measure] and one.target == "source" and measure in one.measures
+    ]
     return max(able, key=lambda one: one.measures[measure], default=None)
 
 
@@ -48,7 +53,7 @@ def columns(found: Sequence[Finding]) -> dict[str, str | float | None]:
     return row
 
 
-def render_attacks(rows: Sequence[dict]) -> str:
+def render_attacks(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the naive and the adaptive attackers side by side as text for a terminal; nothing
     where none was run.
     """
@@ -75,11 +80,12 @@ def render_attacks(rows: Sequence[dict]) -> str:
             *lines,
             "",
             "naive: the identity judge names the source; best: the attack that names most; "
-            "linkage: area under the curve, 50 is guessing; source: the same by who holds the source itself",
+            "linkage: area under the curve, 50 is guessing; source: the same by who holds the "
+            "source itself",
         ]
     )
 
 
-def _range(row: dict, column: str) -> str:
+def _range(row: Mapping[str, Any], column: str) -> str:
     low, high = row[f"{column}_low"], row[f"{column}_high"]
     return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"

@@ -16,10 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
+from medpriv_lib.attacks.contributors.who import require_contributors
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.attacks.inversion import shares
+from medpriv_lib.attacks.registry import attack
+from medpriv_lib.attacks.scene import ALL
+from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
 
 Embed = Callable[[UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
 LEVEL = 0.05
@@ -27,7 +31,7 @@ BLOCK = 512
 
 
 def pixels(images: UInt8[np.ndarray, "n h w"]) -> Float[np.ndarray, "n p"]:
-    """Return grey levels as rows, the embedding of an attacker without a network."""
+    """Return grey or colour levels as rows, the embedding of an attacker without a network."""
     return images.reshape(len(images), -1).astype(np.float64)
 
 
@@ -63,21 +67,21 @@ def nearest(
     """Return each query's nearest gallery row; with `patient` and `of` only among the gallery's
     other patients.
 
-    Queries are taken `BLOCK` at a time, so that memory stays bounded. Raises `ValueError` for an
+    Queries are taken `BLOCK` at a time, so that memory stays bounded. Raises `NotApplicable` for an
     empty gallery, and where a query is left without another patient.
     """
     if len(gallery) == 0:
-        raise ValueError("the gallery holds no image; there is nothing to be nearest to")
+        raise NotApplicable("the gallery holds no image; there is nothing to be nearest to")
     distance, row = np.empty(len(queries)), np.empty(len(queries), dtype=np.int64)
     for start in range(0, len(queries), BLOCK):
         part = slice(start, start + BLOCK)
         found = distances(queries[part], gallery)
-        if patient is not None:
+        if patient is not None and of is not None:
             found[patient[part, None] == of[None, :]] = np.inf
         row[part] = found.argmin(axis=1)
         distance[part] = found[np.arange(len(found)), row[part]]
     if np.isinf(distance).any():
-        raise ValueError(
+        raise NotApplicable(
             "the gallery holds images of one patient only; distances to strangers need another"
         )
     return Nearest(distance, row)
@@ -131,9 +135,45 @@ def copying(
         chance,
         len(generated),
         len(np.unique(copied_of)),
-        shares(copied, copied_of),
+        rate_per_patient(copied, copied_of),
         {"generated": np.sort(own.distance).tolist(), "strangers": np.sort(strangers).tolist()},
+        kind="copying",
+        target="member",
     )
+
+
+@attack(name="copying in pixels", kind="copying", target="member", place=150, knows=copying)
+def copied_in_pixels(setting: Setting) -> Finding:
+    """Look for training images among the released ones, pixel by pixel."""
+    scene = setting.scene
+    train, sources = _training(setting)
+    return copying(scene.released, scene.contributors, train, sources)
+
+
+@attack(
+    name="copying in the verifier's embedding",
+    kind="copying",
+    target="member",
+    place=160,
+    knows=copying,
+)
+def copied_in_embedding(setting: Setting) -> Finding:
+    """Look for training images among the released ones, as the tower of originals sees them."""
+    scene = setting.scene
+    train, sources = _training(setting)
+    see = setting.verifiers[ALL].original
+    return copying(
+        scene.released, scene.contributors, train, sources, see, "the verifier's embedding"
+    )
+
+
+def _training(setting: Setting) -> tuple[Cohort, Cohort]:
+    """Return the training images and the sources of the released ones."""
+    cohort = setting.cohort
+    require_contributors(setting.scene)
+    if not (cohort.split == "train").any():
+        raise NotApplicable("without training images nothing can be copied")
+    return cohort.of("train"), cohort.take(setting.scene.source)
 
 
 def closer(distance: Float[np.ndarray, " n"], reference: Float[np.ndarray, " m"]) -> float:

@@ -1,6 +1,6 @@
 """Several random draws of one release, attacked one by one: their findings as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,37 +13,44 @@ def averaged(found: Sequence[Finding]) -> Finding:
     outcomes.
 
     The ends of the intervals are averaged too: the interval is that of a single draw over patients,
-    and the spread of the draws is reported apart. What one draw lacks is left out. Raises
-    `ValueError` for findings of different attacks.
+    and the spread of the draws is reported apart, from `draws`, the measures of each. What one draw
+    lacks is left out. Raises `ValueError` for findings of different attacks.
     """
     first = found[0]
     if len({one.attack for one in found}) != 1:
         raise ValueError(
             f"only findings of one attack have a mean, not {sorted({one.attack for one in found})}"
         )
+    each = tuple(one.measures for one in found)
     if len(found) == 1:
-        return first
-    same = all(one.hits is not None and np.array_equal(one.probe, first.probe) for one in found)
+        return replace(first, draws=each)
+    outcomes = [one.hits for one in found if one.hits is not None]
+    probes = [one.probe for one in found if one.probe is not None]
+    same = len(outcomes) == len(probes) == len(found) and all(
+        np.array_equal(probe, probes[0]) for probe in probes
+    )
+    ends = {
+        key: np.mean([one.intervals[key] for one in found], axis=0)
+        for key in first.intervals
+        if all(key in one.intervals for one in found)
+    }
     return replace(
         first,
-        measures=_mean([one.measures for one in found]),
+        measures=_mean(each),
         chance=_mean([one.chance for one in found]),
-        intervals={
-            key: tuple(np.mean([one.intervals[key] for one in found], axis=0).tolist())
-            for key in first.intervals
-            if all(key in one.intervals for one in found)
-        },
+        intervals={key: (float(low), float(high)) for key, (low, high) in ends.items()},
         per_patient=_mean([one.per_patient for one in found]),
         curves={
             key: np.mean([one.curves[key] for one in found], axis=0).tolist()
             for key in first.curves
             if len({len(one.curves.get(key, ())) for one in found}) == 1
         },
-        hits=np.mean([one.hits for one in found], axis=0) if same else None,
+        hits=np.mean(outcomes, axis=0) if same else None,
+        draws=each,
     )
 
 
-def _mean(each: list[dict]) -> dict:
+def _mean(each: Sequence[Mapping]) -> dict:
     return {
         key: float(np.mean([one[key] for one in each]))
         for key in each[0]

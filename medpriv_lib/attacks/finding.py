@@ -1,21 +1,34 @@
-"""Attacks on releases, one file each: what somebody can find out who tries.
+"""What an attack found: numbers with intervals, or why it was not possible.
 
-Every file holds one attack family. Its functions take arrays, a `Cohort` or a `Release`, never a
-privatizer, and return a `Finding`. The docstring of each function holds one sentence that begins
-with "Knowledge:" and says what the attacker knows; `knowledge_of` reads it, so that the report and
-the code cannot differ.
+The functions of this room take arrays, a `Cohort` or a `Scene`, never a privatizer that they run
+behind anybody's back, and return a `Finding`. The docstring of each attack holds one sentence that
+begins with "Knowledge:" and says what the attacker knows; `knowledge_of` reads it, so that the
+report and the code cannot differ.
 
 Names that tables and reports look for in `measures`: "rank1" and "rank5" (identification, 0..1),
 "linkage_auc" and "tar_1" (verification: area under the curve, accepted share of true pairs at 1 %
-false acceptance). All others are free.
+false acceptance), "own_auc" (the same with the source itself). All others are free.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from textwrap import dedent
+from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float, Int64
+
+# what an attack does: names a patient; links a released image with another original of the
+# patient; matches it with its source, which the attacker holds; looks for those who went in; tells
+# who was in; looks for copied images; reads a label; adds up several releases; says what would be
+# without rounding
+Kind = Literal[
+    "naming", "linking", "matching", "contributors", "membership", "copying", "homogeneity",
+    "intersection", "bound",
+]  # fmt: skip
+Target = Literal["source", "contributor", "member", "label"]  # about whom something is found out
+NOT_POSSIBLE = "not possible here: "
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,12 @@ class Finding:
     patients of those measures that have one; `n` how many released images were attacked, `patients`
     of how many patients; `per_patient` patient number -> share of the patient's images on which the
     attack succeeded; `curves` lists for plots, such as the CMC curve; `note` what is missing and
-    why; `hits` the outcomes behind rank1 or tar_1 in 0..1 and `probe` to which of the given images
-    each belongs (not saved).
+    why; `kind` and `target` what was done and to whom (`run` takes both from the attack).
+
+    Not saved: `hits` (H,) the outcomes behind rank1 or tar_1 in 0..1, `probe` (H,) to which of the
+    images given to the attack each belongs, `rows` (H,) which row of the cohort that image stands
+    for; `linked` (L, 2) what the attacker put together, the number of a released image and the row
+    of an original; `draws` the measures of each random draw of the release.
     """
 
     attack: str
@@ -42,10 +59,15 @@ class Finding:
     per_patient: dict[int, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     note: str = ""
-    hits: np.ndarray | None = field(default=None, repr=False, compare=False)
-    probe: np.ndarray | None = field(default=None, repr=False, compare=False)
+    kind: Kind | Literal[""] = ""
+    target: Target | Literal[""] = ""
+    hits: Float[np.ndarray, " h"] | None = field(default=None, repr=False, compare=False)
+    probe: Int64[np.ndarray, " h"] | None = field(default=None, repr=False, compare=False)
+    rows: Int64[np.ndarray, " h"] | None = field(default=None, repr=False, compare=False)
+    linked: Int64[np.ndarray, "l 2"] | None = field(default=None, repr=False, compare=False)
+    draws: tuple[Mapping[str, float], ...] = field(default=(), repr=False, compare=False)
 
-    def rows(self) -> dict:
+    def plain(self) -> dict[str, Any]:
         """Return plain JSON values, rounded to four decimals; patients as text keys."""
         return {
             "attack": self.attack,
@@ -65,7 +87,18 @@ class Finding:
                 for key, values in self.curves.items()
             },
             "note": self.note,
+            "kind": self.kind,
+            "target": self.target,
         }
+
+
+def missing(
+    attack: str, knowledge: str, kind: Kind, target: Target, reason: str | Exception
+) -> Finding:
+    """Return the finding of an attack that these images do not allow: no measure, and the reason as
+    its note.
+    """
+    return Finding(attack, knowledge, {}, note=f"{NOT_POSSIBLE}{reason}", kind=kind, target=target)
 
 
 def knowledge_of(attack: Callable) -> str:
@@ -85,5 +118,5 @@ def knowledge_of(attack: Callable) -> str:
     return sentence + "."
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float]:
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {key: round(float(value), 4) for key, value in values.items()}

@@ -8,9 +8,13 @@ random: small groups agree by chance.
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from medpriv_lib.attacks.contributors.who import labels_of, require_contributors
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.attacks.inversion import shares
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.attacks.registry import attack
+from medpriv_lib.attacks.setting import Setting
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.measures.anonymity import groups_of_equal
 
 SIMULATIONS = 200
 
@@ -51,7 +55,9 @@ def homogeneity(
         dict(zip(("right", "one_label", "bits"), expected.tolist(), strict=True)),
         len(group),
         len(np.unique(patient)),
-        shares(hit, patient),
+        rate_per_patient(hit, patient),
+        kind="homogeneity",
+        target="label",
     )
 
 
@@ -70,7 +76,7 @@ def of_contributors(
     """
     rows, columns = np.nonzero(contributors >= 0)
     if len(rows) == 0:
-        raise ValueError("this release names no contributors; nobody's label is told by being one")
+        raise NotApplicable("this release names no contributors; nobody's label is told by it")
     who = contributors[rows, columns]
     right = has_label[who, shown[rows].astype(int)]
     known = has_label[has_label.any(axis=1)]
@@ -83,8 +89,36 @@ def of_contributors(
         {"right": base},
         len(contributors),
         len(np.unique(who)),
-        shares(right, who),
+        rate_per_patient(right, who),
+        kind="homogeneity",
+        target="label",
     )
+
+
+@attack(
+    name="homogeneity of contributors",
+    kind="homogeneity",
+    target="label",
+    place=130,
+    knows=of_contributors,
+)
+def labels_of_contributors(setting: Setting) -> Finding:
+    """Read the label that a released image shows as that of everybody who went into it."""
+    scene, cohort = setting.scene, setting.cohort
+    require_contributors(scene)
+    shown = cohort.diseased[scene.source]
+    return of_contributors(scene.contributors, shown, labels_of(cohort))
+
+
+@attack(name="homogeneity", kind="homogeneity", target="label", place=210, knows=homogeneity)
+def labels_of_groups(setting: Setting) -> Finding:
+    """Read the more frequent label of a group of equal images as that of each member."""
+    scene, cohort = setting.scene, setting.cohort
+    groups = groups_of_equal(scene.released)
+    if len(np.unique(groups)) == len(groups):
+        raise NotApplicable("no two released images are equal: there are no groups")
+    labels = cohort.diseased[scene.source]
+    return homogeneity(groups, scene.patient, labels, setting.stream("contributors"))
 
 
 def _counts(group: np.ndarray, diseased: np.ndarray) -> np.ndarray:

@@ -13,11 +13,18 @@ images. Patients without one cannot be found, and their probes are left out: `n`
 left.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Int64
 
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.attacks.registry import attack
+from medpriv_lib.attacks.scene import ALL, Scene
+from medpriv_lib.attacks.setting import Setting, seen_by
+from medpriv_lib.attacks.verification import alike
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
 
 
 def hits(
@@ -71,11 +78,12 @@ def reverse(
     originals and released images of these patients to learn from. `likeness` (N, M) of the
     originals to the released images, `probe` (N,) and `gallery` (M,) whose they are. With `own` (M,
     M), the likeness of each source itself to all released images, "rank1_own" is how often the most
-    similar one stands for the source's patient: Newton's own case.
+    similar one stands for the source's patient: Newton's own case. Raises `NotApplicable` where no
+    original is of a patient in the release.
     """
     present = np.isin(probe, gallery)
     if not present.any():
-        raise ValueError(
+        raise NotApplicable(
             "none of the originals is of a patient in the release: there is nobody to look for"
         )
     found = _finding(
@@ -86,14 +94,15 @@ def reverse(
         gallery=len(np.unique(gallery)),
         where=np.flatnonzero(present),
     )
-    if own is not None:
-        hit = hits(best_of_patient(own, gallery, patients), gallery)
-        found.measures["rank1_own"], found.intervals["rank1_own"] = (
-            float(hit.mean()),
-            mean_interval(hit, gallery),
-        )
-        found.chance["rank1_own"] = 1 / len(np.unique(gallery))
-    return found
+    if own is None:
+        return found
+    hit = hits(best_of_patient(own, gallery, patients), gallery)
+    return replace(
+        found,
+        measures=found.measures | {"rank1_own": float(hit.mean())},
+        intervals=found.intervals | {"rank1_own": mean_interval(hit, gallery)},
+        chance=found.chance | {"rank1_own": 1 / len(np.unique(gallery))},
+    )
 
 
 def parrot(
@@ -106,11 +115,12 @@ def parrot(
 
     Knowledge: the method, applied by the attacker to other originals of these patients. `likeness`
     (N, M) of the released images to the attacker's own ones, `probe` (N,) the source patients,
-    `gallery` (M,) the patients of the attacker's images; no source is among both.
+    `gallery` (M,) the patients of the attacker's images; no source is among both. Raises
+    `NotApplicable` where the attacker has no image of any of these patients.
     """
     present = np.isin(probe, gallery)
     if not present.any():
-        raise ValueError(
+        raise NotApplicable(
             "the attacker has no released image of any of these patients to compare with"
         )
     return _finding(
@@ -121,6 +131,59 @@ def parrot(
         gallery=len(np.unique(gallery)),
         where=np.flatnonzero(present),
     )
+
+
+@attack(name="naive", kind="naming", target="source", place=10, asked="draw", knows=naive)
+def named_by_recogniser(setting: Setting) -> Finding:
+    """Let the recogniser of originals name who is in each released image."""
+    scene, scores = setting.scene, setting.scores()
+    linked = originals_of(scene, scores.argmax(axis=1))
+    return replace(naive(scores, scene.patient), linked=linked)
+
+
+@attack(name="reverse", kind="naming", target="source", place=20, asked="draw", knows=reverse)
+def looked_for(setting: Setting) -> Finding:
+    """Look for the patient of each other original among the released images."""
+    scene, cohort = setting.scene, setting.cohort
+    shown, bank = setting.released_points(ALL), setting.verifiers[ALL].bank
+    likeness = alike(bank[scene.others], shown)
+    found = reverse(
+        likeness,
+        cohort.patient[scene.others],
+        scene.patient,
+        cohort.patients,
+        alike(bank[scene.source], shown),
+    )
+    # its probes are originals, not the released images
+    return replace(
+        found,
+        rows=scene.others[found.probe],
+        linked=np.stack([likeness.argmax(axis=1), scene.others], axis=1),
+    )
+
+
+@attack(name="parrot", kind="naming", target="source", place=30, asked="draw", knows=parrot)
+def compared_with_own_releases(setting: Setting) -> Finding:
+    """Compare the released images with those that the attacker made of other originals."""
+    scene, cohort = setting.scene, setting.cohort
+    shown = setting.released_points(ALL)
+    likeness = alike(shown, seen_by(setting.verifiers[ALL])(scene.known))
+    found = parrot(likeness, scene.patient, cohort.patient[scene.known_source], cohort.patients)
+    closest = scene.known_source[likeness.argmax(axis=1)]
+    return replace(found, linked=np.stack([np.arange(len(closest)), closest], axis=1))
+
+
+def originals_of(scene: Scene, named: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "l 2"]:
+    """Return, for each released image whose named patient has another original, both numbers.
+
+    An attacker who names a patient has no particular original in mind: the first one is taken.
+    """
+    who, first = np.unique(scene.cohort.patient[scene.others], return_index=True)
+    row_of = np.full(scene.cohort.patients, -1, dtype=np.int64)
+    row_of[who] = scene.others[first]
+    rows = np.where(named >= 0, row_of[np.maximum(named, 0)], -1)
+    there = np.flatnonzero(rows >= 0)
+    return np.stack([there, rows[there]], axis=1)
 
 
 def _standing(scores: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +199,7 @@ def _within(above: np.ndarray, level: np.ndarray, places: int) -> np.ndarray:
 
 
 def _finding(
-    attack: str,
+    name: str,
     knowledge: str,
     scores: np.ndarray,
     patient: np.ndarray,
@@ -146,19 +209,19 @@ def _finding(
     gallery = scores.shape[1] if gallery is None else gallery
     above, level = _standing(scores, patient)
     hit, near = _within(above, level, 1), _within(above, level, 5)
-    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
-    rate = np.bincount(index, weights=hit) / count
     cmc = [float(_within(above, level, place).mean()) for place in range(1, gallery + 1)]
     return Finding(
-        attack,
+        name,
         knowledge,
         {"rank1": float(hit.mean()), "rank5": float(near.mean())},
         {"rank1": mean_interval(hit, patient), "rank5": mean_interval(near, patient)},
         {"rank1": 1 / gallery, "rank5": min(1.0, 5 / gallery)},
         len(patient),
-        len(numbers),
-        dict(zip(numbers.tolist(), rate.tolist(), strict=True)),
+        len(np.unique(patient)),
+        rate_per_patient(hit, patient),
         {"cmc": cmc},
+        kind="naming",
+        target="source",
         hits=hit,
         probe=np.arange(len(patient)) if where is None else where,
     )

@@ -9,19 +9,15 @@ the others wash out.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int64
 
+from medpriv_lib.attacks.contributors.who import memberships
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.attacks.inversion import shares
-from medpriv_lib.core.intervals import mean_interval
-
-
-def memberships(contributors: Int64[np.ndarray, "n k"], patients: int) -> Bool[np.ndarray, "n p"]:
-    """Return who went into each image: bool (N, patients); -1 pads are nobody."""
-    rows, columns = np.nonzero(contributors >= 0)
-    out = np.zeros((len(contributors), patients), dtype=bool)
-    out[rows, contributors[rows, columns]] = True
-    return out
+from medpriv_lib.attacks.registry import attack
+from medpriv_lib.attacks.setting import Setting
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
 
 
 def common(groups: Sequence[Int64[np.ndarray, "n k"]], patients: int) -> Bool[np.ndarray, "r n p"]:
@@ -71,12 +67,14 @@ def intersect_groups(
         {"rank1": 1 / patients},
         len(patient),
         len(np.unique(patient)),
-        shares(chance_right[-1], patient),
+        rate_per_patient(chance_right[-1], patient),
         {
             "left": size.mean(axis=1).tolist(),
             "kept": kept.mean(axis=1).tolist(),
             "rank1": chance_right.mean(axis=1).tolist(),
         },
+        kind="intersection",
+        target="source",
     )
 
 
@@ -105,6 +103,28 @@ def add_evidence(scores: Float[np.ndarray, "r n p"], patient: Int64[np.ndarray, 
         {"rank1": 1 / patients, "rank5": min(1.0, 5 / patients), "rank1_of_one": 1 / patients},
         len(patient),
         len(np.unique(patient)),
-        shares(hit[-1], patient),
+        rate_per_patient(hit[-1], patient),
         {"rank1": hit.mean(axis=1).tolist()},
+        kind="intersection",
+        target="source",
     )
+
+
+@attack(
+    name="intersection of evidence",
+    kind="intersection",
+    target="source",
+    place=110,
+    knows=add_evidence,
+)
+def evidence_of_draws(setting: Setting) -> Finding:
+    """Add up what the recogniser of originals says of several draws of the same images."""
+    _ = setting.recogniser
+    draws = range(len(setting.scenes))
+    if len(draws) < 2:
+        raise NotApplicable("one release alone has nothing to be intersected with")
+    scores = [
+        torch.log_softmax(torch.from_numpy(setting.of_draw(draw).scores()), dim=1).numpy()
+        for draw in draws
+    ]
+    return add_evidence(np.stack(scores), setting.scene.patient)

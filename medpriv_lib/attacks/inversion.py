@@ -1,5 +1,4 @@
-r"""Undo the method: deconvolve a blur, subtract the known members from a mean, then ask the
-recogniser again.
+r"""Undo a blur, then ask the recogniser again.
 
 Blur with mirrored borders (reflect-101) of an even kernel is diagonal in the discrete cosine
 transform of type 1: the image, mirrored about its first and last pixel, is periodic with 2(n - 1),
@@ -8,27 +7,29 @@ borders included. Undoing it is one division per frequency. What stops it is noi
 adds an error of variance 1/12, and the division raises it by 1 / gain^2. Wiener's filter (1949)
 divides where the signal is above that noise and lets go where it is not.
 
-The mean of K images less the K - 1 known ones is the K-th: exact in floating point, and within K /
-2 grey levels where the mean was rounded, since the error of at most 1/2 is multiplied by K.
+Colour images are blurred colour by colour, and undone so.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from scipy.fft import dctn, idctn
-from torch import Tensor, nn
-from torch.nn import functional
 
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.attacks.registry import attack
+from medpriv_lib.attacks.restorer import fit_restorer, restored
+from medpriv_lib.attacks.setting import Setting
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.randomness import seeded
 
 Judge = Callable[[UInt8[np.ndarray, "n h w"]], Int64[np.ndarray, " n"]]  # names a patient, or -1
-ROUNDING = 1 / np.sqrt(
-    12
-)  # standard deviation in grey levels of the error of rounding to whole ones
+# standard deviation in grey levels of the error of rounding to whole ones
+ROUNDING = 1 / np.sqrt(12)
 EXACT = 1e-10  # the same for images that were kept in float64
 FLOAT32 = 1e-5  # and in float32, whose step near 128 is 1.5e-5
 
@@ -38,7 +39,8 @@ def gains(kernel: Float[np.ndarray, " k"], size: int) -> Float[np.ndarray, " n"]
     axis.
 
     `kernel` are its weights, an odd number, symmetric; the two-dimensional gain is the outer
-    product. Raises `ValueError` for a kernel that is not symmetric or reaches beyond the image.
+    product. Raises `ValueError` for a kernel that is not symmetric, `NotApplicable` for one that
+    reaches beyond the image.
     """
     half = len(kernel) // 2
     if len(kernel) % 2 == 0 or not np.allclose(kernel, kernel[::-1]):
@@ -46,7 +48,7 @@ def gains(kernel: Float[np.ndarray, " k"], size: int) -> Float[np.ndarray, " n"]
             "only a symmetric kernel of odd length is diagonal in the cosine transform"
         )
     if half > size - 1:
-        raise ValueError(f"a kernel of {len(kernel)} pixels reaches beyond an image of {size}")
+        raise NotApplicable(f"a kernel of {len(kernel)} pixels reaches beyond an image of {size}")
     offsets = np.arange(1, half + 1)
     angles = np.pi * np.outer(np.arange(size), offsets) / (size - 1)
     return kernel[half] + 2 * np.cos(angles) @ kernel[half + 1 :]
@@ -64,15 +66,19 @@ class Wiener:
         self, kernel: Float[np.ndarray, " k"], originals: UInt8[np.ndarray, "n h w"], noise: float
     ) -> None:
         """Take the kernel's weights, some originals and the noise's standard deviation in grey
-        levels.
+        levels. Raises `NotApplicable` for fewer than two originals, errors as of `gains`.
         """
         if len(originals) < 2:
-            raise ValueError("the spectrum of the signal needs at least two originals")
-        height, width = originals.shape[1:]
-        self.gain = np.outer(gains(kernel, height), gains(kernel, width))
+            raise NotApplicable("the spectrum of the signal needs at least two originals")
+        height, width = originals.shape[1:3]
+        colours = [1] * (originals.ndim - 3)  # colour images: the same gain for each colour
+        self.gain = np.outer(gains(kernel, height), gains(kernel, width)).reshape(
+            height, width, *colours
+        )
         waves = _forward(originals)
         self.mean, self.signal = waves.mean(axis=0), waves.var(axis=0)
-        self.noise = noise**2 * np.outer(_row_power(height), _row_power(width))
+        power = np.outer(_row_power(height), _row_power(width))
+        self.noise = noise**2 * power.reshape(self.gain.shape)
         self.filter = self.gain * self.signal / (self.gain**2 * self.signal + self.noise)
 
     @property
@@ -88,80 +94,6 @@ class Wiener:
         """
         waves = self.mean + self.filter * (_forward(released) - self.gain * self.mean)
         return idctn(waves, type=1, axes=(1, 2))
-
-
-class Restorer(nn.Module):
-    """Four convolutions that correct a first estimate, looking at it and at what was released."""
-
-    def __init__(self, width: int = 24) -> None:
-        """Make the layers; the last one begins at zero, so that training starts from the first
-        estimate.
-        """
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(2, width, 5, padding=2, padding_mode="reflect"),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=2, dilation=2),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(width, 1, 3, padding=1),
-        )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
-
-    def forward(self, both: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the corrected estimate; channel 0 is the released image, channel 1 the estimate,
-        in [-1, 1].
-        """
-        return both[:, 1:] + self.layers(both)
-
-
-def fit_restorer(
-    released: np.ndarray,
-    first: Float[np.ndarray, "n h w"],
-    originals: UInt8[np.ndarray, "n h w"],
-    generator: torch.Generator,
-    epochs: int = 6,
-    batch: int = 32,
-    rate: float = 2e-3,
-) -> Restorer:
-    """Train a `Restorer` on pairs that the attacker made: `originals` (N, H, W), released, and the
-    first estimates.
-
-    Mean absolute error, Adam, the rate falling to zero as a cosine. All randomness comes from
-    `generator`, the first weights included. Raises `ValueError` where the three do not fit
-    together.
-    """
-    if not len(released) == len(first) == len(originals):
-        raise ValueError(f"{len(originals)} originals need as many released images and estimates")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        network = Restorer().to(memory_format=torch.channels_last)
-    inputs, target = _both(released, first), _scaled(originals)[:, None]
-    optimiser = torch.optim.Adam(network.parameters(), rate)
-    steps = epochs * -(-len(target) // batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
-    for _ in range(epochs):
-        for rows in torch.randperm(len(target), generator=generator).split(batch):
-            loss = functional.l1_loss(network(inputs[rows]), target[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    return network.eval()
-
-
-@torch.no_grad()
-def restored(
-    network: Restorer, released: np.ndarray, first: Float[np.ndarray, "n h w"], batch: int = 64
-) -> Float[np.ndarray, "n h w"]:
-    """Return the network's estimates in grey levels."""
-    parts = [
-        network(_both(released[i : i + batch], first[i : i + batch]))
-        for i in range(0, len(released), batch)
-    ]
-    return (torch.cat(parts).squeeze(1).double().numpy() + 1) * 127.5
 
 
 def whole(images: Float[np.ndarray, "n h w"]) -> UInt8[np.ndarray, "n h w"]:
@@ -236,62 +168,63 @@ def deblur(
         intervals,
         n=len(patient),
         patients=len(np.unique(patient)),
-        per_patient=shares(hits[best], patient),
+        per_patient=rate_per_patient(hits[best], patient),
         note=f"best: {best}",
+        kind="naming",
+        target="source",
         hits=hits[best].astype(np.float64),
         probe=np.arange(len(patient)),
     )
 
 
-def subtract_known(
-    mean: np.ndarray, known: UInt8[np.ndarray, "n m h w"]
-) -> Float[np.ndarray, "n h w"]:
-    """Return the missing member of each mean: (m + 1) times the mean (N, H, W) less the sum of the
-    m known ones.
-    """
-    count = known.shape[1] + 1
-    return count * np.asarray(mean, dtype=np.float64) - known.sum(axis=1, dtype=np.int64)
-
-
-def known_members(
-    mean: np.ndarray,
-    known: UInt8[np.ndarray, "n m h w"],
-    originals: UInt8[np.ndarray, "n h w"],
-    patient: Int64[np.ndarray, " n"],
-    name: Judge,
-) -> Finding:
-    """Reveal the K-th member of a K-Same mean and let the recogniser name it.
-
-    Knowledge: the exact images of K - 1 members of the group, that there are K, and a recogniser of
-    the patients. `mean` (N, H, W) as released, uint8, or float64 before rounding; `known` (N, K -
-    1, H, W). "largest_error" is in grey levels: at most K / 2 where the mean was rounded, and
-    nothing in float64; "bound" is that K / 2.
-    """
-    estimate = subtract_known(mean, known)
-    hit = name(whole(estimate)) == patient
-    count = known.shape[1] + 1
-    measures = {
-        "rank1": float(hit.mean()),
-        "largest_error": float(np.abs(estimate - originals).max()),
-        "error": error(estimate, originals),
-        "bound": count / 2 if np.asarray(mean).dtype == np.uint8 else 0.0,
-    }
-    return Finding(
-        "known members",
-        knowledge_of(known_members),
-        measures,
-        {"rank1": mean_interval(hit, patient)},
-        n=len(patient),
-        patients=len(np.unique(patient)),
-        per_patient=shares(hit, patient),
+@attack(name="inversion", kind="naming", target="source", place=90, knows=deblur)
+def undone(setting: Setting) -> Finding:
+    """Undo a blur from the released grey levels."""
+    name, weights, scene = setting.named, kernel_of(setting), setting.scene
+    some = slice(setting.budget.restorer_pairs)
+    known = scene.cohort.images[scene.known_source[some]]
+    blurred = Blurred(scene.released, weights, ROUNDING, known, scene.known[some])
+    originals = scene.cohort.images[scene.source]
+    generator = seeded(setting.seed, "inversion")
+    return deblur(
+        blurred, originals, scene.patient, name, generator, setting.budget.restorer_epochs
     )
 
 
-def shares(hit: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
-    """Return patient number -> the share of the patient's images that were hits."""
-    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
-    return dict(
-        zip(numbers.tolist(), (np.bincount(index, weights=hit) / count).tolist(), strict=True)
+@attack(name="inversion before rounding", kind="bound", target="source", place=100, knows=deblur)
+def undone_before_rounding(setting: Setting) -> Finding:
+    """Undo the same blur as if its grey levels had not been rounded."""
+    name, weights, scene = setting.named, kernel_of(setting), setting.scene
+    originals = scene.cohort.images[scene.source]
+    known = scene.cohort.images[scene.known_source[: setting.budget.restorer_pairs]]
+    blurred = Blurred(exactly(originals, weights), weights, EXACT, known, exactly(known, weights))
+    return deblur(blurred, originals, scene.patient, name)
+
+
+def kernel_of(setting: Setting) -> Float[np.ndarray, " k"]:
+    """Return the weights of the blur that made a release.
+
+    Raises `NotApplicable` for other methods, without a recogniser that names who is in the restored
+    images, and for a kernel of one pixel.
+    """
+    weights = setting.known_method.linear_blur(setting.parameters)
+    if weights is None or len(weights) == 1:
+        raise NotApplicable("the method is not a blur")
+    _ = setting.recogniser
+    return weights
+
+
+def exactly(
+    images: UInt8[np.ndarray, "n h w"], weights: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, "n h w"]:
+    """Return images convolved with the weights along rows and columns, float64, not rounded."""
+    return np.stack(
+        [
+            cv2.sepFilter2D(
+                image.astype(np.float64), -1, weights, weights, borderType=cv2.BORDER_REFLECT_101
+            )
+            for image in images
+        ]
     )
 
 
@@ -304,12 +237,3 @@ def _row_power(size: int) -> Float[np.ndarray, " n"]:
     not orthonormal.
     """
     return (dctn(np.eye(size), type=1, axes=1) ** 2).sum(axis=0)
-
-
-def _scaled(images: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.asarray(images, dtype=np.float64) / 127.5 - 1).float()
-
-
-def _both(released: np.ndarray, first: np.ndarray) -> Tensor:
-    both = torch.stack([_scaled(released), _scaled(first)], dim=1)
-    return both.contiguous(memory_format=torch.channels_last)

@@ -26,7 +26,8 @@ from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.attacks.copying import closer, nearest
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.core.intervals import bootstrap
+from medpriv_lib.core.intervals import mean_interval, mean_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.measures.per_patient import worst_decile
 
 SIMULATIONS = 200
@@ -101,7 +102,10 @@ def against_patients(
         len(inside),
         len(scores),
         dict(zip(np.unique(member).tolist(), rate.tolist(), strict=True)),
-        note="the members' per-patient number is the mean place of their images among the non-members'",
+        note="the members' per-patient number is the mean place of their images among the "
+        "non-members'",
+        kind="membership",
+        target="member",
     )
 
 
@@ -122,28 +126,25 @@ def against_images(
     """
     both = np.intersect1d(member, same)
     if len(both) == 0:
-        raise ValueError("no patient has images of both kinds: use `against_patients`")
+        raise NotApplicable("no patient has images of both kinds: use `against_patients`")
     pairs = [(inside[member == patient], outside[same == patient]) for patient in both]
     within = np.array([area(a, b) for a, b in pairs])
     equal = [
         worst_decile(np.array([area(*_shuffled(a, b, rng)) for a, b in pairs]))
         for _ in range(SIMULATIONS)
     ]
-    low, high = bootstrap(
-        np.stack([within, np.ones_like(within)], axis=1),
-        both,
-        lambda t: t[:, 0] / t[:, 1],
-        generator=rng,
-    )
+    interval = mean_interval(within, both, generator=rng)
     return Finding(
         "membership of images",
         knowledge_of(against_images),
         {"auc": float(within.mean()), "worst_decile": float(worst_decile(within))},
-        {"auc": (low, high)},
+        {"auc": interval},
         {"auc": 0.5, "worst_decile": float(np.mean(equal))},
         len(inside) + len(outside),
         len(both),
         dict(zip(both.tolist(), within.tolist(), strict=True)),
+        kind="membership",
+        target="member",
     )
 
 
@@ -202,12 +203,7 @@ def membership(runs: Runs, rng: np.random.Generator) -> Finding:
     """
     aucs = _aucs(runs.scores, runs.member)
     dealt = [_aucs(runs.scores, rng.permuted(runs.member, axis=0)) for _ in range(SIMULATIONS // 4)]
-    low, high = bootstrap(
-        np.stack([aucs, np.ones_like(aucs)], axis=1),
-        np.arange(len(aucs)),
-        lambda total: total[:, 0] / total[:, 1],
-        generator=rng,
-    )
+    interval = mean_interval(aucs, np.arange(len(aucs)), generator=rng)
     return Finding(
         "membership by shadow runs",
         knowledge_of(membership),
@@ -217,7 +213,7 @@ def membership(runs: Runs, rng: np.random.Generator) -> Finding:
             "worst_decile": float(worst_decile(aucs)),
             "pooled_auc": area(runs.scores[runs.member], runs.scores[~runs.member]),
         },
-        {"auc": (low, high)},
+        {"auc": interval},
         {
             "auc": 0.5,
             "pooled_auc": 0.5,
@@ -227,6 +223,8 @@ def membership(runs: Runs, rng: np.random.Generator) -> Finding:
         runs.scores.size,
         runs.scores.shape[1],
         dict(enumerate(aucs.tolist())),
+        kind="membership",
+        target="member",
     )
 
 
@@ -240,8 +238,7 @@ def _aucs(scores: np.ndarray, member: np.ndarray) -> Float[np.ndarray, " p"]:
 
 
 def _means(values: np.ndarray, patient: np.ndarray) -> Float[np.ndarray, " p"]:
-    _, index, count = np.unique(patient, return_inverse=True, return_counts=True)
-    return np.bincount(index, weights=values) / count
+    return mean_per_patient(values, patient)[1]
 
 
 def _shuffled(

@@ -11,7 +11,9 @@ that the originals are embedded once for all methods, and one short training per
 all attacks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.pixels import to_tensor
-from medpriv_lib.core.precision import native_bfloat16
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.pixels import channels_of, size_of, to_tensor
+from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
 from medpriv_lib.learning.augment import augment
 from medpriv_lib.measures.anonymity import groups_of_equal
 
@@ -57,19 +60,21 @@ class Embedder(nn.Module):
     """Four convolutions and a linear layer to a point on the unit sphere.
 
     Of the recogniser's kind, but the first convolution has a stride: a quarter of the work, since
-    hundreds are trained. `size` is the height and width of the images in pixels, a multiple of 16.
+    hundreds are trained. `size` is the height and width of the images in pixels, a multiple of 16;
+    `channels` 1 for grey images and 3 for colours.
     """
 
-    def __init__(self, size: int = 64, dimensions: int = DIMENSIONS) -> None:
+    def __init__(self, size: int = 64, dimensions: int = DIMENSIONS, channels: int = 1) -> None:
         """Make the network with random weights from torch's global generator."""
         super().__init__()
         if size < 16 or size % 16:
             raise ValueError(
-                f"attackers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with --size 64"
+                f"attackers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with "
+                "--size 64"
             )
-        self.size, self.dimensions = size, dimensions
+        self.size, self.dimensions, self.channels = size, dimensions, channels
         self.blocks = nn.Sequential(
-            _block(1, 32, 7, 2),
+            _block(channels, 32, 7, 2),
             _block(32, 64, 3, 2),
             _block(64, 64, 3),
             nn.MaxPool2d(2),
@@ -79,7 +84,7 @@ class Embedder(nn.Module):
         )
         self.head = nn.Linear(128 * (size // 16) ** 2, dimensions)
 
-    def forward(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """Return points of length 1 for images in [-1, 1]."""
         return functional.normalize(self.head(self.blocks(x)).float(), dim=1)
 
@@ -119,15 +124,15 @@ def fit_originals(
 ) -> Embedder:
     """Train an embedding of originals from scratch; `identity` (N,) numbers the eyes in any way.
 
-    Raises `ValueError` for fewer than two eyes, `ImportError` without pytorch-metric-learning.
+    Raises `NotApplicable` for fewer than two eyes, `ImportError` without pytorch-metric-learning.
     """
     losses = _losses()
     names, label = np.unique(identity, return_inverse=True)
     if len(names) < 2:
-        raise ValueError(f"an embedding needs images of at least two eyes, not {len(names)}")
+        raise NotApplicable(f"an embedding needs images of at least two eyes, not {len(names)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Embedder(images.shape[1])
+        network = Embedder(size_of(images), channels=channels_of(images))
         loss = losses.NormalizedSoftmaxLoss(
             len(names), network.dimensions, temperature=schedule.temperature
         )
@@ -154,10 +159,10 @@ def fit_released(
     """
     losses = _losses()
     if len(released) < 2:
-        raise ValueError(f"an attacker cannot learn from {len(released)} released images")
+        raise NotApplicable(f"an attacker cannot learn from {len(released)} released images")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Embedder(released.shape[1])
+        network = Embedder(size_of(released), channels=channels_of(released))
     if first is not None:
         network.load_state_dict(first.state_dict())
     loss = losses.SupConLoss(temperature=schedule.temperature)
@@ -174,12 +179,11 @@ def _train(
     more: list[nn.Parameter],
     images: np.ndarray,
     label: np.ndarray,
-    loss,
+    loss: Callable[[Tensor, Tensor], Tensor],
     seed: int,
     schedule: Schedule,
 ) -> Embedder:
     """Run all epochs; every random number follows from `seed`."""
-    torch.set_flush_denormal(True)
     network.to(memory_format=torch.channels_last)
     parameters = [*network.parameters(), *more]
     optimiser = torch.optim.AdamW(
@@ -193,24 +197,22 @@ def _train(
     half = native_bfloat16(torch.device("cpu"))
     batches: list[Tensor] = []
     network.train()
-    for _ in range(schedule.steps):
-        if not batches:
-            batches = list(
-                _order(label, schedule.each, generator).tensor_split(
-                    max(1, len(x) // schedule.batch)
-                )
+    with flushed_denormals():
+        for _ in range(schedule.steps):
+            if not batches:
+                order = _order(label, schedule.each, generator)
+                batches = list(order.tensor_split(max(1, len(x) // schedule.batch)))
+            rows = batches.pop()
+            batch = augment(x[rows], generator, schedule.strength).contiguous(
+                memory_format=torch.channels_last
             )
-        rows = batches.pop()
-        batch = augment(x[rows], generator, schedule.strength).contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            points = network(batch)
-        value = loss(points.float(), y[rows])
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        cycle.step()
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                points = network(batch)
+            value = loss(points.float(), y[rows])
+            optimiser.zero_grad()
+            value.backward()
+            optimiser.step()
+            cycle.step()
     return network.eval()
 
 
@@ -235,7 +237,7 @@ def _block(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequenti
     )
 
 
-def _losses():
+def _losses() -> Any:
     try:
         from pytorch_metric_learning import losses  # slow to import, and only attackers need it
     except ImportError as error:

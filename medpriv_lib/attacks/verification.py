@@ -21,14 +21,25 @@ from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.intervals import bootstrap
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
+from medpriv_lib.core.not_applicable import NotApplicable
 
 FALSE = 0.01  # share of impostor pairs that may pass
-STRICT, STRICT_PAIRS, STRICT_PATIENTS = (
-    0.001,
-    10_000,
-    30,
-)  # 0.1 % needs that many impostor pairs of so many patients
+# 0.1 % needs that many impostor pairs of so many patients
+STRICT, STRICT_PAIRS, STRICT_PATIENTS = 0.001, 10_000, 30
+
+
+def alike(
+    probes: Float[np.ndarray, "n d"], gallery: Float[np.ndarray, "m d"]
+) -> Float[np.ndarray, "n m"]:
+    """Return the cosine of each probe and gallery point; equal gallery points have exactly equal
+    values.
+
+    One matrix product can differ in the last bit between equal columns, and would then break ties
+    among the members of a group that nobody can tell apart.
+    """
+    points, which = np.unique(gallery, axis=0, return_inverse=True)
+    return (probes @ points.T)[:, which.ravel()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +99,7 @@ def places(
     the released images.
 
     For each cell one sort of its impostors, then a binary search for each of its pairs; cells
-    without impostors are left out. Raises `ValueError` where no true pair has any.
+    without impostors are left out. Raises `NotApplicable` where no true pair has any.
     """
     true, own, count, who = [], [], 0, []
     for number in np.unique(which.cell[which.true | which.own]):
@@ -103,8 +114,9 @@ def places(
         count += len(impostors)
         who.append(patient[impostor.any(axis=1)])
     if not true:
-        raise ValueError(
-            "no two patients share a label and a side of the eye: there are no impostors to compare with"
+        raise NotApplicable(
+            "no two patients share a label and a side of the eye: there are no impostors to "
+            "compare with"
         )
     place, accepted, strict, row = (np.concatenate(column) for column in zip(*true, strict=True))
     own_place, own_accepted, _ = (np.concatenate(column) for column in zip(*own, strict=True))
@@ -135,8 +147,8 @@ def finding(
     `rows` says for each of `found` which of the N released images its rows are; `source` (N,) are
     rows of `cohort`. Measures: "linkage_auc", "tar_1" (true pairs accepted at 1 % false ones),
     "tar_01" where there are enough impostors, "own_auc" and "own_tar_1" for pairs with the source
-    itself. `per_patient` is the share of true pairs accepted. Raises `ValueError` where no released
-    image has another original of its eye.
+    itself. `per_patient` is the share of true pairs accepted. Raises `NotApplicable` where no
+    released image has another original of its eye.
     """
     place, accepted, strict = (
         np.concatenate([getattr(one, key) for one in found])
@@ -144,25 +156,27 @@ def finding(
     )
     image = np.concatenate([mine[one.row] for one, mine in zip(found, rows, strict=True)])
     if len(place) == 0:
-        raise ValueError(
+        raise NotApplicable(
             "no released image has another original of the same eye: nothing can be linked"
         )
     patient = cohort.patient[source[image]]
     measures = {"linkage_auc": float(place.mean()), "tar_1": float(accepted.mean())}
-    intervals = {"linkage_auc": _interval(place, patient), "tar_1": _interval(accepted, patient)}
+    intervals = {
+        "linkage_auc": mean_interval(place, patient),
+        "tar_1": mean_interval(accepted, patient),
+    }
     chance = {"linkage_auc": 0.5, "tar_1": FALSE}
     if all(
         one.impostors >= STRICT_PAIRS and one.impostor_patients >= STRICT_PATIENTS for one in found
     ):
-        measures["tar_01"], intervals["tar_01"] = float(strict.mean()), _interval(strict, patient)
+        measures["tar_01"] = float(strict.mean())
+        intervals["tar_01"] = mean_interval(strict, patient)
         chance["tar_01"] = STRICT
     own = np.concatenate([one.own_place for one in found])
     if len(own):
         measures["own_auc"] = float(own.mean())
         measures["own_tar_1"] = float(np.concatenate([one.own_accepted for one in found]).mean())
         chance |= {"own_auc": 0.5, "own_tar_1": FALSE}
-    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
-    rate = np.bincount(index, weights=accepted) / count
     return Finding(
         attack,
         knowledge,
@@ -170,9 +184,11 @@ def finding(
         intervals,
         chance,
         len(np.unique(image)),
-        len(numbers),
-        dict(zip(numbers.tolist(), rate.tolist(), strict=True)),
+        len(np.unique(patient)),
+        rate_per_patient(accepted, patient),
         note=note,
+        kind="linking",
+        target="source",
         hits=accepted,
         probe=image,
     )
@@ -185,13 +201,3 @@ def _placed(scores: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.nda
     below, upto = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
     as_high = (len(ordered) - below) / len(ordered)
     return (below + upto) / (2 * len(ordered)), as_high <= FALSE, as_high <= STRICT
-
-
-def _interval(values: np.ndarray, patient: np.ndarray) -> tuple[float, float]:
-    """Return the interval over patients of the mean over pairs."""
-    values = np.asarray(values, dtype=np.float64)
-    return bootstrap(
-        np.stack([values, np.ones_like(values)], axis=1),
-        patient,
-        lambda total: total[:, 0] / total[:, 1],
-    )

@@ -1,93 +1,148 @@
-"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain."""
+"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer."""
 
 import argparse
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
-
-from safetensors import SafetensorError
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from medpriv_lib import __version__
-from medpriv_lib.cli import attack, evaluate, explain, fit, prepare, privatize, study
+from medpriv_lib.cli import attack, evaluate, explain, fit, infer, prepare, privatize, study
+from medpriv_lib.cli.options import shown
 
-COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain)
+COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors all read `medpriv: error: …`, whichever subcommand they come from."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> None:  # type: ignore[override]
         """Print the usage and the message, and exit with status 2."""
         self.print_usage(sys.stderr)
-        self.exit(2, f"medpriv: error: {message}; `{self.prog} --help` shows examples\n")
+        line = " ".join(f"medpriv: error: {message}; `{self.prog} --help` shows examples".split())
+        self.exit(2, shown(line, sys.stderr.encoding) + "\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command."""
+class Terminated(KeyboardInterrupt):
+    """Another process asked this one to end (SIGTERM)."""
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command; only the arguments of the chosen subcommand are built,
+    because some are read from a registry that takes seconds to import.
+    """
     parser = Parser(
         prog="medpriv",
         description=__doc__,
-        epilog=(
-            "start with `medpriv study`: the paper's table on the cohort that comes with the package"
-        ),
+        epilog="start with `medpriv study`: the paper's table on the cohort of the package",
     )
     parser.add_argument("--version", action="version", version=f"medpriv {__version__}")
     subparsers = parser.add_subparsers(
         dest="command", required=True, parser_class=Parser, metavar="COMMAND"
     )
     for command in COMMANDS:
-        summary, _, rest = command.__doc__.partition("\n")
+        summary, _, rest = (command.__doc__ or "").partition("\n")
+        name = name_of(command.__name__)
         child = subparsers.add_parser(
-            command.__name__.rpartition(".")[2],
+            name,
             help=summary,
             description=summary,
             epilog=rest.strip("\n"),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_arguments(child)
-        child.set_defaults(run=command.run)
+        if name == chosen:
+            command.add_arguments(child)
+            child.set_defaults(run=command.run, stopped=command.STOPPED)
     return parser
+
+
+def name_of(module: str) -> str:
+    """Return the subcommand of a module."""
+    return module.rpartition(".")[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after printing `medpriv: error: …` for what the user can put
-    right.
+    right, 130 after Ctrl-C and 143 after SIGTERM.
     """
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    stopped = "nothing was written"
     try:
-        args.run(args)
-        sys.stdout.flush()
+        with _ending_on_sigterm():
+            chosen = next((word for word in argv if not word.startswith("-")), None)
+            args = build_parser(chosen).parse_args(argv)
+            stopped = args.stopped
+            args.run(args)
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output went away, as with `medpriv study | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        print(
-            "medpriv: stopped; what was finished is kept, the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
-    except (ValueError, OSError, SafetensorError) as error:
-        print(f"medpriv: error: {one_line(error)}", file=sys.stderr)
+    except KeyboardInterrupt as signalled:
+        print(f"medpriv: stopped; {stopped}", file=sys.stderr)
+        return 143 if isinstance(signalled, Terminated) else 130
+    except Exception as error:
+        line = one_line(error)
+        if line is None:
+            raise
+        print(f"medpriv: error: {shown(line, sys.stderr.encoding)}", file=sys.stderr)
         return 2
     return 0
 
 
-def one_line(error: Exception) -> str:
-    """Turn an error into one line that says what to do."""
-    if isinstance(
-        error, SafetensorError
-    ):  # it hides the error number of a failed write in its text
+def one_line(error: Exception) -> str | None:
+    """Turn an error that the user can put right into one line that says what to do; None for a
+    fault of ours.
+    """
+    if _no_memory(error):
+        return (
+            "not enough memory for this; use fewer or smaller images, or a machine with more "
+            f"({_flat(error)[:160]})"
+        )
+    if type(error).__name__ == "SafetensorError":  # it hides the error number of a failed write
         number = next((number for number in FULL if f"os error {number}" in str(error)), None)
-        error = error if number is None else OSError(number, os.strerror(number))
+        return _flat(error) if number is None else one_line(OSError(number, os.strerror(number)))
     if isinstance(error, OSError) and error.errno in FULL:
         where = f" while writing {error.filename}" if error.filename else ""
         return (
-            f"the disk is full{where} ({os.strerror(error.errno)}); nothing that was there is lost: "
-            "free some space and run the same command again"
+            f"the disk is full{where} ({os.strerror(error.errno)}); nothing that was there is "
+            "lost: free some space and run the same command again"
         )
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}; check the path and its permissions"
+    missing = isinstance(error, ImportError) and "install" in str(error)  # with its remedy
+    return _flat(error) if missing or isinstance(error, ValueError | OSError) else None
+
+
+def _flat(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _no_memory(error: Exception) -> bool:
+    """Return whether memory ran out: numpy, torch and OpenCV each have their own error for that."""
+    text = str(error).lower()
+    told = ("out of memory", "insufficient memory", "can't allocate memory", "cannot allocate")
+    theirs = isinstance(error, RuntimeError) or type(error).__module__.startswith("cv2")
+    return isinstance(error, MemoryError) or (theirs and any(words in text for words in told))
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """End as on Ctrl-C when SIGTERM comes: what was begun is cleared away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,16 +1,30 @@
 """train the recognisers and PPRL-VGAN on a cohort
 
-Stopped at any moment, the same command goes on where it was.
+Stopped at any moment, the same command goes on where it was. The weights hold the names of the
+patients and learned from their images: never share them.
 
 Examples:
-  medpriv fit --cohort cohort.npz --out weights/                the paper's scale: an hour and a
-  half on one core medpriv fit --cohort xrays.npz --out weights/ --scale small   some five minutes
-  on one core
+  medpriv fit --cohort cohort.npz --out weights/
+      the paper's scale: an hour and a half on one core
+  medpriv fit --cohort xrays.npz --out weights/ --scale small
+      some five minutes on one core
 """
 
 import argparse
+import sys
 
-from medpriv_lib.cli.options import add_budget, budget_of, load_cohort, require_parent, say
+from medpriv_lib.cli.options import (
+    add_budget,
+    add_seed,
+    budget_of,
+    load_cohort,
+    progress,
+    require_device,
+    require_parent,
+    say,
+)
+
+STOPPED = "what was finished is kept, the same command goes on from there"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +33,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, metavar="WEIGHTS", help="folder for the weights; made where missing"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    add_seed(parser, "of the training (default 0)")
     add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Train and write the weights."""
-    from medpriv_lib.pipeline.weights import fit_weights
+    out = require_parent(args.out)
+    require_device(args.device)
+    from medpriv_lib.core.sharing import refuse_inside
 
-    budget, out = budget_of(args), require_parent(args.out)
-    fit_weights(load_cohort(args.cohort), out, args.seed, budget, args.device, True)
+    refuse_inside(out, "what was learned from patients")
+    cohort = load_cohort(args.cohort)
+    from medpriv_lib.core.weights import PRIVATE
+    from medpriv_lib.pipeline.fit import fit
+
+    # a bar on a terminal; elsewhere a line each minute, so that a log shows that the work goes on
+    note = None if sys.stderr.isatty() else progress
+    fit(
+        cohort,
+        out,
+        budget=budget_of(args),
+        seed=args.seed,
+        device=args.device,
+        note=note,
+        command=f"medpriv fit --scale {args.scale} --seed {args.seed}",
+    )
     say(f"{out}: weights of the recognisers and of PPRL-VGAN; use them with --weights {out}")
+    say(PRIVATE)

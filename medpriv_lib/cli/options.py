@@ -1,24 +1,104 @@
-"""What several commands share: options, early checks, output."""
+"""What several commands share: options and their ranges, early checks, output."""
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from medpriv_lib.core.budgets import SCALES, Budget
-from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.printable import printable
+
+if TYPE_CHECKING:  # these import more than `medpriv --help` needs
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.privatizers.protocol import Parameter, Privatizer
+
+SEEDS = 2**31 - 1
 
 
 def say(text: str) -> None:
-    """Print one line of result to stdout."""
-    print(text, flush=True)
+    """Print lines of result to stdout."""
+    print(shown(text, sys.stdout.encoding), flush=True)
 
 
 def note(text: str) -> None:
     """Print one line about the work to stderr, where a person is looking."""
     if sys.stderr.isatty():
-        print(text, file=sys.stderr, flush=True)
+        progress(text)
+
+
+def progress(text: str) -> None:
+    """Print one line about the work to stderr, also into a file."""
+    print(shown(text, sys.stderr.encoding), file=sys.stderr, flush=True)
+
+
+def shown(text: str, encoding: str | None = None) -> str:
+    """Return lines with what a terminal would obey, or `encoding` cannot say, written out."""
+    lines = [printable(line, len(line)) for line in text.split("\n")]
+    name = encoding or "utf-8"
+    return "\n".join(lines).encode(name, "backslashreplace").decode(name)
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return a type of an option: a whole number in this range, both ends allowed."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least:,} to {most:,}, not {text!r}"
+            )
+        return value
+
+    return read
+
+
+def add_seed(parser: argparse.ArgumentParser, help: str) -> None:
+    """Declare a seed."""
+    parser.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="N", help=help)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how images are read, and what may be lost on the way."""
+    parser.add_argument(
+        "--size",
+        type=whole(8, 4096),
+        default=64,
+        metavar="N",
+        help="of images: height and width in pixels (default 64)",
+    )
+    parser.add_argument(
+        "--no-localize", action="store_true", help="keep the centred square: for images of no eyes"
+    )
+    parser.add_argument(
+        "--doubles",
+        choices=("refuse", "report"),
+        default="refuse",
+        help="where two patients seem to be one person, by name or by picture: refuse (default), "
+        "or take them for two",
+    )
+    parser.add_argument(
+        "--least-kept",
+        type=share,
+        default=0.9,
+        metavar="SHARE",
+        help="share of the images that must be readable and hold an eye (default .9)",
+    )
+
+
+def share(text: str) -> float:
+    """Read a share from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a share from 0 to 1, not {text!r}")
+    return value
 
 
 def require_parent(path: str | Path) -> Path:
@@ -31,21 +111,12 @@ def require_parent(path: str | Path) -> Path:
     return path
 
 
-def load_cohort(path: str | None) -> Cohort:
+def load_cohort(path: str | None) -> "Cohort":
     """Return the cohort of this file, or the package's where there is none."""
+    from medpriv_lib.core.cohort import Cohort
     from medpriv_lib.data.default import default_cohort
 
     return default_cohort() if path is None else Cohort.load(path)
-
-
-def number_patients(names: np.ndarray, cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
-    """Return the patients' numbers in `cohort`, int64 (N,), and all names: those it does not know
-    follow its last.
-    """
-    known = [str(name) for name in cohort.patient_names]
-    extended = known + sorted({str(name) for name in names} - set(known))
-    place = {name: number for number, name in enumerate(extended)}
-    return np.array([place[str(name)] for name in names], dtype=np.int64), np.array(extended)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:
@@ -56,21 +127,124 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
         default="paper",
         help="length of the training: paper (default), small (minutes), reading or toy",
     )
-    parser.add_argument("--rounds", type=int, help="rounds of the GAN in place of the scale's")
     parser.add_argument(
-        "--epochs", type=int, help="epochs of the recognisers at most, in place of the scale's"
+        "--rounds",
+        type=whole(1, 10_000_000),
+        metavar="N",
+        help="rounds of the GAN in place of the scale's",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=whole(1, 100_000),
+        metavar="N",
+        help="epochs of the recognisers at most, in place of the scale's",
     )
     parser.add_argument("--device", help="cpu, cuda, …; default: a GPU where there is one")
 
 
 def budget_of(args: argparse.Namespace) -> Budget:
-    """Return the scale's budget with the given overrides. Raises `ValueError` below 1."""
-    from dataclasses import replace
-
+    """Return the scale's budget with the given overrides."""
     changes = {
         key: getattr(args, key) for key in ("rounds", "epochs") if getattr(args, key) is not None
     }
-    for key, value in changes.items():
-        if value < 1:
-            raise ValueError(f"--{key} must be at least 1, not {value}")
     return replace(SCALES[args.scale], **changes)
+
+
+def require_device(name: str | None) -> None:
+    """Raise `ValueError` for a device that torch does not know or that is not here."""
+    if name is None or name == "cpu":
+        return
+    import torch
+
+    try:
+        device = torch.device(name)
+        here = device.type == "cpu" or torch.empty(0, device=device).device.type == device.type
+    except (RuntimeError, AssertionError, NotImplementedError, AttributeError) as error:
+        raise ValueError(
+            f"--device {name}: there is no such device here ({_first_line(error)}); use "
+            "--device cpu, or leave it out"
+        ) from error
+    if not here or device.type == "meta":
+        raise ValueError(f"--device {name}: computes nothing; use --device cpu, or leave it out")
+
+
+def add_methods(parser: argparse.ArgumentParser) -> None:
+    """Declare --method and the settings of all methods that are offered, read from the registry."""
+    methods = offered()
+    parser.add_argument("--method", choices=tuple(methods), required=True, help=_in_words(methods))
+    for name, uses in _settings(methods).items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"setting_{name}",
+            type=_kind(uses),
+            metavar=_metavar(uses),
+            help="; ".join(_use(method, one) for method, one in uses.items()).replace("%", "%%"),
+        )
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings given for the method; raise `ValueError` for one that it does not have or
+    that is out of range.
+    """
+    methods = offered()
+    found: dict[str, Any] = {}
+    for name, uses in _settings(methods).items():
+        value = getattr(args, f"setting_{name}")
+        if value is None:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if args.method not in uses:
+            raise ValueError(
+                f"{option} has no meaning for {args.method}; it belongs to {' and '.join(uses)}"
+            )
+        try:
+            methods[args.method].check({name: value})
+        except ValueError as error:
+            raise ValueError(f"{option} {value}: {error}") from error
+        found[name] = value
+    return found
+
+
+def offered() -> dict[str, "type[Privatizer]"]:
+    """Return the methods that somebody may release with, by name: all but the controls."""
+    from medpriv_lib.privatizers.registry import privatizers
+
+    return {name: one for name, one in privatizers().items() if not one.control}
+
+
+def _settings(methods: Mapping[str, "type[Privatizer]"]) -> dict[str, dict[str, "Parameter"]]:
+    """Return for each setting which methods have it, and what it is there."""
+    found: dict[str, dict[str, Parameter]] = {}
+    for method, cls in methods.items():
+        for one in cls.parameters:
+            found.setdefault(one.name, {})[method] = one
+    return found
+
+
+def _kind(uses: Mapping[str, "Parameter"]) -> Callable[[str], Any]:
+    """Return the type of an option: a whole number where all methods take one, a number, a word."""
+    kinds = {type(one.default) for one in uses.values()}
+    return str if str in kinds else float if float in kinds else int
+
+
+def _metavar(uses: Mapping[str, "Parameter"]) -> str:
+    choices = [choice for one in uses.values() for choice in one.choices or ()]
+    return "{" + ",".join(dict.fromkeys(choices)) + "}" if choices else "N"
+
+
+def _use(method: str, one: "Parameter") -> str:
+    span = "" if one.least is None or one.most is None else f"{one.least:g} to {one.most:g}, "
+    return f"{method}: {one.help} ({span}default {one.default})"
+
+
+def _in_words(methods: Mapping[str, "type[Privatizer]"]) -> str:
+    needs = {
+        "nothing": "needs nothing else",
+        "patients": "draws from patients",
+        "weights": "needs weights",
+    }
+    return "; ".join(f"{name} {needs[cls.needs]}" for name, cls in methods.items())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -1,20 +1,21 @@
 """turn a folder of images into a cohort file
 
 Examples:
-  medpriv prepare eyes/ --kind synthetic --out cohort.npz       make the synthetic eyes in eyes/
-  where there are none medpriv prepare Warsaw-v2.1/ --kind warsaw --out warsaw.npz   the licensed
-  set medpriv prepare xrays.csv --kind manifest --no-localize --out xrays.npz
-                                                                file,patient,label[,eye]; images
-                                                                that are not eyes
+  medpriv prepare eyes/ --kind synthetic --out cohort.npz
+      make the synthetic eyes in eyes/ where there are none
+  medpriv prepare Warsaw-v2.1/ --kind warsaw --out warsaw.npz
+      the licensed set
+  medpriv prepare xrays.csv --kind manifest --no-localize --out xrays.npz
+      file,patient,label[,eye]; images that are not eyes
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from tqdm import tqdm
+from medpriv_lib.cli.options import add_reading, add_seed, require_parent, say
 
-from medpriv_lib.cli.options import require_parent, say
+STOPPED = "nothing was written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, metavar="FILE", help="the cohort file to write, .npz"
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
-    parser.add_argument(
-        "--size", type=int, default=64, help="height and width in pixels (default 64)"
-    )
-    parser.add_argument(
-        "--no-localize", action="store_true", help="keep the centred square: for images of no eyes"
-    )
+    add_reading(parser)
     parser.add_argument(
         "--split-by",
         choices=("image", "eye", "patient"),
@@ -42,18 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept patients with one image: they can be in one split only",
     )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="of the split and of synthetic eyes; 0 (default) gives the cohort of the package",
+    add_seed(
+        parser, "of the split and of synthetic eyes; 0 (default) gives the cohort of the package"
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Read, prepare, write, and say what was found."""
-    from medpriv_lib.data.prepare import prepare
-
     out = require_parent(args.out)
     if out.suffix != ".npz":
         raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
@@ -61,56 +52,40 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"
         )
-    listing = _listing(args)
-    if args.kind == "manifest" and args.split_by == "image" and not args.keep_single:
-        _refuse_single(listing)
-    cohort, report = prepare(
-        listing,
-        size=args.size,
-        localize=not args.no_localize,
-        split_by=args.split_by,
-        seed=args.seed,
-    )
-    cohort.save(out)
-    _print(report, out)
+    from medpriv_lib.data.left_out import COLUMNS, TooManyLost, write_left_out
+    from medpriv_lib.pipeline.prepare import prepare
 
-
-def _listing(args: argparse.Namespace):
-    source = Path(args.source)
-    if args.kind == "manifest":
-        from medpriv_lib.data.manifest import read_manifest
-
-        return read_manifest(source)
-    from medpriv_lib.data.warsaw import read_warsaw
-
-    if args.kind == "synthetic" and not source.exists():
-        from medpriv_lib.data.synthetic import IMAGES, SEED, write_synthetic
-
-        require_parent(source)
-        say(f"drawing synthetic eyes into {source}")
-        with tqdm(total=IMAGES, desc="draw", unit="image", disable=None) as bar:
-            write_synthetic(
-                source, seed=SEED + args.seed, progress=lambda done, total: bar.update(done - bar.n)
-            )
-    return read_warsaw(source)
-
-
-def _refuse_single(listing) -> None:
-    """Raise for a patient with one image: the identity judge cannot both learn and be tested on
-    them.
-    """
-    names, first, counts = np.unique(listing.patient, return_index=True, return_counts=True)
-    alone = np.flatnonzero(counts == 1)
-    if len(alone):
-        more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-        raise ValueError(
-            f"{listing.name_of(int(first[alone[0]]))}: {str(names[alone[0]])!r}{more} is a patient "
-            "with one image, which cannot be in training and in test; add images, remove the row, "
-            "use --split-by patient, or accept it with --keep-single"
+    listed = out.with_suffix(".left_out.csv")
+    if listed.exists() and not listed.read_bytes().startswith(",".join(COLUMNS).encode()):
+        raise ValueError(f"{listed} is in the way, and not a list of ours; move it away")
+    try:
+        cohort, report = prepare(
+            args.source,
+            args.kind,
+            size=args.size,
+            localize=not args.no_localize,
+            split_by=args.split_by,
+            keep_single=args.keep_single,
+            doubles=args.doubles,
+            least_kept=args.least_kept,
+            seed=args.seed,
+            note=say,
+            progress=None,
         )
+    except TooManyLost as error:
+        write_left_out(listed, error.left_out)
+        raise ValueError(f"{error}; {listed} lists them all") from error
+    cohort.save(out)
+    if report["left_out"]:
+        write_left_out(listed, report["left_out"])
+    else:
+        listed.unlink(missing_ok=True)  # of an earlier run
+    _print(report, out)
+    if report["left_out"]:
+        say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
 
 
-def _print(report: dict, out: Path) -> None:
+def _print(report: dict[str, Any], out: Path) -> None:
     say(
         f"{out}: {report['kept']} of {report['listed']} images of {report['patients']} patients, "
         f"{report['diseased']} diseased; data hash {report['data_hash']}"
@@ -124,15 +99,15 @@ def _print(report: dict, out: Path) -> None:
         say(f"eyes found: {100 * report['found_rate']:.2f} %")
     for name, error in report.get("error_px", {}).items():
         say(
-            f"{name.replace('_', ' ')} error: median {error['median']:.1f} px, 95 % below {error['p95']:.1f} px"
+            f"{name.replace('_', ' ')} error: median {error['median']:.1f} px, "
+            f"95 % below {error['p95']:.1f} px"
         )
     for title, key in (
         ("no eye found in", "not_found"),
         ("patients with one image", "patients_with_one_image"),
     ):
         if report[key]:
-            say(
-                f"{title}: {', '.join(map(str, report[key][:8]))}{' and more' if len(report[key]) > 8 else ''}"
-            )
+            more = " and more" if len(report[key]) > 8 else ""
+            say(f"{title}: {', '.join(map(str, report[key][:8]))}{more}")
     for key, value in report["counts"].items():
         say(f"source {key}: {value}")

@@ -2,34 +2,40 @@
 
 INPUT is a cohort file (its test images, or --split), a CSV or folder with a CSV
 (file,patient,label[,eye]), or a folder of images without one: then every image is a patient of its
-own and its label is what the disease judge reads. DIR/share holds shuffled PNGs with neutral names
-and no metadata. DIR/keep holds the linkage key.
+own and its label is what the disease judge reads. DIR/share holds PNGs with neutral names and no
+metadata, in an order that nobody can draw again: it and every random choice come from the operating
+system, not from a seed. DIR/keep holds the linkage key, and what it takes to make the release once
+more.
 
 Examples:
-  medpriv privatize cohort.npz --method k-same-select --k 6 --out release/ medpriv privatize
-  cohort.npz --method k-same-select --k 6 --form release --split all --out release/ medpriv
-  privatize eyes/ --method blur --kernel 9 --out release/ medpriv privatize eyes.csv --method
-  pprl-vgan --policy same --out release/ medpriv privatize cohort.npz --method averaged --k 6
-  --weights my-weights/ --cohort cohort.npz --out release/
+  medpriv privatize cohort.npz --method k-same-select --k 6 --out release/
+  medpriv privatize cohort.npz --method k-same-select --k 6 --form release --split all
+      --out release/
+  medpriv privatize eyes/ --method blur --kernel 9 --out release/
+  medpriv privatize eyes.csv --method pprl-vgan --policy same --out release/
+  medpriv privatize cohort.npz --method averaged --k 6 --weights my-weights/ --cohort cohort.npz
+      --out release/
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from medpriv_lib.cli.options import (
+    add_methods,
+    add_reading,
+    load_cohort,
+    offered,
+    require_parent,
+    say,
+    settings_of,
+)
 
-from medpriv_lib.cli.options import load_cohort, number_patients, require_parent, say
-from medpriv_lib.core.cohort import Cohort
+if TYPE_CHECKING:
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.pipeline.prepare import Images
 
-METHODS = ("blur", "k-same-select", "pprl-vgan", "averaged")
-USES = {
-    "k": ("k-same-select", "averaged"),
-    "form": ("k-same-select",),
-    "kernel": ("blur",),
-    "policy": ("pprl-vgan", "averaged"),
-    "weights": ("k-same-select", "pprl-vgan", "averaged"),
-}
+STOPPED = "nothing was written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,23 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input", metavar="INPUT", help="a cohort file, a manifest, or a folder of images"
     )
-    parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
-    parser.add_argument(
-        "--k", type=int, help="patients per image, for k-same-select and averaged (default 6)"
-    )
-    parser.add_argument(
-        "--form",
-        choices=("query", "release"),
-        help="of k-same-select: answer each image with training patients (query, default, as in the "
-        "paper), or publish the images as a set in which k patients share each one (release)",
-    )
-    parser.add_argument("--kernel", type=int, help="width of the blur in pixels, odd (default 9)")
-    parser.add_argument(
-        "--policy",
-        choices=("random", "same", "different"),
-        help="who lends the identity, for pprl-vgan and averaged (default random)",
-    )
+    add_methods(parser)
     parser.add_argument(
         "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
     )
@@ -69,62 +60,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="test",
         help="which images of a cohort file (default test)",
     )
-    parser.add_argument(
-        "--size", type=int, default=64, help="for images: height and width in pixels (default 64)"
-    )
-    parser.add_argument("--no-localize", action="store_true", help="for images that are no eyes")
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="of every random choice, the order of the files included",
-    )
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Privatise and write the release."""
-    import torch
-
     from medpriv_lib.core.sharing import write_release
+    from medpriv_lib.core.workplace import reserved
+    from medpriv_lib.pipeline.prepare import as_strangers, read_images
+    from medpriv_lib.pipeline.privatize import numbered_as, privatize
 
-    for option, methods in USES.items():
-        if getattr(args, option) is not None and args.method not in methods:
-            raise ValueError(
-                f"--{option} has no meaning for {args.method}; it belongs to {' and '.join(methods)}"
-            )
-    out = _new_folder(args.out)
-    given, labels_known = read_input(args)
-    gallery = _gallery(args, given)
-    method, judge = _method(args, gallery)
-    images = (
-        given if not args.input.endswith(".npz") or args.split == "all" else given.of(args.split)
-    )
-    if not labels_known and args.method != "blur":
-        images = replace(images, diseased=_read_labels(args, images, judge, gallery))
-    if (
-        args.form == "release"
-    ):  # the contributors are patients of INPUT: number them as every other command will
-        numbers, names = number_patients(images.patient_names[images.patient], gallery)
-        images = replace(images, patient=numbers, patient_names=names)
-    generator = torch.Generator().manual_seed(args.seed)
-    release = method.privatize(images, generator)
-    parameters = release.parameters | {
-        "seed": args.seed,
-        "data_hash": None if gallery is None else gallery.hash(),
-        "labels_known": labels_known,
-        "source_patients": [str(name) for name in images.patient_names[images.patient]],
-        "source_labels": images.diseased.tolist(),
-    }
-    write_release(
-        replace(release, parameters=parameters), images, out, np.random.default_rng(args.seed)
-    )
-    say(
-        f"{len(release)} images of {len(np.unique(images.patient))} patients privatised by {release.method}"
-    )
-    if len(release) > len(images):
-        say(
-            f"more than the {len(images)} given: a patient with fewer images than the others of a group is in it again"
+    settings = settings_of(args)
+    if args.weights is not None and offered()[args.method].needs == "nothing":
+        raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
+    with reserved(_new_folder(args.out)) as place:
+        given = read_images(
+            args.input,
+            size=args.size,
+            localize=not args.no_localize,
+            doubles=args.doubles,
+            least_kept=args.least_kept,
+            progress=None,
         )
+        of_a_cohort = args.input.endswith(".npz")
+        if args.cohort is None and not of_a_cohort:
+            given = as_strangers(given)
+        gallery = _gallery(args, given.cohort, of_a_cohort)
+        images = given.cohort
+        if of_a_cohort and args.split != "all":
+            images = images.of(args.split)
+        if gallery is not None:
+            images = numbered_as(gallery, images)
+        release = privatize(
+            images,
+            args.method,
+            gallery=gallery,
+            weights=args.weights,
+            labelled=given.labelled,
+            note=say,
+            **settings,
+        )
+        left_out = {item.file: item.reason for item in given.left_out}
+        write_release(release, images, args.out, left_out=left_out, place=place)
+    _report(args, len(release), images, given, release.method)
+
+
+def _report(
+    args: argparse.Namespace, count: int, images: "Cohort", given: "Images", method: str
+) -> None:
+    patients = len(set(images.patient.tolist()))
+    out = Path(args.out)
+    say(f"{count} images of {patients} patients privatised by {method}")
+    if count > len(images):
+        say(
+            f"more than the {len(images)} given: a patient with fewer images than the others of a "
+            "group is in it again"
+        )
+    if given.shared:
+        first, second = given.shared[0]
+        more = f" ({len(given.shared) - 1} more such pairs)" if len(given.shared) > 1 else ""
+        say(
+            f"warning: {first} and {second} are one picture, and count as two patients{more}: an "
+            "image may hide among fewer people than it seems"
+        )
+    if given.left_out:
+        where = out / "keep" / "left_out.csv"
+        say(f"{len(given.left_out)} files were left out: {where} says which, and why")
     say(f"give away: {out / 'share'}")
     say(f"keep to yourself: {out / 'keep'} says whose image each one is")
 
@@ -138,79 +139,10 @@ def _new_folder(path: str) -> Path:
     return out
 
 
-def read_input(args: argparse.Namespace) -> tuple[Cohort, bool]:
-    """Return the images as a cohort, and whether their labels are known."""
-    if args.input.endswith(".npz"):
-        return Cohort.load(args.input), True
-    from medpriv_lib.data.manifest import read_manifest
-    from medpriv_lib.data.prepare import prepare
-
-    path = Path(args.input)
-    known = not (
-        path.is_dir() and not any(file.suffix.lower() == ".csv" for file in path.iterdir())
-    )
-    listing = read_manifest(path) if known else _list_images(path)
-    cohort, report = prepare(listing, size=args.size, localize=not args.no_localize, seed=args.seed)
-    if report["not_found"]:
-        say(f"left out, no eye found: {', '.join(report['not_found'])}")
-    if args.cohort is None:  # the package's patients are invented: an equal name is no equal person
-        cohort = replace(
-            cohort, patient_names=np.array([f"input/{name}" for name in cohort.patient_names])
-        )
-    return cohort, known
-
-
-def _list_images(folder: Path):
-    from medpriv_lib.data.images import SUFFIXES
-    from medpriv_lib.data.listing import Listing
-
-    files = tuple(
-        sorted(
-            file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
-        )
-    )
-    names = [file.relative_to(folder).as_posix() for file in files]
-    return Listing(
-        files, np.array(names), np.full(len(files), ""), np.zeros(len(files), dtype=bool), folder
-    )
-
-
-def _gallery(args: argparse.Namespace, given: Cohort) -> Cohort | None:
-    """Return the cohort whose training patients the method draws from; blur needs none."""
-    if args.method == "blur" and args.cohort is None:
-        return given if args.input.endswith(".npz") else None
-    if args.cohort is None and args.input.endswith(".npz"):
+def _gallery(args: argparse.Namespace, given: "Cohort", of_a_cohort: bool) -> "Cohort | None":
+    """Return the cohort whose training patients the method draws from; some methods need none."""
+    if args.cohort is None and of_a_cohort:
         return given
+    if args.cohort is None and offered()[args.method].needs == "nothing":
+        return None
     return load_cohort(args.cohort)
-
-
-def _method(args: argparse.Namespace, gallery: Cohort | None):
-    """Return the privatizer, ready, and the judges where they had to be loaded for it."""
-    k, policy = 6 if args.k is None else args.k, args.policy or "random"
-    if args.method == "blur":
-        from medpriv_lib.privatizers.blur import Blur
-
-        return Blur(9 if args.kernel is None else args.kernel), None
-    if args.method == "k-same-select":
-        from medpriv_lib.privatizers.k_same import KSameSelect
-
-        return KSameSelect(k, form=args.form or "query").fit(gallery.of("train")), None
-    from medpriv_lib.pipeline.weights import load_weights
-
-    judges, vgan, _ = load_weights(args.weights, gallery, "cpu")
-    if args.method == "averaged":
-        from medpriv_lib.privatizers.averaging import Averaged
-
-        return Averaged(vgan, k, policy), judges
-    return vgan.with_policy(policy), judges
-
-
-def _read_labels(args: argparse.Namespace, images: Cohort, judges, gallery: Cohort) -> np.ndarray:
-    from medpriv_lib.recognition.train import logits
-
-    if judges is None:
-        from medpriv_lib.pipeline.weights import load_weights
-
-        judges, _, _ = load_weights(args.weights, gallery, "cpu")
-    say("no labels are given: the disease judge's reading of the originals is used")
-    return logits(judges.disease, images.images).argmax(1).numpy().astype(bool)

@@ -1,27 +1,44 @@
 """recompute the paper's table, printed beside the paper's numbers
 
 Examples:
-  medpriv study                                  the shipped weights on the shipped cohort, 2
-  minutes on 2 cores medpriv study --out results/                   also table.csv, table.json and
-  the figures medpriv study --attacks --out results/         also attackers that were trained on the
-  releases: attacks.json and the
-                                                 best attack of every row; half an hour, goes on
-                                                 where it was stopped
+  medpriv study
+      the shipped weights on the shipped cohort, 2 minutes on 2 cores
+  medpriv study --out results/
+      also table.csv, table.json and the figures
+  medpriv study --attacks --out results/
+      also attackers that were trained on the releases: attacks.json and the best attack of every
+      row; half an hour, goes on where it was stopped
   medpriv study --attacks --attackers 3 --out results/
-                                                 attackers of three seeds; adds to what the line
-                                                 before has finished
+      attackers of three seeds; adds to what the line before has finished
   medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
-                                                 also attackers who learn from 500 other patients,
-                                                 rendered first: attacks-others.json
-  medpriv study --train --seeds 3 --out runs/    everything from scratch; goes on where it was
-  stopped medpriv study --cohort my.npz --out runs/ --scale small
-                                                 one's own cohort: trains, unless --weights names
-                                                 trained ones
+      also attackers who learn from 500 other patients, rendered first: attacks-others.json
+  medpriv study --train --seeds 3 --out runs/
+      everything from scratch; goes on where it was stopped
+  medpriv study --cohort my.npz --out runs/ --scale small
+      one's own cohort: trains, unless --weights names trained ones
 """
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from medpriv_lib.cli.options import add_budget, budget_of, require_parent, say
+from medpriv_lib.cli.options import (
+    add_budget,
+    add_seed,
+    budget_of,
+    require_device,
+    require_parent,
+    say,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.study.run import Study
+    from medpriv_lib.study.table import Row
+
+STOPPED = "what was finished is kept, the same command goes on from there"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,24 +53,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
     )
     parser.add_argument(
-        "--draws", type=int, help="random draws of the replacement identities (default 10)"
+        "--draws",
+        type=whole(1, 1000),
+        metavar="N",
+        help="random draws of the replacement identities (default 10)",
     )
     parser.add_argument("--train", action="store_true", help="train everything from scratch")
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="with --train: this many trainings"
+        "--seeds",
+        type=whole(1, 100),
+        default=1,
+        metavar="N",
+        help="with --train: this many trainings",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the draws, and of the first training (default 0)"
-    )
+    add_seed(parser, "of the draws, and of the first training (default 0)")
     parser.add_argument(
         "--attacks", action="store_true", help="also attack every release; needs --out"
     )
     parser.add_argument(
-        "--attackers", type=int, default=1, metavar="N", help="seeds of the attackers (default 1)"
+        "--attackers",
+        type=whole(1, 100),
+        default=1,
+        metavar="N",
+        help="seeds of the attackers (default 1)",
     )
     parser.add_argument(
         "--others",
-        type=int,
+        type=whole(0, 100_000),
         default=0,
         metavar="N",
         help="with --attacks: also attackers who learn "
@@ -72,17 +98,17 @@ def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     from medpriv_lib.attacks.best import render_attacks
     from medpriv_lib.core.cohort import Cohort
-    from medpriv_lib.measures.columns import render_explanations
-    from medpriv_lib.study.compare import run_study
-    from medpriv_lib.study.table import render
+    from medpriv_lib.data.default import disease_of
+    from medpriv_lib.study.run import run_study
+    from medpriv_lib.study.text import render, render_measures, render_notes
 
     budget = budget_of(args)
     if args.attacks and args.out is None:
         raise ValueError("attackers need a folder that keeps what is finished; name one with --out")
     if (args.only or args.attackers != 1 or args.others) and not args.attacks:
         raise ValueError("--only, --attackers and --others belong to --attacks")
-    if args.attackers < 1:
-        raise ValueError(f"--attackers must be at least 1, not {args.attackers}")
+    require_device(args.device)
+    only = _only(args.only)
     out = None if args.out is None else require_parent(args.out)
     cohort = None if args.cohort is None else Cohort.load(args.cohort)
     study = run_study(
@@ -96,23 +122,39 @@ def run(args: argparse.Namespace) -> None:
         budget,
         args.device,
     )
-    rows = study.rows if out is None else _attacked(args, study, cohort, out)
-    say(render(rows))
-    for more in (render_explanations(rows), render_attacks(rows)):
+    rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
+    say(render(rows, disease_of(study.provenance["cohort"])))
+    for more in (render_measures(rows), render_attacks(rows), render_notes(study.notes)):
         if more:
             say("\n" + more)
     explained = study.provenance.get("explained")
     if explained:
         say(
-            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with visible signs; relevance, "
-            "sharp\nand KID: one draw; found: {eyes_looked_at} images of one draw; retrieval (in table.csv): "
-            "{queries} queries".format(**explained)
+            "\nsigns, judge and SSIM: at most {draws} draws of the {with_signs} images with "
+            "visible signs; relevance, sharp\nand KID: one draw; found: {eyes_looked_at} images of "
+            "one draw; retrieval (in table.csv): {queries} queries".format(**explained)
         )
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")
 
 
-def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
+def _only(names: list[str] | None) -> tuple[tuple[str, str], ...] | None:
+    """Return the rows to attack, (method, set) each, or None for all."""
+    if names is None:
+        return None
+    pairs = tuple(tuple(name.split("/", 1)) for name in names)
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError('--only needs METHOD/SET, such as "blur/kernel 9"')
+    return tuple((method, row) for method, row in pairs)
+
+
+def _attacked(
+    args: argparse.Namespace,
+    study: "Study",
+    cohort: "Cohort | None",
+    out: Path,
+    only: tuple[tuple[str, str], ...] | None,
+) -> "Sequence[Row]":
     """Attack the releases where that is asked for, and return the rows with what attackers found,
     now or earlier.
     """
@@ -127,9 +169,6 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
         trained = args.train or (args.cohort is not None and args.weights is None)
         weights = out / f"seed-{args.seed}" / "weights" if trained else args.weights
         judges, vgan, cards = load_weights(weights, cohort, "cpu")
-        only = None if args.only is None else tuple(tuple(name.split("/", 1)) for name in args.only)
-        if only and any(len(name) != 2 for name in only):
-            raise ValueError('--only needs METHOD/SET, such as "blur/kernel 9"')
         plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
         run_attacks(cohort, judges, vgan, out, plan, cards)
         if args.others:
@@ -140,7 +179,7 @@ def _attacked(args: argparse.Namespace, study, cohort, out) -> list[dict]:
     if content is None:
         return study.rows
     rows = join(study.rows, content, cards, study.provenance["data_hash"])
-    write_table(rows, out, study.provenance)
+    write_table(rows, out, study.provenance, study.notes)
     if args.attacks:
         from medpriv_lib.study.figures.attackers import write_attack_figures
 

@@ -5,25 +5,33 @@ paper and a phone.
 import html
 
 STYLE = """
-:root { color-scheme: light dark; --page: #ffffff; --ink: #1d1d1f; --soft: #55555c; --line: #d5d5da; --mark: #b5541c; }
-@media (prefers-color-scheme: dark) { :root { --page: #17171a; --ink: #ececf0; --soft: #b4b4bd; --line: #3d3d45;
-  --mark: #f0a26b; } }
+:root { color-scheme: light dark;
+  --page: #ffffff; --ink: #1d1d1f; --soft: #55555c; --line: #d5d5da; --mark: #b5541c; }
+@media (prefers-color-scheme: dark) { :root {
+  --page: #17171a; --ink: #ececf0; --soft: #b4b4bd; --line: #3d3d45; --mark: #f0a26b; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 64rem; padding: 1.5rem 1rem; background: var(--page); color: var(--ink);
-  font: 1rem/1.5 system-ui, "Liberation Sans", sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.4rem; line-height: 1.3; margin: 0 0 .5rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
+body { margin: 0 auto; max-width: 64rem; padding: 1.5rem 1rem;
+  background: var(--page); color: var(--ink); overflow-wrap: break-word;
+  font: 1rem/1.5 system-ui, "Liberation Sans", sans-serif; }
+h1 { font-size: 1.4rem; line-height: 1.3; margin: 0 0 .5rem; }
+h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
 p { max-width: 46rem; margin: .5rem 0; } .soft, figcaption, caption { color: var(--soft); }
-.scroll { overflow-x: auto; } .scroll:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }
+.scroll { overflow-x: auto; }
+.scroll:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .92rem; } caption { text-align: left; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line);
+  text-align: left; vertical-align: top; }
+td.number, th.number { text-align: right; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
 th[scope=row] { white-space: nowrap; }
 @media screen and (max-width: 40rem) { td { min-width: 12rem; } td.number { min-width: 0; } }
 svg { max-width: 100%; height: auto; } pre { white-space: pre-wrap; font: inherit; }
-@media print { :root { --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; --mark: #8a3b0c;
-  color-scheme: light; } body { padding: 0; max-width: none; font-size: 9.5pt; } h1 { font-size: 13pt; }
-  h2 { font-size: 11pt; margin: .6rem 0 .3rem; break-after: avoid; } tr, figure, svg { break-inside: avoid; }
-  .scroll { overflow: visible; } table { font-size: 8.5pt; } th, td { padding: 1mm 2mm; } }
+@media print { :root { color-scheme: light;
+    --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; --mark: #8a3b0c; }
+  body { padding: 0; max-width: none; font-size: 9.5pt; } h1 { font-size: 13pt; }
+  h2 { font-size: 11pt; margin: .6rem 0 .3rem; break-after: avoid; }
+  tr, figure, svg { break-inside: avoid; } .scroll { overflow: visible; }
+  table { font-size: 8.5pt; } th, td { padding: 1mm 2mm; } }
 @page { size: A4; margin: 12mm; }
 """
 

@@ -33,8 +33,8 @@ def bootstrap(
     """
     if len(sums) == 0 or len(patient) != len(sums):
         raise ValueError(
-            f"a bootstrap needs at least one image and a patient for each, not {len(patient)} patients "
-            f"for {len(sums)} images"
+            "a bootstrap needs at least one image and a patient for each, not "
+            f"{len(patient)} patients for {len(sums)} images"
         )
     if draws < 1:
         raise ValueError(f"a bootstrap needs at least one draw, not {draws}")
@@ -84,3 +84,50 @@ def f1_interval(
     return bootstrap(
         sums, patient, lambda total: 2 * total[:, 0] / (total[:, 1] + total[:, 2]), draws, generator
     )
+
+
+def auc_interval(
+    scores: Float[np.ndarray, " n"],
+    positive: Bool[np.ndarray, " n"],
+    patient: Int64[np.ndarray, " n"],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+) -> tuple[float, float]:
+    """Return the 95 % interval of the area under the ROC curve over patients.
+
+    The area is the share of pairs of a positive and a negative image of which the positive has the
+    higher score (a tie counts half). A pair counts as often as both its patients were drawn, so all
+    draws are two products with the matrix of each two patients' pairs. A draw without both labels
+    is left out. Raises what `bootstrap` raises, and `ValueError` where all images have one label.
+    """
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
+    if positive.all() or not positive.any():
+        raise ValueError("an area under the ROC curve needs images of both labels")
+    patients, index = np.unique(patient, return_inverse=True)
+    high, low = scores[positive, None], scores[None, ~positive]
+    won = (high > low) + 0.5 * (high == low)
+    pairs = np.zeros((len(patients), len(patients)))
+    np.add.at(pairs, (index[positive, None], index[None, ~positive]), won)
+    count = [np.bincount(index[rows], minlength=len(patients)) for rows in (positive, ~positive)]
+
+    def area(times: Float[np.ndarray, "d p"]) -> Float[np.ndarray, " d"]:
+        return ((times @ pairs) * times).sum(axis=1) / (times @ count[0]) / (times @ count[1])
+
+    return bootstrap(np.eye(len(patients)), np.arange(len(patients)), area, draws, generator)
+
+
+def mean_per_patient(
+    values: np.ndarray, patient: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " p"], Float[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
+    """Return the patients' numbers, ascending, the mean of each one's `values` (N,), bool or
+    numbers, and how many there were.
+    """
+    numbers, index, count = np.unique(patient, return_inverse=True, return_counts=True)
+    means = np.bincount(index, weights=np.asarray(values, dtype=np.float64)) / count
+    return numbers, means, count
+
+
+def rate_per_patient(values: np.ndarray, patient: Int64[np.ndarray, " n"]) -> dict[int, float]:
+    """Return patient number -> mean of the patient's values (N,), bool or numbers; ascending."""
+    numbers, means, _ = mean_per_patient(values, patient)
+    return dict(zip(numbers.tolist(), means.tolist(), strict=True))

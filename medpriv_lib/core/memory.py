@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
-Images = UInt8[np.ndarray, "n h w"]
+from medpriv_lib.core.pixels import Images
 
 
 class Memory:
@@ -40,9 +40,7 @@ def keys_of(images: Images, beside: Sequence[int] | None = None) -> list[bytes]:
     """Return a key of each image's pixels, joined with a number of `beside` where the value depends
     on that too.
     """
-    keys = [
-        hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in images
-    ]
+    keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
     return (
         keys
         if beside is None

@@ -33,6 +33,24 @@ def channels_of(images: Images) -> int:
     return 1 if images.ndim == 3 else images.shape[3]
 
 
+def require_images(images: Images, size: int, channels: int, reader: str) -> None:
+    """Raise `ValueError` for anything but uint8 images of this size and number of channels.
+
+    `reader` is what reads them, for the message.
+    """
+    wanted = (size, size) if channels == 1 else (size, size, channels)
+    if images.dtype == np.uint8 and images.shape[1:] == wanted:
+        return
+    shape, kind = ", ".join(map(str, wanted)), {1: "grey", 3: "colour"}.get(channels, channels)
+    remedy = f"prepare them with --size {size}"
+    if images.dtype == np.uint8 and images.ndim in (3, 4) and channels_of(images) != channels:
+        remedy = f"prepare them as {kind} images"
+    raise ValueError(
+        f"this {reader} reads uint8 images (N, {shape}), {kind} ones, not {images.dtype} "
+        f"{images.shape}; {remedy}"
+    )
+
+
 def size_of(images: Images) -> int:
     """Return the height and width of square images in pixels.
 

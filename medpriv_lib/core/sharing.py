@@ -2,13 +2,11 @@
 the second.
 """
 
-import contextlib
 import csv
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,51 +14,60 @@ from jaxtyping import Int64
 from PIL import Image
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.release import Release
+from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.printable import printable
+from medpriv_lib.core.randomness import secret_order
+from medpriv_lib.core.release import Given, Release
+from medpriv_lib.core.workplace import NEW, publish, recover, reserved
 
 IMAGE_NAME = re.compile(r"\d{4,}\.png")
 KEPT = ("README.txt", "order.csv", "release.npz")
+LEFT_OUT = "left_out.csv"
 ONE_TIME = (
     946_684_800  # every file says 2000-01-01 00:00 UTC: the time of writing would tell the order
 )
+AGAIN = "make the release again with `medpriv privatize`"
 WARNING = """This folder is the linkage key of the release beside it. Never share it.
 
-release.npz   which image each released one stands for, and the patients that went into it
+release.npz   which image each released one stands for, the patients that went into it, and where
+              the random numbers began
 order.csv     which released image each file in ../share is
+left_out.csv  (where there is one) the files that were not privatised, and why
 
-Whoever has this folder can name the patients. Keep it apart from ../share, or delete it: the release does
-not need it, only `medpriv evaluate` does.
+Whoever has this folder can name the patients. Keep it apart from ../share, or delete it: the
+release does not need it, only `medpriv evaluate` and `medpriv attack` do.
 """
 
 
 def write_release(
-    release: Release, cohort: Cohort, folder: str | os.PathLike, rng: np.random.Generator
+    release: Release,
+    cohort: Cohort,
+    folder: str | os.PathLike,
+    *,
+    left_out: Mapping[str, str] | None = None,
+    place: Path | None = None,
 ) -> None:
-    """Write `folder`/share, the images in random order, and `folder`/keep, the linkage key.
+    """Write `folder`/share, the images in secret order, and `folder`/keep, the linkage key.
 
-    share/0001.png, 0002.png, ... are 8-bit grey PNGs without metadata, their order drawn from
-    `rng`, their times all the same. keep/ holds release.npz, order.csv (file, released row, row of
-    `cohort`, patient) and a warning; only its owner can enter it. A former release in `folder` is
-    replaced as a whole, once the new one is complete. Raises `FileNotFoundError` where the parent
-    of `folder` does not exist, and `ValueError` where `folder` holds anything but a release or
-    where the release does not fit `cohort`; nothing is written or removed then.
+    share/0001.png, 0002.png, ... are 8-bit PNGs without metadata, their times all the same, their
+    order drawn from the operating system's entropy: nobody can draw it again. keep/ holds
+    release.npz, order.csv (file, released row, row in the cohort as it was prepared, patient),
+    `left_out` (file -> why) where files were, and a warning; only its owner can enter it. `cohort`
+    holds the originals, at least those that were privatised. A former release in `folder` is
+    replaced as a whole, once the new one is complete. `place` is the workplace where the caller
+    has `reserved` the folder already. Raises `FileNotFoundError` where the parent of `folder` does
+    not exist, `Busy` where another run writes it, `Exposed` where a released picture is as good as
+    an original of `cohort`, and `ValueError` where `folder` holds anything but a release or where
+    the release does not fit `cohort`; nothing is written or removed then.
     """
     folder = Path(os.path.abspath(folder))
-    if len(release) == 0:
-        raise ValueError("the release holds no image; there is nothing to share")
-    if release.source.min() < 0 or release.source.max() >= len(cohort):
-        raise ValueError(
-            f"the release stands for images up to row {release.source.max()}, but the cohort has "
-            f"{len(cohort)}; pass the cohort that was privatised"
-        )
-    if not folder.parent.is_dir():
-        raise FileNotFoundError(f"the folder {folder.parent} does not exist; create it first")
-    _recover(folder)
-    _require_replaceable(folder)
-    order = rng.permutation(len(release))
-    with _replacing(folder) as new:
-        _write_share(release, order, new / "share")
-        _write_keep(release, cohort, order, new / "keep")
+    release = _given(release, cohort)
+    refuse_exposed(release.images, cohort)
+    if place is None:
+        with reserved(folder) as place:
+            _write(release, folder, left_out or {}, place)
+    else:
+        _write(release, folder, left_out or {}, place)
 
 
 def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, " n"]]:
@@ -71,33 +78,94 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     shared images are not those of the key: what was given away must be what is evaluated.
     """
     folder = Path(os.path.abspath(folder))
-    _recover(folder)
-    if not (folder / "keep" / "release.npz").is_file():
+    recover(folder)
+    key = folder / "keep" / "release.npz"
+    if not key.is_file():
         raise FileNotFoundError(
             f"{folder}: no release with its key is here (keep/release.npz is missing); "
             "make one with `medpriv privatize`"
         )
-    release = Release.load(folder / "keep" / "release.npz")
+    release = Release.load(key)
+    if len(release) == 0:
+        raise ValueError(f"{key}: holds no image; {AGAIN}")
     order = _read_order(folder / "keep" / "order.csv", len(release))
-    names = _names(len(release))
-    found = (
-        sorted(path.name for path in (folder / "share").glob("*"))
-        if (folder / "share").is_dir()
-        else []
-    )
-    if found != names:
-        odd = sorted(set(found) ^ set(names))[0]
-        raise ValueError(
-            f"{folder / 'share' / odd}: {'missing' if odd in names else 'not of this release'}; "
-            "make the release again with `medpriv privatize`"
-        )
-    for name, row in zip(names, order, strict=True):
+    _require_shared(folder / "share", _names(len(release)))
+    for name, row in zip(_names(len(release)), order, strict=True):
         if not np.array_equal(_read_image(folder / "share" / name), release.images[row]):
             raise ValueError(
-                f"{folder / 'share' / name}: differs from the image in keep/release.npz; "
-                "make the release again with `medpriv privatize`"
+                f"{folder / 'share' / name}: differs from the image in keep/release.npz; {AGAIN}"
             )
     return release, order
+
+
+def require_replaceable(folder: str | os.PathLike) -> None:
+    """Raise `ValueError` unless `folder` is absent, empty or holds a release and nothing else."""
+    folder = Path(os.path.abspath(folder))
+    if not os.path.lexists(folder):
+        return
+    advice = "nothing was written; choose an empty folder or a new name"
+    if folder.is_symlink() or not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder; {advice}")
+    inside = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    if not inside:
+        return
+    ours = {"share", "keep"} | {f"keep/{name}" for name in (*KEPT, LEFT_OUT)}
+    strange = sorted(
+        path
+        for path in inside - ours
+        if not (path.startswith("share/") and IMAGE_NAME.fullmatch(path.removeprefix("share/")))
+    )
+    if strange:
+        raise ValueError(f"{folder}: holds {strange[0]}, which is not part of a release; {advice}")
+    if "keep/release.npz" not in inside:
+        raise ValueError(
+            f"{folder}: not empty and no complete release (keep/release.npz is missing); {advice}"
+        )
+
+
+def refuse_inside(
+    path: str | os.PathLike, what: str, release: str | os.PathLike | None = None
+) -> None:
+    """Raise `ValueError` where a path lies in a release, this one or any other.
+
+    What is written into a release may be given away with it. `what` names what would be written.
+    """
+    inside = Path(path).resolve()
+    for folder in (inside, *inside.parents):
+        ours = release is not None and folder == Path(release).resolve()
+        if ours or (folder / "keep" / "release.npz").is_file():
+            raise ValueError(
+                f"{path}: {what} does not belong into a release, whose parts may be given away; "
+                "name another folder"
+            )
+
+
+def _given(release: Release, cohort: Cohort) -> Release:
+    """Return the release with what it was made from; refuse a cohort that is not that."""
+    if len(release) == 0:
+        raise ValueError("the release holds no image; there is nothing to share")
+    if release.given is not None:
+        try:
+            release.rows_in(cohort)
+        except ValueError as error:
+            raise ValueError(f"{error}; pass the cohort that was privatised") from error
+        return release
+    if release.source.min() < 0 or release.source.max() >= len(cohort):
+        raise ValueError(
+            f"the release stands for images up to row {release.source.max()}, but the cohort has "
+            f"{len(cohort)}; pass the cohort that was privatised"
+        )
+    return replace(release, given=Given.of(cohort))
+
+
+def _write(release: Release, folder: Path, left_out: Mapping[str, str], place: Path) -> None:
+    require_replaceable(folder)
+    new = place / NEW
+    new.mkdir()
+    order = secret_order(len(release))
+    _write_share(release, order, new / "share")
+    _write_keep(release, order, left_out, new / "keep")
+    publish(place, folder)
 
 
 def _names(count: int) -> list[str]:
@@ -115,19 +183,38 @@ def _write_share(release: Release, order: np.ndarray, share: Path) -> None:
     os.utime(share, (ONE_TIME, ONE_TIME))
 
 
-def _write_keep(release: Release, cohort: Cohort, order: np.ndarray, keep: Path) -> None:
+def _write_keep(
+    release: Release, order: np.ndarray, left_out: Mapping[str, str], keep: Path
+) -> None:
     keep.mkdir(mode=0o700)
     keep.chmod(0o700)
     release.save(keep / "release.npz")
     (keep / "README.txt").write_text(WARNING, encoding="utf-8")
-    with open(keep / "order.csv", "w", newline="", encoding="utf-8") as file:
+    given = release.given
+    assert given is not None  # `_given` has seen to that
+    rows = []
+    for name, row in zip(_names(len(release)), order.tolist(), strict=True):
+        source = int(release.source[row])
+        rows.append([name, row, int(given.row[source]), str(given.patient[source])])
+    _write_table(keep / "order.csv", ["file", "released_row", "source_row", "patient"], rows)
+    if left_out:
+        cells = [[_cell(file), _cell(why)] for file, why in left_out.items()]
+        _write_table(keep / LEFT_OUT, ["file", "why"], cells)
+    for path in keep.iterdir():
+        path.chmod(0o600)
+
+
+def _write_table(path: Path, header: list[str], rows: list[list]) -> None:
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.writer(file)
-        table.writerow(["file", "released_row", "source_row", "patient"])
-        for name, row in zip(_names(len(release)), order.tolist(), strict=True):
-            source = int(release.source[row])
-            table.writerow([name, row, source, cohort.patient_names[cohort.patient[source]]])
-    for name in KEPT:
-        (keep / name).chmod(0o600)
+        table.writerow(header)
+        table.writerows(rows)
+
+
+def _cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, and that no terminal obeys."""
+    shown = printable(text, 2000)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def _read_order(path: Path, count: int) -> np.ndarray:
@@ -136,92 +223,29 @@ def _read_order(path: Path, count: int) -> np.ndarray:
             order = np.array(
                 [int(line["released_row"]) for line in csv.DictReader(file)], dtype=np.int64
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: not a readable order of a release ({error}); "
-            "make the release again with `medpriv privatize`"
-        ) from error
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+        raise ValueError(f"{path}: not a readable order of a release ({error}); {AGAIN}") from error
     if not np.array_equal(np.sort(order), np.arange(count)):
-        raise ValueError(
-            f"{path}: does not list each of the {count} released rows once; "
-            "make the release again with `medpriv privatize`"
-        )
+        raise ValueError(f"{path}: does not list each of the {count} released rows once; {AGAIN}")
     return order
+
+
+def _require_shared(share: Path, names: list[str]) -> None:
+    found = sorted(path.name for path in share.iterdir()) if share.is_dir() else []
+    if found != names:
+        odd = sorted(set(found) ^ set(names))[0]
+        raise ValueError(
+            f"{share / odd}: {'missing' if odd in names else 'not of this release'}; {AGAIN}"
+        )
 
 
 def _read_image(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             return np.asarray(image)
-    except OSError as error:
-        raise ValueError(
-            f"{path}: not a readable image ({error}); "
-            "make the release again with `medpriv privatize`"
-        ) from error
-
-
-def _require_replaceable(folder: Path) -> None:
-    """Raise unless `folder` is absent, empty or holds a release and nothing else."""
-    if not os.path.lexists(folder):
-        return
-    advice = "nothing was written; choose an empty folder or a new name"
-    if folder.is_symlink() or not folder.is_dir():
-        raise ValueError(f"{folder}: not a folder; {advice}")
-    inside = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    if not inside:
-        return
-    ours = {"share", "keep"} | {f"keep/{name}" for name in KEPT}
-    strange = sorted(
-        path
-        for path in inside - ours
-        if not (path.startswith("share/") and IMAGE_NAME.fullmatch(path.removeprefix("share/")))
-    )
-    if strange:
-        raise ValueError(f"{folder}: holds {strange[0]}, which is not part of a release; {advice}")
-    if "keep/release.npz" not in inside:
-        raise ValueError(
-            f"{folder}: not empty and no complete release (keep/release.npz is missing); {advice}"
-        )
-
-
-def _former(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}-former")
-
-
-def _recover(folder: Path) -> None:
-    """Put back a former release that a kill between the two renames of `_replacing` left under its
-    hidden name.
-    """
-    if _former(folder).is_dir() and not folder.exists():
-        os.rename(_former(folder), folder)
-
-
-@contextlib.contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; it takes that name when the block ends without an
-    error.
-    """
-    former, prefix = _former(folder), f".{folder.name}-new-"
-    for (
-        left
-    ) in folder.parent.iterdir():  # a killed process leaves half a release, which may hold a key
-        if left.name.startswith(prefix):
-            shutil.rmtree(left, ignore_errors=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
-    try:
-        yield new
-        umask = os.umask(0)
-        os.umask(umask)
-        new.chmod(0o777 & ~umask)  # mkdtemp closes it to everyone else, but share/ is to be read
-        if former.exists():  # a kill after the second rename left it
-            shutil.rmtree(former)
-        if folder.exists():
-            os.rename(folder, former)
-        try:
-            os.rename(new, folder)
-        except OSError:
-            _recover(folder)
-            raise
-        shutil.rmtree(former, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    except PermissionError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable image ({error}); {AGAIN}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from medpriv_lib.core.cohort import Cohort
 
 DEFAULT_COHORT = Path(__file__).with_name("default_cohort.npz")
+DEFAULT_NAME, DEFAULT_DISEASE = "synthetic-iris", "glaucoma"
 
 
 @cache
@@ -17,3 +18,11 @@ def default_cohort() -> Cohort:
     `FileNotFoundError` or `ValueError` where the packaged file is missing or damaged.
     """
     return Cohort.load(DEFAULT_COHORT)
+
+
+def disease_of(name: str) -> str:
+    """Return what the label of a cohort of this name says, in a word for tables and figures.
+
+    Glaucoma for the package's own cohort; what others label nobody has told: "disease".
+    """
+    return DEFAULT_DISEASE if name == DEFAULT_NAME else "disease"

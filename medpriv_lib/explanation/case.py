@@ -2,14 +2,17 @@
 privatised first.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.pixels import to_tensor
+from medpriv_lib.core.release import Release
+from medpriv_lib.data.default import disease_of
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 from medpriv_lib.explanation.retrieval import UNKNOWN, Gallery, decide, privatize_cases, retrieve
 from medpriv_lib.privatizers.protocol import Privatizer
@@ -17,11 +20,11 @@ from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
-CLASSES = ("no glaucoma", "glaucoma")
 MOST_CASES = 12
-# What a reader may be told of a method's parameters; anything else in a release stays out of the
-# report.
-TOLD = ("k", "kernel", "policy", "form")
+SYNTHETIC = (
+    "The recogniser learned from synthetic images, and the earlier cases are synthetic: no patient "
+    "is behind them, and what is said of a real image means nothing."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,8 @@ class Explanation:
     privatised cases, nearest first, with `case_maps`, `case_decisions` (of the privatised image),
     `similarity` (of the case behind it, see `Retrieved`) and `held_back` bool (K,): an identity
     judge still names its patient, so the image and its map are blanked; `method` in words;
-    `on_file` how many cases of this decision there were to choose from.
+    `on_file` how many cases of this decision there were to choose from; `caution` what a reader
+    must be told of network and cases, or "".
     """
 
     query: UInt8[np.ndarray, "h w"]
@@ -48,7 +52,8 @@ class Explanation:
     held_back: Bool[np.ndarray, " k"]
     method: str
     on_file: int
-    classes: tuple[str, ...] = field(default=CLASSES)
+    classes: tuple[str, ...]
+    caution: str = ""
 
     @property
     def chance(self) -> str:
@@ -64,9 +69,12 @@ class Explanation:
         reading = self.classes[self.decision]
         are = "is the one earlier case" if count == 1 else f"are the {count} earlier cases"
         return (
-            f"The recogniser reads this image as \u201c{reading}\u201d and gives that a probability of "
-            f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among {self.on_file:,} "
-            f"with the same reading, all of other patients. Each picture was changed first ({self.method}) to hide "
+            f"The recogniser reads this image as \u201c{reading}\u201d and gives that a "
+            "probability of "
+            f"{self.chance}. Below {are} most similar to it, as the recogniser sees them, among "
+            f"{self.on_file:,} "
+            f"with the same reading, all of other patients. Each picture was changed first "
+            f"({self.method}) to hide "
             "whose it is: what it shows is not to be taken as real."
         )
 
@@ -81,12 +89,24 @@ class Explanation:
         if self.case_decisions[number] == self.decision:
             return f"{text} The changed picture is still read as \u201c{reading}\u201d."
         return (
-            f"{text} The changed picture is read as \u201c{reading}\u201d: the change lost what the decision "
+            f"{text} The changed picture is read as \u201c{reading}\u201d: the change lost what "
+            "the decision "
             "rested on."
         )
 
 
-def explain(
+def classes_of(cohort: Cohort) -> tuple[str, ...]:
+    """Return the names of the two readings, by the word that the cohort's label has."""
+    disease = disease_of(cohort.name)
+    return f"no {disease}", disease
+
+
+def is_synthetic(cohort: Cohort) -> bool:
+    """Return whether these are drawn eyes: of them alone signs and healthy twin are known."""
+    return cohort.evidence is not None or cohort.twin is not None
+
+
+def explain_by_cases(
     image: UInt8[np.ndarray, "h w"],
     network: Recogniser,
     gallery: Cohort,
@@ -96,20 +116,23 @@ def explain(
     *,
     patient: int = UNKNOWN,
     identity: Recogniser | None = None,
-    classes: tuple[str, ...] = CLASSES,
+    classes: tuple[str, ...] | None = None,
 ) -> Explanation:
     """Decide on an image and explain it by its k most similar cases of the same decision,
     privatised.
 
     `patient` is the query's index into `gallery.patient_names`; where it is `UNKNOWN` but the very
     image is on file, the patient is known after all and left out. With an `identity` judge, cases
-    whose patient it still names are held back. `k` at most 12. Raises `ValueError` for an image of
-    another size, k out of range, and what `retrieve` refuses.
+    whose patient it still names are held back. `k` at most 12; `classes` None takes those of
+    `classes_of`. Raises `ValueError` for an image of another size, k out of range, and what
+    `retrieve` refuses, and `Exposed` where a case that is not held back is as good as an original
+    of the gallery.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
         height, width = gallery.images.shape[1:]
         raise ValueError(
-            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, {width}); "
+            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, "
+            f"{width}); "
             f"prepare it to {height}x{width}"
         )
     if not 1 <= k <= MOST_CASES:
@@ -127,21 +150,23 @@ def explain(
     held = np.zeros(k, dtype=bool)
     if identity is not None:
         held = decide(identity, release.images) == gallery.patient[release.source]
+    refuse_exposed(release.images[~held], gallery, "cases")
     cases, maps = release.images.copy(), _maps(network, release.images)
     cases[held], maps[held] = 255, 0
     return Explanation(
-        image,
-        _maps(network, query)[0],
-        decision,
-        float(scores.softmax(0)[decision]),
-        cases,
-        maps,
-        decide(network, release.images),
-        found.similarity[0],
-        held,
-        _in_words(release.method, release.parameters),
-        int((known.decision == decision).sum()),
-        classes,
+        query=image,
+        query_map=_maps(network, query)[0],
+        decision=decision,
+        probability=float(scores.softmax(0)[decision]),
+        cases=cases,
+        case_maps=maps,
+        case_decisions=decide(network, release.images),
+        similarity=found.similarity[0],
+        held_back=held,
+        method=_in_words(release, privatizer),
+        on_file=int((known.decision == decision).sum()),
+        classes=classes or classes_of(gallery),
+        caution=SYNTHETIC if is_synthetic(gallery) else "",
     )
 
 
@@ -157,8 +182,8 @@ def _maps(network: Recogniser, images: np.ndarray) -> np.ndarray:
     return maps
 
 
-def _in_words(method: str, parameters: dict) -> str:
-    told = [
-        f"{key} {parameters[key]}" for key in TOLD if isinstance(parameters.get(key), (int, str))
-    ]
-    return ", ".join([method, *told])
+def _in_words(release: Release, privatizer: Privatizer) -> str:
+    """Name the method and its declared settings; nothing else of a release comes into the page."""
+    declared = [one.name for one in privatizer.parameters]
+    told = [f"{key} {release.parameters[key]}" for key in declared if key in release.parameters]
+    return ", ".join([release.method, *told])

@@ -2,6 +2,7 @@
 on.
 """
 
+import functools
 from typing import Literal
 
 import torch
@@ -122,7 +123,7 @@ def in_proportion() -> BasicHook:
 
 
 def _share(relevance: Tensor, outputs: list[Tensor]) -> list[Tensor]:
-    z = sum(outputs).detach()
+    z = functools.reduce(torch.add, outputs).detach()
     floor = SMALLEST_SHARE * z.flatten(1).amax(1).reshape(-1, *(1,) * (z.ndim - 1))
     return [torch.where(z > floor, relevance / z, 0)] * len(outputs)
 
@@ -160,7 +161,8 @@ def _propagate(
         if bool((given <= 0).any()):
             rows = (torch.nonzero(given[:, 0] <= 0)[:, 0] + offset).tolist()
             raise ValueError(
-                f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to explain: "
+                f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to "
+                "explain: "
                 "there is no relevance to distribute; leave such images out with `explainable`"
             )
         seed = torch.zeros_like(logits).scatter(1, classes[:, None], given)
@@ -170,7 +172,8 @@ def _propagate(
 def _check(network: nn.Module, x: Tensor, box: tuple[float, float] | None) -> None:
     if x.ndim != 4 or not x.is_floating_point():
         raise ValueError(
-            f"images must be a float tensor (n, c, h, w), not {x.dtype} {tuple(x.shape)}; see `to_tensor`"
+            f"images must be a float tensor (n, c, h, w), not {x.dtype} {tuple(x.shape)}; see "
+            "`to_tensor`"
         )
     size = getattr(network, "size", None)
     if size is not None and tuple(x.shape[2:]) != (size, size):
@@ -181,7 +184,8 @@ def _check(network: nn.Module, x: Tensor, box: tuple[float, float] | None) -> No
     low, high = box if box is not None else (0.0, float("inf"))
     if len(x) and not bool(((x >= low - 1e-4) & (x <= high + 1e-4)).all()):
         raise ValueError(
-            f"pixel values must lie in [{low}, {high}] and be numbers; use `to_tensor` on grey levels"
+            f"pixel values must lie in [{low}, {high}] and be numbers; use `to_tensor` on grey "
+            "levels"
         )
 
 

@@ -18,29 +18,33 @@ from medpriv_lib.explanation.case import Explanation
 SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
 ORANGE = np.array([255.0, 140.0, 0.0])
 WARNING = (
-    "The image to explain is shown as it is; only the earlier cases are privatised. Whoever passes this page on "
-    "passes that image on."
+    "The image to explain is shown as it is; only the earlier cases are privatised. Whoever passes "
+    "this page on passes that image on."
 )
-LEGEND = """Orange marks the pixels that a reading rests on, the stronger the more (Deep Taylor relevance). It shows
-where the recogniser looked, not that it is right, and it changes little when the other answer is asked for. Similarity
-is 1 for the same to the recogniser and 0 for the middle case on file with the same reading. This page is no
-diagnosis."""
+LEGEND = """Orange marks the pixels that a reading rests on, the stronger the more (Deep Taylor
+relevance). It shows where the recogniser looked, not that it is right, and it changes little when
+the other answer is asked for. Similarity is 1 for the same to the recogniser and 0 for the middle
+case on file with the same reading. This page is no diagnosis."""
 NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
 STYLE = """
-.cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem;
-  margin-bottom: 1rem; }
+.cases { display: grid; gap: 1rem; margin-bottom: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; }
 main > figure { width: fit-content; max-width: 100%; margin: 1rem 0; }
 figure div { display: flex; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
-img, .blank { width: 192px; max-width: calc(50% - .25rem); height: auto; aspect-ratio: 1; image-rendering: pixelated; }
-figure .blank { display: grid; place-items: center; border: 1px dashed var(--line); color: var(--soft); }
+img, .blank { width: 192px; max-width: calc(50% - .25rem); height: auto; aspect-ratio: 1;
+  image-rendering: pixelated; }
+.caution { border-left: .25rem solid var(--mark); padding-left: .75rem; }
+figure .blank { display: grid; place-items: center; border: 1px dashed var(--line);
+  color: var(--soft); }
 @media print { .cases { grid-template-columns: repeat(3, 1fr); gap: .4rem; margin-bottom: .4rem; }
   figure { padding: .3rem; } main > figure { margin: .4rem 0; } img, .blank { width: 27mm; }
-  figcaption { font-size: 8.5pt; } img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+  figcaption { font-size: 8.5pt; }
+  img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
 
-def render(explanation: Explanation) -> str:
+def page_of(explanation: Explanation) -> str:
     """Return the page: the query, the privatised cases, their relevance maps and captions, all
     inline.
 
@@ -65,11 +69,14 @@ def render(explanation: Explanation) -> str:
             pictures = _pictures(case, relevance, alt, f"case {i + 1}")
             caption += _lack(relevance)
         cases.append(_figure(pictures, caption))
+    caution = (
+        f'<p class="caution"><strong>{html.escape(e.caution)}</strong></p>' if e.caution else ""
+    )
     title = f"Why this image is read as \u201c{reading}\u201d"
     return html_page(
         title,
         f"""<h1>{html.escape(title)}</h1>
-<p>{html.escape(e.caption)}</p>
+{caution}<p>{html.escape(e.caption)}</p>
 {query}
 <h2>The most similar earlier cases</h2>
 <div class="cases">
@@ -80,12 +87,12 @@ def render(explanation: Explanation) -> str:
     )
 
 
-def write_report(explanation: Explanation, path: str | os.PathLike) -> None:
+def write_page(explanation: Explanation, path: str | os.PathLike) -> None:
     """Write the page of an explanation as one self-contained file, atomically.
 
     Raises `FileNotFoundError` where the folder of `path` does not exist.
     """
-    page = render(explanation)
+    page = page_of(explanation)
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -124,10 +131,8 @@ def _lack(relevance: np.ndarray) -> str:
 
 
 def _pictures(image: np.ndarray, relevance: np.ndarray, alt: str, what: str) -> str:
-    return (
-        f"<div>{_img(image, alt)}"
-        f"{_img(overlay(image, relevance), f'Relevance map of {what}: {whereabouts(relevance)}.')}</div>"
-    )
+    text = f"Relevance map of {what}: {whereabouts(relevance)}."
+    return f"<div>{_img(image, alt)}{_img(overlay(image, relevance), text)}</div>"
 
 
 def _figure(pictures: str, caption: str) -> str:
@@ -138,4 +143,5 @@ def _img(pixels: np.ndarray, alt: str) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img width="{SHOWN}" height="{SHOWN}" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    size = f'width="{SHOWN}" height="{SHOWN}"'
+    return f'<img {size} alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'

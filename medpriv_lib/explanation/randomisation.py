@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from medpriv_lib.explanation.methods import other_class, relevance
+from medpriv_lib.explanation.relevance_methods import other_class, relevance
 from medpriv_lib.explanation.unfold import LINEAR, unfold
 
 
@@ -66,8 +66,8 @@ def cascade(
     network predicts. Absolute values of the maps are compared by rank. A method that explains the
     decision must lose its map; z+ hardly reacts to later layers, because its backward pass
     multiplies positive matrices, whose product approaches rank one (Sixt, Granz, Landgraf 2020).
-    `method` is one of `METHODS`; `steps` are those of integrated gradients. Returns one `Check` per
-    layer, `changed` "last", "last 2", …, "all".
+    `method` is one of `RELEVANCE_METHODS`; `steps` are those of integrated gradients. Returns one
+    `Check` per layer, `changed` "last", "last 2", …, "all".
     """
     chain = unfold(network, x[:2])
     target, _ = other_class(chain, x)
@@ -75,7 +75,9 @@ def cascade(
     layers = [i for i, layer in enumerate(chain) if isinstance(layer, LINEAR)]
     chain, checks = copy.deepcopy(chain), []
     for count, index in enumerate(reversed(layers), 1):
-        _randomise(chain[index], generator)
+        layer = chain[index]
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        _randomise(layer, generator)
         name = "all" if count == len(layers) else "last" if count == 1 else f"last {count}"
         checks.append(
             Check(method, name, rank_correlation(true, _absolute(method, chain, x, target, steps)))

@@ -2,13 +2,20 @@
 chance beside them.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
+from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
+from medpriv_lib.measures.cells import mean_of
+from medpriv_lib.measures.measure import Cells, Column, Exam, Ground, Measure, Place
 
 Maps = Float[np.ndarray, "n h w"]
 Masks = Bool[np.ndarray, "n h w"]
@@ -115,3 +122,48 @@ def _positive(maps: Maps, masks: Masks) -> tuple[np.ndarray, np.ndarray]:
 
 def _ratio(part: np.ndarray, whole: np.ndarray, valid: np.ndarray) -> Score:
     return np.where(valid, part / np.where(valid, whole, 1), np.nan)
+
+
+class RelevanceOnSigns(Measure):
+    """The relevance columns: Deep Taylor maps of releases against the signs of the sources."""
+
+    name = "relevance"
+    columns = (
+        Column("relevance_mass", "mass", spread="interval", place=Place.EXPLANATION),
+        Column("relevance_rank", "rank", spread="interval", place=Place.EXPLANATION),
+        Column("relevance_pointing", "point", spread="interval", place=Place.EXPLANATION),
+        Column("relevance_area", "area", place=Place.RELEVANCE_BESIDE),
+        Column("relevance_defined", place=Place.RELEVANCE_BESIDE),
+    )
+
+    @classmethod
+    def legend(cls, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Return what the columns mean."""
+        return "mass, rank, point: relevance on the signs (chance: area)"
+
+    def __init__(self, ground: Ground) -> None:
+        """Take the masks of the test images. Raises `NotApplicable` where none shows signs."""
+        super().__init__(ground)
+        masks, self.evident = ground.test.evidence, ground.evident
+        if masks is None or not self.evident.any():
+            raise NotApplicable("no test image has visible signs whose place is known")
+        self.masks, self.relevant = masks[self.evident], Memory()
+        self.patient = ground.test.patient[self.evident]
+
+    def cells(self, exam: Exam) -> Cells:
+        """Return the scores of the first draw, of those images that have a map."""
+        images = exam.drawn[0].images[self.evident]
+        names = [column.name for column in self.columns]
+
+        def read(rows: np.ndarray) -> np.ndarray:
+            known = self.ground.reader.logits(images[rows]).amax(1).numpy() > 0
+            judge, masks = self.ground.judges.disease, self.masks[rows]
+            scores = score_relevance(judge, images[rows], masks, known=known)
+            return np.stack([scores[name] for name in names], axis=1)
+
+        scores = self.relevant.recall(keys_of(images, range(len(images))), read)
+        cells: Cells = {}
+        for column, values in zip(self.columns, scores.T, strict=True):
+            summary = mean_of([values], self.patient, column.name)
+            cells |= {name: summary[name] for name in (column.name, *column.spreads)}
+        return cells

@@ -8,13 +8,17 @@ retrieved).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
+from medpriv_lib.measures.cells import mean_of
+from medpriv_lib.measures.measure import Cells, Column, Exam, Ground, Measure, Place
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
@@ -22,6 +26,7 @@ from medpriv_lib.recognition.train import logits
 
 ENTRIES = 4_000_000  # distances held at once: 32 MB, whatever the sizes of query set and gallery
 UNKNOWN = -1
+QUERIES, CASES = 24, 5  # of a row of the study: so many test images, each explained by so many
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +87,8 @@ def retrieve(
 
     `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN`
     where nobody knows: then nobody is left out). Equal distances go to the smaller gallery row.
-    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, for a decision that
-    no case of the gallery has, and for k larger than the number of allowed cases.
+    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, `NotApplicable` for
+    a decision that no case of the gallery has, and for k larger than the number of allowed cases.
     """
     if k < 1:
         raise ValueError(f"at least one case must be shown, not k = {k}")
@@ -130,16 +135,16 @@ def _check_allowed(decision: np.ndarray, patient: np.ndarray, gallery: Gallery, 
     for label in np.unique(decision):
         same = gallery.decision == label
         if not same.any():
-            raise ValueError(
-                f"class {label} is absent from the gallery: the recogniser gives that decision to none of "
-                f"its {len(same)} cases; use a larger gallery"
+            raise NotApplicable(
+                f"class {label} is absent from the gallery: the recogniser gives that decision to "
+                f"none of its {len(same)} cases; use a larger gallery"
             )
     for label, own in {(int(d), int(p)) for d, p in zip(decision, patient, strict=True)}:
         count = int(((gallery.decision == label) & _others(gallery.patient, own)).sum())
         if count < k:
-            raise ValueError(
-                f"k = {k} cases are asked for, but the gallery has only {count} of class {label} from "
-                f"other patients; ask for at most {count}"
+            raise NotApplicable(
+                f"k = {k} cases are asked for, but the gallery has only {count} of class {label} "
+                f"from other patients; ask for at most {count}"
             )
 
 
@@ -151,11 +156,13 @@ def privatize_cases(
 ) -> Release:
     """Privatise chosen images of a cohort; `Release.source` are rows of `cohort`, in the order
     given.
+
+    Raises `NotApplicable` for a method that does not release one image per case.
     """
     release = privatizer.privatize(cohort.take(rows), generator)
     order = np.argsort(release.source, kind="stable")  # a release may come in another order
     if not np.array_equal(release.source[order], np.arange(len(rows))):
-        raise ValueError(
+        raise NotApplicable(
             f"{release.method} does not release one image per case and cannot be used to explain"
         )
     return Release(
@@ -217,7 +224,7 @@ def score_retrieval(
     k: int,
     generator: torch.Generator,
     known: Gallery | None = None,
-) -> dict[str, np.ndarray | float | None]:
+) -> dict[str, Any]:
     """Explain every query by its k nearest cases, privatised, and say what that does; arrays are
     (Q,).
 
@@ -250,3 +257,51 @@ def score_retrieval(
             any_of = (release.contributors == named[:, None]).any(1) | own
             result["reveals_contributor"] = any_of.reshape(-1, k).any(1)
     return result
+
+
+class Retrieval(Measure):
+    """The retrieval columns: test images explained by privatised training images."""
+
+    name = "retrieval"
+    columns = (
+        Column("retrieval_same_decision", spread="interval", place=Place.EXPLANATION),
+        Column("retrieval_ndcg", spread="interval", place=Place.EXPLANATION),
+        Column("retrieval_tau", spread="interval", place=Place.EXPLANATION),
+        Column("retrieval_reveals", spread="interval", place=Place.EXPLANATION),
+        Column("retrieval_reveals_contributor", spread="interval", place=Place.EXPLANATION),
+        Column("retrieval_ndcg_chance", place=Place.RETRIEVAL_BESIDE),
+    )
+
+    def __init__(self, ground: Ground) -> None:
+        """Put the training images on file and choose the queries."""
+        super().__init__(ground)
+        train, reader = ground.train, ground.reader
+        decision = reader.logits(train.images).argmax(1).numpy()
+        self.known = Gallery(reader.points(train.images), decision, train.patient)
+        self.queries = ground.test.take(ground.spread_out(QUERIES))
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many cases are explained."""
+        return {"queries": len(self.queries)}
+
+    def cells(self, exam: Exam) -> Cells:
+        """Return what explaining the queries keeps and reveals."""
+        if exam.labels == "predicted":
+            raise NotApplicable("on file, the labels are known: see true labels")
+        judges = self.ground.judges
+        scores = score_retrieval(
+            judges.disease,
+            judges.identity,
+            self.queries,
+            self.ground.train,
+            exam.method(),
+            CASES,
+            self.generator("retrieval", exam.experiment, exam.set),
+            self.known,
+        )
+        cells: Cells = {"retrieval_ndcg_chance": 100 * scores.pop("ndcg_chance")}
+        for name, values in scores.items():
+            if values is not None:
+                patient = self.queries.patient
+                cells |= mean_of([values.astype(float)], patient, f"retrieval_{name}")
+        return cells

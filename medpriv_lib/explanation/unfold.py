@@ -53,7 +53,8 @@ def unfold(network: nn.Module, probe: Tensor) -> nn.Sequential:
     if not agree:
         raise ValueError(
             f"{type(network).__name__} is not a plain chain of layers (a skip connection, or a "
-            "function such as torch.relu in place of nn.ReLU?); relevance is passed back through layers"
+            "function such as torch.relu in place of nn.ReLU?); relevance is passed back through "
+            "layers"
         )
     _check_positive(chain)
     return chain
@@ -73,7 +74,8 @@ def _merge(layers: list[nn.Module]) -> list[nn.Module]:
             if not chain or not isinstance(chain[-1], LINEAR):
                 before = type(chain[-1]).__name__ if chain else "the input"
                 raise ValueError(
-                    f"{type(layer).__name__} must directly follow a convolution or linear layer to be "
+                    f"{type(layer).__name__} must directly follow a convolution or linear layer to "
+                    "be "
                     f"merged into it; here it follows {before}"
                 )
             _fold_norm(chain[-1], layer)
@@ -94,7 +96,8 @@ def _fold_norm(linear: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNor
     """
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError(
-            f"{type(norm).__name__} without running statistics depends on the batch and cannot be merged"
+            f"{type(norm).__name__} without running statistics depends on the batch and cannot be "
+            "merged"
         )
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
@@ -114,8 +117,10 @@ def _check_positive(chain: nn.Sequential) -> None:
         if isinstance(layer, LINEAR):
             if seen_linear and not positive:
                 raise ValueError(
-                    f"{type(layer).__name__} follows a linear layer without a ReLU between them: its "
-                    "input may be negative, and z+ is derived for inputs >= 0; use a network with nn.ReLU"
+                    f"{type(layer).__name__} follows a linear layer without a ReLU between them: "
+                    "its "
+                    "input may be negative, and z+ is derived for inputs >= 0; use a network with "
+                    "nn.ReLU"
                 )
             seen_linear, positive = True, False
         elif isinstance(layer, nn.ReLU):

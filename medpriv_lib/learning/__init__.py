@@ -1,1 +1,1 @@
-"""Training: images changed a little, steps, checkpoints."""
+"""Training: images changed a little, and what a checkpoint holds."""

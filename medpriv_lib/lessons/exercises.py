@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,12 +39,12 @@ def check(name: str, test: Callable[[], bool], hint: str) -> Verdict:
     return Verdict(name, passed, error)
 
 
-def _truth(name: str, answer) -> bool:
+def _truth(name: str, answer: Any) -> bool:
     if not isinstance(answer, bool | np.bool_):
         size, kind = getattr(answer, "ndim", None), str(getattr(answer, "dtype", ""))
         if size != 0 or "bool" not in kind:
             raise TypeError(
-                f"the test of exercise {name} answered {answer!r}, not True or False; end it with a "
-                "comparison, or with .all() where it compares arrays"
+                f"the test of exercise {name} answered {answer!r}, not True or False; end it with "
+                "a comparison, or with .all() where it compares arrays"
             )
     return bool(answer)

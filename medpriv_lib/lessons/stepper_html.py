@@ -9,25 +9,33 @@ tallest of theirs, at each width.
 import base64
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 STYLE = """
-.stepper{margin:1rem 0;padding:0;max-width:100%;display:block;text-align:left;color:inherit;font:inherit}
+.stepper{margin:1rem 0;padding:0;max-width:100%;display:block;text-align:left;color:inherit;
+font:inherit}
 .stepper [hidden]{display:none!important}
-.stepper p,.stepper figcaption{margin:.35rem 0;padding:0;max-width:none;text-align:left;color:inherit;line-height:1.45}
+.stepper p,.stepper figcaption{margin:.35rem 0;padding:0;max-width:none;text-align:left;
+color:inherit;line-height:1.45}
 .stepper .stepper-title{font-weight:650}
-.stepper img{display:block;width:100%;height:auto;margin:.4rem 0;padding:0;background:#fff;border-radius:.4rem}
+.stepper img{display:block;width:100%;height:auto;margin:.4rem 0;padding:0;background:#fff;
+border-radius:.4rem}
 .stepper img.stepper-small{image-rendering:pixelated}
-.stepper .stepper-control{display:grid;gap:.7rem;align-items:center;min-height:2.75rem;max-width:36rem}
-.stepper input[type=range]{width:100%;min-width:0;height:2rem;margin:0;accent-color:#0f766e;cursor:pointer;
+.stepper .stepper-control{display:grid;gap:.7rem;align-items:center;min-height:2.75rem;
+max-width:36rem}
+.stepper input[type=range]{width:100%;min-width:0;height:2rem;margin:0;accent-color:#0f766e;
+cursor:pointer;
 touch-action:pan-y}
 .stepper input[type=range]:focus-visible{outline:2px solid currentColor;outline-offset:2px}
-.stepper output{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere;line-height:1.45;
+.stepper output{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere;
+line-height:1.45;
 display:flex;align-items:center}
 .stepper .stepper-caption{min-height:2.9em;font-weight:400;font-size:.95em}
 .stepper .stepper-note{font-size:.9em;font-style:italic}
-@media(max-width:34rem){.stepper .stepper-control{grid-template-columns:max-content minmax(0,1fr)!important;row-gap:0}
-.stepper .stepper-control output{grid-row:1;grid-column:2;text-align:right;min-height:2.9em;justify-content:flex-end}
+@media(max-width:34rem){.stepper .stepper-control{grid-template-columns:max-content minmax(0,
+1fr)!important;row-gap:0}
+.stepper .stepper-control output{grid-row:1;grid-column:2;text-align:right;min-height:2.9em;
+justify-content:flex-end}
 .stepper .stepper-control input{grid-row:2;grid-column:1/-1}}
 """.strip().replace("\n", "")
 
@@ -37,18 +45,24 @@ const box=document.getElementById(ID);if(!box||box.dataset.ready)return;box.data
 const more=MORE,captions=CAPTIONS,img=box.querySelector("img"),text=box.querySelector("figcaption"),
 inputs=[...box.querySelectorAll("input")],pictures=[img.src].concat(more);
 function show(){let at=0;
-for(const input of inputs){const labels=JSON.parse(input.dataset.labels),i=+input.value;at=at*labels.length+i;
-input.setAttribute("aria-valuetext",labels[i]);input.parentElement.querySelector("output").textContent=labels[i];}
+for(const input of inputs){const labels=JSON.parse(input.dataset.labels),i=+input.value;
+at=at*labels.length+i;
+input.setAttribute("aria-valuetext",labels[i]);
+input.parentElement.querySelector("output").textContent=labels[i];}
 if(box.dataset.at===String(at))return;box.dataset.at=String(at);
 img.src=pictures[at];img.alt=captions[at];text.textContent=captions[at];}
-function reserve(element,texts){const probe=element.cloneNode();let tall=0;probe.removeAttribute("aria-live");
-probe.setAttribute("aria-hidden","true");probe.style.cssText="position:absolute;visibility:hidden;min-height:0;width:"
+function reserve(element,texts){const probe=element.cloneNode();let tall=0;
+probe.removeAttribute("aria-live");
+probe.setAttribute("aria-hidden","true");probe.style.cssText="position:absolute;visibility:hidden;
+min-height:0;width:"
 +element.getBoundingClientRect().width+"px";element.after(probe);
-for(const words of texts){probe.textContent=words;tall=Math.max(tall,probe.getBoundingClientRect().height);}
+for(const words of texts){probe.textContent=words;
+tall=Math.max(tall,probe.getBoundingClientRect().height);}
 probe.remove();element.style.minHeight=tall?Math.ceil(tall)+"px":"";}
 let wide=0;
 function room(){if(box.clientWidth===wide)return;wide=box.clientWidth;reserve(text,captions);
-for(const input of inputs)reserve(input.parentElement.querySelector("output"),JSON.parse(input.dataset.labels));}
+for(const input of inputs)reserve(input.parentElement.querySelector("output"),
+JSON.parse(input.dataset.labels));}
 box.dataset.at="0";
 for(const input of inputs){input.value="0";input.addEventListener("input",show);}
 box.querySelector(".stepper-note").hidden=true;box.querySelector(".stepper-controls").hidden=false;
@@ -65,7 +79,7 @@ def data_uri(image: bytes, media: str) -> str:
 def page(
     name: str,
     title: str,
-    controls: dict[str, Sequence[str]],
+    controls: Mapping[str, Sequence[str]],
     pictures: Sequence[str],
     captions: Sequence[str],
     size: tuple[int, int],
@@ -80,10 +94,8 @@ def page(
     """
     # fixed columns: a slider that changes its width with the level's name would run away under the
     # finger
-    label, level = (
-        max(map(len, controls)),
-        max(len(text) for levels in controls.values() for text in levels),
-    )
+    label = max(map(len, controls))
+    level = max(len(text) for levels in controls.values() for text in levels)
     columns = f"grid-template-columns:min({label + 1}ch,30%) minmax(0,1fr) min({level + 2}ch,38%)"
     sliders = "".join(
         _slider(f"{name}-{i}", *control, columns) for i, control in enumerate(controls.items())
@@ -93,27 +105,32 @@ def page(
     script = SCRIPT.replace("ID", _js(name), 1).replace("MORE", _js(list(pictures[1:])), 1)
     script = script.replace("CAPTIONS", _js(list(captions)), 1)
     return (
-        f'<figure class="stepper" id="{name}" role="group" aria-label="{html.escape(title)}"><style>{STYLE}</style>'
-        f'<p class="stepper-title">{html.escape(title)}</p><div class="stepper-controls" hidden>{sliders}</div>'
+        f'<figure class="stepper" id="{name}" role="group" aria-label="{html.escape(title)}">'
+        f"<style>{STYLE}</style>"
+        f'<p class="stepper-title">{html.escape(title)}</p>'
+        f'<div class="stepper-controls" hidden>{sliders}</div>'
         f'<img{small} alt="{html.escape(captions[0])}" width="{size[0]}" height="{size[1]}" '
         f'style="max-width:{shown_width}px" src="{pictures[0]}">'
-        f'<figcaption class="stepper-caption" aria-live="polite" aria-atomic="true">{html.escape(captions[0])}'
-        "</figcaption>"
-        f'<p class="stepper-note">This is the first of {len(pictures)} pictures. The {said} JavaScript; in a notebook, '
-        f"run the cell.</p><script>{script}</script></figure>"
+        '<figcaption class="stepper-caption" aria-live="polite" aria-atomic="true">'
+        f"{html.escape(captions[0])}</figcaption>"
+        f'<p class="stepper-note">This is the first of {len(pictures)} pictures. '
+        f"The {said} JavaScript; in a notebook, run the cell.</p>"
+        f"<script>{script}</script></figure>"
     )
 
 
 def _slider(name: str, label: str, levels: Sequence[str], columns: str) -> str:
     return (
-        f'<div class="stepper-control" style="{columns}"><label for="{name}">{html.escape(label)}</label>'
-        f'<input id="{name}" type="range" min="0" max="{len(levels) - 1}" step="1" value="0" autocomplete="off" '
-        f'aria-valuetext="{html.escape(levels[0])}" data-labels="{html.escape(json.dumps(list(levels)))}">'
+        f'<div class="stepper-control" style="{columns}">'
+        f'<label for="{name}">{html.escape(label)}</label>'
+        f'<input id="{name}" type="range" min="0" max="{len(levels) - 1}" step="1" value="0" '
+        f'autocomplete="off" aria-valuetext="{html.escape(levels[0])}" '
+        f'data-labels="{html.escape(json.dumps(list(levels)))}">'
         f'<output for="{name}">{html.escape(levels[0])}</output></div>'
     )
 
 
-def _js(value) -> str:
+def _js(value: object) -> str:
     """Return a value as JavaScript that no HTML parser takes for the end of the script."""
     return (
         json.dumps(value)

@@ -10,19 +10,20 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from medpriv_lib import stepper_html
+from medpriv_lib.lessons import stepper_html
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 MAX_FRAMES = 20
 MAX_BYTES = 600_000
-SMALL = (
-    320  # pixels; narrower pictures are shown enlarged by a whole factor, up to about this width
-)
+SMALL = 320  # pixels; narrower pictures are shown enlarged by a whole factor, to about this width
 LOSS = 2.0  # grey levels of 255 that encoding may cost a pixel on average
 _shown = itertools.count(1)
 
@@ -54,8 +55,8 @@ class Stepper:
     `describe(**values)` returns the caption, which is also what a screen reader says: what is seen,
     and the number that matters.
 
-        Stepper(lambda kernel: blur(eye, kernel), {"kernel": [3, 9, 15]}, lambda kernel: f"Blurred
-        with {kernel}.")
+        Stepper(lambda kernel: blur(eye, kernel), {"kernel": [3, 9, 15]},
+                lambda kernel: f"Blurred with {kernel}.")
 
     Raises `ValueError` for no or more than two controls, a repeated or missing level, more than 20
     frames (before any is drawn), frames of odd shape, type or differing size, an empty caption, and
@@ -77,7 +78,8 @@ class Stepper:
         self.frames, self._size = self._draw_all()
 
     def _draw_all(self) -> tuple[list[Frame], tuple[int, int]]:
-        frames, sizes = [], set()
+        frames: list[Frame] = []
+        sizes: set[tuple[int, ...]] = set()
         for combination in itertools.product(*self.levels.values()):
             values = dict(zip(self.levels, combination, strict=True))
             pixels, caption = self._picture(values)
@@ -91,9 +93,9 @@ class Stepper:
         total = sum(len(stepper_html.data_uri(frame.image, frame.media)) for frame in frames)
         if total > MAX_BYTES:
             raise ValueError(
-                f"the {len(frames)} pictures of {_as_size(pixels.shape)} pixels take {total / 1000:.0f} "
-                f"kB on the page, and {MAX_BYTES // 1000} is the limit; draw them smaller, with fewer "
-                "colours or levels"
+                f"the {len(frames)} pictures of {_as_size(pixels.shape)} pixels take "
+                f"{total / 1000:.0f} kB on the page, and {MAX_BYTES // 1000} is the limit; draw "
+                "them smaller, with fewer colours or levels"
             )
         return frames, (pixels.shape[1], pixels.shape[0])
 
@@ -102,7 +104,8 @@ class Stepper:
         pixels, caption = as_pixels(self.draw(**values)), self.describe(**values)
         if not isinstance(caption, str) or not caption.strip():
             raise ValueError(
-                f"describe returned {caption!r} for {values}; it is the caption and must say what is seen"
+                f"describe returned {caption!r} for {values}; it is the caption and must say what "
+                "is seen"
             )
         return pixels, " ".join(caption.split())
 
@@ -131,7 +134,7 @@ class Stepper:
             self._shown_width(),
         )
 
-    def live(self):
+    def live(self) -> "ipywidgets.VBox":
         """Return the kernel's life, an `ipywidgets.VBox` of the title, a slider per control, the
         picture, the caption.
 
@@ -153,7 +156,7 @@ class Stepper:
         picture = ipywidgets.Image(format="png", layout=layout)
         caption = ipywidgets.HTML()
 
-        def show(_=None) -> None:
+        def show(_: object = None) -> None:
             pixels, text = self._picture({name: slider.value for name, slider in sliders.items()})
             caption.value = html.escape(text)  # a Label would cut it at the width of the page
             picture.value = _png(Image.fromarray(pixels))
@@ -166,9 +169,9 @@ class Stepper:
     def _shown_width(self) -> int:
         return self._size[0] * max(1, SMALL // self._size[0])
 
-    def _repr_mimebundle_(self, include=None, exclude=None, **_) -> dict:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict:
         """Return both lives; a page takes the HTML, a frontend with ipywidgets the live view."""
-        bundle = {"text/plain": repr(self), "text/html": self.html()}
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.html()}
         if _live_frontend():
             bundle["application/vnd.jupyter.widget-view+json"] = {
                 "version_major": 2,
@@ -183,7 +186,7 @@ class Stepper:
         return f"{self.title} ({controls})"
 
 
-def as_pixels(drawn) -> UInt8[np.ndarray, "h w ..."]:
+def as_pixels(drawn: Any) -> UInt8[np.ndarray, "h w ..."]:
     """Return what `draw` made as uint8 pixels (H, W) or (H, W, 3); a matplotlib figure is rendered
     on white and closed.
 
@@ -207,8 +210,9 @@ def as_pixels(drawn) -> UInt8[np.ndarray, "h w ..."]:
         or not pixels.size
     ):
         raise ValueError(
-            f"draw returned {type(drawn).__name__} of shape {pixels.shape} and type {pixels.dtype}; it "
-            "must return uint8 pixels (H, W) or (H, W, 3), or a matplotlib figure"
+            f"draw returned {type(drawn).__name__} of shape {pixels.shape} and type "
+            f"{pixels.dtype}; it must return uint8 pixels (H, W) or (H, W, 3), or a matplotlib "
+            "figure"
         )
     return np.ascontiguousarray(pixels)
 
@@ -222,12 +226,8 @@ def encode(pixels: UInt8[np.ndarray, "h w ..."]) -> tuple[bytes, str]:
     good enough, all is kept.
     """
     image = Image.fromarray(pixels)
-    few = image.mode == "L" or image.getcolors(256)
-    palette = (
-        image
-        if image.mode == "L"
-        else image.quantize(len(few) if few else 256, dither=Image.Dither.NONE)
-    )
+    shades = len(image.getcolors(256) or range(256))
+    palette = image if image.mode == "L" else image.quantize(shades, dither=Image.Dither.NONE)
     candidates = [(_png(palette), "image/png"), (_webp(image, quality=85, method=4), "image/webp")]
     good = [pair for pair in candidates if _loss(pair[0], image) <= LOSS]
     return min(good or [(_webp(image, lossless=True), "image/webp")], key=lambda pair: len(pair[0]))
@@ -240,7 +240,7 @@ def _loss(encoded: bytes, image: Image.Image) -> float:
     )
 
 
-def _webp(image: Image.Image, **how) -> bytes:
+def _webp(image: Image.Image, **how: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", **how)
     return buffer.getvalue()
@@ -269,7 +269,7 @@ def _refuse_levels(levels: dict[str, list]) -> None:
         )
 
 
-def _label(value) -> str:
+def _label(value: object) -> str:
     return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.registry import privatizers
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +70,10 @@ class Audit:
         if self.claimed is not None and self.smallest < self.claimed:
             below = int((self.hides_among < self.claimed).sum())
             found.append(
-                f"{self.method} claims K = {self.claimed}, but {below} of {len(self.group)} released images "
-                f"hide among fewer patients (the smallest group has {self.smallest}): most likely each image "
-                "was answered by itself, or one patient has several images"
+                f"{self.method} claims K = {self.claimed}, but {below} of {len(self.group)} "
+                "released images hide among fewer patients (the smallest group has "
+                f"{self.smallest}): most likely each image was answered by itself, or one patient "
+                "has several images"
             )
         if self.claimed is not None and 0 < int(self.went_in.min()) < self.claimed:
             below = int((self.went_in < self.claimed).sum())
@@ -82,8 +84,8 @@ class Audit:
         told = int((self.labels == 1).sum())
         if self.claimed is not None and self.claimed > 1 and told and self.smallest > 1:
             found.append(
-                f"{told} of {len(self.group)} released images stand for patients who all have the same label: "
-                "who knows that somebody is in the group knows the label"
+                f"{told} of {len(self.group)} released images stand for patients who all have the "
+                "same label: who knows that somebody is in the group knows the label"
             )
         return found
 
@@ -91,12 +93,13 @@ class Audit:
         """Return the audit as a few lines for a report."""
         sizes = ", ".join(f"{count} among {size}" for size, count in self.distribution.items())
         lines = [
-            f"{len(self.group)} released images in {len(np.unique(self.group))} groups of equal images",
-            f"patients an image hides among: at least {self.smallest}, median {np.median(self.hides_among):g} "
-            f"({sizes})",
+            f"{len(self.group)} released images in {len(np.unique(self.group))} groups of equal "
+            "images",
+            f"patients an image hides among: at least {self.smallest}, median "
+            f"{np.median(self.hides_among):g} ({sizes})",
             f"patients that went into an image: {self.went_in.min()} to {self.went_in.max()}",
-            f"distinct labels in a group: at least {self.l_diversity}; share of the more frequent label, mean "
-            f"{self.certainty.mean():.2f}",
+            f"distinct labels in a group: at least {self.l_diversity}; share of the more frequent "
+            f"label, mean {self.certainty.mean():.2f}",
         ]
         return "\n".join(lines + [f"warning: {sentence}" for sentence in self.warnings])
 
@@ -105,23 +108,22 @@ def audit(release: Release, cohort: Cohort, claimed: int | None = None) -> Audit
     """Return the true anonymity group of every image of a release, counted in patients.
 
     `cohort` is the one that was privatised: `release.source` are its rows. `claimed` is the K to
-    hold the release to; None takes `release.parameters["k"]` where there is one. Raises
-    `ValueError` for an empty release and for one that does not stand for rows of this cohort.
+    hold the release to; None takes what its method claims with its settings, and nothing where the
+    method claims none or is unknown here. Raises `ValueError` for an empty release and for one that
+    does not stand for rows of this cohort.
     """
     if len(release) == 0:
         raise ValueError("the release holds no image; there is nothing to audit")
     if release.source.min() < 0 or release.source.max() >= len(cohort):
         raise ValueError(
-            f"the release stands for row {release.source.max()} of a cohort of {len(cohort)} images; "
-            "audit it with the cohort that it was made from"
+            f"the release stands for row {release.source.max()} of a cohort of {len(cohort)} "
+            "images; audit it with the cohort that it was made from"
         )
-    if claimed is None:
-        claimed = release.parameters.get("k")
+    if claimed is None and (method := privatizers().get(release.method)) is not None:
+        claimed = method.claims_k(release.parameters)
     patient, label = cohort.patient[release.source], cohort.diseased[release.source]
     group = groups_of_equal(release.images)
-    pairs = np.unique(
-        np.stack([group, patient, label.astype(np.int64)], axis=1), axis=0
-    )  # (group, patient, label)
+    pairs = np.unique(np.stack([group, patient, label.astype(np.int64)], axis=1), axis=0)
     number = int(group.max()) + 1
     diseased = np.bincount(pairs[:, 0], weights=pairs[:, 2], minlength=number)
     total = np.bincount(pairs[:, 0], minlength=number)

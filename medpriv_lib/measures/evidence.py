@@ -12,9 +12,18 @@ random draw. e is 0 where nothing of the signs arrives, 1 where all of it does; 
 coefficient of a regression and may leave [0, 1].
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+
+from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.measures.cells import mean_of, ratio_of
+from medpriv_lib.measures.measure import Cells, Column, Exam, Ground, Measure, Part, Place
 
 Images = UInt8[np.ndarray, "n h w"]
 Masks = Bool[np.ndarray, "n h w"]
@@ -103,5 +112,100 @@ def _float(images: np.ndarray) -> np.ndarray:
 def _same_shape(*arrays: np.ndarray) -> None:
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 3:
         raise ValueError(
-            f"images, twins and masks must be (N, H, W) of one shape, not {[a.shape for a in arrays]}"
+            "images, twins and masks must be (N, H, W) of one shape, not "
+            f"{[array.shape for array in arrays]}"
         )
+
+
+class _Signs(NamedTuple):
+    """The test images with signs, their twins, masks and patients."""
+
+    images: Images
+    twin: Images
+    masks: Masks
+    patient: Int64[np.ndarray, " n"]
+
+
+class EvidenceKept(Measure):
+    """The evidence columns: e, its counterpart in the disease judge's eyes, and similarity.
+
+    Of the test images with visible signs, over at most three random draws: they vary little between
+    draws, and each needs the releases of the twins.
+    """
+
+    name = "evidence"
+    draws = 3
+    columns = (
+        Column("evidence_kept", "signs", spread="interval", place=Place.EXPLANATION),
+        Column("evidence_logit", "judge", spread="interval", place=Place.EXPLANATION),
+        Column("evidence_ssim_inside", "SSIM", spread="interval", place=Place.EXPLANATION),
+        Column("evidence_ssim_outside", "out", spread="interval", place=Place.EXPLANATION),
+        Column("evidence_n", kind="count", place=Place.SIGNS),
+    )
+
+    def __init__(self, ground: Ground) -> None:
+        """Read the originals with signs and their twins."""
+        super().__init__(ground)
+        self.evident = ground.evident
+        test, self.signs = ground.test, None
+        if test.twin is not None and test.evidence is not None and self.evident.any():
+            rows = self.evident
+            self.signs = _Signs(
+                test.images[rows], test.twin[rows], test.evidence[rows], test.patient[rows]
+            )
+            self.margins = self._margin(self.signs.images), self._margin(self.signs.twin)
+        self.similar = Memory()
+
+    @classmethod
+    def legend(cls, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Return what the columns mean."""
+        return (
+            "signs: share of the disease's own signs in the release; judge: the same in the "
+            "disease judge's eyes\nSSIM, out: structural similarity inside and outside the signs"
+        )
+
+    def parts(self) -> Sequence[Part]:
+        """Count the images with signs, and measure what is kept of them."""
+        return self._count, self.cells
+
+    def sizes(self) -> dict[str, int]:
+        """Return the draws and the images with signs."""
+        return {"draws": 3, "with_signs": int(self.evident.sum())}
+
+    def cells(self, exam: Exam) -> Cells:
+        """Return what the release keeps of the signs."""
+        signs = self.signs
+        if signs is None:
+            raise NotApplicable("no test image has visible signs and a twin without the disease")
+        kept, inside, outside, tops, bottoms = [], [], [], [], []
+        for release, twin in zip(exam.drawn, exam.twins(), strict=False):  # as many as the twins
+            images, without = release.images[self.evident], twin.images[self.evident]
+            kept.append(evidence_kept(images, without, signs.images, signs.twin, signs.masks))
+            similar = self._similarity(images, signs)
+            inside.append(similar[:, 0])
+            outside.append(similar[:, 1])
+            top, bottom = logit_kept(self._margin(images), self._margin(without), *self.margins)
+            tops.append(top)
+            bottoms.append(bottom)
+        patient = signs.patient
+        return {
+            **mean_of(kept, patient, "evidence_kept"),
+            **ratio_of(tops, bottoms, patient, "evidence_logit"),
+            **mean_of(inside, patient, "evidence_ssim_inside"),
+            **mean_of(outside, patient, "evidence_ssim_outside"),
+        }
+
+    def _count(self, exam: Exam) -> Cells:
+        return {"evidence_n": int(self.evident.sum())}
+
+    def _similarity(self, images: Images, signs: "_Signs") -> np.ndarray:
+        def read(rows: np.ndarray) -> np.ndarray:
+            pair = similarity(images[rows], signs.images[rows], signs.masks[rows])
+            return np.stack(pair, axis=1)
+
+        return self.similar.recall(keys_of(images, range(len(images))), read)
+
+    def _margin(self, images: Images) -> np.ndarray:
+        """Return by how much the logit of the disease exceeds that of health."""
+        scores = self.ground.reader.logits(images).to(torch.float64).numpy()
+        return scores[:, 1] - scores[:, 0]

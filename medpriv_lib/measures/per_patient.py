@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from medpriv_lib.core.intervals import mean_interval
+from medpriv_lib.core.intervals import mean_interval, mean_per_patient
 
 SIMULATIONS = 1000
 WORST = 0.1
@@ -57,8 +57,8 @@ class Risk:
         lines = [
             f"mean {self.mean:.3f} [{self.mean_interval[0]:.3f}, {self.mean_interval[1]:.3f}] over "
             f"{len(self.patient)} patients",
-            f"worst decile {self.worst_decile:.3f}; equal risk for all would give {self.equal_worst_decile:.3f} "
-            f"[{low:.3f}, {high:.3f}], p = {self.excess_p:.3f}",
+            f"worst decile {self.worst_decile:.3f}; equal risk for all would give "
+            f"{self.equal_worst_decile:.3f} [{low:.3f}, {high:.3f}], p = {self.excess_p:.3f}",
             f"found every time: {self.always():.3f} of the patients",
         ]
         lines += [
@@ -91,12 +91,11 @@ def risk(
             f"the risk per patient needs one outcome, one patient and one label per image, not "
             f"{len(values)} outcomes for {len(patient)} patients"
         )
-    numbers, index, images = np.unique(patient, return_inverse=True, return_counts=True)
-    rate = np.bincount(index, weights=values) / images
+    numbers, rate, images = mean_per_patient(values, patient)
     observed = float(worst_decile(rate))
     equal = np.array(
         [
-            worst_decile(np.bincount(index, weights=rng.permutation(values)) / images)
+            worst_decile(mean_per_patient(rng.permutation(values), patient)[1])
             for _ in range(simulations)
         ]
     )

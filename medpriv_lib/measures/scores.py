@@ -24,6 +24,7 @@ zero.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -31,6 +32,7 @@ from jaxtyping import Bool
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import f1_interval, mean_interval
 from medpriv_lib.core.release import Release
+from medpriv_lib.measures.measure import Cells, Column, Exam, Measure, Place
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.verdicts import Panel, Verdicts
 
@@ -38,10 +40,10 @@ RATES = (
     "identity_accuracy",
     "replacement_identity_accuracy",
     "other_contributor_accuracy",
-    "glaucoma_accuracy",
-    "glaucoma_f1",
-    "glaucoma_accuracy_unseen",
-    "glaucoma_f1_unseen",
+    "disease_accuracy",
+    "disease_f1",
+    "disease_accuracy_unseen",
+    "disease_f1_unseen",
 )
 HITS = {
     "identity_accuracy": "identity_hit",
@@ -56,7 +58,7 @@ def score(
     cohort: Cohort,
     judges: Judges | Panel | None,
     verdicts: Verdicts | None = None,
-) -> dict[str, np.ndarray | None]:
+) -> dict[str, Any]:
     """Return the outcome of every released image; the module's docstring defines them.
 
     `cohort` is the one that was privatised: `release.source` are its rows. A `Panel` reads an image
@@ -77,6 +79,8 @@ def score(
     patient = cohort.patient[source]
     contributors = release.contributors
     if verdicts is None:
+        if judges is None:
+            raise ValueError("nothing says what the images show: give the judges or their verdicts")
         panel = judges if isinstance(judges, Panel) else Panel(judges)
         verdicts = panel.ask(release.images, patient, contributors)
     named, contributed = verdicts.identity, contributors.shape[1] > 0
@@ -108,9 +112,7 @@ def positive_f1(predicted: Bool[np.ndarray, " n"], actual: Bool[np.ndarray, " n"
     return 2 * hits / total if total else float("nan")
 
 
-def summarise(
-    draws: Sequence[dict[str, np.ndarray | None]], patients: int
-) -> dict[str, float | int | None]:
+def summarise(draws: Sequence[dict[str, Any]], patients: int) -> dict[str, Any]:
     """Summarise the outcomes of one method over its random draws, in percent.
 
     `draws` are the results of `score`; `patients` is how many the identity judge tells apart. For
@@ -120,16 +122,17 @@ def summarise(
     `contributor_seen_rate`, `n` images per draw, `draws`, `test_patients`, `majority_rate` (what
     always answering the more frequent label scores) and `chance_identity`.
     """
-    joined = {
+    joined: dict[str, Any] = {
         key: None if value is None else np.concatenate([draw[key] for draw in draws])
         for key, value in draws[0].items()
     }
-    row: dict[str, float | int | None] = {}
+    row: dict[str, Any] = {}
     for rate in RATES:
-        per_draw, interval = _rate(rate, draws, joined)
-        if per_draw is None or np.isnan(per_draw).all():
+        found = _rate(rate, draws, joined)
+        if found is None or np.isnan(found[0]).all():
             row |= dict.fromkeys((rate, f"{rate}_std", f"{rate}_low", f"{rate}_high"))
             continue
+        per_draw, interval = found
         row[rate] = 100 * float(np.nanmean(per_draw))
         row[f"{rate}_std"] = 100 * float(np.nanstd(per_draw, ddof=1)) if len(draws) > 1 else None
         row[f"{rate}_low"], row[f"{rate}_high"] = (
@@ -153,23 +156,52 @@ def summarise(
 
 def _rate(
     rate: str, draws: Sequence[dict], joined: dict
-) -> tuple[np.ndarray | None, tuple[float, float] | None]:
-    """Return one rate per draw and its interval over patients, or None twice where the rate does
-    not exist.
+) -> tuple[np.ndarray, tuple[float, float]] | None:
+    """Return one rate per draw and its interval over patients, or None where the rate does not
+    exist.
     """
     if rate in HITS:
         hits = joined[HITS[rate]]
         if hits is None:
-            return None, None
+            return None
         return np.array([draw[HITS[rate]].mean() for draw in draws]), mean_interval(
             hits, joined["patient"]
         )
     predicted = DISEASE["_unseen" if rate.endswith("_unseen") else ""]
     if joined[predicted] is None:
-        return None, None
+        return None
     if "_accuracy" in rate:
         right = joined[predicted] == joined["actual"]
         values = [(draw[predicted] == draw["actual"]).mean() for draw in draws]
         return np.array(values), mean_interval(right, joined["patient"])
     values = [positive_f1(draw[predicted], draw["actual"]) for draw in draws]
     return np.array(values), f1_interval(joined[predicted], joined["actual"], joined["patient"])
+
+
+class VerdictRates(Measure):
+    """What the fixed judges read: the paper's four rates, those of ours, counts and floors."""
+
+    name = "verdicts"
+    draws = None
+    columns = (
+        Column("identity_accuracy", spread="draws", place=Place.PAPER),
+        Column("replacement_identity_accuracy", spread="draws", place=Place.PAPER),
+        Column("other_contributor_accuracy", spread="draws", place=Place.OWN),
+        Column("disease_accuracy", spread="draws", place=Place.PAPER),
+        Column("disease_f1", spread="draws", place=Place.PAPER),
+        Column("disease_accuracy_unseen", spread="draws", place=Place.OWN),
+        Column("disease_f1_unseen", spread="draws", place=Place.OWN),
+        Column("own_patient_rate", place=Place.OWN),
+        Column("contributor_seen_rate", place=Place.OWN),
+        Column("majority_rate", place=Place.OWN),
+        Column("chance_identity", place=Place.OWN),
+        Column("n", kind="count", place=Place.COUNT),
+        Column("draws", kind="count", place=Place.COUNT),
+        Column("test_patients", kind="count", place=Place.COUNT),
+    )
+
+    def cells(self, exam: Exam) -> Cells:
+        """Return the rates over all draws."""
+        test = self.ground.test
+        outcomes = [score(release, test, self.ground.panel) for release in exam.drawn]
+        return summarise(outcomes, test.patients)

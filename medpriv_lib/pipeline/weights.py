@@ -1,12 +1,13 @@
-"""The networks of the study: load the shipped ones or one's own, or train them, going on where it
-was stopped.
+"""The networks of a cohort: load the shipped ones or one's own, or train them, going on where the
+training was stopped.
 """
 
 import os
-import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -15,20 +16,22 @@ from tqdm.auto import tqdm
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.budgets import Budget
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.privatizers.vgan.networks import Architecture
+from medpriv_lib.privatizers.protocol import Resources
+from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.vgan.settings import Training
-from medpriv_lib.privatizers.vgan.training import train
+from medpriv_lib.privatizers.vgan.training import Row, train
 from medpriv_lib.privatizers.vgan.validation import settings_of, validation, write_weights
-from medpriv_lib.recognition.judges import Judges, fit_judges
-from medpriv_lib.recognition.train import logits
+from medpriv_lib.recognition.fitting import fit_judges
+from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.train import Progress, logits
 
-VGAN = "pprl-vgan"
+VGAN = PPRLVGAN.name
 
 
 def load_weights(
     folder: str | os.PathLike | None, cohort: Cohort, device: str | None = None
-) -> tuple[Judges, PPRLVGAN, dict]:
+) -> tuple[Judges, PPRLVGAN, dict[str, str]]:
     """Return the judges, PPRL-VGAN and the SHA-256 of both files; `folder` None means the shipped
     weights.
 
@@ -40,11 +43,10 @@ def load_weights(
             f"{folder}: no such folder of weights; make one with `medpriv fit --cohort FILE --out "
             f"{folder}`, or leave out --weights"
         )
-    path = store.shipped(VGAN) if folder is None else Path(folder) / f"{VGAN}.safetensors"
+    own = None if folder is None else Path(folder)
     judges = Judges.load(folder, cohort).to(device or "cpu")
-    vgan = PPRLVGAN.load(path, device=device or "cpu")
-    card = store.read_card(path)
-    store.require_cohort(card, cohort)
+    vgan = PPRLVGAN.of(Resources(cohort, own)).to(device or "cpu")
+    card = store.read_card(store.shipped(VGAN) if own is None else own / VGAN)
     return judges, vgan, {"judges": judges.card["sha256"], VGAN: card["sha256"]}
 
 
@@ -54,16 +56,20 @@ def fit_weights(
     seed: int,
     budget: Budget,
     device: str | None = None,
-    progress: bool = True,
+    progress: Progress | bool = True,
+    command: str | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> None:
     """Train the judges and PPRL-VGAN on a cohort and write them into a folder, made where missing.
 
     Called again after it was stopped, it goes on from the last checkpoint; what is finished is
-    kept. Raises `ValueError` where the folder holds weights of another cohort or other settings.
+    kept. `progress` shows bars on a terminal; `report` is told in one line each what is finished,
+    and that the weights must not be shared: they hold the patients' names. `command` is written
+    into the cards, None means this function with its seed and budget. Raises `ValueError` where the
+    folder holds weights of another cohort or other settings.
     """
-    folder = Path(folder)
-    for split in ("train", "val"):
-        cohort.of(split)
+    folder, tell = Path(folder), report or _silent
+    training, val = cohort.of("train"), cohort.of("val")
     config = Training(
         rounds=budget.rounds,
         batch=budget.batch,
@@ -72,13 +78,13 @@ def fit_weights(
         reconstruction=min(400, budget.rounds // 2),
         recogniser_epochs=budget.epochs,
     )
-    architecture = Architecture(cohort.patients, cohort.images.shape[1])
+    architecture = Architecture.of(cohort)
+    command = command or f"medpriv_lib.pipeline.weights.fit_weights, seed {seed}, {budget}"
     folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["medpriv", *sys.argv[1:]])
+    tell(f"{folder}: {store.PRIVATE}")
     processes = PartialState(cpu=device == "cpu")
-    with (
-        processes.main_process_first()
-    ):  # under `accelerate launch` one process trains the judges, others load them
+    # under `accelerate launch` one process trains the judges, others load them
+    with processes.main_process_first():
         judges = fit_judges(
             cohort,
             seed,
@@ -88,37 +94,57 @@ def fit_weights(
             progress=progress,
             command=command,
         )
+    tell(f"{folder / 'judges.safetensors'}: the judges are trained")
     if (folder / f"{VGAN}.safetensors").is_file():
-        card = store.read_card(folder / VGAN)
-        store.require_cohort(card, cohort)
-        if card["seed"] != seed or card["config"].get("training") != settings_of(config):
-            raise ValueError(
-                f"{folder / VGAN}.safetensors: weights of another seed or budget; choose another folder"
-            )
+        _require_same(folder / VGAN, cohort, seed, config)
         return
-    training, val = cohort.of("train"), cohort.of("val")
-    validate = None
-    if judges.identity is not None:
-        judges.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        validate = validation(
-            training,
-            val,
-            lambda images: logits(judges.identity, images),
-            lambda images: logits(judges.disease, images),
-        )
-    hidden = not (progress and sys.stderr.isatty())
-    with tqdm(total=config.rounds, desc="pprl-vgan", unit="round", disable=hidden) as bar:
+    judges.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    checkpoints = folder / f"{VGAN}-in-training"
+    with tqdm(
+        total=config.rounds,
+        desc=VGAN,
+        unit="round",
+        disable=not (progress and sys.stderr.isatty()),
+    ) as bar:
 
-        def report(row: dict) -> None:
-            bar.update(row["round"] - bar.n)
-            bar.set_postfix(
-                {key: value for key, value in row.items() if key in ("replacement", "disease")}
-            )
+        def advance(row: Row) -> None:
+            bar.update(int(row["round"]) - bar.n)
+            shown = {key: row[key] for key in ("replacement", "disease") if key in row}
+            bar.set_postfix(shown)
+            shares = ", ".join(f"{key} {100 * value:.0f} %" for key, value in shown.items())
+            tell(f"{VGAN}: round {row['round']} of {config.rounds}" + f": {shares}" * bool(shares))
 
-        trainer = train(
-            training, architecture, config, folder / f"{VGAN}-in-training", validate, report=report
-        )
+        validate = _validation(training, val, judges)
+        trainer = train(training, architecture, config, checkpoints, validate, report=advance)
     if not processes.is_main_process:
         return
     write_weights(folder / VGAN, trainer, training, cohort, command)
-    shutil.rmtree(folder / f"{VGAN}-in-training")
+    shutil.rmtree(checkpoints)
+    tell(f"{folder / VGAN}.safetensors: PPRL-VGAN is trained")
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+def _validation(
+    training: Cohort, val: Cohort, judges: Judges
+) -> Callable[[Generator], dict[str, Any]] | None:
+    identity, disease = judges.identity, judges.disease
+    if identity is None:
+        return None
+    return validation(
+        training,
+        val,
+        lambda images: logits(identity, images),
+        lambda images: logits(disease, images),
+    )
+
+
+def _require_same(path: Path, cohort: Cohort, seed: int, config: Training) -> None:
+    card = store.read_card(path)
+    store.require_cohort(card, cohort)
+    if card["seed"] != seed or card["config"].get("training") != settings_of(config):
+        raise ValueError(
+            f"{path}.safetensors: weights of another seed or budget; choose another folder"
+        )

@@ -2,16 +2,24 @@
 exposed.
 """
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 import torch
 from jaxtyping import Int64
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+
+AVERAGED = 6
 
 
-class Averaged:
+class Averaged(Privatizer):
     """Release the mean of k images that PPRL-VGAN makes of the source, one of them with the
     source's own identity.
 
@@ -24,36 +32,65 @@ class Averaged:
     """
 
     name = "averaged"
+    title = "PPRL-VGAN, averaged"
+    marker = "o"
+    parameters = (
+        Parameter(
+            "k", AVERAGED, "images per mean, the own identity and k - 1 others", least=2, most=1000
+        ),
+        Parameter(
+            "policy",
+            "random",
+            'who else lends an identity: any other patient ("random") or one of the label ("same")',
+            choices=("random", "same"),
+        ),
+    )
+    needs = "weights"
+    compared = (
+        Compared(
+            f"average of {AVERAGED} with random identities",
+            {"k": AVERAGED, "policy": "random"},
+            random=True,
+            experiment="pprl-vgan",
+        ),
+        Compared(
+            f"average of {AVERAGED} with the same pathology",
+            {"k": AVERAGED, "policy": "same"},
+            labels="true",
+            random=True,
+            experiment="pprl-vgan",
+        ),
+    )
 
-    def __init__(self, vgan, k: int = 6, policy: str = "random") -> None:
+    def __init__(self, vgan: PPRLVGAN, k: int = AVERAGED, policy: str = "random") -> None:
         """Take a trained generator, the number of images per mean and the replacement policy."""
-        if not isinstance(k, int | np.integer) or k < 2:
-            raise ValueError(
-                f"k must be a whole number of at least 2, not {k!r}: the own identity and k - 1 others"
-            )
-        if policy not in ("random", "same"):
-            raise ValueError(
-                f'the identities to average are drawn by the policy "random" or "same", not {policy!r}'
-            )
+        self.check({"k": k, "policy": policy})
         self.vgan, self.k, self.policy = vgan, int(k), policy
 
-    def fit(self, train: Cohort) -> "Averaged":
-        """Return the method itself: the generator is trained already."""
-        return self
+    @classmethod
+    def ready(cls, resources: Resources, **settings: Any) -> Self:
+        """Return the method over the PPRL-VGAN that is trained, in `weights`, or shipped."""
+        cls.check(settings)
+        return cls(PPRLVGAN.of(resources), **settings)
+
+    @classmethod
+    def claims_k(cls, settings: Mapping[str, Any]) -> int:
+        """Return k: that many patients lend an image its identity."""
+        return int(settings["k"])
 
     def identities(self, cohort: Cohort, generator: torch.Generator) -> Int64[np.ndarray, "n k"]:
         """Draw the identities to average for each image (N, k): the source's own first, then the k
         - 1 others.
 
-        Raises `ValueError` where the generator knows no code for a source's patient, or a pool is
-        empty.
+        Raises `NotApplicable` where the generator knows no code for a source's patient, or a pool
+        is empty.
         """
         pools = self.vgan.pools
-        own = pools.known(cohort)
-        lacking = np.flatnonzero((own < 0) | ~pools.has_label.any(axis=1)[own])
+        own, trained = pools.numbers(cohort), np.asarray(pools.has_label.any(axis=1))
+        lacking = np.flatnonzero((own < 0) | ~trained[own])
         if len(lacking):
             name = cohort.patient_names[cohort.patient[lacking[0]]]
-            raise ValueError(
+            raise NotApplicable(
                 f"image {lacking[0]}: an averaged set needs the identity code of its own patient, "
                 f"but {name} has no image in the generator's training; "
                 "use the method pprl-vgan instead"
@@ -69,21 +106,22 @@ class Averaged:
                 )
         return drawn
 
-    def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
+    def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return the mean of k decoded images for every image; `contributors` (N, k) are the
         identities used.
 
-        The source's own patient is among them. Raises `ValueError` as `identities` does.
+        The source's own patient is among them. Raises `NotApplicable` as `identities` does.
         """
         drawn = self.identities(cohort, generator)
         z = self.vgan.encode(cohort.images, generator)
-        total = torch.zeros(len(cohort), 1, *cohort.images.shape[1:])
-        for column in drawn.T:
-            total += self.vgan.decode(z, torch.from_numpy(column.copy()))
+        own, *others = (torch.from_numpy(column.copy()) for column in drawn.T)
+        total = self.vgan.decode(z, own)
+        for column in others:
+            total += self.vgan.decode(z, column)
         return Release(
             images=to_uint8(total / self.k),
             source=np.arange(len(cohort), dtype=np.int64),
             contributors=drawn,
             method=self.name,
-            parameters={"k": self.k, "policy": self.policy},
+            parameters=self.settings,
         )

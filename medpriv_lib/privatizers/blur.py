@@ -2,13 +2,18 @@
 signs with it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer
 
 BATCH = 32  # images at once: 2 MB at 64 x 64, which stays in the cache
 
@@ -24,9 +29,9 @@ def sigma_of(kernel: int) -> float:
     return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
 
 
-def blurred(images: UInt8[np.ndarray, "n h w"], kernel: int) -> UInt8[np.ndarray, "n h w"]:
-    """Convolve grey images (N, H, W) with a Gaussian of `kernel` pixels; borders are mirrored
-    without the edge pixel.
+def blurred(images: Images, kernel: int) -> Images:
+    """Convolve images, (N, H, W) or each colour of (N, H, W, 3), with a Gaussian of `kernel`
+    pixels; borders are mirrored without the edge pixel.
 
     Computed in float64 and rounded to grey levels once, halves to the even one. OpenCV's 8-bit path
     also rounds the kernel to 8 bits: at 15 and 21 pixels it is up to two grey levels off, and
@@ -49,39 +54,58 @@ def blurred(images: UInt8[np.ndarray, "n h w"], kernel: int) -> UInt8[np.ndarray
     return out
 
 
-class Blur:
+class Blur(Privatizer):
     """Blur every image with a Gaussian kernel of `kernel` pixels (Frome et al. 2009; the paper uses
     3, 9, 15 and 21).
 
     No other patient is involved, so `contributors` has shape (N, 0), and images from outside the
-    cohort are welcome. Raises `ValueError` for a kernel that is even or below 1: an even one has no
-    middle pixel and would shift the image.
+    cohort are welcome. Raises `ValueError` for a kernel that is even or below 3: an even one has no
+    middle pixel and would shift the image, a single pixel leaves it as it is.
     """
 
     name = "blur"
+    title = "Blur"
+    marker = "s"
+    parameters = (
+        Parameter(
+            "kernel",
+            9,
+            "width of the blur kernel in pixels, an odd whole number from 3 on; one pixel would "
+            "leave every image as it is",
+            least=3,
+            most=2001,
+        ),
+    )
+    compared = tuple(Compared(f"kernel {k}", {"kernel": k}) for k in (3, 9, 15, 21))
 
-    def __init__(self, kernel: int) -> None:
-        """Take the kernel width in pixels, an odd whole number."""
-        if not isinstance(kernel, int | np.integer) or kernel < 1 or kernel % 2 == 0:
-            raise ValueError(
-                f"the blur kernel must be an odd whole number of at least 1, not {kernel!r}; "
-                "the paper uses 3, 9, 15 and 21"
-            )
+    def __init__(self, kernel: int = 9) -> None:
+        """Take the kernel width in pixels, an odd whole number from 3 on."""
+        self.check({"kernel": kernel})
         self.kernel = int(kernel)
 
-    def fit(self, train: Cohort) -> "Blur":
-        """Return the method itself: blur learns nothing."""
-        return self
+    @classmethod
+    def check(cls, settings: Mapping[str, Any]) -> None:
+        """Raise `ValueError` as `Privatizer.check`, and for an even kernel."""
+        super().check(settings)
+        if settings.get("kernel", 1) % 2 == 0:
+            raise ValueError(
+                f"kernel must be an odd whole number, not {settings['kernel']}: an even one has no "
+                "middle pixel; the paper uses 3, 9, 15 and 21"
+            )
 
-    def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
-        """Return every image blurred, in the order given. `generator` is not used: blur draws
-        nothing.
-        """
+    @classmethod
+    def linear_blur(cls, settings: Mapping[str, Any]) -> Float[np.ndarray, " k"]:
+        """Return the Gaussian's weights along one axis, float64 (K,), which sum to 1."""
+        kernel = settings["kernel"]
+        return cv2.getGaussianKernel(kernel, sigma_of(kernel), cv2.CV_64F)[:, 0]
+
+    def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
+        """Return every image blurred, in the order given; nothing is drawn."""
         n = len(cohort)
         return Release(
             images=blurred(cohort.images, self.kernel),
             source=np.arange(n, dtype=np.int64),
             contributors=np.empty((n, 0), dtype=np.int64),
             method=self.name,
-            parameters={"kernel": self.kernel, "sigma": sigma_of(self.kernel)},
+            parameters={**self.settings, "sigma": sigma_of(self.kernel)},
         )

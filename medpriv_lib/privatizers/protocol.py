@@ -15,6 +15,7 @@ from medpriv_lib.core.randomness import fresh
 from medpriv_lib.core.release import Given, Release
 
 Needs = Literal["nothing", "patients", "weights"]
+AveragesFrom = Literal["train", "given"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Parameter:
     most: float | None = None
 
     def check(self, value: object) -> None:
-        """Raise `ValueError` for a value of another type, outside the range or not among the choices."""
+        """Raise `ValueError` for a value of another type, out of range or not among the choices."""
         kind = type(self.default)
         number = isinstance(value, int | np.integer) and not isinstance(value, bool)
         fits = number if kind is int else isinstance(value, kind) or (kind is float and number)
@@ -125,7 +126,7 @@ class Privatizer(ABC):
 
     @classmethod
     def check(cls, settings: Mapping[str, Any]) -> None:
-        """Raise `ValueError` for a setting that the method does not have or that is out of range."""
+        """Raise `ValueError` for a setting that the method does not have or that is no good."""
         known = {one.name: one for one in cls.parameters}
         for name, value in settings.items():
             if name not in known:
@@ -140,8 +141,15 @@ class Privatizer(ABC):
         return None
 
     @classmethod
+    def averages_from(cls, settings: Mapping[str, Any]) -> AveragesFrom | None:
+        """Return whose images a release averages K at a time: "train" for the training images,
+        "given" for those that are released, None for other methods.
+        """
+        return None
+
+    @classmethod
     def linear_blur(cls, settings: Mapping[str, Any]) -> Float[np.ndarray, " k"] | None:
-        """Return the weights of the kernel, applied to rows and columns, where the method is a blur."""
+        """Return the kernel that is applied to rows and columns, where the method is a blur."""
         return None
 
     @property
@@ -156,11 +164,12 @@ class Privatizer(ABC):
     def privatize(self, cohort: Cohort, generator: torch.Generator | None = None) -> Release:
         """Return a release of the cohort; what was given is recorded in it.
 
-        At least one released image stands for each image of `cohort`: rows 0..N-1 of the release
-        stand for its images in order, and some methods (K-Same-Select's release form) append further
-        copies. Every random choice is drawn from `generator`, a CPU generator; without one the
-        numbers come from the operating system and nobody can draw them again. Raises
-        `NotApplicable` where these images do not allow the method.
+        Rows 0..N-1 of the release stand for the N images of `cohort`, in order. Most methods
+        release no more; K-Same-Select's release form appends copies after them, for patients with
+        fewer images than others of their group: `source` says whom every row stands for. Every
+        random choice is drawn from `generator`, a CPU generator; without one the numbers come from
+        the operating system and nobody can draw them again. Raises `NotApplicable` where these
+        images do not allow the method.
         """
         release = self.transform(cohort, fresh() if generator is None else generator)
         return replace(release, given=Given.of(cohort))

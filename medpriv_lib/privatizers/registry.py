@@ -9,19 +9,22 @@ from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Privatizer, Resources
 
 # the order of the study's rows and of the command line; what is not named here follows by name
-FIRST = ("pprl-vgan", "averaged", "blur", "k-same", "k-same-select", "original")
-FIRST += ("real-other", "class-mean", "prior-sample")
+FIRST = (
+    *("pprl-vgan", "averaged", "blur", "k-same", "k-same-select", "original"),
+    *("real-other", "class-mean", "prior-sample"),
+)
 
 
 def privatizers() -> dict[str, type[Privatizer]]:
-    """Return every method by name, in a fixed order: those of this folder and all defined elsewhere.
+    """Return every method by name, in a fixed order: those of this folder and those defined
+    elsewhere.
 
     Raises `ValueError` where two classes share a name.
     """
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
         importlib.import_module(module.name)
     found: dict[str, type[Privatizer]] = {}
-    for one in _below(Privatizer):
+    for one in _below(Privatizer):  # type: ignore[type-abstract]
         name = one.__dict__.get("name")
         if name is None:  # a half-finished class that others derive from
             continue

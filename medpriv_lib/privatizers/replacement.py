@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Int64
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
 
 POLICIES = ("random", "same", "different")
 
@@ -30,7 +31,7 @@ class Pools:
         has_label[train.patient, train.diseased.astype(int)] = True
         return cls(train.patient_names, has_label)
 
-    def known(self, cohort: Cohort) -> Int64[np.ndarray, " n"]:
+    def numbers(self, cohort: Cohort) -> Int64[np.ndarray, " n"]:
         """Return for each image which training patient it shows, by the patient's name; -1 for a
         patient new to us.
         """
@@ -57,7 +58,7 @@ class Pools:
         allowed = {"random": everyone, "same": shares, "different": everyone & ~shares}[
             policy
         ].copy()
-        known = self.known(cohort)
+        known = self.numbers(cohort)
         rows = np.flatnonzero(known >= 0)
         allowed[rows, known[rows]] = False
         return allowed
@@ -75,7 +76,7 @@ def draw_identities(
     of training patients.
 
     `replace`: whether one image may draw the same identity twice. `generator` is a CPU generator.
-    Raises `ValueError` where a pool is empty or, without replacement, smaller than `count`; it
+    Raises `NotApplicable` where a pool is empty or, without replacement, smaller than `count`; it
     names the image and the policy.
     """
     allowed = pools.candidates(cohort, policy)
@@ -85,9 +86,10 @@ def draw_identities(
         row = int(np.argmax(size < needed))
         label = "diseased" if cohort.diseased[row] else "healthy"
         name = cohort.patient_names[cohort.patient[row]]
-        raise ValueError(
-            f'policy "{policy}" leaves {size[row]} replacement identities for image {row} (patient {name}, {label}) '
-            f"where {needed} are needed; use another policy, a smaller count or more training patients"
+        raise NotApplicable(
+            f'policy "{policy}" leaves {size[row]} replacement identities for image {row} '
+            f"(patient {name}, {label}) where {needed} are needed; use another policy, a smaller "
+            "count or more training patients"
         )
     return torch.multinomial(
         torch.from_numpy(allowed).float(), count, replacement=replace, generator=generator

@@ -8,7 +8,7 @@ contributors: one judge where these are two folds, the mean logits of four where
 contributors lie in two or more further folds no such judge exists; the four that never saw the
 source patient judge, and the image is marked as `seen`. Pairs instead of single folds are what lets
 a network that knows neither A nor B judge an image of patient A released with the identity of
-patient B. A mean of four is a slightly stronger judge than one of them (`report` in judges.py gives
+patient B. A mean of four is a slightly stronger judge than one of them (`report` in `judges` gives
 the accuracy of both on originals).
 
 The judges are trained for a fixed number of epochs on the training and validation images of their
@@ -21,10 +21,12 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.pixels import Images
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
@@ -38,13 +40,14 @@ def folds(cohort: Cohort, k: int = FOLDS, *, seed: int) -> Int64[np.ndarray, " p
 
     Patients with only healthy, both kinds of, and only diseased images are dealt out one stratum
     after the other, in random order, each to the fold that has the fewest patients of the stratum,
-    then the fewest images. Raises `ValueError` where there are fewer than k patients.
+    then the fewest images. Raises `NotApplicable` where there are fewer than k patients.
     """
     images = np.bincount(cohort.patient, minlength=cohort.patients)
     diseased = np.bincount(cohort.patient[cohort.diseased], minlength=cohort.patients)
     if np.count_nonzero(images) < k:
-        raise ValueError(
-            f"{k} folds need at least {k} patients with images; the cohort has {np.count_nonzero(images)}"
+        raise NotApplicable(
+            f"{k} folds need at least {k} patients with images; the cohort has "
+            f"{np.count_nonzero(images)}"
         )
     stratum = np.where(
         images == 0, 3, (diseased > 0).astype(int) + ((diseased == images) & (images > 0))
@@ -84,7 +87,8 @@ class CrossFit:
         """Check that there is one judge per pair."""
         if len(self.networks) != len(PAIRS):
             raise ValueError(
-                f"there must be {len(PAIRS)} judges, one per pair of folds, not {len(self.networks)}"
+                f"there must be {len(PAIRS)} judges, one per pair of folds, not "
+                f"{len(self.networks)}"
             )
 
     def choose(
@@ -105,14 +109,13 @@ class CrossFit:
             covers[row, list(pair)] = True
         seen = needed.sum(1) > 2
         needed = np.where(seen[:, None], source, needed)
-        missing = needed.astype(np.int64) @ (~covers).T.astype(
-            np.int64
-        )  # folds that the judge has seen but must not
+        # folds that the judge has seen but must not
+        missing = needed.astype(np.int64) @ (~covers).T.astype(np.int64)
         return missing == 0, seen
 
     def logits(
         self,
-        images: UInt8[np.ndarray, "n h w"],
+        images: Images,
         patients: Int64[np.ndarray, " n"],
         contributors: Int64[np.ndarray, "n k"] | None = None,
     ) -> tuple[Float[Tensor, "n 2"], Bool[np.ndarray, " n"]]:

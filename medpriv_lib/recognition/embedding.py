@@ -2,26 +2,19 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from medpriv_lib.core.pixels import to_tensor
+from medpriv_lib.core.pixels import Images, require_images, to_tensor
 from medpriv_lib.recognition.networks import Recogniser
 
 
-def embeddings(
-    network: Recogniser, images: UInt8[np.ndarray, "n h w"], batch: int = 32
-) -> Float[np.ndarray, "n 32"]:
-    """Return the penultimate activations (>= 0, float32) of grey images, `batch` at a time, without
+def embeddings(network: Recogniser, images: Images, batch: int = 32) -> Float[np.ndarray, "n 32"]:
+    """Return the penultimate activations (>= 0, float32) of images, `batch` at a time, without
     autocast.
 
-    Raises `ValueError` for images of another size than the network's.
+    Raises `ValueError` for images of another size, type or number of channels than the network's.
     """
-    size = getattr(network, "size", None)
-    if images.ndim != 3 or (size is not None and images.shape[1:] != (size, size)):
-        raise ValueError(
-            f"images are {'x'.join(map(str, images.shape[1:]))}, the recogniser was made for "
-            f"{size}x{size}; prepare them with --size {size}"
-        )
+    require_images(images, network.size, network.channels, "recogniser")
     device = next(network.parameters()).device
     body = network.merged()[:-1]  # all but the last layer; two to three times as fast as `embed`
     if len(images) == 0:

@@ -2,6 +2,9 @@
 diseased.
 """
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -25,21 +28,25 @@ class Recogniser(nn.Module):
     positive: both are what the z+ rule of relevance propagation (Montavon et al. 2017) asks for.
 
     `classes` is the number of logits; `size` the height and width of the images in pixels, a
-    multiple of 16. `train.py` trains the identity network without the dropout, and says why. Raises
-    `ValueError` for another size and for fewer than two classes.
+    multiple of 16; `channels` 1 for grey images, 3 for colour. `learner.DEFAULTS` trains the
+    identity network without the dropout, and says why. Raises `ValueError` for another size or
+    number of channels and for fewer than two classes.
     """
 
-    def __init__(self, classes: int, size: int = 64) -> None:
+    def __init__(self, classes: int, size: int = 64, channels: int = 1) -> None:
         """Make the network with random weights from torch's global generator."""
         super().__init__()
         if size < 16 or size % 16:
             raise ValueError(
-                f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with --size 64"
+                f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with "
+                "--size 64"
             )
+        if channels not in (1, 3):
+            raise ValueError(f"images have 1 channel (grey) or 3 (colour), not {channels}")
         if classes < 2:
             raise ValueError(f"a recogniser tells at least two classes apart, not {classes}")
-        self.classes, self.size = classes, size
-        widths = (1,) + (FILTERS,) * len(KERNELS)
+        self.classes, self.size, self.channels = classes, size, channels
+        widths = (channels,) + (FILTERS,) * len(KERNELS)
         self.blocks = nn.Sequential(
             *(
                 nn.Sequential(
@@ -57,15 +64,21 @@ class Recogniser(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.head = nn.Linear(EMBEDDING, classes)
 
-    def embed(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 32"]:
+    def embed(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 32"]:
         """Return the activations (>= 0) of the dense layer, before dropout, for images in [-1,
         1].
         """
         return self.dense(self.blocks(x))
 
-    def forward(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n classes"]:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """Return the logits of the classes for images in [-1, 1]."""
         return self.head(self.dropout(self.embed(x)))
+
+    def convolutions(self) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Yield the convolution of each block with the batch norm that follows it."""
+        for block in self.blocks:
+            convolution, norm, _, _ = cast(nn.Sequential, block)
+            yield cast(nn.Conv2d, convolution), cast(nn.BatchNorm2d, norm)
 
     def merged(self) -> nn.Sequential:
         """Return an equal network for judging only, 2.5 times as fast on a CPU; its weights are
@@ -75,9 +88,9 @@ class Recogniser(nn.Module):
         decrease, so their order does not matter, and ReLU has a quarter of the work.
         """
         layers: list[nn.Module] = []
-        for convolution, norm, _, _ in self.blocks:
+        for convolution, norm in self.convolutions():
             layers += [_fused(convolution, norm), _MaxPoolReLU()]
-        dense = nn.Sequential(nn.Flatten(), _copied(self.dense[1]), nn.ReLU())
+        dense = nn.Sequential(nn.Flatten(), _copied(cast(nn.Linear, self.dense[1])), nn.ReLU())
         merged = nn.Sequential(*layers, dense, _copied(self.head))
         return merged.eval().to(memory_format=torch.channels_last)
 
@@ -98,11 +111,14 @@ def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """Return the convolution with batch norm merged in; building it anew is twenty times as fast as
     copying both.
     """
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        raise ValueError("a batch norm without running statistics cannot be merged")
     weight, bias = fuse_conv_bn_weights(
         convolution.weight,
         convolution.bias,
-        norm.running_mean,
-        norm.running_var,
+        mean,
+        variance,
         norm.eps,
         norm.weight,
         norm.bias,

@@ -2,14 +2,13 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.pixels import Images
 from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.networks import Recogniser
-
-Images = UInt8[np.ndarray, "n h w"]
 
 
 class Reader:

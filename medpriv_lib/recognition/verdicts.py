@@ -1,13 +1,18 @@
 """Ask the fixed judges about images, each image once."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
 
+from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.pixels import Images
+from medpriv_lib.recognition.crossfit import CrossFit
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 
 
@@ -31,46 +36,42 @@ class Panel:
     once.
     """
 
-    def __init__(self, judges: Judges, disease: Callable | None = None) -> None:
+    def __init__(
+        self, judges: Judges, disease: Callable[[Images], Float[Tensor, "n 2"]] | None = None
+    ) -> None:
         """Start with an empty memory; a verdict takes some hundred bytes.
 
         `disease` maps uint8 images to the disease judge's logits, for callers who need them
         elsewhere too.
         """
         self.judges = judges
-        self._disease = disease or (lambda images: logits(judges.disease, images))
-        self._memory: dict[bytes, int] = {}
-        self._margins: dict[bytes, float] = {}
+        self._disease = disease or partial(logits, judges.disease)
+        self._named, self._read, self._margins = Memory(), Memory(), Memory()
 
     def ask(
         self,
-        images: UInt8[np.ndarray, "n h w"],
+        images: Images,
         patient: Int64[np.ndarray, " n"],
         contributors: Int64[np.ndarray, "n k"] | None = None,
     ) -> Verdicts:
         """Return the verdicts on each image; `patient` (N,) is the source patient, `contributors`
         (N, K) or None.
         """
-        judges = self.judges
-        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
-        identity = unseen = seen = None
+        judges, keys = self.judges, keys_of(images)
+        named = unseen = seen = None
         if judges.identity is not None:
-            identity = self._remember(
-                [b"i" + key for key in keys], lambda rows: logits(judges.identity, images[rows])
-            )
-        disease = self._remember(
-            [b"d" + key for key in keys], lambda rows: self._disease(images[rows])
-        )
+            named = self._class(self._named, keys, images, partial(logits, judges.identity))
+        disease = self._class(self._read, keys, images, self._disease)
         if judges.crossfit is not None:
             if contributors is not None and contributors.shape[1] == 0:
                 contributors = None
             chosen, seen = judges.crossfit.choose(patient, contributors)
-            unseen = self._mean_of_chosen(keys, images, chosen) > 0
-        return Verdicts(identity, disease.astype(bool), unseen, seen)
+            unseen = self._mean_of_chosen(judges.crossfit, keys, images, chosen) > 0
+        return Verdicts(named, disease.astype(bool), unseen, seen)
 
     def _mean_of_chosen(
-        self, keys: list[bytes], images: np.ndarray, chosen: np.ndarray
-    ) -> np.ndarray:
+        self, crossfit: CrossFit, keys: list[bytes], images: Images, chosen: np.ndarray
+    ) -> Float[np.ndarray, " n"]:
         """Return by how much the mean logit of disease exceeds that of health over the judges
         chosen for each image.
 
@@ -78,24 +79,24 @@ class Panel:
         what they can.
         """
         total = np.zeros(len(images))
-        for number, network in enumerate(self.judges.crossfit.networks):
+        for number, network in enumerate(crossfit.networks):
             asked = np.flatnonzero(chosen[:, number])
-            own = [bytes([number]) + keys[row] for row in asked]
-            new = {
-                key: row for row, key in zip(asked, own, strict=True) if key not in self._margins
-            }
-            if new:
-                scores = logits(network, images[np.array(list(new.values()))])
-                self._margins.update(zip(new, (scores[:, 1] - scores[:, 0]).tolist(), strict=True))
-            total[asked] += [self._margins[key] for key in own]
+            if len(asked):
+                mine = images[asked]
+                own = [bytes([number]) + keys[row] for row in asked]
+                total[asked] += self._margins.recall(own, partial(_margin, network, mine))
         return total / chosen.sum(1)
 
-    def _remember(self, keys: list[bytes], read: Callable) -> np.ndarray:
-        """Return the class of the largest logit per key; `read(rows)` gives the logits of what is
-        not known yet.
-        """
-        new = {key: row for row, key in enumerate(keys) if key not in self._memory}
-        if new:
-            classes = read(np.array(list(new.values()))).argmax(1).tolist()
-            self._memory.update(zip(new, classes, strict=True))
-        return np.array([self._memory[key] for key in keys], dtype=np.int64)
+    @staticmethod
+    def _class(
+        memory: Memory, keys: list[bytes], images: Images, read: Callable[[Images], Tensor]
+    ) -> Int64[np.ndarray, " n"]:
+        """Return the class of the largest logit of each image."""
+        if not keys:
+            return np.zeros(0, dtype=np.int64)
+        return memory.recall(keys, lambda rows: read(images[rows]).argmax(1).cpu().numpy())
+
+
+def _margin(network: Recogniser, images: Images, rows: np.ndarray) -> Float[np.ndarray, " m"]:
+    scores = logits(network, images[rows])
+    return (scores[:, 1] - scores[:, 0]).double().numpy()

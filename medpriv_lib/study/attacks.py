@@ -1,73 +1,44 @@
-"""Every method of the study under attack: release, train the attackers, run the battery, write
+"""Every method of the study under attack: release, train the attackers, run all attacks, write
 `attacks.json`.
 """
 
-import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from medpriv_lib.attacks.attackers import Attackers
-from medpriv_lib.attacks.battery import battery
 from medpriv_lib.attacks.best import COLUMNS
-from medpriv_lib.attacks.draws import averaged
-from medpriv_lib.attacks.further import more, together
-from medpriv_lib.attacks.members import of_generator
+from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.generator_membership import of_generator
+from medpriv_lib.attacks.registry import Attack, attacks, run
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.randomness import seeded
+from medpriv_lib.core.files import write_json
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.provenance import provenance
 from medpriv_lib.core.release import Release
-from medpriv_lib.pipeline.weights import VGAN
+from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
-from medpriv_lib.recognition.train import logits
-from medpriv_lib.study.rows import Method, Releases, methods
+from medpriv_lib.study.decoded import networks_of
+from medpriv_lib.study.plan import VERSION, Plan
+from medpriv_lib.study.rows import Method, Releases
+from medpriv_lib.study.scenes import scenes_of, setting_of
+from medpriv_lib.study.several_releases import together
 from medpriv_lib.study.summary import rates_in, spread_of, summary
-from medpriv_lib.study.table import Row, write_json
+from medpriv_lib.study.table import Row
 
 FILE = "attacks.json"
-DRAWS = 3
-SCRATCH = (
-    ("blur", "kernel 9"),
-    ("pprl-vgan", "random identities"),
-)  # attackers also trained from scratch, as a check
-VERSION = 5  # raise it when the same release would be attacked in another way
+Told = Callable[[Method, int], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What is attacked and how often: `draws` random draws of each release, attackers of each of
-    `seeds`.
-
-    `only` names the rows (experiment, set), None means all; `repeated` those that further seeds
-    attack too, None means all of them; `seed` is that of the releases, as in the table.
-    """
-
-    draws: int = DRAWS
-    seeds: tuple[int, ...] = (0,)
-    only: tuple[tuple[str, str], ...] | None = None
-    scratch: bool = True
-    seed: int = 0
-    repeated: tuple[tuple[str, str], ...] | None = None
-
-    def rows(self, vgan: PPRLVGAN) -> list[Method]:
-        """Return the rows to attack. Raises `ValueError` for a name that the study does not
-        have.
-        """
-        listed = list(methods(vgan))
-        names = {(row.experiment, row.set) for row in listed}
-        if self.only is not None and (unknown := [name for name in self.only if name not in names]):
-            raise ValueError(
-                f"no method is called {' / '.join(unknown[0])}; the table's first two columns list them"
-            )
-        return [
-            row for row in listed if self.only is None or (row.experiment, row.set) in self.only
-        ]
+def nobody(row: Method, seed: int) -> None:
+    """Tell nobody that a row is attacked."""
 
 
 def run_attacks(
@@ -76,8 +47,9 @@ def run_attacks(
     vgan: PPRLVGAN,
     folder: Path,
     plan: Plan | None = None,
-    cards: dict | None = None,
+    cards: Mapping[str, str] | None = None,
     progress: bool = True,
+    told: Told = nobody,
 ) -> dict:
     """Attack the releases of the test images by all methods; return what `attacks.json` holds, and
     write it there.
@@ -86,33 +58,38 @@ def run_attacks(
     seed: a killed run goes on from there, a further seed adds to what is there, and rows that do
     not use the generator outlive another one. `cards` are the SHA-256 of judges and generator
     (`load_weights`): results of other weights are not taken for these. The first seed comes first
-    for all rows, and the file is written after each seed. Raises `ValueError` for a plan that
-    cannot be run.
+    for all rows, and the file is written after each seed. `told(row, seed)` is called before a row
+    is attacked, not for what is finished already. Raises `ValueError` for a plan that cannot be
+    run.
     """
-    plan, cards = plan or Plan(), cards or {}
+    plan = plan or Plan()
     if plan.draws < 1 or not plan.seeds:
         raise ValueError("there must be at least one draw and one seed of the attackers")
-    began, rows = time.perf_counter(), plan.rows(vgan)
+    known = [one.name for one in attacks()]
+    unknown = [name for name in plan.attackers or () if name not in known]
+    if unknown:
+        raise ValueError(f"no attack is called {unknown[0]!r}; there are {', '.join(known)}")
+    began, rows = time.perf_counter(), plan.rows()
     (folder / "attackers").mkdir(parents=True, exist_ok=True)
-    study = _Study(cohort, judges, vgan, folder / "attackers", plan, cards, rows, progress)
+    study = _Run(
+        cohort, judges, vgan, folder / "attackers", plan, cards or {}, rows, progress, told
+    )
     results = [study.kept(row, plan.seeds[0]) for row in study.bar(rows, plan.seeds[0])]
     shared = study.shared()
     rates = [[one["rates"]] for one in results]
-    write_json(folder / FILE, _content(study, results, shared, rates, 1, began))
+    content = _content(study, results, shared, rates, 1, began)
+    write_json(folder / FILE, content)
     for count, seed in enumerate(plan.seeds[1:], start=2):
-        again = [
-            row
-            for row in rows
-            if plan.repeated is None or (row.experiment, row.set) in plan.repeated
-        ]
+        again = [row for row in rows if plan.again(row)]
         for row in study.bar(again, seed):
             rates[rows.index(row)].append(study.kept(row, seed))
-        write_json(folder / FILE, _content(study, results, shared, rates, count, began))
-    return _content(study, results, shared, rates, len(plan.seeds), began)
+        content = _content(study, results, shared, rates, count, began)
+        write_json(folder / FILE, content)
+    return content
 
 
 def _content(
-    study: "_Study",
+    study: "_Run",
     results: list[dict],
     shared: dict,
     rates: list[list[dict]],
@@ -122,8 +99,6 @@ def _content(
     """Return what the file holds; the spread of a row is that of the seeds that attacked it,
     `finished` at most.
     """
-    from medpriv_lib.study.compare import provenance
-
     plan, listed = study.plan, []
     for one, seeds in zip(results, rates, strict=True):
         listed.append(
@@ -132,8 +107,9 @@ def _content(
         )
         if one["findings"]:
             listed[-1]["spread"] = spread_of(seeds)
+    config = {"draws": plan.draws, "seed": plan.seed}
     return {
-        "provenance": provenance(study.cohort, study.cohort.of("test"), plan.draws, plan.seed)
+        "provenance": provenance(study.cohort, study.cohort.of("test"), config)
         | {
             "attackers": {"seeds": list(plan.seeds[:finished]), "version": VERSION},
             "weights": study.cards,
@@ -146,7 +122,7 @@ def _content(
 
 
 @dataclass(eq=False)
-class _Study:
+class _Run:
     """One run of the attacks: makes each row's releases once, and keeps what is finished in
     `folder`.
     """
@@ -156,16 +132,17 @@ class _Study:
     vgan: PPRLVGAN
     folder: Path
     plan: Plan
-    cards: dict
+    cards: Mapping[str, str]
     rows: list[Method]
     progress: bool
+    told: Told
 
     def __post_init__(self) -> None:
         """Make no release yet: decoding takes a minute, and a run that goes on may not need it."""
-        train, test = self.cohort.of("train"), self.cohort.of("test")
-        self.releases = Releases(
-            train, {"": test, "true": test}, self.vgan, self.plan.seed, self.plan.draws
-        )
+        test = self.cohort.of("test")
+        self.resources = Resources(self.cohort, trained=networks_of(self.vgan))
+        cohorts = {"": test, "true": test}
+        self.releases = Releases(self.resources, cohorts, self.plan.seed, self.plan.draws)
         self.prepared = False
 
     def bar(self, rows: list[Method], seed: int) -> Iterable[Method]:
@@ -177,26 +154,79 @@ class _Study:
         succeeded.
         """
         first = seed == self.plan.seeds[0]
-        key = key_of(self.cohort, row, self.plan, self.cards, seed)
+        key = self.plan.key(self.cohort, row, self.cards, seed)
         path = self.folder / f"{'result' if first else 'rates'}-{key}.json"
         if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
-        if row.policy and not self.prepared:
-            self.releases.prepare(
-                self.rows,
-                lambda total: tqdm(
-                    total=total,
-                    desc="decoding",
-                    leave=False,
-                    disable=None if self.progress else True,
-                ),
-            )
-            self.prepared = True
-        result = (attack_method if first else rates_of)(
-            row, self.cohort, self.judges, self.releases, self.folder, self.plan, seed
-        )
+            found: dict = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        self.told(row, seed)
+        result = self.attacked(row, seed) if first else self.rates(row, seed)
         write_json(path, result)
         return result
+
+    def drawn(self, row: Method) -> list[Release]:
+        """Return the draws of a row. Raises `NotApplicable` where the cohort does not allow it."""
+        if not self.prepared and self.releases.decoded.serves(row.cls):
+            hidden = None if self.progress else True
+            self.releases.prepare(
+                self.rows,
+                lambda total: tqdm(total=total, desc="decoding", leave=False, disable=hidden),
+            )
+            self.prepared = True
+        return list(self.releases.of(row))
+
+    def attacked(self, row: Method, seed: int) -> dict:
+        """Return what all attacks find in the releases of one row, as plain JSON values."""
+        began, plan = time.perf_counter(), self.plan
+        result: dict[str, Any] = dict(
+            experiment=row.experiment, set=row.set, labels=row.labels, note=""
+        )
+        try:
+            drawn = self.drawn(row)
+            scenes = scenes_of(row, self.cohort, self.resources, drawn, plan.seed)
+        except NotApplicable as error:  # this cohort does not allow the method
+            nothing = {"findings": [], "columns": dict.fromkeys(COLUMNS), "seconds": 0.0}
+            return result | nothing | {"note": f"empty: {error}", "rates": {}}
+        attackers = Attackers(self.cohort, self.folder, seed, budget=plan.budget)
+        setting = setting_of(row, scenes, drawn[0], attackers, self.judges.identity, plan.seed)
+        found = run(setting, self.names(lambda one: one.asked != "cohort"))
+        result |= summary(found, scenes[0]) | {"rates": rates_in(found)}
+        if plan.from_scratch(row):
+            fresh = self.from_scratch(row, scenes[:1], drawn[0], seed)
+            result["from_scratch"] = [
+                one.plain() | {"per_patient": {}, "curves": {}} for one in fresh
+            ]
+        return result | {"draws": len(drawn), "seconds": round(time.perf_counter() - began, 1)}
+
+    def from_scratch(
+        self, row: Method, scenes: Sequence[Scene], release: Release, seed: int
+    ) -> list[Finding]:
+        """Return what attackers find whose second tower does not begin with the first: a check."""
+        attackers = Attackers(self.cohort, self.folder, seed, budget=self.plan.budget, scratch=True)
+        setting = setting_of(row, scenes, release, attackers, None, self.plan.seed)
+        names = self.names(lambda one: one.asked == "draw" and one.name != "naive")
+        return run(replace(setting, name=f"{setting.name}-scratch"), names)
+
+    def rates(self, row: Method, seed: int) -> dict:
+        """Return only how often each attack of another seed succeeds in each draw: all that a
+        spread needs. {} where the cohort does not allow the row: the first seed says why.
+        """
+        plan = self.plan
+        try:
+            drawn = self.drawn(row)
+            scenes = scenes_of(row, self.cohort, self.resources, drawn, plan.seed)
+        except NotApplicable:
+            return {}
+        attackers = Attackers(self.cohort, self.folder, seed, budget=plan.budget)
+        setting = setting_of(row, scenes, drawn[0], attackers, self.judges.identity, plan.seed)
+        # the matched filters ("matching") are not trained from a seed
+        names = self.names(lambda one: one.asked == "draw" and one.kind != "matching")
+        return rates_in(run(setting, names))
+
+    def names(self, wanted: Callable[[Attack], bool]) -> list[str]:
+        """Return the names of those attacks of the plan that are wanted."""
+        among = self.plan.attackers
+        return [one.name for one in attacks() if wanted(one) and (not among or one.name in among)]
 
     def shared(self) -> dict:
         """Return what belongs to no single row: several releases of one case, and members of a
@@ -204,135 +234,14 @@ class _Study:
 
         The second is asked only where a row uses the generator.
         """
-        train, test = self.cohort.of("train"), self.cohort.of("test")
-        found = {"together": together(train, test, self.vgan, self.plan.seed)}
-        if any(row.policy for row in self.rows):
+        found: dict[str, Any] = {"together": together(self.cohort, self.resources, self.plan.seed)}
+        if any(row.cls.needs == "weights" for row in self.rows):
             try:
-                found["training"] = of_generator(self.cohort, self.folder, self.plan.seed).rows()
-            except ValueError as error:
+                members = of_generator(self.cohort, self.folder, self.plan.seed, self.plan.budget)
+                found["training"] = members.plain()
+            except NotApplicable as error:
                 found["training"] = {"note": f"empty: {error}"}
         return found
-
-
-def _name(row: Method) -> str:
-    return f"{row.experiment}-{row.set}".replace(" ", "-").replace(",", "")
-
-
-def attack_method(
-    row: Method,
-    cohort: Cohort,
-    judges: Judges,
-    releases: Releases,
-    kept: Path,
-    plan: Plan,
-    seed: int = 0,
-) -> dict:
-    """Return what all attacks find in the releases of one method, as plain JSON values."""
-    began = time.perf_counter()
-    result: dict = {"experiment": row.experiment, "set": row.set, "labels": row.labels, "note": ""}
-    try:
-        drawn = list(releases.of(row))
-        scenes = scenes_of(row, cohort, drawn, plan.seed)
-    except ValueError as error:  # this cohort does not allow the method
-        return result | {
-            "note": f"empty: {error}",
-            "findings": [],
-            "columns": dict.fromkeys(COLUMNS),
-            "seconds": 0.0,
-            "rates": {},
-        }
-    attackers = Attackers(cohort, kept, seed)
-    verifiers = attackers.verifiers(scenes[0], _name(row))
-    of_draws = [battery(scene, verifiers, attackers.half, recogniser(judges)) for scene in scenes]
-    found = [averaged(each) for each in zip(*of_draws, strict=True)]
-    found += more(
-        drawn[0].parameters,
-        scenes,
-        judges.identity,
-        verifiers,
-        plan.seed,
-        attackers.half,
-        attackers.of_contributors(scenes[0], _name(row)),
-    )
-    result |= summary(found, scenes[0]) | {"rates": rates_in(of_draws)}
-    if plan.scratch and (row.experiment, row.set) in SCRATCH:
-        attackers = Attackers(cohort, kept, seed, scratch=True)
-        fresh = battery(
-            scenes[0], attackers.verifiers(scenes[0], f"{_name(row)}-scratch"), attackers.half, None
-        )
-        result["from_scratch"] = [one.rows() | {"per_patient": {}, "curves": {}} for one in fresh]
-    return result | {"draws": len(drawn), "seconds": round(time.perf_counter() - began, 1)}
-
-
-def rates_of(
-    row: Method,
-    cohort: Cohort,
-    judges: Judges,
-    releases: Releases,
-    kept: Path,
-    plan: Plan,
-    seed: int,
-) -> dict:
-    """Return only how often each attack of another seed succeeds in each draw: all that a spread
-    needs.
-    """
-    try:
-        scenes = scenes_of(row, cohort, list(releases.of(row)), plan.seed)
-    except ValueError:
-        return {}
-    attackers = Attackers(cohort, kept, seed)
-    verifiers = attackers.verifiers(scenes[0], _name(row))
-    return rates_in(
-        [battery(scene, verifiers, attackers.half, recogniser(judges), False) for scene in scenes]
-    )
-
-
-def scenes_of(row: Method, cohort: Cohort, drawn: Sequence[Release], seed: int) -> list[Scene]:
-    """Return one scene per draw: the test images under attack, and training and validation images
-    released alike.
-
-    The attacker runs the method on images of his own, one split after the other, with random
-    numbers of his own.
-    """
-    tests = np.flatnonzero(cohort.split == "test")
-    images, rows, whose, errors = [], [], [], []
-    for split in ("train", "val"):
-        mine = np.flatnonzero(cohort.split == split)
-        try:
-            release = row.release(
-                cohort.of("train"),
-                cohort.take(mine),
-                seeded(seed, "attacker", row.experiment, row.set, split),
-            )
-        except ValueError as error:  # too few patients in this split; the other one may do
-            errors.append(error)
-            continue
-        images.append(release.images)
-        rows.append(mine[release.source])
-        whose.append(release.contributors)
-    if not images:
-        raise errors[0]
-    known, source, width = (
-        np.concatenate(images),
-        np.concatenate(rows),
-        max(each.shape[1] for each in whose),
-    )
-    used = np.concatenate(
-        [np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=-1) for each in whose]
-    )
-    return [
-        Scene(cohort, one.images, tests[one.source], known, source, one.contributors, used)
-        for one in drawn
-    ]
-
-
-def recogniser(judges: Judges):
-    """Return the identity judge as a function from images to logits (N, P), or None where there is
-    none.
-    """
-    if judges.identity is None:
-        return None
-    return lambda images: logits(judges.identity, images).numpy()
 
 
 def join(
@@ -361,33 +270,11 @@ def read_attacks(folder: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: dict = json.loads(path.read_text(encoding="utf-8"))
         content["provenance"]["data_hash"], content["provenance"]["weights"], content["methods"]  # noqa: B018
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path}: not the result of attacks ({error}); write it again with `medpriv study --attacks`"
+            f"{path}: not the result of attacks ({error}); write it again with "
+            "`medpriv study --attacks`"
         ) from error
     return content
-
-
-def key_of(cohort: Cohort, row: Method, plan: Plan, cards: dict, seed: int) -> str:
-    """Name a result by what it depends on: draws where they differ, the generator where the method
-    uses it.
-    """
-    if not (row.policy or row.set.startswith("prior sample")):
-        cards = {name: value for name, value in cards.items() if name != VGAN}
-    text = repr(
-        (
-            VERSION,
-            cohort.hash(),
-            row.experiment,
-            row.set,
-            row.labels,
-            plan.draws if row.random else 1,
-            plan.scratch and (row.experiment, row.set) in SCRATCH,
-            plan.seed,
-            seed,
-            sorted(cards.items()),
-        )
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -5,34 +5,31 @@ aloud.
 import html
 from collections.abc import Sequence
 
+from medpriv_lib.data.default import DEFAULT_DISEASE
+from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import Row, paper_table
-
-SHOWN = {
-    "identity_accuracy": "Identity",
-    "replacement_identity_accuracy": "Replacement",
-    "glaucoma_accuracy": "Glaucoma",
-    "glaucoma_f1": "F1",
-}
-METHODS = {
-    "baseline": "Baseline",
-    "pprl-vgan": "PPRL-VGAN",
-    "blur": "Blur",
-    "k-same-select": "K-Same-Select",
-    "control": "Control",
-}
 
 
 def beside_paper(
-    rows: Sequence[Row], caption: str = "", columns: dict[str, str] | None = None
+    rows: Sequence[Row],
+    caption: str = "",
+    columns: dict[str, str] | None = None,
+    disease: str = DEFAULT_DISEASE,
 ) -> str:
     """Return the rows as an HTML table, our number beside the paper's, in percent; a dash where
     there is none.
 
     `columns` maps column names of the table to headings; those that the paper lacks show our number
-    alone. Without any row of the paper its columns are left out. Everything that comes from the
-    rows is escaped.
+    alone. Without any row of the paper its columns are left out. `disease` names what the label
+    says. Everything that comes from the rows is escaped.
     """
-    columns = columns or SHOWN
+    columns = columns or {
+        "identity_accuracy": "Identity",
+        "replacement_identity_accuracy": "Replacement",
+        "disease_accuracy": disease.capitalize(),
+        "disease_f1": "F1",
+    }
+    titles = headings(str(row["experiment"]) for row in rows)
     paper = {(row["experiment"], row["set"]): row for row in paper_table()}
     theirs = [paper.get((row["experiment"], row["set"])) for row in rows]
     pair = {key: any(theirs) and key in next(iter(paper.values())) for key in columns}
@@ -47,11 +44,12 @@ def beside_paper(
         for key in columns
     )
     second = f"<tr><th></th>{second}</tr>" if any(pair.values()) else ""
-    body, experiment = [], None
+    body: list[str] = []
+    experiment = None
     for row, their in zip(rows, theirs, strict=True):
         if row["experiment"] != experiment:
-            experiment = row["experiment"]
-            method = html.escape(METHODS.get(experiment, str(experiment)))
+            experiment = str(row["experiment"])
+            method = html.escape(titles[experiment].title)
             body.append(
                 f'<tr class="first"><th class="method" scope="rowgroup">{method}</th>'
                 f'<td colspan="{sum(2 if both else 1 for both in pair.values())}"></td></tr>'

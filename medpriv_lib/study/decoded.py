@@ -2,7 +2,8 @@
 look-ups.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.memory import Memory
-from medpriv_lib.core.pixels import to_uint8
+from medpriv_lib.core.pixels import Images, channels_of, to_tensor, to_uint8
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.averaging import Averaged
+from medpriv_lib.privatizers.controls import PriorSample
+from medpriv_lib.privatizers.protocol import Privatizer, Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 
 CANDIDATES = 15
@@ -30,18 +33,52 @@ class Decoded:
     latent code z of a test image is drawn once. The candidates depend on the seed, the policy and
     the image's label only: rows with true and with predicted labels differ where the labels do.
 
-    `images` float16 (M, H, W) in [-1, 1]: half precision is finer (0.0005) than a grey level
+    `images` float16 (M, C, H, W) in [-1, 1]: half precision is finer (0.0005) than a grey level
     (0.008), so that an average of six, rounded once at the end, is within one grey level of the
     privatizer's own. `index` (N, P) says which of the M is the image of test row n under identity
     p, -1 where it is not drawn.
     """
 
-    def __init__(self, vgan: PPRLVGAN, cohort: Cohort, seed: int) -> None:
+    def __init__(
+        self, vgan: PPRLVGAN, cohort: Cohort, seed: int, candidates: int = CANDIDATES
+    ) -> None:
         """Prepare; nothing is decoded yet."""
-        self.vgan, self.seed = vgan, seed
+        self.vgan, self.seed, self.candidates = vgan, seed, candidates
         self.z = vgan.encode(cohort.images, seeded(seed, "latent"))
         self.index = np.full((len(cohort), vgan.architecture.patients), -1, dtype=np.int64)
-        self.images = np.empty((0, *cohort.images.shape[1:]), dtype=np.float16)
+        shape = (channels_of(cohort.images), *cohort.images.shape[1:3])
+        self.images = np.empty((0, *shape), dtype=np.float16)
+
+    @classmethod
+    def of(cls, resources: Resources, cohort: Cohort, seed: int) -> Self:
+        """Return the decodes by the PPRL-VGAN of these resources."""
+        return cls(PPRLVGAN.of(resources), cohort, seed)
+
+    @staticmethod
+    def serves(method: type[Privatizer]) -> bool:
+        """Say whether the releases of a method can be taken from the decodes."""
+        return method in (PPRLVGAN, Averaged)
+
+    def drawn(
+        self, method: type[Privatizer], settings: Mapping[str, Any], cohort: Cohort, draw: int
+    ) -> Int64[np.ndarray, "n k"]:
+        """Return the identities that a method which is served shows each image as, in a draw.
+
+        Raises `NotApplicable` where this cohort does not allow the method.
+        """
+        if method is PPRLVGAN:
+            return self.identities(cohort, settings["policy"], draw)
+        return self.averaged_identities(cohort, settings["k"], settings["policy"], draw)
+
+    def release(
+        self,
+        method: type[Privatizer],
+        settings: Mapping[str, Any],
+        named: Int64[np.ndarray, "n k"],
+    ) -> Release:
+        """Return what a method which is served releases for these identities."""
+        make = self.single if method is PPRLVGAN else self.averaged
+        return make(named, settings["policy"])
 
     def identities(self, cohort: Cohort, policy: str, draw: int) -> Int64[np.ndarray, "n 1"]:
         """Return the replacement identity of each image in a draw; errors as of
@@ -71,17 +108,17 @@ class Decoded:
         for start in range(0, len(rows), 128):
             part = slice(start, start + 128)
             made = self.vgan.decode(self.z[rows[part]], torch.from_numpy(identities[part]))
-            self.images[part] = made.squeeze(1).numpy()
+            self.images[part] = made.numpy()
             advance(len(made))
 
     def single(self, named: Int64[np.ndarray, "n 1"], policy: str) -> Release:
         """Return what `PPRLVGAN` with this policy releases for these identities."""
         rows = np.arange(len(named))
         return Release(
-            _grey(self.images[self.index[rows, named[:, 0]]]),
+            _levels(self.images[self.index[rows, named[:, 0]]]),
             rows,
             named,
-            "pprl-vgan",
+            PPRLVGAN.name,
             {"policy": policy},
         )
 
@@ -92,10 +129,10 @@ class Decoded:
         for column in named.T:
             total += self.images[self.index[rows, column]]
         return Release(
-            _grey(total / named.shape[1]),
+            _levels(total / named.shape[1]),
             rows,
             named,
-            "averaged",
+            Averaged.name,
             {"k": named.shape[1], "policy": policy},
         )
 
@@ -104,7 +141,7 @@ class Decoded:
     ) -> Int64[np.ndarray, "n count"]:
         smallest = int(self.vgan.pools.candidates(cohort, policy).sum(1).min())
         there = max(
-            count, min(CANDIDATES, smallest)
+            count, min(self.candidates, smallest)
         )  # an empty pool becomes the error of draw_identities
         candidates = self.vgan.draw_identities(
             cohort, seeded(self.seed, "candidates", policy), there, policy, False
@@ -115,9 +152,14 @@ class Decoded:
         return np.take_along_axis(candidates, order[:, :count].numpy(), axis=1)
 
 
-def _grey(images: np.ndarray) -> np.ndarray:
-    """Turn values in [-1, 1], (N, H, W), into grey levels."""
-    return to_uint8(torch.from_numpy(images).unsqueeze(1))
+def _levels(images: np.ndarray) -> Images:
+    """Turn values in [-1, 1], (N, C, H, W), into levels."""
+    return to_uint8(torch.from_numpy(images))
+
+
+def networks_of(vgan: PPRLVGAN) -> dict[str, Any]:
+    """Return what the study has in memory, as `Resources.trained`: prior samples are remembered."""
+    return {PPRLVGAN.name: vgan, PriorSample.name: RememberingDecoder(vgan)}
 
 
 class RememberingDecoder:
@@ -144,4 +186,4 @@ class RememberingDecoder:
         levels = self._memory.recall(
             keys, lambda rows: to_uint8(self.vgan.decode(z[rows], identity[rows]))
         )
-        return torch.from_numpy(levels).unsqueeze(1).float().div_(127.5).sub_(1)
+        return to_tensor(levels)

@@ -1,153 +1,130 @@
-"""The rows of the study: which methods, with which parameters, under which names."""
+"""The rows of the study: every method that is compared, with its settings and names there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.averaging import Averaged
-from medpriv_lib.privatizers.blur import Blur
-from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
-from medpriv_lib.privatizers.k_same import KSameSelect
-from medpriv_lib.privatizers.protocol import Privatizer
-from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
-from medpriv_lib.study.decoded import Decoded, RememberingDecoder
-from medpriv_lib.study.table import PREDICTED
+from medpriv_lib.privatizers.protocol import Privatizer, Resources
+from medpriv_lib.privatizers.registry import privatizers
+from medpriv_lib.study.decoded import Decoded
+from medpriv_lib.study.table import paper_names
 
-KERNELS = (3, 9, 15, 21)
-GROUPS = (3, 6, 9, 12)
-AVERAGED = 6
-SHARED = 4  # prior samples of each image, from which its draws are taken
-PAPER_SETS = {
-    ("random", 1): "random identities",
-    ("same", 1): "identities with the same pathology",
-    ("different", 1): "identities with a different pathology",
-    ("random", AVERAGED): f"average of {AVERAGED} with random identities",
-    ("same", AVERAGED): f"average of {AVERAGED} with the same pathology",
-}
+PREDICTED = ", predicted labels"  # ends the name of a row that was given the judge's reading
 LARGEST = 60_000  # decodes of 64x64 pixels kept in memory as float16: 490 MB
+
+Bar = Callable[[int], AbstractContextManager[tqdm]]
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row: its names, whose `labels` it is given ("", "true" or "predicted"), and how it comes
-    to a release.
+    """One row: its names, whose labels it is given, and the privatizer behind it.
 
-    `make` returns the privatizer, fitted; `random` says whether draws differ. With `shared` the
-    draws take each image from that many releases, at random: a draw by itself is one of the method,
-    and less has to be decoded and judged. For PPRL-VGAN and its averages `policy` and `k` (1: no
-    average) are given too, so that the study can take its decodes from `Decoded`.
+    `experiment` and `set` name it; `labels` "" none, "true" or "predicted"; `cls` and `settings`
+    make the privatizer; `random` says whether draws differ. With `shared` the draws take each image
+    from that many releases, at random: a draw by itself is one of the method, and less has to be
+    made and judged.
     """
 
     experiment: str
     set: str
-    labels: str
-    random: bool
-    make: Callable[[Cohort], Privatizer] = field(repr=False)
-    policy: str = ""
-    k: int = 0
+    cls: type[Privatizer]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: Literal["", "true", "predicted"] = ""
+    random: bool = False
     shared: int = 0
 
-    def release(self, train: Cohort, test: Cohort, generator: torch.Generator) -> Release:
-        """Return one draw. Raises `ValueError` where this cohort does not allow the method."""
-        release = self.make(train).privatize(test, generator)
-        n = len(test)
+    @property
+    def name(self) -> tuple[str, str]:
+        """Experiment and set."""
+        return self.experiment, self.set
+
+    @property
+    def stream(self) -> str:
+        """The name of its random numbers: the same for true and for predicted labels."""
+        return self.set.removesuffix(PREDICTED)
+
+    def ready(self, resources: Resources) -> Privatizer:
+        """Return the privatizer, ready to run."""
+        return self.cls.ready(resources, **self.settings)
+
+    def release(self, resources: Resources, cohort: Cohort, generator: torch.Generator) -> Release:
+        """Return one draw, one released image per image of `cohort`, in their order.
+
+        Raises `NotApplicable` where this cohort does not allow the method.
+        """
+        release = self.ready(resources).privatize(cohort, generator)
+        n = len(cohort)
         if len(release) == n:
             return release
-        # K-Same's release form hands out more images than it was given: the first are one per
-        # image, in order
-        return Release(
-            release.images[:n],
-            release.source[:n],
-            release.contributors[:n],
-            release.method,
-            release.parameters,
+        # a method may hand out more images than it was given: the first are one per image, in order
+        return replace(
+            release,
+            images=release.images[:n],
+            source=release.source[:n],
+            contributors=release.contributors[:n],
         )
 
 
-def methods(vgan: PPRLVGAN, prior: RememberingDecoder | None = None) -> Iterator[Method]:
-    """Yield the rows of the table: the paper's in its order, ours, the controls.
+def methods() -> list[Method]:
+    """Return the rows of the table: the paper's in its order, then what else methods declare."""
+    listed = [
+        Method(
+            one.experiment or ("control" if cls.control else cls.name),
+            one.set,
+            cls,
+            one.settings,
+            one.labels,
+            one.random,
+            one.shared,
+        )
+        for cls in privatizers().values()
+        for one in cls.compared
+    ]
+    place = {name: number for number, name in enumerate(paper_names())}
+    return sorted(listed, key=lambda row: place.get(row.name, len(place)))
 
-    `prior` decodes the prior samples in place of `vgan`, for rows that share them.
+
+class Heading(NamedTuple):
+    """How an experiment stands on pages and figures: its `title`, and matplotlib's `marker`."""
+
+    title: str
+    marker: str
+
+
+def headings(experiments: Iterable[str]) -> dict[str, Heading]:
+    """Return the heading of every experiment named, once each, in their order.
+
+    An experiment that is named after its method has the method's title. One that no method of this
+    library asks for, such as one in an older table, is drawn under its own name.
     """
-    prior = vgan if prior is None else prior
-    yield Method(
-        "baseline", "original test set", "", False, lambda train: Blur(1)
-    )  # a kernel of one pixel: the image
-    yield from _vgan_rows(vgan)
-    for kernel in KERNELS:
-        yield Method(
-            "blur", f"kernel {kernel}", "", False, lambda train, kernel=kernel: Blur(kernel)
-        )
-    for k in GROUPS:
-        yield Method(
-            "k-same-select",
-            f"{k} identities",
-            "true",
-            False,
-            lambda train, k=k: KSameSelect(k, form="query").fit(train),
-        )
-    for k in GROUPS:  # one group shares each release: the form that keeps K-Same's promise for several images a patient
-        yield Method(
-            "k-same-select",
-            f"{k} identities, release form",
-            "true",
-            False,
-            lambda train, k=k: KSameSelect(k, form="release").fit(train),
-        )
-    yield Method(
-        "control",
-        "real image, other patient, same label",
-        "true",
-        True,
-        lambda train: RealOther().fit(train),
-    )
-    yield Method(
-        "control", "mean image of the label", "true", False, lambda train: ClassMean().fit(train)
-    )
-    yield Method(
-        "control",
-        "prior sample, random identities",
-        "",
-        True,
-        lambda train: PriorSample(prior),
-        shared=SHARED,
-    )
-    yield Method(
-        "control",
-        "prior sample, same pathology",
-        "true",
-        True,
-        lambda train: PriorSample(prior, "same"),
-        shared=SHARED,
-    )
+    known: dict[str, Heading] = {}
+    for row in methods():
+        title = row.cls.title if row.experiment == row.cls.name else row.experiment.capitalize()
+        known.setdefault(row.experiment, Heading(title, row.cls.marker))
+    return {
+        name: known.get(name, Heading(name, Privatizer.marker))
+        for name in dict.fromkeys(experiments)
+    }
 
 
-def with_predicted_labels(rows: Iterator[Method]) -> Iterator[Method]:
-    """Yield the label-using rows again, to be given what the disease judge reads from the
+def with_predicted_labels(rows: Iterable[Method]) -> list[Method]:
+    """Return the label-using rows again, to be given what the disease judge reads from the
     originals.
     """
-    for row in rows:
-        if row.labels == "true":
-            yield replace(row, set=row.set + PREDICTED, labels="predicted")
-
-
-def _vgan_rows(vgan: PPRLVGAN) -> Iterator[Method]:
-    for (policy, k), name in PAPER_SETS.items():
-        if k == 1:
-
-            def make(train, policy=policy):
-                return vgan.with_policy(policy)
-        else:
-
-            def make(train, policy=policy, k=k):
-                return Averaged(vgan, k, policy)
-
-        yield Method("pprl-vgan", name, "" if policy == "random" else "true", True, make, policy, k)
+    return [
+        replace(row, set=row.set + PREDICTED, labels="predicted")
+        for row in rows
+        if row.labels == "true"
+    ]
 
 
 class Releases:
@@ -156,16 +133,23 @@ class Releases:
     """
 
     def __init__(
-        self, train: Cohort, cohorts: dict[str, Cohort], vgan: PPRLVGAN, seed: int, draws: int
+        self,
+        resources: Resources,
+        cohorts: Mapping[str, Cohort],
+        seed: int,
+        draws: int,
+        largest: int = LARGEST,
     ) -> None:
-        """`cohorts` maps the labels "", "true", "predicted" to the test images with these
-        labels.
-        """
-        self.train, self.cohorts, self.seed, self.draws = train, cohorts, seed, draws
-        self.decoded = Decoded(vgan, cohorts[""], seed)
-        self._named: dict[tuple, list[np.ndarray] | ValueError] = {}
+        """`cohorts` maps the labels "", "true", "predicted" to the test images with these labels.
 
-    def prepare(self, rows: list[Method], bar: Callable, only: np.ndarray | None = None) -> None:
+        `resources` is what methods draw from; `largest` the number of decodes that are kept.
+        """
+        self.resources, self.cohorts = resources, cohorts
+        self.seed, self.draws, self.largest = seed, draws, largest
+        self.decoded = Decoded.of(resources, cohorts[""], seed)
+        self._named: dict[tuple[str, str], list[np.ndarray] | NotApplicable] = {}
+
+    def prepare(self, rows: Iterable[Method], bar: Bar, only: np.ndarray | None = None) -> None:
         """Draw the identities of every row and decode all that are needed; `bar(total)` returns a
         progress bar.
 
@@ -173,13 +157,11 @@ class Releases:
         releases.
         """
         for row in rows:
-            if row.policy:
+            if self.decoded.serves(row.cls):
                 try:
-                    self._named[row.experiment, row.set] = [
-                        self._draw(row, draw) for draw in range(self.draws)
-                    ]
-                except ValueError as error:  # this row cannot be had on this cohort; the others can
-                    self._named[row.experiment, row.set] = error
+                    self._named[row.name] = [self._draw(row, draw) for draw in range(self.draws)]
+                except NotApplicable as error:  # the other rows can be had; this one is kept as is
+                    self._named[row.name] = error
         needed = np.zeros(self.decoded.index.shape, dtype=bool)
         for named in self._named.values():
             for draw in named if isinstance(named, list) else []:
@@ -187,20 +169,22 @@ class Releases:
         if only is not None:
             needed &= only[:, None]
         total = int(needed.sum())
-        if total > LARGEST:  # a large cohort: each draw is made when it is its turn, and not kept
+        if total > self.largest:  # each draw is made when it is its turn, and not kept
             self._named = {
-                name: named for name, named in self._named.items() if isinstance(named, ValueError)
+                name: named
+                for name, named in self._named.items()
+                if isinstance(named, NotApplicable)
             }
         elif total:
             with bar(total) as progress:
                 self.decoded.decode(needed, progress.update)
 
     def of(self, row: Method) -> Iterator[Release]:
-        """Yield the draws of a row. Raises `ValueError` where this cohort does not allow the
+        """Yield the draws of a row. Raises `NotApplicable` where this cohort does not allow the
         method.
         """
-        named = self._named.get((row.experiment, row.set))
-        if isinstance(named, ValueError):
+        named = self._named.get(row.name)
+        if isinstance(named, NotApplicable):
             raise named
         if row.shared:
             yield from self._shared(row)
@@ -208,26 +192,18 @@ class Releases:
         for draw in range(self.draws if row.random else 1):
             if named is None:
                 yield self._made(row, draw)
-            elif row.k == 1:
-                yield self.decoded.single(named[draw], row.policy)
             else:
-                yield self.decoded.averaged(named[draw], row.policy)
+                yield self.decoded.release(row.cls, row.settings, named[draw])
 
     def _made(self, row: Method, draw: int) -> Release:
-        name = row.set.removesuffix(
-            PREDICTED
-        )  # the same random numbers for true and predicted labels
-        return row.release(
-            self.train, self.cohorts[row.labels], seeded(self.seed, row.experiment, name, draw)
-        )
+        generator = seeded(self.seed, row.experiment, row.stream, draw)
+        return row.release(self.resources, self.cohorts[row.labels], generator)
 
     def _shared(self, row: Method) -> Iterator[Release]:
         releases = [self._made(row, number) for number in range(row.shared)]  # however many draws
         n = np.arange(len(releases[0]))
         for draw in range(self.draws):
-            generator = seeded(
-                self.seed, "shared", row.experiment, row.set.removesuffix(PREDICTED), draw
-            )
+            generator = seeded(self.seed, "shared", row.experiment, row.stream, draw)
             pick = torch.randint(len(releases), (len(n),), generator=generator).numpy()
             yield replace(
                 releases[0],
@@ -236,7 +212,4 @@ class Releases:
             )
 
     def _draw(self, row: Method, draw: int) -> np.ndarray:
-        cohort = self.cohorts[row.labels]
-        if row.k == 1:
-            return self.decoded.identities(cohort, row.policy, draw)
-        return self.decoded.averaged_identities(cohort, row.k, row.policy, draw)
+        return self.decoded.drawn(row.cls, row.settings, self.cohorts[row.labels], draw)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medpriv_lib.attacks.best import LINKING, NAMING, best, columns
+from medpriv_lib.attacks.best import best, columns
 from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.risk import risk_of
 from medpriv_lib.attacks.scene import Scene
-from medpriv_lib.measures.per_patient import Risk, risk, spreads
+from medpriv_lib.measures.per_patient import Risk, spreads
+
+MAIN = {"naming": "rank1", "linking": "linkage_auc"}  # the measure whose spread is reported
 
 
 def summary(found: Sequence[Finding], scene: Scene) -> dict:
@@ -18,9 +21,9 @@ def summary(found: Sequence[Finding], scene: Scene) -> dict:
     """
     rows = []
     for one in found:
-        plain = one.rows()
+        plain = one.plain()
         winners = (best(found, "rank1"), best(found, "linkage_auc"))
-        keep = one in winners or one.attack.startswith("membership")
+        keep = one in winners or one.kind == "membership"
         plain["per_patient"] = plain["per_patient"] if keep else {}
         plain["curves"] = {
             key: [round(v, 3) for v in values]
@@ -31,39 +34,24 @@ def summary(found: Sequence[Finding], scene: Scene) -> dict:
     result = {"findings": rows, "columns": columns(found)}
     for measure, key in (("rank1", "risk"), ("linkage_auc", "linkage_risk")):
         winner = best(found, measure)
-        if winner is not None and (spread := risk_of(winner, scene)) is not None:
+        spread = risk_of(winner, scene.cohort)
+        if winner is not None and spread is not None:
             result[key] = _plain(spread) | {"attack": winner.attack}
     return result
 
 
-def risk_of(finding: Finding, scene: Scene) -> Risk | None:
-    """Return the risk per patient of one finding, or None where it does not hold its outcomes."""
-    if finding.hits is None:
-        return None
-    rows = scene.source
-    if finding.attack == "reverse":  # its probes are originals
-        rows = np.setdiff1d(np.arange(len(scene.cohort)), scene.source)
-    rows = rows[finding.probe]
-    return risk(
-        finding.hits,
-        scene.cohort.patient[rows],
-        scene.cohort.diseased[rows],
-        np.random.default_rng(0),
-    )
-
-
-def rates_in(of_draws: list[list[Finding]]) -> dict:
-    """Return per attack its main measure and what it reaches in each draw."""
+def rates_in(found: Sequence[Finding]) -> dict:
+    """Return, for each attack that was run on every draw, its main measure and what it reaches in
+    each.
+    """
     result = {}
-    for place, one in enumerate(of_draws[0]):
-        measure = (
-            "rank1" if one.attack in NAMING else "linkage_auc" if one.attack in LINKING else None
-        )
-        rates = [draw[place].measures.get(measure) for draw in of_draws]
-        if measure and None not in rates:
+    for one in found:
+        measure = MAIN.get(one.kind, "")
+        rates = [draw.get(measure) for draw in one.draws]
+        if measure and one.target == "source" and rates and None not in rates:
             result[one.attack] = {
                 "measure": measure,
-                "rates": [round(float(rate), 6) for rate in rates],
+                "rates": [round(float(rate), 6) for rate in rates if rate is not None],
             }
     return result
 

@@ -3,49 +3,44 @@ two decimals.
 """
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from medpriv_lib.attacks.finding import columns as attacks
-from medpriv_lib.core.files import atomic_write
-from medpriv_lib.explanation import columns as explanation
-from medpriv_lib.measures.scores import RATES
+import medpriv_lib.explanation
+import medpriv_lib.measures
+from medpriv_lib.attacks import best
+from medpriv_lib.core.files import atomic_write, write_json
+from medpriv_lib.measures.measure import Column, Measure, Place
+from medpriv_lib.measures.registry import measures, names_of
 
 PAPER_CSV = Path(__file__).with_name("paper_table1.csv")
 NAMES = ("experiment", "set")
-PAPER_RATES = (
-    "identity_accuracy",
-    "replacement_identity_accuracy",
-    "glaucoma_accuracy",
-    "glaucoma_f1",
-)
-PREDICTED = ", predicted labels"  # ends the name of a row whose method was given the judge's reading as the label
-COUNTS = ("n", "draws", "test_patients")
-OWN_RATES = (
-    "other_contributor_accuracy",
-    "glaucoma_accuracy_unseen",
-    "glaucoma_f1_unseen",
-    "own_patient_rate",
-    "contributor_seen_rate",
-    "majority_rate",
-    "chance_identity",
-)
-SPREADS = tuple(f"{rate}_{what}" for rate in RATES for what in ("std", "low", "high"))
-COLUMNS = (
-    NAMES
-    + PAPER_RATES
-    + OWN_RATES
-    + COUNTS
-    + SPREADS
-    + explanation.COLUMNS
-    + attacks.COLUMNS
-    + ("labels", "note")
-)
-TEXT = NAMES + (attacks.BEST, "labels", "note")
+LAST = ("labels", "note")
 
-Row = dict[str, str | float | int | None]
+Row = dict[str, Any]  # by column: text, a number, or None where there is none
+
+
+def all_measures() -> dict[str, type[Measure]]:
+    """Return the measures of all rooms, by name."""
+    return measures(medpriv_lib.measures, medpriv_lib.explanation)
+
+
+def declared() -> list[Column]:
+    """Return the columns that all measures declare."""
+    return [column for one in all_measures().values() for column in one.columns]
+
+
+def columns() -> tuple[str, ...]:
+    """Return the names of the table's columns: names, measures, attackers, labels and note."""
+    return (*NAMES, *names_of(declared()), *best.COLUMNS, *LAST)
+
+
+def text_columns() -> frozenset[str]:
+    """Return the names of those columns that hold text."""
+    text = {column.name for column in declared() if column.kind == "text"}
+    return frozenset({*NAMES, *LAST, best.BEST, *text})
 
 
 def paper_table() -> list[Row]:
@@ -53,6 +48,11 @@ def paper_table() -> list[Row]:
     dash.
     """
     return read_table(PAPER_CSV)
+
+
+def paper_names() -> list[tuple[str, str]]:
+    """Return the names of the paper's rows, in its order."""
+    return [(str(row["experiment"]), str(row["set"])) for row in paper_table()]
 
 
 def read_table(path: str | os.PathLike) -> list[Row]:
@@ -66,11 +66,15 @@ def read_table(path: str | os.PathLike) -> list[Row]:
         raise FileNotFoundError(
             f"{path}: no such table; write one with `medpriv study --out {path.parent}`"
         )
+    text = text_columns()
+    counts = {column.name for column in declared() if column.kind == "count"}
     rows = []
     with open(path, newline="", encoding="utf-8") as file:
         for line, cells in enumerate(csv.DictReader(file), start=2):
             try:
-                rows.append({key: _parse(key, text) for key, text in cells.items()})
+                rows.append(
+                    {key: _parse(cell, key in text, key in counts) for key, cell in cells.items()}
+                )
             except ValueError as error:
                 raise ValueError(
                     f"{path}, line {line}: {error}; write the table again with `medpriv study`"
@@ -84,133 +88,74 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
     A row of the paper that is missing is added without numbers; `note` says so. Raises `ValueError`
     for two rows of the same name.
     """
-    known: dict[tuple, Row] = {}
+    known: dict[tuple[str, str], Row] = {}
     for row in rows:
-        name = (row["experiment"], row["set"])
+        name = (str(row["experiment"]), str(row["set"]))
         if name in known:
             raise ValueError(
                 f"two rows are called {' / '.join(name)}; every row of the table needs its own name"
             )
         known[name] = row
-    order = [(row["experiment"], row["set"]) for row in paper_table()]
     first = [
         known.pop(name, {"experiment": name[0], "set": name[1], "note": "not run"})
-        for name in order
+        for name in paper_names()
     ]
+    text, names = text_columns(), columns()
     return [
-        {key: row.get(key, "" if key in TEXT else None) for key in COLUMNS}
+        {key: row.get(key, "" if key in text else None) for key in names}
         for row in first + list(known.values())
     ]
 
 
-def write_table(rows: Sequence[Row], folder: str | os.PathLike, provenance: dict) -> None:
-    """Write `table.csv` and `table.json` (the same rows under "rows", and `provenance`) into an
-    existing folder.
+def write_table(
+    rows: Sequence[Row],
+    folder: str | os.PathLike,
+    provenance: dict,
+    notes: Sequence[dict] = (),
+) -> None:
+    """Write `table.csv` and `table.json` into an existing folder.
+
+    The second holds the same rows under "rows", `provenance`, and `notes`: why which measure has no
+    number in which rows.
     """
-    folder = Path(folder)
+    folder, names = Path(folder), columns()
     with (
         atomic_write(folder / "table.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)
+        writer.writerows({key: _cell(row[key]) for key in names} for row in rows)
     rounded = [
         {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}
         for row in rows
     ]
-    write_json(folder / "table.json", {"provenance": provenance, "rows": rounded})
-
-
-def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write indented JSON, atomically."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    content = {"provenance": provenance, "rows": rounded, "notes": list(notes)}
+    write_json(folder / "table.json", content)
 
 
 def differences(
     rows: Sequence[Row], committed: Sequence[Row], tolerance: float = 0.011
 ) -> list[str]:
-    """Compare two tables cell by cell; return one sentence for each difference beyond rounding.
+    """Compare rates of verdicts and counts of two tables; return one sentence for each difference
+    beyond rounding.
 
     `tolerance` is in percent: two decimals, and one more step for the last digit's rounding.
     """
     found = []
+    compared = [column.name for column in declared() if column.place <= Place.COUNT]
     theirs = {(row["experiment"], row["set"]): row for row in committed}
     if [tuple(row[key] for key in NAMES) for row in rows] != list(theirs):
         found.append("the rows or their order differ")
     for row in rows:
         other = theirs.get((row["experiment"], row["set"]), {})
-        for column in PAPER_RATES + OWN_RATES + COUNTS:
-            ours, committed_value = row[column], other.get(column)
-            if (ours is None) != (committed_value is None) or (
-                ours is not None and abs(ours - committed_value) > tolerance
-            ):
+        for column in compared:
+            one, two = row[column], other.get(column)
+            if (one is None) != (two is None) or (one is not None and abs(one - two) > tolerance):
                 found.append(
-                    f"{row['experiment']} / {row['set']}, {column}: {ours} now, {committed_value} committed"
+                    f"{row['experiment']} / {row['set']}, {column}: {one} now, {two} committed"
                 )
     return found
-
-
-def render(rows: Sequence[Row]) -> str:
-    """Return the table as text for a terminal, the paper's numbers beside ours, at most 120
-    characters wide.
-    """
-    paper = {(row["experiment"], row["set"]): row for row in paper_table()}
-    pairs = (
-        ("identity", "identity_accuracy"),
-        ("replacement", "replacement_identity_accuracy"),
-        ("glaucoma", "glaucoma_accuracy"),
-        ("glaucoma F1", "glaucoma_f1"),
-    )
-    alone = (
-        ("other", "other_contributor_accuracy"),
-        ("unseen", "glaucoma_accuracy_unseen"),
-        ("F1 uns.", "glaucoma_f1_unseen"),
-    )
-    names = [str(row["set"]).removesuffix(PREDICTED) for row in rows]
-    width = max(map(len, names)) + 3
-    lines = [
-        " " * width + "".join(f"{title:>14}" for title, _ in pairs),
-        "percent".ljust(width)
-        + f"{'ours':>7}{'paper':>7}" * len(pairs)
-        + "".join(f"{t:>8}" for t, _ in alone),
-    ]
-    section = None
-    for row, name in zip(rows, names, strict=True):
-        if section != (
-            section := f"{row['experiment']}{PREDICTED if row['labels'] == 'predicted' else ''}"
-        ):
-            lines.append(section)
-        theirs = paper.get((row["experiment"], row["set"]), {})
-        cells = "".join(f"{_show(row[key]):>7}{_show(theirs.get(key)):>7}" for _, key in pairs)
-        cells += "".join(f"{_show(row[key]):>8}" for _, key in alone)
-        lines.append(
-            f"  {name}".ljust(width)
-            + (f"  {row['note']}" if row["glaucoma_accuracy"] is None else cells)
-        )
-    return "\n".join(lines + ["", *_legend(rows)])
-
-
-def _legend(rows: Sequence[Row]) -> list[str]:
-    """Say what the columns mean, with the counts and floors that the numbers are to be read
-    against.
-    """
-    row = next((row for row in rows if row["n"] is not None), None)
-    if row is None:
-        return ["no row could be computed"]
-    chance = (
-        ""
-        if row["chance_identity"] is None
-        else f"; chance identity {row['chance_identity']:.2f} %"
-    )
-    return [
-        f"{row['n']} test images of {row['test_patients']} patients; always answering the more frequent label is "
-        f"right in {row['majority_rate']:.2f} %{chance}",
-        "other: a contributor who is not the source patient is named; unseen: a judge that never saw the patient",
-    ]
 
 
 def _cell(value: str | float | int | None) -> str:
@@ -219,13 +164,9 @@ def _cell(value: str | float | int | None) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _parse(key: str, text: str) -> str | float | int | None:
-    if key in TEXT:
-        return text
-    if text == "":
+def _parse(cell: str, text: bool, count: bool) -> str | float | int | None:
+    if text:
+        return cell
+    if cell == "":
         return None
-    return int(text) if key in (*COUNTS, explanation.COUNT) else float(text)
+    return int(cell) if count else float(cell)

@@ -28,7 +28,7 @@ MUTATIONS = [
     Mutation("04", "privatizers/k_same.py", "return int(k)", "return int(k) + 1"),
     Mutation(
         "05",
-        "privatizers/pprl_vgan.py",
+        "privatizers/vgan/losses.py",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)",
     ),
@@ -43,6 +43,18 @@ MUTATIONS = [
         "explanation/deep_taylor.py",
         'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
         "param_modifiers=[ClampMod(min=0.0)],",
+    ),
+    Mutation(
+        "10",
+        "measures/radiomics/glcm.py",
+        "contrast = of_difference @ k, of_difference @ k**2",
+        "contrast = of_difference @ k, of_difference @ k**3",
+    ),
+    Mutation(
+        "11",
+        "encrypted/gates.py",
+        "seen = mask >> U(IGNORED)",
+        "seen = mask >> U(IGNORED + 1)",
     ),
 ]
 

@@ -127,6 +127,15 @@ def test_search_finds_k_same(browser, address, names):
     assert found
 
 
+def test_search_finds_what_the_package_offers(browser, address):
+    reading = Reading(browser, address, "search.html?q=mp.Cohort", "wide")
+    reading.page.wait_for_selector("ul.search li a", timeout=15_000)
+    found = reading.page.locator("ul.search li a").all_inner_texts()
+    reading.page.close()
+    assert any("API" in text or "Cohort" in text for text in found), found
+    assert not reading.errors
+
+
 def test_notebooks_open_in_colab_from_the_one_repository(book, names):
     url, branch = notebooks.repository()
     start = f"https://colab.research.google.com/{url.removeprefix('https://').replace('.com', '', 1)}/blob/{branch}/"

@@ -8,12 +8,16 @@ standard deviation is exp(s / 2).
 """
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import channels_of, size_of
 
 UPSAMPLING = ("transposed", "mixed", "resize-conv", "bilinear-conv", "pixel-shuffle")
 
@@ -23,7 +27,8 @@ class Architecture:
     """The sizes of the networks. Defaults: Chen et al., for 64x64 images, with the 5x5 kernels of
     their first variant.
 
-    `size` is the height and width of an image, a multiple of 16; `upsampling` is how the decoder
+    `size` is the height and width of an image, a multiple of 16, `channels` 1 for grey images and 3
+    for colour; `upsampling` is how the decoder
     doubles its grid: "transposed" (the paper's), "mixed" (transposed up to half the size, then
     bilinear), "resize-conv" (nearest neighbour, then a convolution), "bilinear-conv" or
     "pixel-shuffle"; `decoder_kernel` None means `kernel`; `refine` channels at full size come
@@ -54,21 +59,32 @@ class Architecture:
     refine: int = 24
     dropout: float = 0.0
     spectral: bool = False
+    channels: int = 1
+
+    @classmethod
+    def of(cls, train: Cohort, **sizes: Any) -> Self:
+        """Return the architecture for these patients and images. Raises `ValueError` for images
+        that are not square.
+        """
+        images = train.images
+        return cls(train.patients, size_of(images), channels=channels_of(images), **sizes)
 
     def __post_init__(self) -> None:
         """Refuse sizes that the four halvings cannot reach."""
         if self.size < 16 or self.size % 16:
             raise ValueError(
-                f"PPRL-VGAN halves the image four times: size must be a multiple of 16, not {self.size}"
+                "PPRL-VGAN halves the image four times: size must be a multiple of 16, not "
+                f"{self.size}"
             )
+        if self.channels not in (1, 3):
+            raise ValueError(f"images have 1 channel (grey) or 3 (colour), not {self.channels}")
         if self.upsampling not in UPSAMPLING:
             raise ValueError(
                 f"upsampling {self.upsampling!r}: choose one of {', '.join(UPSAMPLING)}"
             )
         for key in ("encoder", "decoder", "discriminator"):
-            object.__setattr__(
-                self, key, tuple(getattr(self, key))
-            )  # lists, after a trip through JSON
+            # lists, after a trip through JSON
+            object.__setattr__(self, key, tuple(getattr(self, key)))
             if len(getattr(self, key)) != 4:
                 raise ValueError(
                     f"`{key}` needs four widths, one per halving, not {getattr(self, key)}"
@@ -95,14 +111,14 @@ def _double(inputs: int, outputs: int, kernel: int, upsampling: str) -> nn.Modul
 
 
 class Encoder(nn.Module):
-    """q(f(I) | I): an image (N, 1, S, S) in [-1, 1] to the mean and log-variance (N, latent) of its
+    """q(f(I) | I): an image (N, C, S, S) in [-1, 1] to the mean and log-variance (N, latent) of its
     code, unbounded.
     """
 
     def __init__(self, a: Architecture) -> None:
         """Build the four halvings and the statistics of the code."""
         super().__init__()
-        layers, inputs = [], 1
+        layers, inputs = [], a.channels
         for width in a.encoder:
             layers += [
                 _halve(inputs, width, a.kernel),
@@ -115,7 +131,7 @@ class Encoder(nn.Module):
         self.statistics = nn.Linear(inputs * (a.size // 16) ** 2, 2 * a.latent)
 
     def forward(
-        self, image: Float[Tensor, "n 1 s s"]
+        self, image: Float[Tensor, "n c s s"]
     ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
         """Return mu and the log-variance."""
         mu, log_variance = self.statistics(self.features(image).flatten(1)).float().chunk(2, dim=1)
@@ -123,7 +139,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A code z (N, latent) and an identity c (N,) to an image (N, 1, S, S) in [-1, 1]; c is
+    """A code z (N, latent) and an identity c (N,) to an image (N, C, S, S) in [-1, 1]; c is
     one-hot, joined to z.
     """
 
@@ -148,13 +164,13 @@ class Decoder(nn.Module):
                 _double(inputs, a.refine, *last),
                 nn.ReLU(),
                 nn.BatchNorm2d(a.refine, momentum=0.2),
-                nn.Conv2d(a.refine, 1, 3, padding=1),
+                nn.Conv2d(a.refine, a.channels, 3, padding=1),
             ]
         else:
-            layers += [_double(inputs, 1, *last)]
+            layers += [_double(inputs, a.channels, *last)]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, z: Float[Tensor, "n z"], c: Int64[Tensor, " n"]) -> Float[Tensor, "n 1 s s"]:
+    def forward(self, z: Float[Tensor, "n z"], c: Int64[Tensor, " n"]) -> Float[Tensor, "n c s s"]:
         """Return G(I, c) for codes z of I."""
         joined = torch.cat([z, F.one_hot(c, self.patients).to(z.dtype)], dim=1)
         grid = self.dense(joined).relu().unflatten(1, (-1, self.grid, self.grid))
@@ -171,8 +187,8 @@ class Generator(nn.Module):
         self.encoder, self.decoder = Encoder(a), Decoder(a)
 
     def forward(
-        self, image: Float[Tensor, "n 1 s s"], c: Int64[Tensor, " n"], noise: Float[Tensor, "n z"]
-    ) -> tuple[Float[Tensor, "n 1 s s"], Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        self, image: Float[Tensor, "n c s s"], c: Int64[Tensor, " n"], noise: Float[Tensor, "n z"]
+    ) -> tuple[Float[Tensor, "n c s s"], Float[Tensor, "n z"], Float[Tensor, "n z"]]:
         """Return G(I, c), mu and the log-variance; `noise` is the standard normal eps of z = mu +
         sigma * eps.
         """
@@ -181,13 +197,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D: an image (N, 1, S, S) to the logits of D^1 (N,), D^2 (N, patients) and D^3 (N, tasks)."""
+    """D: an image (N, C, S, S) to the logits of D^1 (N,), D^2 (N, patients) and D^3 (N, tasks)."""
 
     def __init__(self, a: Architecture, dropout: float = 0.5) -> None:
         """Build the four halvings, the dense layer with its dropout and the three heads."""
         super().__init__()
         bound = spectral_norm if a.spectral else nn.Identity()
-        layers, inputs = [], 1
+        layers, inputs = [], a.channels
         for width in a.discriminator:
             layers += [bound(_halve(inputs, width, a.kernel)), nn.LeakyReLU(0.2)]
             inputs = width
@@ -197,7 +213,7 @@ class Discriminator(nn.Module):
         self.heads = nn.Linear(256, 1 + a.patients + a.tasks)
         self.sizes = (1, a.patients, a.tasks)
 
-    def forward(self, image: Float[Tensor, "n 1 s s"]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Float[Tensor, "n c s s"]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the logits of the three heads, in float32."""
         real, identity, task = self.heads(self.features(image)).float().split(self.sizes, dim=1)
         return real.squeeze(1), identity, task

@@ -9,28 +9,33 @@ expression recognition", CVPR workshops 2018; used for medical images by Montene
     image that is shown in place of I D^1  real or made?        D^2  which patient?
     D^3  diseased?
 
-The two losses come first, then the privatizer. The networks are in `vgan_networks`, the training
-loop in `vgan_training`.
+The two losses are in `losses`, the networks in `networks`, the training in `training`; here is what
+the trained networks do.
 """
 
 import copy
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.pixels import to_tensor, to_uint8
+from medpriv_lib.core.pixels import Images, require_images, to_tensor, to_uint8
+from medpriv_lib.core.precision import halved, in_full
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.replacement import POLICIES, Pools, draw_identities
 from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
+from medpriv_lib.privatizers.vgan.training import fit_generator
 
 
-class PPRLVGAN:
+class PPRLVGAN(Privatizer):
     """Replace the patient of an image by another, keep its label (Chen et al. 2018).
 
     `policy` chooses the replacement identity, see `replacement.Pools.candidates`: "random", "same"
@@ -40,22 +45,78 @@ class PPRLVGAN:
     """
 
     name = "pprl-vgan"
+    title = "PPRL-VGAN"
+    marker = "o"
+    parameters = (
+        Parameter(
+            "policy",
+            "random",
+            "who lends the identity: any other patient, or one of the same or of a different label",
+            choices=POLICIES,
+        ),
+    )
+    needs = "weights"
+    compared = (
+        Compared("random identities", {"policy": "random"}, random=True),
+        Compared(
+            "identities with the same pathology", {"policy": "same"}, labels="true", random=True
+        ),
+        Compared(
+            "identities with a different pathology",
+            {"policy": "different"},
+            labels="true",
+            random=True,
+        ),
+    )
 
     def __init__(
         self, policy: str = "random", generator: Generator | None = None, pools: Pools | None = None
     ) -> None:
         """Without a generator and pools the method has to be fitted or loaded first."""
-        if policy not in POLICIES:
-            raise ValueError(
-                f"unknown policy {policy!r} for the replacement identity; choose from {POLICIES}"
-            )
-        self.policy, self.generator, self.pools = policy, generator, pools
+        self.check({"policy": policy})
+        self.policy, self._generator, self._pools = policy, generator, pools
+
+    @classmethod
+    def of(cls, resources: Resources) -> "PPRLVGAN":
+        """Return the networks that are in memory, else those of the weights' folder, else those
+        that ship.
+
+        Raises `FileNotFoundError` and `ValueError` as of `weights.load`, and where the weights are
+        of another cohort than the resources'.
+        """
+        if cls.name in resources.trained:
+            trained: PPRLVGAN = resources.trained[cls.name]
+            return trained
+        folder = resources.weights
+        path = weights.shipped(cls.name) if folder is None else folder / f"{cls.name}.safetensors"
+        if resources.cohort is not None:
+            weights.require_cohort(weights.read_card(path), resources.cohort)
+        return cls.load(path)
+
+    @classmethod
+    def ready(cls, resources: Resources, **settings: Any) -> Self:
+        """Return the method over networks that are trained, in the weights' folder, or shipped."""
+        method, vgan = cls(**settings), cls.of(resources)
+        method._generator, method._pools = vgan.generator, vgan.pools
+        return method
+
+    @property
+    def generator(self) -> Generator:
+        """The trained networks. Raises `ValueError` before `fit`."""
+        if self._generator is None:
+            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
+        return self._generator
+
+    @property
+    def pools(self) -> Pools:
+        """The patients that may lend their identity. Raises `ValueError` before `fit`."""
+        if self._pools is None:
+            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
+        return self._pools
 
     @property
     def architecture(self) -> Architecture:
         """The sizes of the networks. Raises `ValueError` before `fit`."""
-        if self.generator is None or self.pools is None:
-            raise ValueError("PPRL-VGAN is not trained yet: call `fit` or `load` first")
         return self.generator.architecture
 
     @property
@@ -63,25 +124,36 @@ class PPRLVGAN:
         """The length of a code z."""
         return self.architecture.latent
 
+    def to(self, device: str | torch.device) -> Self:
+        """Move the networks to a device, in place, and return the method itself."""
+        self.generator.to(device)
+        return self
+
     def with_policy(self, policy: str) -> "PPRLVGAN":
         """Return the same trained networks under another policy."""
-        return type(self)(policy, self.generator, self.pools)
+        return type(self)(policy, self._generator, self._pools)
 
-    def fit(self, train: Cohort, **options) -> "PPRLVGAN":
+    def fit(self, train: Cohort, **options: Any) -> Self:
         """Train on the images of `train` and return the method itself; options as of
-        `vgan_training.fit_generator`.
+        `training.fit_generator`.
         """
-        from medpriv_lib.privatizers.vgan.training import (
-            fit_generator,
-        )  # the loop imports the losses above
-
-        self.generator, self.pools = fit_generator(train, **options), Pools.of(train)
+        self._generator, self._pools = fit_generator(train, **options), Pools.of(train)
         return self
+
+    @overload
+    def encode(
+        self, images: Images, generator: None = None, batch: int = 512
+    ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]: ...
+
+    @overload
+    def encode(
+        self, images: Images, generator: torch.Generator, batch: int = 512
+    ) -> Float[Tensor, "n z"]: ...
 
     @torch.no_grad()
     def encode(
         self,
-        images: UInt8[np.ndarray, "n s s"],
+        images: Images,
         generator: torch.Generator | None = None,
         batch: int = 512,
     ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]] | Float[Tensor, "n z"]:
@@ -89,15 +161,11 @@ class PPRLVGAN:
         a sample z instead.
 
         Always float32, so that the same images give the same codes with every device's best
-        precision. Raises `ValueError` where the images are not uint8 of the size the networks were
-        trained on.
+        precision. Raises `ValueError` where the images are not uint8 of the size and the channels
+        that the networks were trained on.
         """
-        size = self.architecture.size
-        if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1:] != (size, size):
-            raise ValueError(
-                f"this PPRL-VGAN reads uint8 images (N, {size}, {size}), not {images.dtype} "
-                f"{images.shape}; prepare them with --size {size}"
-            )
+        a = self.architecture
+        require_images(images, a.size, a.channels, "PPRL-VGAN")
         device = next(self.generator.parameters()).device
         parts = [
             self.generator.encoder(to_tensor(images[i : i + batch], device))
@@ -111,8 +179,8 @@ class PPRLVGAN:
     @torch.no_grad()
     def decode(
         self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"], batch: int = 16
-    ) -> Float[Tensor, "n 1 s s"]:
-        """Return codes z shown as the patients `identity`: float32 (N, 1, S, S) in [-1, 1], on the
+    ) -> Float[Tensor, "n c s s"]:
+        """Return codes z shown as the patients `identity`: float32 (N, C, S, S) in [-1, 1], on the
         CPU.
 
         `batch` images at a time: so few stay in a processor's cache, a GPU takes sixteen times as
@@ -120,39 +188,34 @@ class PPRLVGAN:
         """
         device = next(self.generator.parameters()).device
         batch *= 16 if device.type == "cuda" else 1
-        identity = torch.as_tensor(identity)
-        if (
-            len(identity)
-            and not 0 <= int(identity.min()) <= int(identity.max()) < self.architecture.patients
-        ):
+        identity, a = torch.as_tensor(identity), self.architecture
+        if len(identity) and not 0 <= int(identity.min()) <= int(identity.max()) < a.patients:
             raise ValueError(
-                f"identities must be numbers of training patients, 0..{self.architecture.patients - 1}"
+                f"identities must be numbers of training patients, 0..{a.patients - 1}"
             )
         decoder = self.generator.decoder
         parts = [
             decoder(z[i : i + batch].to(device), identity[i : i + batch].to(device)).cpu()
             for i in range(0, len(z), batch)
         ]
-        return (
-            torch.cat(parts)
-            if parts
-            else torch.zeros(0, 1, self.architecture.size, self.architecture.size)
-        )
+        return torch.cat(parts) if parts else torch.zeros(0, a.channels, a.size, a.size)
 
     def decode_all(
         self,
         z: Float[Tensor, "n z"],
-        out: UInt8[np.ndarray, "n p s s"] | None = None,
+        out: UInt8[np.ndarray, "n p ..."] | None = None,
         advance: Callable[[int], None] | None = None,
-    ) -> UInt8[np.ndarray, "n p s s"]:
-        """Return every code shown as every patient, grey levels (N, P, S, S); all draws of a study
+    ) -> UInt8[np.ndarray, "n p ..."]:
+        """Return every code shown as every patient, levels (N, P, S, S), for
+        colours (N, P, S, S, 3); all draws of a study
         are then look-ups.
 
         `out` may be a memory map. `advance(n)` is told of every n images made.
         """
         a = self.architecture
         if out is None:
-            out = np.empty((len(z), a.patients, a.size, a.size), dtype=np.uint8)
+            colours = (a.channels,) if a.channels > 1 else ()
+            out = np.empty((len(z), a.patients, a.size, a.size, *colours), dtype=np.uint8)
         everyone = torch.arange(a.patients)
         for row, code in enumerate(z):
             out[row] = to_uint8(self.decode(code.expand(a.patients, -1), everyone))
@@ -169,12 +232,12 @@ class PPRLVGAN:
         replace: bool = True,
     ) -> Int64[np.ndarray, "n count"]:
         """Draw `count` replacement identities per image; see `replacement.draw_identities`."""
-        self.architecture  # noqa: B018 - says so where nothing is trained yet
         return draw_identities(self.pools, cohort, generator, count, policy or self.policy, replace)
 
-    def privatize(self, cohort: Cohort, generator: torch.Generator) -> Release:
-        """Return every image shown as another patient. Raises `ValueError` for another image size
-        or an empty pool.
+    def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
+        """Return every image shown as another patient.
+
+        Raises `ValueError` for another image size, `NotApplicable` for an empty pool.
         """
         identity = self.draw_identities(cohort, generator)
         z = self.encode(cohort.images, generator)
@@ -184,19 +247,14 @@ class PPRLVGAN:
             np.arange(len(cohort), dtype=np.int64),
             identity,
             self.name,
-            {"policy": self.policy},
+            self.settings,
         )
 
-    def save(self, path: str | os.PathLike, card: dict) -> None:
+    def save(self, path: str | os.PathLike, card: dict[str, Any]) -> None:
         """Write the generator (float16) and what is known of its patients; `card` says how they
         were made.
         """
-        from medpriv_lib.core import weights
-
-        tensors = {
-            key: value.half() if value.is_floating_point() else value
-            for key, value in self.generator.state_dict().items()
-        }
+        tensors = halved(self.generator.state_dict())
         tensors["has_label"] = torch.from_numpy(self.pools.has_label.astype(np.uint8))
         card = {
             **card,
@@ -212,24 +270,21 @@ class PPRLVGAN:
         """Read weights written by `save`; what is computed with them is float32. Errors as of
         `weights.load`.
         """
-        from medpriv_lib.core import weights
-
-        tensors, card = weights.load(path)
-        has_label = tensors.pop("has_label").numpy().astype(bool)
-        generator = Generator(Architecture(**card["architecture"]))
-        generator.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-        )
-        return cls(
-            policy, generator.to(device).eval(), Pools(np.array(card["patient_names"]), has_label)
-        )
+        tensors, card = weights.load(path, cls.name)
+        with weights.fitting(path):
+            has_label = tensors.pop("has_label").numpy().astype(bool)
+            generator = Generator(Architecture(**card["architecture"]))
+            generator.load_state_dict(in_full(tensors))
+            names = np.array(card["patient_names"], dtype=np.str_)
+            wanted = (generator.architecture.patients, 2)
+            if has_label.shape != wanted or len(names) != wanted[0]:
+                raise ValueError(f"{len(names)} names and labels {has_label.shape}, not {wanted}")
+        return cls(policy, generator.to(device).eval(), Pools(names, has_label))
 
     def halved(self) -> "PPRLVGAN":
         """Return the method as it will be after `save` and `load`: its weights rounded to
         float16.
         """
         generator = copy.deepcopy(self.generator)
-        for value in generator.state_dict().values():
-            if value.is_floating_point():
-                value.copy_(value.half())
+        generator.load_state_dict(in_full(halved(generator.state_dict())))
         return type(self)(self.policy, generator, self.pools)

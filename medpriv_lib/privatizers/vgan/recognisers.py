@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.recognition.train import fit_recogniser
+from medpriv_lib.recognition.train import Progress, fit_recogniser
 
 SEED = 7_919  # the judges' seeds are small numbers
 
@@ -37,13 +37,14 @@ def frozen_recognisers(
     seed: int,
     device: torch.device,
     folder: Path | None = None,
+    progress: Progress | bool = True,
 ) -> list[nn.Module]:
     """Train `count` recognisers of the patient on the training images; return them ready to judge,
     without gradients.
 
-    Each maps images (N, 1, S, S) in [-1, 1] to logits (N, patients). No image of another split is
+    Each maps images (N, C, S, S) in [-1, 1] to logits (N, patients). No image of another split is
     used, so all `epochs` are run and the last state is kept. With a `folder` each goes on from the
-    checkpoint it finds there.
+    checkpoint it finds there. `progress` as of `fit_recogniser`.
     """
     size = train.images.shape[1]
     seen = size // 2 if size % 32 == 0 else size
@@ -51,7 +52,7 @@ def frozen_recognisers(
         [cv2.resize(image, (seen, seen), interpolation=cv2.INTER_AREA) for image in train.images]
     )
     small = replace(train, images=images, twin=None, evidence=None)
-    networks = []
+    networks: list[nn.Module] = []
     for number in range(count):
         resume = None if folder is None else folder / f"recogniser-{number}"
         network, _ = fit_recogniser(
@@ -62,6 +63,7 @@ def frozen_recognisers(
             epochs=epochs,
             device=device,
             resume=resume,
+            progress=progress,
         )
         networks.append(
             nn.Sequential(nn.AdaptiveAvgPool2d(seen), network.merged()).requires_grad_(False)

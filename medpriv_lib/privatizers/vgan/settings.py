@@ -4,7 +4,7 @@ they are.
 
 from dataclasses import dataclass, field
 
-from medpriv_lib.learning.distort import Augmentation
+from medpriv_lib.learning.augment import Augmentation
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Training:
     D^1 at real images (Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406), added every `r1_every`
     rounds, that many times. `frozen_recognisers` identity recognisers, trained before for
     `recogniser_epochs` on the same images, share the identity term of the generator with D^2
-    (`vgan_recognisers` says why; 0 leaves it to D^2, as Chen et al.). They join after the share
+    (`recognisers` says why; 0 leaves it to D^2, as Chen et al.). They join after the share
     `recognisers_from` of the rounds, when the code has learned to carry the label. `precision`
     "auto" takes bfloat16 where the processor multiplies it natively.
     """

@@ -6,25 +6,27 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import Images
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.vgan.settings import Training
-from medpriv_lib.privatizers.vgan.training import Trainer
+from medpriv_lib.privatizers.vgan.trainer import Trainer
+from medpriv_lib.privatizers.vgan.training import Row
 
-Judge = Callable[[UInt8[np.ndarray, "n h w"]], Tensor]  # grey levels to logits (N, classes)
+Judge = Callable[[Images], Tensor]  # levels 0..255 to logits (N, classes)
 
 
 def validation(
     train: Cohort, val: Cohort, identity: Judge, disease: Judge | None = None, seed: int = 0
-) -> Callable:
+) -> Callable[[Generator], Row]:
     """Return a `validate` for `train`: what independent judges, trained on originals, say of
     privatised `val` images.
 
@@ -34,7 +36,7 @@ def validation(
     """
     pools = Pools.of(train)
 
-    def validate(generator: Generator) -> dict[str, float]:
+    def validate(generator: Generator) -> Row:
         release = PPRLVGAN("random", generator, pools).privatize(
             val, torch.Generator().manual_seed(seed)
         )
@@ -59,23 +61,27 @@ def write_weights(
     one, for its hash.
 
     The card's `config` holds all settings as `training`, its `curve` one row per validation as
-    `rounds`, its `metrics` are the last row.
+    `rounds`, its `metrics` are the last row; `command` is how the training was called. How long it
+    took is left out: two equal trainings give equal files.
     """
+    rounds = [{key: row[key] for key in row if key != "seconds"} for row in trainer.curve]
     vgan = PPRLVGAN("random", trainer.averaged().cpu(), Pools.of(train_images))
     vgan.save(
         path,
         {
-            "kind": "pprl-vgan",
+            "kind": vgan.name,
             "data_hash": cohort.hash(),
             "config": {"training": settings_of(trainer.config)},
             "seed": trainer.config.seed,
             "command": command,
-            "metrics": trainer.curve[-1] if trainer.curve else {},
-            "curve": {"rounds": trainer.curve},
+            "metrics": rounds[-1] if rounds else {},
+            "curve": {"rounds": rounds},
+            "private": weights.PRIVATE,
         },
     )
 
 
-def settings_of(training: Training) -> dict:
+def settings_of(training: Training) -> dict[str, Any]:
     """Return the settings of a training as a card gives them back: plain JSON, tuples as lists."""
-    return json.loads(json.dumps(asdict(training)))
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(training)))
+    return settings

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from medpriv_lib.attacks.best import AUC, RANK1
 from medpriv_lib.core.drawing import INK, PAPER, save
+from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import Row
 
-MARKS = {"baseline": "*", "pprl-vgan": "o", "blur": "s", "k-same-select": "D", "control": "^"}
 PANELS = (
     ("identity_accuracy", "the paper's axis: named by a recogniser\nthat saw originals only (%)"),
     (RANK1, "ours: named by the best attacker (%)"),
@@ -29,12 +29,13 @@ def privacy_and_evidence(rows: Sequence[Row]) -> Figure:
     """
     shown = [row for row in rows if row.get(RANK1) is not None and row["labels"] != "predicted"]
     known = any(row["evidence_kept"] is not None for row in shown)
-    kept = "evidence_kept" if known else "glaucoma_accuracy"
+    kept = "evidence_kept" if known else "disease_accuracy"
     shown = [row for row in shown if row[kept] is not None]
     figure = Figure(figsize=(11, 4.4), layout="constrained", facecolor=PAPER)
     axes = figure.subplots(1, len(PANELS), sharey=True)
+    drawn = headings(str(row["experiment"]) for row in shown)
     for axis, (column, title) in zip(axes, PANELS, strict=True):
-        for experiment, mark in MARKS.items():
+        for experiment, heading in drawn.items():
             points = [
                 row for row in shown if row["experiment"] == experiment and row[column] is not None
             ]
@@ -42,7 +43,7 @@ def privacy_and_evidence(rows: Sequence[Row]) -> Figure:
                 [row[column] for row in points],
                 [row[kept] for row in points],
                 linestyle="none",
-                marker=mark,
+                marker=heading.marker,
                 markersize=8,
                 alpha=0.85,
                 label=experiment,

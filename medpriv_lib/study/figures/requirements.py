@@ -1,16 +1,18 @@
 """The paper's Figure 5, and which method fails which of its three requirements at a glance."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.drawing import INK, PAPER, save
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
+from medpriv_lib.data.default import DEFAULT_DISEASE, disease_of
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 from medpriv_lib.explanation.page import overlay
 from medpriv_lib.explanation.relevance_scores import relevance_mass
@@ -31,25 +33,32 @@ FAILS, MEETS, ABSENT = "#f6c58f", "#d6e6f4", "#f2f2f2"
 
 def write_explanation_figures(
     cohort: Cohort, vgan: PPRLVGAN, judge: Recogniser, rows: Sequence[Row], folder: Path, seed: int
-) -> None:
+) -> str:
     """Write `figure-5-deep-taylor.png` and `requirements.png` into an existing folder.
 
-    The first is left out where no test image is diseased with a map, or no release can be made.
+    The first is left out where no test image is diseased with a map, or no release can be made; the
+    reason is returned, "" where both were written.
     """
-    with contextlib.suppress(ValueError):
-        save(figure_5(cohort.of("test"), vgan, judge, seed), folder / "figure-5-deep-taylor.png")
     save(requirements(rows), folder / "requirements.png")
+    try:
+        drawn = figure_5(cohort.of("test"), vgan, judge, seed, disease_of(cohort.name))
+    except NotApplicable as error:
+        return str(error)
+    save(drawn, folder / "figure-5-deep-taylor.png")
+    return ""
 
 
-def figure_5(test: Cohort, vgan: PPRLVGAN, judge: Recogniser, seed: int) -> Figure:
-    """Draw the relevance of originals with glaucoma and of their privatised versions with and
+def figure_5(
+    test: Cohort, vgan: PPRLVGAN, judge: Recogniser, seed: int, disease: str = DEFAULT_DISEASE
+) -> Figure:
+    """Draw the relevance of originals with the disease and of their privatised versions with and
     without it.
 
     As the paper's Figure 5, but for four images that nobody chose: the first of four patients whose
-    glaucoma the judge sees. Each map is that of the class that the judge predicts, named above it.
-    Where the signs are known they are outlined, and the share of the relevance inside is given
-    beside the mask's share of the area. Raises `ValueError` where there is no such image or a
-    policy has no patients to draw from.
+    disease the judge sees; `disease` is its name. Each map is that of the class that the judge
+    predicts, named above it. Where the signs are known they are outlined, and the share of the
+    relevance inside is given beside the mask's share of the area. Raises `NotApplicable` where
+    there is no such image or a policy has no patients to draw from.
     """
     named = logits(judge, test.images).argmax(1).numpy()
     rows = np.flatnonzero(
@@ -58,7 +67,7 @@ def figure_5(test: Cohort, vgan: PPRLVGAN, judge: Recogniser, seed: int) -> Figu
     rows = rows[np.unique(test.patient[rows], return_index=True)[1]]
     rows = np.sort(rows)[:SHOWN]
     if len(rows) == 0:
-        raise ValueError(
+        raise NotApplicable(
             "the judge sees the disease in no diseased test image: there is nothing to draw"
         )
     shown = test.take(rows)
@@ -71,12 +80,19 @@ def figure_5(test: Cohort, vgan: PPRLVGAN, judge: Recogniser, seed: int) -> Figu
     )
     axes = figure.subplots(len(rows), 2 * len(columns), squeeze=False)
     for j, (title, images) in enumerate(columns.items()):
-        _pair_of_columns(axes[:, 2 * j : 2 * j + 2], title, images, judge, shown.evidence)
+        pair = axes[:, 2 * j : 2 * j + 2]
+        pair[0, 0].set_title(title, fontsize=9, color=INK)
+        pair[0, 1].set_title("Deep Taylor", fontsize=9, color=INK)
+        _pair_of_columns(pair, images, judge, shown.evidence, ("healthy", disease))
     return figure
 
 
 def _pair_of_columns(
-    axes: np.ndarray, title: str, images: np.ndarray, judge: Recogniser, evidence: np.ndarray | None
+    axes: np.ndarray,
+    images: np.ndarray,
+    judge: Recogniser,
+    evidence: np.ndarray | None,
+    classes: tuple[str, str],
 ) -> None:
     x = to_tensor(images)
     there = explainable(judge, x)
@@ -90,15 +106,13 @@ def _pair_of_columns(
         axes[i, 1].imshow(overlay(image, relevance), interpolation="nearest")
         if evidence is not None and evidence[i].any():
             axes[i, 1].contour(evidence[i], levels=[0.5], colors="#00a0ff", linewidths=0.8)
-        text = ("healthy", "glaucoma")[named[i]]
-        if share is not None and np.isfinite(share[i]):
+        text = classes[named[i]]
+        if share is not None and evidence is not None and np.isfinite(share[i]):
             text += f": {100 * share[i]:.0f} % in\nsigns, {100 * evidence[i].mean():.0f} % of area"
         axes[i, 1].set_xlabel(text, fontsize=9, color=INK)
         for axis in axes[i]:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-    axes[0, 0].set_title(title, fontsize=9, color=INK)
-    axes[0, 1].set_title("Deep Taylor", fontsize=9, color=INK)
 
 
 def verdicts(row: Row) -> dict[str, tuple[str, bool | None]]:
@@ -138,7 +152,7 @@ def requirements(rows: Sequence[Row]) -> Figure:
     (see `verdicts`).
     """
     shown = [
-        row for row in rows if row["labels"] != "predicted" and row["glaucoma_accuracy"] is not None
+        row for row in rows if row["labels"] != "predicted" and row["disease_accuracy"] is not None
     ]
     figure = Figure(figsize=(9.0, 0.3 * len(shown) + 1.1), layout="constrained", facecolor=PAPER)
     axis = figure.subplots()
@@ -180,7 +194,5 @@ def requirements(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _box(left: float, row: int, width: float, colour: str):
-    from matplotlib.patches import Rectangle
-
+def _box(left: float, row: int, width: float, colour: str) -> Rectangle:
     return Rectangle((left + 0.02, row + 0.05), width - 0.04, 0.9, color=colour, linewidth=0)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from medpriv_lib.explanation.deep_taylor import deep_taylor
 from medpriv_lib.explanation.gradients import gradient_times_input, integrated_gradients
 
-METHODS = ("deep-taylor", "gradient-x-input", "integrated-gradients")
+RELEVANCE_METHODS = ("deep-taylor", "gradient-x-input", "integrated-gradients")
 
 
 def relevance(
@@ -18,8 +18,8 @@ def relevance(
     *,
     steps: int = 32,
 ) -> Float[Tensor, "n c h w"]:
-    """Return the maps of one of `METHODS`; Deep Taylor's start from 1, not from the logit, and so
-    are always defined.
+    """Return the maps of one of `RELEVANCE_METHODS`; Deep Taylor's start from 1, not the logit,
+    and so are always defined.
 
     `x` in [-1, 1]; `target` a class, one per image, or None for the predicted one; `steps` of
     integrated gradients, the other methods have none. Raises `ValueError` for another name and what
@@ -31,7 +31,9 @@ def relevance(
         return gradient_times_input(network, x, target)
     if method == "integrated-gradients":
         return integrated_gradients(network, x, target, steps=steps)
-    raise ValueError(f"unknown relevance method {method!r}; choose from {', '.join(METHODS)}")
+    raise ValueError(
+        f"unknown relevance method {method!r}; choose from {', '.join(RELEVANCE_METHODS)}"
+    )
 
 
 def other_class(

@@ -1,0 +1,184 @@
+"""Attack a release: one in memory, or one read back from its folder."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.attacks.budget import FULL, Budget
+from medpriv_lib.attacks.registry import run
+from medpriv_lib.attacks.report import Report, report_of, write_report
+from medpriv_lib.attacks.scene import Scene, dealt
+from medpriv_lib.attacks.setting import Setting, Shared
+from medpriv_lib.core import weights as store
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.randomness import seeded
+from medpriv_lib.core.release import Release
+from medpriv_lib.measures.anonymity import audit
+from medpriv_lib.pipeline import Note, silent
+from medpriv_lib.pipeline.patients import neutral_numbers, write_numbers
+from medpriv_lib.pipeline.weights import load_weights
+from medpriv_lib.privatizers.protocol import Privatizer, Resources
+from medpriv_lib.privatizers.registry import again, privatizers
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.recognition.judges import Judges
+
+MADE = ("attackers", "keep", "report.html", "report.json")  # what a report's folder may hold
+NO_RECOGNISER = (
+    "No recogniser of these patients was given (--weights), so the naive attack was not tried."
+)
+
+
+class OtherCohort(ValueError):
+    """The release was not made from images of the cohort that was given."""
+
+
+def attack(
+    release: Release,
+    cohort: Cohort,
+    *,
+    weights: str | os.PathLike | None = None,
+    out: str | os.PathLike | None = None,
+    keep: str | os.PathLike | None = None,
+    order: Int64[np.ndarray, " n"] | None = None,
+    seed: int = 0,
+    budget: Budget = FULL,
+    note: Note = silent,
+) -> Report:
+    """Return what attackers find in a release of images of `cohort`.
+
+    The attackers learn from the other images of the cohort, changed by the same method where it can
+    be run again, else from half of each patient's released images. `weights` is a folder made by
+    `fit` for this cohort; None takes the shipped ones where they are of this cohort, else no
+    recogniser is asked. `order` says which released row each shared file is (`read_release` returns
+    it), so that the order is attacked, too. `out` is a folder for report.html, report.json and the
+    key of its neutral patient numbers; `keep` one for the trained attackers (None: `out`/attackers,
+    or nowhere). `seed` is that of the attackers; the patients' numbers come from no seed. Raises
+    `OtherCohort` where the release was not made from images of this cohort, and `ValueError` where
+    `out` holds something else.
+    """
+    rows = _rows(release, cohort)
+    judges, vgan = _networks(weights, cohort)
+    folder = None if out is None else _own_folder(Path(out))
+    kept = None if folder is None else folder / "attackers"
+    if keep is not None:
+        kept = Path(keep)
+    scene, notes = scene_of(release, cohort, rows, vgan, seed)
+    if judges is None:
+        notes.append(NO_RECOGNISER)
+    setting = Setting(
+        scenes=[scene],
+        attackers=Attackers(cohort, kept, seed, budget=budget, advance=note),
+        method=release.method,
+        parameters=release.parameters,
+        privatizer=privatizers().get(release.method),
+        identity=None if judges is None else judges.identity,
+        seed=seed,
+        shared=None if order is None else Shared(release.images, rows, order),
+    )
+    numbers = neutral_numbers(cohort, None if folder is None else folder / "keep")
+    groups = audit(_as_rows(release, rows), cohort)  # also of what was told to the attackers
+    report = report_of(setting, run(setting), groups, notes=notes, numbers=numbers)
+    if folder is not None:
+        made = {"data_hash": cohort.hash(), "seed": seed, "versions": store.versions()}
+        write_report(report, folder, made)
+        write_numbers(folder / "keep", cohort, numbers)
+    return report
+
+
+def scene_of(
+    release: Release,
+    cohort: Cohort,
+    rows: Int64[np.ndarray, " n"],
+    vgan: PPRLVGAN | None = None,
+    seed: int = 0,
+) -> tuple[Scene, list[str]]:
+    """Return the scene of a release, and what its attackers lack.
+
+    `rows` are the rows of the cohort that the released images stand for. Where the method can be
+    run again, the attackers run it on all other images; else half of each patient's released
+    images are told to them.
+    """
+    others = np.setdiff1d(np.arange(len(cohort)), rows)
+    method, why = _method(release, cohort, vgan)
+    if method is not None and len(others) == 0:
+        method, why = None, "there were no other images"
+    if method is not None:
+        try:
+            known = method.privatize(cohort.take(others), seeded(seed, "attacker", release.method))
+            scene = Scene(
+                cohort,
+                release.images,
+                rows,
+                known.images,
+                others[known.source],
+                release.contributors,
+                known.contributors,
+            )
+            return scene, []
+        except NotApplicable as error:  # too few other patients of a label to form a group
+            why = str(error)
+    lack = (
+        f"The method could not be run again ({why}): the attackers learned from half of each "
+        "patient's released images and attacked the rest."
+    )
+    rng = np.random.default_rng(seed)
+    return dealt(cohort, release.images, rows, release.contributors, rng), [lack]
+
+
+def _rows(release: Release, cohort: Cohort) -> Int64[np.ndarray, " n"]:
+    made_with = release.parameters.get("data_hash")
+    try:
+        if made_with not in (None, cohort.hash()):
+            raise ValueError(f"made with the cohort {made_with}, not with {cohort.hash()}")
+        return release.rows_in(cohort)
+    except ValueError as error:
+        raise OtherCohort(
+            f"not made from images of this cohort ({error}), so nobody can say what an attacker "
+            "would know; name the cohort file that was privatised by --cohort"
+        ) from error
+
+
+def _as_rows(release: Release, rows: Int64[np.ndarray, " n"]) -> Release:
+    """Return the release as one whose sources are rows of the whole cohort."""
+    return Release(
+        release.images, rows, release.contributors, release.method, dict(release.parameters)
+    )
+
+
+def _networks(
+    weights: str | os.PathLike | None, cohort: Cohort
+) -> tuple[Judges | None, PPRLVGAN | None]:
+    """Return judges and generator of this cohort, or None twice where none are given for one's own
+    cohort.
+    """
+    if weights is None:
+        card = store.read_card(store.shipped("judges"))
+        if card["data_hash"] != cohort.hash():
+            return None, None
+    judges, vgan, _ = load_weights(weights, cohort, "cpu")
+    return judges, vgan
+
+
+def _method(
+    release: Release, cohort: Cohort, vgan: PPRLVGAN | None
+) -> tuple[Privatizer | None, str]:
+    """Return the method that made a release, ready to run again, or None and why not."""
+    cls = privatizers().get(release.method)
+    if cls is None:
+        return None, f"the method {release.method!r} is not known here"
+    if cls.needs == "weights" and vgan is None:
+        return None, "its weights are not known here"
+    trained = {} if vgan is None else {vgan.name: vgan}
+    return again(release, Resources(cohort, None, trained)), ""
+
+
+def _own_folder(out: Path) -> Path:
+    """Make the folder of the report; refuse one that holds something else."""
+    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - set(MADE)):
+        raise ValueError(f"{out}: holds something else; name a new folder with --out")
+    out.mkdir(exist_ok=True)
+    return out

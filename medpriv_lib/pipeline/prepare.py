@@ -1,0 +1,123 @@
+"""From files to cohorts: a source with its table, or a folder of images without one."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.data import prepare as data
+from medpriv_lib.data.folder import list_folder
+from medpriv_lib.data.left_out import LeftOut
+from medpriv_lib.data.listing import Listing
+from medpriv_lib.data.manifest import read_manifest
+from medpriv_lib.data.warsaw import read_warsaw
+from medpriv_lib.pipeline import Note, silent
+
+KINDS = ("synthetic", "warsaw", "manifest")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
+    (`labelled`), the files that were left out, with the reason (`left_out`), and pairs of files
+    with one picture that stand for two patients (`shared`).
+    """
+
+    cohort: Cohort
+    labelled: bool
+    left_out: tuple[LeftOut, ...] = ()
+    shared: tuple[tuple[str, str], ...] = ()
+
+
+def prepare(
+    source: str | os.PathLike,
+    kind: str = "manifest",
+    *,
+    size: int = 64,
+    localize: bool = True,
+    split_by: str = "image",
+    keep_single: bool = False,
+    doubles: str = "refuse",
+    least_kept: float = 0.9,
+    seed: int = 0,
+    note: Note = silent,
+    progress: bool | None = False,
+) -> tuple[Cohort, dict[str, Any]]:
+    """Return the cohort that a source makes, and a report; see `data.prepare.prepare`.
+
+    `kind` "manifest" (a CSV with file,patient,label[,eye], or a folder with one), "warsaw" (the
+    licensed set) or "synthetic" (drawn into `source` where nothing is there). `keep_single`
+    accepts patients with one image, who cannot be in training and in test; `doubles` "report"
+    accepts what seems to be one person under two names; `least_kept` is the share of images that
+    must not be lost. `progress` shows a bar: None on a terminal only. Raises `ValueError` and
+    `FileNotFoundError` for what cannot be read, `DoubledPeople` and `TooManyLost`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}; choose from {', '.join(KINDS)}")
+    return data.prepare(
+        _listing(Path(source), kind, seed, note),
+        size=size,
+        localize=localize,
+        split_by=split_by,
+        seed=seed,
+        keep_single=keep_single or kind != "manifest",
+        doubles=doubles,
+        least_kept=least_kept,
+        progress=progress,
+    )
+
+
+def read_images(
+    source: str | os.PathLike,
+    *,
+    size: int = 64,
+    localize: bool = True,
+    doubles: str = "refuse",
+    least_kept: float = 0.9,
+    progress: bool | None = False,
+) -> Images:
+    """Return the images of a cohort file, a CSV, or a folder with or without a CSV.
+
+    Without a table every image is a patient of its own, named by its file, and no label is known.
+    Hidden files are not read, and no link that leads out of the folder is followed; they are among
+    those left out. `doubles` and `least_kept` as in `prepare`.
+    """
+    path = Path(source)
+    if path.suffix == ".npz":
+        return Images(Cohort.load(path), True)
+    labelled = not path.is_dir() or any(file.suffix.lower() == ".csv" for file in path.iterdir())
+    cohort, report = data.prepare(
+        read_manifest(path) if labelled else list_folder(path),
+        size=size,
+        localize=localize,
+        doubles=doubles,
+        least_kept=least_kept,
+        progress=progress,
+    )
+    shared = tuple(report["shared_pictures"])
+    return Images(cohort, labelled, tuple(report["left_out"]), shared)
+
+
+def as_strangers(images: Images) -> Images:
+    """Return images whose patients are nobody else's, whatever they are called.
+
+    The package's patients are invented: an equal name is no equal person.
+    """
+    names = np.array([f"input/{name}" for name in images.cohort.patient_names])
+    return replace(images, cohort=replace(images.cohort, patient_names=names))
+
+
+def _listing(source: Path, kind: str, seed: int, note: Note) -> Listing:
+    if kind == "manifest":
+        return read_manifest(source)
+    if kind == "synthetic" and not source.exists():
+        from medpriv_lib.data.synthetic import SEED, write_synthetic
+
+        if not source.absolute().parent.is_dir():
+            raise FileNotFoundError(f"the folder {source.parent} does not exist; create it first")
+        note(f"drawing synthetic eyes into {source}")
+        write_synthetic(source, seed=SEED + seed)
+    return read_warsaw(source)

@@ -1,0 +1,134 @@
+"""Who shares an image: groups of the most similar images, and the exact means of groups."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.distances import (
+    BLOCK_ENTRIES,
+    FAR,
+    byte_rank,
+    centred,
+    squared_distances,
+    squared_norms,
+)
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.pixels import Images
+from medpriv_lib.core.release import Release
+
+Means = Float64[np.ndarray, "m h w"] | Float64[np.ndarray, "m h w 3"]
+
+
+class Averages(NamedTuple):
+    """What a release holds, before rounding.
+
+    `means` float64 (M, H, W) or (M, H, W, 3), the distinct mean images in levels 0..255; `which`
+    int64 (N,), the mean that each released row shows; `source` int64 (N,) and `contributors` int64
+    (N, C) as in `Release`.
+    """
+
+    means: Means
+    which: Int64[np.ndarray, " n"]
+    source: Int64[np.ndarray, " n"]
+    contributors: Int64[np.ndarray, "n c"]
+
+    def release(self, method: str, parameters: dict[str, Any]) -> Release:
+        """Round the means to grey levels and return them as a release."""
+        return Release(
+            rounded(self.means)[self.which], self.source, self.contributors, method, parameters
+        )
+
+
+def rounded(means: Float64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Round grey levels in 0..255 to uint8, halves to the even neighbour."""
+    return np.rint(means).astype(np.uint8)
+
+
+def patients_table(members: list[np.ndarray]) -> Int64[np.ndarray, "m c"]:
+    """Turn lists of patients into one table: distinct numbers in ascending order, padded with
+    -1.
+    """
+    members = [np.unique(one) for one in members]
+    table = np.full((len(members), max(map(len, members))), -1, dtype=np.int64)
+    for row, one in zip(table, members, strict=True):
+        row[: len(one)] = one
+    return table
+
+
+def group(
+    images: Images, k: int, order: Int64[np.ndarray, " n"], entries: int = BLOCK_ENTRIES
+) -> list[np.ndarray]:
+    """Split images into groups of k to 2k - 1 by Gross's algorithm; return the rows of each group.
+
+    The first image left in `order` (a permutation of the rows) is the seed; it and its k - 1
+    nearest in Euclidean distance form a group and leave. Fewer than 2k images left form the last
+    group. Ties go by the pixel bytes, then by `order`. `entries` distances are held
+    at once. Raises `NotApplicable` for fewer than k images.
+    """
+    n = len(images)
+    if n < k:
+        raise NotApplicable(f"{n} of at least k = {k} needed; choose a smaller k or add patients")
+    pixels = centred(images)
+    norms = squared_norms(pixels)
+    rank = byte_rank(images, np.argsort(order))
+    groups, left = [], np.asarray(order, dtype=np.int64)
+    while len(left) >= 2 * k:
+        # the distances of a block of coming seeds in one product; seeds that an earlier one takes
+        # were for nothing
+        block = max(1, min(-(-len(left) // k), entries // len(left)))
+        keys = squared_distances(
+            pixels[left[:block]], pixels[left], norms[left[:block]], norms[left]
+        )
+        keys *= n  # distance first, then rank: no two keys are equal
+        keys += rank[left]
+        here = np.ones(len(left), dtype=bool)
+        count = len(left)
+        for seed in range(block):
+            if count < 2 * k:
+                break
+            if here[seed]:
+                key = np.where(here, keys[seed], FAR)
+                key[seed] = -1  # the seed itself before any copy of it
+                nearest = np.argpartition(key, k - 1)[:k]
+                groups.append(left[nearest])
+                here[nearest] = False
+                count -= k
+        left = left[here]
+    if len(left):
+        groups.append(left)
+    return groups
+
+
+def nearest_patients(
+    images: Images,
+    asked: Int64[np.ndarray, " a"],
+    gallery: Cohort,
+    k: int,
+    entries: int = BLOCK_ENTRIES,
+) -> Iterator[tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, "r k"]]]:
+    """Yield (rows, (rows, k) rows of `gallery`): the nearest image of each of the k nearest
+    patients, nearest first; `entries` distances are held at once.
+    """
+    by_patient = np.argsort(gallery.patient, kind="stable")
+    starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
+    rank = byte_rank(gallery.images, gallery.patient)
+    row_of_rank = np.argsort(rank)
+    pixels = centred(gallery.images[by_patient])
+    norms = squared_norms(pixels)
+    block = max(1, min(1024, entries // len(gallery)))
+    for start in range(0, len(asked), block):
+        rows = asked[start : start + block]
+        keys = squared_distances(centred(images[rows]), pixels, norms_b=norms)
+        keys *= len(gallery)  # distance first, then rank: no two keys are equal
+        keys += rank[by_patient]
+        keys = np.minimum.reduceat(keys, starts, axis=1)
+        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1)
+        yield rows, row_of_rank[keys % len(gallery)]
+
+
+def mean_of(images: UInt8[np.ndarray, "..."], of: int = 0) -> Float64[np.ndarray, "..."]:
+    """Return the exact mean over the axis `of`, that of the patients."""
+    return images.sum(axis=of, dtype=np.uint32) / images.shape[of]
