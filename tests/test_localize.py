@@ -171,3 +171,42 @@ def test_label_strip_is_cut_and_no_more_than_a_tenth():
         assert 480 - box <= cut <= 48
     assert strip_rows(_drawing()) == 11
     assert strip_rows(_drawing(240, 320, 150, 125, 55, 22)) == 6
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+@pytest.mark.parametrize(("ground", "ink"), [(16, 235), (0, 255), (255, 0), (90, 250)])
+@pytest.mark.parametrize("left", [2, 520])
+def test_boxes_of_any_ground_are_cut(ground, ink, left, jpeg):
+    image = _drawing()
+    image[452:, left : left + 110] = ground
+    cv2.putText(
+        image, "IG 0012 R", (left + 6, 474), cv2.FONT_HERSHEY_SIMPLEX, 0.55, ink, 1, cv2.LINE_AA
+    )
+    if jpeg:
+        image = cv2.imdecode(cv2.imencode(".jpg", image, [1, 90])[1], cv2.IMREAD_GRAYSCALE)
+    assert 28 <= strip_rows(image) <= 34
+
+
+def test_letters_without_a_box_are_cut():
+    image = _drawing()
+    image[430:] = image[430:] // 3
+    cv2.putText(image, "IG 0012 R", (9, 474), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 235, 2)
+    assert 480 - 474 + 11 <= strip_rows(image) <= 30
+
+
+def test_lashes_and_wet_skin_are_no_label():
+    """Lashes down there cross as many edges as letters do: where edges alone count, all 40 are cut."""
+    rng = np.random.default_rng(2)
+    cut = 0
+    for _ in range(40):
+        image = _drawing().astype(np.float32)
+        image += cv2.GaussianBlur(rng.normal(0, 60, image.shape), (0, 0), 9)
+        lashes = np.zeros(image.shape, np.uint8)
+        for x in rng.integers(0, 640, 90):
+            lean, thick = int(rng.integers(-25, 25)), int(rng.integers(1, 4))
+            cv2.line(lashes, (int(x), 425), (int(x) + lean, 480), 255, thick, cv2.LINE_AA)
+        level = 40 + 240 * cv2.GaussianBlur(rng.normal(size=image.shape), (0, 0), 5)  # lit unevenly
+        image += lashes / 255 * (np.clip(level, 5, 90) - image)
+        image = cv2.GaussianBlur(image, (0, 0), 0.7) + rng.normal(0, 2, image.shape)
+        cut += strip_rows(np.clip(image, 0, 255).astype(np.uint8)) > 11
+    assert cut <= 6

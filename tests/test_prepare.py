@@ -173,6 +173,55 @@ def test_synthetic_truth_goes_through_the_same_cut(synthetic):
         assert np.median(image[24:40, 13:20]) < np.median(image[28:44, [0, 1, 62, 63]]) + 5
 
 
+def test_the_report_says_what_was_done_to_each_image(synthetic):
+    listing, cohort, report = synthetic
+    assert [one["file"] for one in report["per_image"]] == [
+        listing.name_of(row) for row in range(len(listing))
+    ]
+    for one in report["per_image"]:
+        assert one["rows_cut"] == 28  # the label's box
+        assert 0 <= one["share_filled"] < 0.3
+        assert one["score"] > 0.17
+    assert (report["left_out"], report["lost"], report["kept_rate"]) == ([], 0, 1.0)
+    assert report["common_marks"] == report["odd_size"] == []
+
+
+def test_both_recipes_agree_where_no_pixel_is_missing(synthetic):
+    listing, first, report = synthetic
+    assert listing.recipe == 1  # of the packaged cohort
+    second, other = prepare(replace(listing, recipe=2), workers=2)
+    whole = np.array([one["pixels_filled"] == 0 for one in report["per_image"]])
+    plain = np.array([not one["missing_signs"] for one in other["per_image"]])
+    assert (whole & plain).sum() >= 5
+    assert np.array_equal(first.images[whole & plain], second.images[whole & plain])
+    with pytest.raises(ValueError, match="recipe 3 is not known"):
+        replace(listing, recipe=3)
+
+
+def test_an_eye_of_an_odd_size_is_looked_at_again(tmp_path):
+    """In one of five images of a person a dark ring with a spot is twice as round as the eye."""
+    lines = ["file,patient,label,eye"]
+    for i in range(5):
+        image = np.full((240, 320), 190, np.float32)
+        cv2.circle(image, (160, 120), 72, 120, -1, cv2.LINE_AA)
+        cv2.circle(image, (160, 120), 30, 20, -1, cv2.LINE_AA)
+        if i == 3:  # a bright spot in the pupil: pupil and spot look like iris and pupil
+            image[image > 150] = 130
+            cv2.circle(image, (160, 120), 11, 4, -1, cv2.LINE_AA)
+            cv2.circle(image, (160, 120), 30, 60, 3, cv2.LINE_AA)
+        image += np.random.default_rng(i).normal(0, 2, image.shape)
+        image = np.clip(cv2.GaussianBlur(image, (0, 0), 1.2), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+        lines.append(f"{i}.png,a,0,L")
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    _, report = prepare(read_manifest(tmp_path), least_kept=0)
+    radii = {one["file"]: one["iris_r"] for one in report["per_image"] if one["file"] != "3.png"}
+    assert all(abs(radius - 72) < 4 for radius in radii.values())
+    for one in report["per_image"]:
+        odd = one["file"] in report["odd_size"]
+        assert odd or abs(one["iris_r"] - 72) < 0.25 * 72
+
+
 def test_packaged_cohort_can_be_made_again(tmp_path):
     """Twelve of the 1,795 images: at most one px in a thousand may be off by more than a grey
     level."""

@@ -90,7 +90,8 @@ def test_layout_workers_and_resumption(tmp_path):
     written = files_of(one)
     assert written == files_of(two)
 
-    table = list(csv.reader(open(one / "medical-description-v2-1.csv"), delimiter=";"))
+    with open(one / "medical-description-v2-1.csv") as file:
+        table = list(csv.reader(file, delimiter=";"))
     assert [row[0] for row in table[1:]] == ["1", "2", "3"]
     items = synthetic.plan(3, 7, seed=9)
     for item in items:
@@ -100,7 +101,8 @@ def test_layout_workers_and_resumption(tmp_path):
         assert any(name in ("glaucoma", "secondary glaucoma") for name in named) == item.glaucoma
         assert (one / "truth" / f"{item.stem}_twin.png").is_file() == item.glaucoma
         assert (one / "truth" / f"{item.stem}_mask.png").is_file() == item.glaucoma
-    geometry = list(csv.DictReader(open(one / "truth" / "geometry.csv")))
+    with open(one / "truth" / "geometry.csv") as file:
+        geometry = list(csv.DictReader(file))
     assert [row["file"] for row in geometry] == [f"{item.stem}.bmp" for item in items]
 
     # as after a kill: some images and all closing files are missing
@@ -388,3 +390,27 @@ def test_every_knob_of_difficulty_acts_in_its_direction():
     assert synthetic_cohort.person(3, 1, Difficulty()) != synthetic_cohort.person(
         3, 1, Difficulty(person_spread=0.5)
     )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"irregularity": 0.15},
+        {"spectacles": synthetic.Spectacles()},
+        {"make_up": 0.8},
+        {"glints": synthetic.ring(8)},
+        {"glints": synthetic.bar(6)},
+    ],
+)
+def test_optional_parts_change_the_picture_and_not_the_truth(part):
+    identity, capture = synthetic.Identity.draw(np.random.default_rng(1)), synthetic.Capture()
+    plain = synthetic.render_with_truth(identity, synthetic.Pathology(), capture)
+    other = synthetic.render_with_truth(
+        identity, synthetic.Pathology(), replace(capture, **part)
+    )
+    assert other.eye == plain.eye
+    changed = np.abs(other.image.astype(int) - plain.image) > 12
+    assert 0.0005 < changed.mean() < 0.6
+    off = replace(capture, irregularity=0.0, spectacles=None, make_up=0.0)
+    again = synthetic.render(identity, synthetic.Pathology(), off)
+    assert np.array_equal(again, plain.image)

@@ -106,12 +106,14 @@ def prepare(
 def _one(listing: Listing, row: int, part: Part) -> dict:
     """Return what was done to one image, for the report."""
     finding = part.finding
+    eye = None if finding is None else finding.eye
     return {
         "file": listing.name_of(row),
         "rows_cut": part.rows,
         "pixels_filled": part.filled,
         "share_filled": part.filled / max(1, part.side**2),
         "score": None if finding is None else finding.score,
+        "iris_r": None if eye is None else eye.iris_r,
         "missing_signs": [] if finding is None else list(finding.missing),
         "levels": part.note,
     }

@@ -11,11 +11,14 @@ REACH = 0.1
 # Letters are drawn with hard edges: over two px a third of the grey scale. A text row crosses
 # several in a corner.
 STROKE, STROKES = 85, 4
-# A program paints a label: its ground is of one level to within five, or its letters are.
-# Lashes and wet skin cross as many edges, and are of many levels.
+GAP = 40  # letters of one label are nearer to each other than a fortieth of the width
+# A program paints a label: its ground is of one level to within five and is free of noise or ends
+# in a straight edge, or its letters are of one level. Lashes and wet skin cross as many edges, and
+# are of many levels.
 EVEN, BOX, INK = 5, 0.4, 0.6
-# Overexposed skin is of one level, too, and there is more of it than of letters.
-SATURATED, LETTERS = 250, 0.4
+LETTERS = 30  # px: letters of a label have more
+EXACT = 0.5  # so many pixels of a ground without noise equal their neighbours
+SATURATED = 250  # overexposed skin is of one level and free of noise, too
 
 
 def strip_rows(image: UInt8[np.ndarray, "h w"]) -> int:
@@ -37,50 +40,48 @@ def strip_rows(image: UInt8[np.ndarray, "h w"]) -> int:
     third = width // 3
     tallest = least
     for start in (0, strokes.shape[1] - third):
-        side = strokes[:, start : start + third]
-        rows = np.flatnonzero(side.sum(axis=1) >= STROKES)
-        if len(rows):
-            edge = _edge(bottom, side, int(rows[0]), start)
-            if _is_painted(bottom, side, int(rows[0]), start, edge is not None):
-                tallest = max(tallest, most - rows[0] + 2 if edge is None else most - edge + 1)
-    return int(max(least, min(most, tallest)))
+        for columns in _groups(strokes[:, start : start + third], start, width // GAP):
+            rows = np.flatnonzero(strokes[:, columns].sum(axis=1) >= STROKES)
+            if len(rows):
+                top, edge = int(rows[0]), _edge(bottom, columns, int(rows[0]))
+                part = bottom[top:, columns[0] : columns[-1] + 3]
+                if _is_painted(part, edge is not None):
+                    tallest = max(tallest, most - top + 2 if edge is None else most - edge + 1)
+    return max(least, min(most, tallest))
 
 
-def _edge(
-    bottom: Int16[np.ndarray, "r w"], side: Bool[np.ndarray, "r t"], top: int, start: int
-) -> int | None:
+def _groups(side: Bool[np.ndarray, "r t"], start: int, gap: int) -> list[np.ndarray]:
+    """Return the columns that have strokes, in groups with more than `gap` columns between them."""
+    columns = np.flatnonzero(side.any(axis=0)) + start
+    return [g for g in np.split(columns, np.flatnonzero(np.diff(columns) > gap) + 1) if len(g)]
+
+
+def _edge(bottom: Int16[np.ndarray, "r w"], columns: np.ndarray, top: int) -> int | None:
     """Return the row where the box begins around letters that begin at row `top`, None without one.
 
     It is the first row where nearly all columns jump, as far above the letters as they are tall.
     """
-    columns = np.flatnonzero(side[top:].any(axis=0)) + start
     for row in range(top, max(0, top - (len(bottom) - top)), -1):
         if row and np.quantile(np.abs(bottom[row, columns] - bottom[row - 1, columns]), 0.2) > 20:
             return row
     return None
 
 
-def _is_painted(
-    bottom: Int16[np.ndarray, "r w"],
-    side: Bool[np.ndarray, "r t"],
-    top: int,
-    start: int,
-    has_edge: bool,
-) -> bool:
+def _is_painted(part: Int16[np.ndarray, "r c"], has_edge: bool) -> bool:
     """Say whether the ground around the strokes, or the strokes themselves, are of one level."""
-    columns = np.flatnonzero(side[top:].any(axis=0)) + start
-    part = bottom[top:, columns[0] : columns[-1] + 3]
     level, share = _commonest(part)
-    if share >= BOX and (level < SATURATED or has_edge):
+    ground = np.abs(part - level) <= EVEN
+    equal = ground[:, :-1] & (part[:, 1:] == part[:, :-1])
+    exact = level < SATURATED and equal.sum() >= EXACT * max(1, ground.sum())
+    if share >= BOX and (has_edge or exact):
         return True
-    left, middle, right = part[:, :-2], part[:, 1:-1], part[:, 2:]
-    bright = middle[(middle - np.minimum(left, right)) > STROKE]
-    dark = middle[(np.maximum(left, right) - middle) > STROKE]
+    left, middle, right = part[:, :-6], part[:, 3:-3], part[:, 6:]  # letters are thin lines
+    bright = middle[middle - np.maximum(left, right) > STROKE]
+    dark = middle[np.minimum(left, right) - middle > STROKE]
     for ink in (bright, dark):
-        level, share = _commonest(ink)
-        few = (part >= SATURATED).mean() < LETTERS
-        if ink.size >= STROKES**2 and share >= INK and (level < SATURATED or few):
-            return True
+        letters, share = _commonest(ink)
+        if ink.size >= LETTERS and share >= INK and abs(letters - level) > STROKE / 2:
+            return True  # and not the skin between two lashes
     return False
 
 
