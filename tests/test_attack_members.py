@@ -2,6 +2,7 @@
 apart."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -208,3 +209,11 @@ def test_a_generator_that_repeats_its_training_images_gives_all_members_away():
     found = of_generator(toy_cohort(), None, 0, Budget(generators=8), copier)
     assert found.measures["auc"] == found.measures["certain"] == 1
     assert found.chance["certain"] < 0.3
+
+
+def test_shadow_generators_learn_coloured_images():
+    grey = toy_cohort()
+    images = np.stack([grey.images, 255 - grey.images, grey.images // 2], 3)
+    few = Budget(generators=2, generator_rounds=1)
+    found = of_generator(replace(grey, images=images), None, 0, few)
+    assert len(found.per_patient) == 8

@@ -1,5 +1,6 @@
 """What must not happen by accident: patients' files in git, workflows that may write more than they need."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -49,3 +50,13 @@ def test_only_the_job_that_needs_it_may_write():
             if "permissions" in job:
                 found[path.stem, name] = job["permissions"]
     assert found == WRITES
+
+
+def test_actions_are_pinned_by_commit():
+    """A tag can be moved to other code; 40 digits of a commit cannot."""
+    used = []
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        jobs = yaml.safe_load(path.read_text())["jobs"].values()
+        used += [step["uses"] for job in jobs for step in job["steps"] if "uses" in step]
+    assert len(used) >= 8
+    assert [one for one in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", one)] == []

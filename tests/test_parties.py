@@ -339,7 +339,7 @@ def run_command(*options):
     [
         (["--role", "dealer"], "--role dealer needs --listen"),
         (["--listen", "127.0.0.1:0"], "--listen needs --role"),
-        (["--images", "0"], "--images must be at least 1"),
+        (["--classes", "one"], "--classes needs two names"),
         (
             ["x.png", "--role", "dealer", "--listen", "a:1", "--certificates", "."],
             "reads no images",

@@ -1,6 +1,7 @@
 """Preparation: splits, crops, truth, reports, and the packaged cohort made again."""
 
 import warnings
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -192,6 +193,7 @@ def test_packaged_cohort_can_be_made_again(tmp_path):
         Image.fromarray(render_item(item).image).save(tmp_path / f"{row}.png")
         lines.append(f"{row}.png,{item.patient},{int(item.glaucoma)},{item.eye}")
     (tmp_path / "m.csv").write_text("\n".join(lines))
-    again, _ = prepare(read_manifest(tmp_path), workers=1)
+    listing = replace(read_manifest(tmp_path), recipe=1)  # that of the packaged cohort
+    again, _ = prepare(listing, workers=1)
     off = np.abs(again.images.astype(int) - cohort.images[rows]) > 1
     assert off.mean() <= 0.001

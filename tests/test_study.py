@@ -293,26 +293,50 @@ def shipped():
     return run_study(progress=False)
 
 
-@pytest.mark.slow
-def test_the_committed_table_is_what_the_shipped_weights_give(shipped):
-    assert differences(shipped.rows, read_table(RESULTS / "table.csv")) == []
+@pytest.fixture(scope="module")
+def tipped(shipped):
+    """The rows whose rates differ from the committed ones, with what one answer weighs in percent.
+
+    Processors round sums differently: an image at the border of two answers may tip.
+    """
+    pairs = zip(shipped.rows, read_table(RESULTS / "table.csv"), strict=True)
+    return {
+        (row["experiment"], row["set"]): 100 / (row["n"] * row["draws"])
+        for row, other in pairs
+        if differences([row], [other])
+    }
 
 
 @pytest.mark.slow
-def test_the_committed_explanation_columns_are_what_the_shipped_weights_give(shipped):
+def test_the_committed_table_is_what_the_shipped_weights_give(shipped, tipped):
+    """Equal to the last printed digit but for at most three rows, where one answer may have tipped.
+
+    One answer is that to one image of one draw; F1 counts it twice at most.
+    """
+    assert len(tipped) <= 3, tipped
+    for row, other in zip(shipped.rows, read_table(RESULTS / "table.csv"), strict=True):
+        one = tipped.get((row["experiment"], row["set"]), 0)
+        assert differences([row], [other], 0.011 + 2 * one) == []
+        for key in (key for key in row if key.endswith("_accuracy")):
+            assert row[key] is None or abs(row[key] - other[key]) <= 0.011 + one, (row["set"], key)
+
+
+@pytest.mark.slow
+def test_the_committed_explanation_columns_are_what_the_shipped_weights_give(shipped, tipped):
     """Two decimals and a step of rounding; distances of embeddings are sums of thousands, hence the
-    relative part."""
+    relative part. Where an answer tipped, its rates and their spreads are left out."""
     committed = {(row["experiment"], row["set"]): row for row in read_table(RESULTS / "table.csv")}
-    measured = names_of(column for column in declared() if column.place >= Place.EXPLANATION)
+    answers = set(names_of(column for column in declared() if column.place < Place.EXPLANATION))
     compared = 0
     for row in shipped.rows:
-        other = committed[row["experiment"], row["set"]]
-        for key in measured:
-            assert (row[key] is None) == (other[key] is None), (row["set"], key)
-            if row[key] is not None:
-                assert row[key] == pytest.approx(other[key], abs=0.02, rel=1e-4), (row["set"], key)
+        name = row["experiment"], row["set"]
+        for key in names_of(declared()):
+            other = committed[name][key]
+            assert (row[key] is None) == (other is None), (name, key)
+            if isinstance(other, float) and not (name in tipped and key in answers):
+                assert row[key] == pytest.approx(other, abs=0.02, rel=2e-4), (name, key)
                 compared += 1
-    assert compared > 500
+    assert compared > 1000
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.intervals import mean_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.pixels import channels_of, size_of
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Architecture
@@ -103,7 +104,11 @@ def vgan_shadow(
         frozen_recognisers=0,
         validate_every=rounds,
     )
-    trainer = train_vgan(renumbered, Architecture(len(members), train.images.shape[1]), settings)
+    trainer = train_vgan(
+        renumbered,
+        Architecture(len(members), size_of(train.images), channels=channels_of(train.images)),
+        settings,
+    )
     vgan = PPRLVGAN("random", trainer.averaged().cpu(), Pools.of(renumbered))
     made = vgan.privatize(renumbered, seeded(seed, "shadow", *members.tolist()))
     gap = nearest(pixels(train.images), pixels(made.images)).distance

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medpriv_lib.cli.options import load_cohort, say
+from medpriv_lib.cli.options import load_cohort, say, whole
 
 if TYPE_CHECKING:
     from medpriv_lib.pipeline.infer import Inference
 
+STOPPED = "the session was ended, nothing was written"
 ROLES = ("dealer", "model-owner", "data-owner")
 FEW = 5  # images of a split that are read encrypted, where --images does not say
 NEEDS = {
@@ -47,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="test", help="of a cohort: train, val, test (default)")
     parser.add_argument(
-        "--images", type=int, metavar="N", help=f"the first N (default: all; encrypted: {FEW})"
+        "--images",
+        type=whole(1, 10**6),
+        metavar="N",
+        help=f"the first N of a cohort (default: all; encrypted: {FEW})",
     )
     parser.add_argument(
         "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
@@ -60,9 +64,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--classes",
-        default="no glaucoma,glaucoma",
+        default="no disease,disease",
         metavar="A,B",
-        help="names of the two readings (default: no glaucoma,glaucoma)",
+        help='names of the two readings (default "no disease,disease")',
+    )
+    parser.add_argument(
+        "--size",
+        type=whole(16, 1024),
+        default=64,
+        metavar="N",
+        help="of an image file: height and width that the network sees (default 64)",
     )
     parser.add_argument("--role", choices=ROLES, help="be one of the three parties")
     parser.add_argument("--listen", metavar="HOST:PORT", help="where this party listens")
@@ -100,8 +111,6 @@ def _refuse(args: argparse.Namespace) -> None:
         if name not in NEEDS[args.role]:
             needed = "needs --role" if args.role is None else f"has no meaning for {args.role}"
             raise ValueError(f"--{name.replace('_', '-')} {needed}")
-    if args.images is not None and args.images < 1:
-        raise ValueError(f"--images must be at least 1, not {args.images}")
     if args.input is not None and args.role in ("dealer", "model-owner"):
         raise ValueError(f"a {args.role} reads no images; leave {args.input} out")
 
@@ -167,6 +176,6 @@ def _images(args: argparse.Namespace) -> np.ndarray:
         images = load_cohort(path).of(args.split).images
         few = FEW if args.encrypted or args.role else len(images)
         return images[: args.images or few]
-    from medpriv_lib.cli.explain import read_case
+    from medpriv_lib.pipeline.explain import read_case
 
-    return read_case(path, load_cohort(None), args.right, not args.no_localize)[None]
+    return read_case(path, args.size, right=args.right, localize=not args.no_localize)[None]

@@ -10,6 +10,8 @@ import numpy as np
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.left_out import LeftOut
 
+FIRST_RECIPE, LATEST_RECIPE = 1, 2  # of `data.cut_out`
+
 
 @dataclass(frozen=True, eq=False)
 class Listing:
@@ -21,8 +23,9 @@ class Listing:
     what was expected, as text for people; `left_out` the files that the loader found and did not
     list, with the reason; `table` and `table_row` (N numbers) the table that names the files and
     their rows in it, or None and empty; `named` false where nobody said who the patients are and
-    every file stands for a patient of its own. Raises `ValueError` where the parts do not fit
-    together or where there is no file.
+    every file stands for a patient of its own; `recipe` how the images are cut out, 1 for what must
+    come out as the packaged cohort did (`data.cut_out` says what that is). Raises `ValueError`
+    where the parts do not fit together or where there is no file.
     """
 
     files: tuple[Path, ...]
@@ -36,6 +39,7 @@ class Listing:
     table: Path | None = None
     table_row: tuple[int, ...] = ()
     named: bool = True
+    recipe: int = LATEST_RECIPE
 
     def __post_init__(self) -> None:
         """Check the lengths and the eyes once."""
@@ -48,6 +52,8 @@ class Listing:
                 raise ValueError(f"{root}: `{key}` must have one entry for each of the {n} files")
         if len(self.table_row) not in (0, n):
             raise ValueError(f"{root}: `table_row` must have one entry for each of the {n} files")
+        if self.recipe not in (FIRST_RECIPE, LATEST_RECIPE):
+            raise ValueError(f"{root}: recipe {self.recipe} is not known; use 1 or 2")
         if not set(np.unique(self.eye)) <= {"L", "R", ""}:
             raise ValueError(f'{root}: `eye` may hold "L", "R" and "" only')
 

@@ -2,28 +2,19 @@
 split.
 """
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import cv2
 import numpy as np
-from tqdm import tqdm
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.account import account, errors, refuse_losses, refuse_single
-from medpriv_lib.data.eyes.eye import Eye
-from medpriv_lib.data.eyes.localize import SMALLEST, locate
-from medpriv_lib.data.eyes.strip import strip_rows
+from medpriv_lib.data.common_marks import CommonMarks
+from medpriv_lib.data.cut_all import cut_all
+from medpriv_lib.data.cut_out import CutOut, Part
 from medpriv_lib.data.frame import Frame, frame_of_centre, frame_of_eye
-from medpriv_lib.data.images import BadImage, read_grey, read_noted
-from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.people import refuse_shared, refuse_spellings, shared_pictures, spellings
 from medpriv_lib.data.split import split_groups, split_images
@@ -31,17 +22,6 @@ from medpriv_lib.data.split import split_groups, split_images
 __all__ = ["Frame", "frame_of_centre", "frame_of_eye", "prepare"]
 
 SIZES = (8, 4096)  # of a prepared image, px
-NO_EYE = "no eye was found; look at it, or cut the eye out and prepare without localising"
-
-
-@dataclass
-class _Part:
-    """One image on its way into the cohort."""
-
-    image: np.ndarray
-    eye: Eye | None
-    note: str
-    truth: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def prepare(
@@ -88,28 +68,24 @@ def prepare(
     if strict:
         refuse_single(listing)
     start = time.perf_counter()
-    parts = _parts(listing, size, localize, workers, progress)
-    kept = np.array(sorted(parts), dtype=np.int64)
+    marks = CommonMarks()
+    cuts = cut_all(CutOut(listing, size, localize, marks), workers, progress)
+    parts, kept = cuts.kept, np.array(sorted(cuts.kept), dtype=np.int64)
     if len(kept) == 0:
         raise ValueError(
             f"{printable(listing.root)}: no eye was found in any of the {len(listing)} images; "
             "for images that are not eyes prepare with localize=False (--no-localize)"
         )
-    lost = [
-        LeftOut(listing.name_of(row), str(listing.patient[row]), NO_EYE)
-        for row in range(len(listing))
-        if row not in parts
-    ]
-    left_out = [*listing.left_out, *lost]
+    left_out = [*listing.left_out, *cuts.lost]
     refuse_losses(listing, len(kept), left_out, least_kept)
     if strict:
         refuse_single(listing, kept)
-    images = np.stack([parts[row].image for row in kept])
+    images = np.stack([part.image for row in kept if (part := parts[row]).image is not None])
     two, one = shared_pictures(images, listing.patient[kept])
     if doubles == "refuse" and listing.named:
         refuse_shared(listing, [(int(kept[a]), int(kept[b])) for a, b in two])
     cohort = _cohort(listing, images, parts, kept, split_by, seed, name)
-    eyes = {row: part.eye for row, part in parts.items() if part.eye is not None}
+    eyes = {row: f.eye for row in parts if (f := parts[row].finding) and f.eye is not None}
     report = account(cohort, listing, left_out, kept) | {
         "found_rate": len(kept) / len(listing) if localize else None,
         "split_by": split_by,
@@ -117,12 +93,28 @@ def prepare(
         "spellings": names,
         "shared_pictures": [_names(listing, kept, pair) for pair in two],
         "repeated_pictures": [_names(listing, kept, pair) for pair in one],
-        "stretched": {listing.name_of(row): part.note for row, part in parts.items() if part.note},
+        "odd_size": [listing.name_of(row) for row in cuts.odd],
+        "common_marks": [str(mark) for mark in marks.found()],
+        "per_image": [_one(listing, int(row), parts[int(row)]) for row in kept],
         "seconds": time.perf_counter() - start,
     }
     if localize and listing.truth is not None:
         report["error_px"] = errors(listing, eyes)
     return cohort, report
+
+
+def _one(listing: Listing, row: int, part: Part) -> dict:
+    """Return what was done to one image, for the report."""
+    finding = part.finding
+    return {
+        "file": listing.name_of(row),
+        "rows_cut": part.rows,
+        "pixels_filled": part.filled,
+        "share_filled": part.filled / max(1, part.side**2),
+        "score": None if finding is None else finding.score,
+        "missing_signs": [] if finding is None else list(finding.missing),
+        "levels": part.note,
+    }
 
 
 def _names(listing: Listing, kept: np.ndarray, pair: tuple[int, int]) -> tuple[str, str]:
@@ -163,83 +155,10 @@ def _memory() -> int:
         return 0
 
 
-def _parts(
-    listing: Listing, size: int, localize: bool, workers: int | None, progress: bool | None
-) -> dict[int, _Part]:
-    """Return what becomes of each row; rows without an eye are missing."""
-    rows = range(len(listing))
-    with ThreadPoolExecutor(
-        workers or min(8, os.cpu_count() or 1)
-    ) as pool:  # OpenCV and Pillow release the GIL
-        done = pool.map(lambda row: _prepare_one(listing, row, size, localize), rows)
-        hidden = None if progress is None else not progress  # None: quiet where nobody watches
-        bar = tqdm(done, total=len(listing), desc="prepare", unit="image", disable=hidden)
-        return {row: part for row, part in zip(rows, bar, strict=True) if part is not None}
-
-
-def _prepare_one(listing: Listing, row: int, size: int, localize: bool) -> _Part | None:
-    with _naming(listing.files[row]):
-        image, note = read_noted(listing.files[row])
-        right, eye = bool(listing.eye[row] == "R"), None
-        if localize:
-            if min(image.shape) < SMALLEST:
-                raise ValueError(
-                    f"{image.shape[1]}x{image.shape[0]} pixels, and an eye is looked for from "
-                    f"{SMALLEST}x{SMALLEST} on; use a larger image, or prepare without localising"
-                )
-            image = image[: len(image) - strip_rows(image)]
-            eye = locate(image)
-            if eye is None:
-                return None
-            frame = frame_of_eye(eye, right)
-        else:
-            frame = frame_of_centre(image.shape, right)
-        part = _Part(frame.cut(image, size), eye, note)
-        if listing.truth is not None:
-            part.truth = _truth_of(listing, row, frame, len(image), size, part.image)
-        return part
-
-
-@contextlib.contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Put the file's name before what goes wrong with it."""
-    try:
-        yield
-    except BadImage:
-        raise
-    except (MemoryError, cv2.error) as error:
-        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
-            raise
-        raise BadImage(
-            f"{printable(file, 1000)}: working on it needs more memory than there is; scale it "
-            "down "
-            "first, or use a smaller size"
-        ) from error
-    except ValueError as error:
-        raise BadImage(f"{printable(file, 1000)}: {error}") from error
-
-
-def _truth_of(
-    listing: Listing, row: int, frame: Frame, height: int, size: int, image: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Cut twin and mask exactly as the image; a healthy image is its own twin and shows no
-    evidence.
-    """
-    if listing.truth is None or not listing.diseased[row]:
-        return {"twin": image, "evidence": np.zeros((size, size), dtype=bool)}
-    stem = listing.truth / listing.files[row].stem
-    twin = read_grey(f"{stem}_twin.png")[:height]
-    mask = (read_grey(f"{stem}_mask.png")[:height] > 0).astype(np.float32)
-    return {
-        "twin": frame.cut(twin, size),
-        "evidence": frame.cut(mask, size, cv2.BORDER_CONSTANT) >= 0.5,
-    }
-
-
 def _cohort(
     listing: Listing,
     images: Images,
-    parts: dict[int, _Part],
+    parts: dict[int, Part],
     kept: np.ndarray,
     split_by: str,
     seed: int,

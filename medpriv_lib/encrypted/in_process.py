@@ -33,6 +33,7 @@ class Ledger:
     dealing: float = 0.0
     preparing: float = 0.0
     online: float = 0.0
+    online_cpu: float = 0.0
     seen: tuple[list[Ring], list[Ring]] = field(default_factory=lambda: ([], []))
 
 
@@ -64,7 +65,7 @@ class InProcess:
         owner = self.model_owner.prepare([part for part, _ in parts])
         holder = self.data_owner.prepare([part for _, part in parts])
         ledger.preparing = time.perf_counter() - start
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         talks = (
             self.model_owner.infer(owner, np.zeros_like(secret)),
             self.data_owner.infer(holder, secret),
@@ -75,6 +76,7 @@ class InProcess:
         if self.keep:
             ledger.seen[DATA_OWNER].append(mine.ravel())
         ledger.online = time.perf_counter() - start
+        ledger.online_cpu = time.process_time() - cpu
         return logits_of(mine, theirs), ledger
 
 

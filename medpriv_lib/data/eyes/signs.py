@@ -10,9 +10,9 @@ SIDEWAYS = np.abs(np.sin(ANGLES)) < 0.75  # angles at which lids seldom cover th
 def missing_signs(image: np.ndarray, pupil: Circle, iris: Circle) -> tuple[str, ...]:
     """Return which signs of an eye two circles lack, in words that end "…".
 
-    `image` float, the voting copy, and the circles in its px. Bounds: of 1,795 synthetic eyes
-    nearly all have all seven; of 46 circles found in noise and soft spots none has, and 39 lack two
-    or more. All are relative to the image's own contrast.
+    `image` float, the voting copy, and the circles in its px. Of 1,795 synthetic eyes 1,776 have
+    all seven; of 46 circles found in noise and soft spots none has, and 39 lack two or more. All
+    are relative to the image's own contrast.
     """
     spread = float(np.quantile(image, 0.95) - np.quantile(image, 0.02)) + 1e-6
     (px, py, pr), (ix, iy, ir) = pupil, iris
@@ -26,12 +26,12 @@ def missing_signs(image: np.ndarray, pupil: Circle, iris: Circle) -> tuple[str, 
         return ("circles inside the image",)
     dark, grey, bright = (float(np.median(part)) for part in (within, ring, around))
     shown = {
-        "a pupil among the darkest parts": float((image < dark).mean()) <= 0.12,
+        "a pupil among the darkest parts": float((image < dark).mean()) <= 0.15,
         "an iris brighter than the pupil": grey - dark >= 0.08 * spread,
         "a surround brighter than the iris": bright - grey >= 0.12 * spread,
         "an edge all round the pupil": _share(image, pupil, 0.15, spread) >= 0.7,
         "an edge along both sides of the iris": _share(image, iris, 0.1, spread) >= 0.85,
-        "circles around one centre": float(np.hypot(px - ix, py - iy)) <= 0.1 * ir,
+        "circles around one centre": float(np.hypot(px - ix, py - iy)) <= 0.14 * ir,
         "a pupil smaller than three quarters of the iris": pr <= 0.72 * ir,
     }
     return tuple(sign for sign, there in shown.items() if not there)

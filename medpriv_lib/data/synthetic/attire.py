@@ -20,7 +20,7 @@ def made_up(skin: Image, scene: Scene, strength: float) -> Image:
 
 
 def behind(image: Image, scene: Scene, spectacles: Spectacles) -> Image:
-    """Return the image behind spectacles: a veil and mirrored lamps within the lens, then the rim."""
+    """Return the image behind spectacles: a veil and mirrored lamps in the lens, then the rim."""
     x, y = np.abs(scene.x) / spectacles.half_width, np.abs(scene.y) / spectacles.half_height
     outline = (x**spectacles.roundness + y**spectacles.roundness) ** (1 / spectacles.roundness)
     # how far outside the lens in mm, near enough for a rim

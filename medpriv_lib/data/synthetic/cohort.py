@@ -75,7 +75,7 @@ def plan(patients: int = PATIENTS, images: int = IMAGES, seed: int = SEED) -> li
     sick |= {(int(p), "LR"[int(rng.integers(2))]) for p in chosen[:one_sided]}
     eyes = [(p, e) for p in range(1, patients + 1) for e in "LR"]
     sick_images = min(max(round(images * share), len(sick)), images - (len(eyes) - len(sick)))
-    counts = {}
+    counts: dict[tuple[int, str], int] = {}
     for group, total in (
         (sorted(sick), sick_images),
         ([e for e in eyes if e not in sick], images - sick_images),

@@ -31,7 +31,7 @@ class EyePainter:
         pupil = self._pupil_edge(pathology)
         depth = np.clip((radius - pupil) / (limbus - pupil), 0, 1)
         columns = POLAR[1]
-        iris = cv2.remap(
+        iris: np.ndarray = cv2.remap(
             iris_texture(identity),
             angle * np.float32(columns / (2 * np.pi)) + PAD,
             depth * (POLAR[0] - 1),

@@ -8,7 +8,8 @@ import numpy as np
 
 from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 
-MID_DILATED = 0.56  # pupil/iris ratio: 6.5 mm of 11.7 mm, ours for the mid-dilated pupil of acute angle closure
+# pupil/iris ratio: 6.5 mm of 11.7 mm, ours for the mid-dilated pupil of acute angle closure
+MID_DILATED = 0.56
 
 
 @dataclass(frozen=True)

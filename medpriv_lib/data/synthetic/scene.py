@@ -95,10 +95,10 @@ class Scene:
             slice(max(0, int(self.iris_y - reach)), min(HEIGHT, int(self.iris_y + reach) + 1)),
             slice(max(0, int(self.iris_x - reach)), min(WIDTH, int(self.iris_x + reach) + 1)),
         )
-        self.rel_x = np.float32((np.arange(WIDTH)[self.box[1]] - self.iris_x) / self.scale)[None]
-        self.rel_y = np.float32((np.arange(HEIGHT)[self.box[0]] - self.iris_y) / self.scale)[
-            :, None
-        ]
+        across = (np.arange(WIDTH)[self.box[1]] - self.iris_x) / self.scale
+        down = (np.arange(HEIGHT)[self.box[0]] - self.iris_y) / self.scale
+        self.rel_x = across.astype(np.float32)[None]
+        self.rel_y = down.astype(np.float32)[:, None]
         shape = (self.rel_y.size, self.rel_x.size)
         self.radius, self.angle = cv2.cartToPolar(
             np.ascontiguousarray(np.broadcast_to(self.rel_x, shape)),

@@ -1,6 +1,6 @@
 """Band-limited noise fields: the iris in polar coordinates, the skin and its wet highlights."""
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import cv2
 import numpy as np
@@ -46,9 +46,9 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     )  # twice the rows: the noise is periodic and limbus and pupil must not match
     radius = (np.arange(rows, dtype=np.float32) / (rows - 1))[:, None]
     theta = np.arange(columns, dtype=np.float32)[None]
-    fibres = sum(
-        weight * band_noise(rng, tall, along, around)[:rows]
-        for weight, along, around in ((0.9, 16, 1.6), (1.0, 20, 3.5), (0.8, 14, 8), (0.5, 8, 3))
+    octaves = ((0.9, 16, 1.6), (1.0, 20, 3.5), (0.8, 14, 8), (0.5, 8, 3))
+    fibres: np.ndarray = reduce(
+        np.add, (w * band_noise(rng, tall, along, around)[:rows] for w, along, around in octaves)
     )
     sway = 3.5 * band_noise(rng, tall, 14, 18)[:rows] + 7 * band_noise(rng, tall, 30, 60)[:rows]
     map_x = np.mod(theta + sway, columns - 1).astype(np.float32)
@@ -140,7 +140,7 @@ def _field(rng: np.random.Generator, rows: float, columns: float) -> Float[np.nd
     """
     steps = [max(1.0, sigma / 1.5) for sigma in (rows, columns)]
     shape = [int(np.ceil(size / step)) + 1 for size, step in zip(CANVAS, steps, strict=True)]
-    field = rng.standard_normal(shape, dtype=np.float32)
+    field: np.ndarray = rng.standard_normal(shape, dtype=np.float32)
     field = cv2.GaussianBlur(field, (0, 0), sigmaX=columns / steps[1], sigmaY=rows / steps[0])
     field = cv2.resize(field, CANVAS[::-1], interpolation=cv2.INTER_CUBIC)
     return (field - field.mean()) / (field.std() + 1e-9)

@@ -1,0 +1,140 @@
+"""One listed file becomes one image of a cohort: read, label cut off, eye found, square cut out."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from medpriv_lib.core.printable import printable
+from medpriv_lib.data.common_marks import CommonMarks
+from medpriv_lib.data.eyes.examine import Finding, examine
+from medpriv_lib.data.eyes.localize import SMALLEST, locate_scored
+from medpriv_lib.data.eyes.strip import strip_rows
+from medpriv_lib.data.frame import EMPTY, FADED, MIRRORED, Frame, frame_of_centre, frame_of_eye
+from medpriv_lib.data.images import BadImage, read_grey, read_noted
+from medpriv_lib.data.listing import FIRST_RECIPE, Listing
+
+
+@dataclass
+class Part:
+    """What came of one file.
+
+    `image` (size, size), or None without an eye; `finding` what the localiser found, None where
+    nothing was looked for; `note` what was done to the levels; `shape` of the file's image; `rows`
+    cut at the bottom; `filled` px of the square that lie outside the image, `side` its side in px;
+    `agrees` that the iris has the size of the person's other ones; `truth` twin and evidence.
+    """
+
+    image: np.ndarray | None
+    finding: Finding | None
+    note: str
+    shape: tuple[int, ...]
+    rows: int = 0
+    filled: int = 0
+    side: int = 0
+    agrees: bool = False
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class CutOut:
+    """Cuts the images of one listing.
+
+    By recipe 1 the roundest thing is taken and what lies beyond the image is mirrored: so the
+    packaged cohort was made. By recipe 2 the signs of an eye are asked for, doubtful images are
+    looked at again, and what lies beyond the image fades.
+    """
+
+    def __init__(self, listing: Listing, size: int, localize: bool, marks: CommonMarks) -> None:
+        """Say what is cut and how."""
+        self.listing, self.size, self.localize, self.marks = listing, size, localize, marks
+        self.first_recipe = listing.recipe == FIRST_RECIPE
+        self.border = MIRRORED if self.first_recipe else FADED
+
+    def cut(self, row: int, iris_r: float | None = None) -> Part:
+        """Return what comes of a row; `iris_r` the size of the iris where it is known.
+
+        Raises what reading raises, and `BadImage` for what is too small or too large to work on.
+        """
+        with naming(self.listing.files[row]):
+            whole, note = read_noted(self.listing.files[row])
+            right = bool(self.listing.eye[row] == "R")
+            if not self.localize:
+                frame = frame_of_centre(whole.shape, right)
+                return self._part(row, whole, len(whole), frame, None, note)
+            if min(whole.shape) < SMALLEST:
+                raise ValueError(
+                    f"{whole.shape[1]}x{whole.shape[0]} pixels, and an eye is looked for from "
+                    f"{SMALLEST}x{SMALLEST} on; use a larger image, or prepare without localising"
+                )
+            height = len(whole) - strip_rows(whole)
+            finding = self._find(whole[:height], iris_r)
+            if finding.eye is None:
+                return Part(None, finding, note, whole.shape, len(whole) - height)
+            frame = frame_of_eye(finding.eye, right)
+            return self._part(row, whole, height, frame, finding, note, again=iris_r is not None)
+
+    def _find(self, image: np.ndarray, iris_r: float | None) -> Finding:
+        return Finding(*locate_scored(image)) if self.first_recipe else examine(image, iris_r)
+
+    def _part(
+        self,
+        row: int,
+        whole: np.ndarray,
+        height: int,
+        frame: Frame,
+        finding: Finding | None,
+        note: str,
+        again: bool = False,
+    ) -> Part:
+        image = whole[:height]
+        if not again:
+            self.marks.add(whole, frame, height)
+        part = Part(
+            frame.cut(image, self.size, self.border),
+            finding,
+            note,
+            whole.shape,
+            len(whole) - height,
+            frame.missing(image.shape),
+            frame.side,
+        )
+        if self.listing.truth is not None:
+            part.truth = self._truth(row, frame, height, part)
+        return part
+
+    def _truth(self, row: int, frame: Frame, height: int, part: Part) -> dict[str, np.ndarray]:
+        """Cut twin and mask exactly as the image; a healthy image is its own twin and shows no
+        evidence.
+        """
+        if self.listing.truth is None or part.image is None or not self.listing.diseased[row]:
+            none = np.zeros((self.size, self.size), dtype=bool)
+            return {"twin": part.image, "evidence": none} if part.image is not None else {}
+        stem = self.listing.truth / self.listing.files[row].stem
+        twin = read_grey(f"{stem}_twin.png")[:height]
+        mask = (read_grey(f"{stem}_mask.png")[:height] > 0).astype(np.float32)
+        return {
+            "twin": frame.cut(twin, self.size, self.border),
+            "evidence": frame.cut(mask, self.size, EMPTY) >= 0.5,
+        }
+
+
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Put the file's name before what goes wrong with it."""
+    try:
+        yield
+    except BadImage:
+        raise
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        raise BadImage(
+            f"{printable(file, 1000)}: working on it needs more memory than there is; scale it "
+            "down "
+            "first, or use a smaller size"
+        ) from error
+    except ValueError as error:
+        raise BadImage(f"{printable(file, 1000)}: {error}") from error
