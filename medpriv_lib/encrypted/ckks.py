@@ -194,8 +194,8 @@ class Server:
         """
         if len(weights) != len(features) or not len(weights):
             raise ValueError(f"{len(features)} features came, and there are {len(weights)} weights")
-        total = None
-        for weight, column in zip(weights, features, strict=True):
-            term = self._tenseal.ckks_vector_from(self._context, column) * float(weight)
-            total = term if total is None else total + term
+        columns = [self._tenseal.ckks_vector_from(self._context, column) for column in features]
+        total: Any = columns[0] * float(weights[0])
+        for weight, column in zip(weights[1:], columns[1:], strict=True):
+            total = total + column * float(weight)
         return bytes((total + float(bias)).serialize())
