@@ -12,11 +12,12 @@ from PIL import Image
 
 from medpriv_lib.cli import main
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.eyes.localize import MIN_SCORE, locate, locate_scored
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
-from medpriv_lib.pipeline.explain import SURE, read_case
+from medpriv_lib.pipeline.explain import read_case
 
 
 def cohort():
@@ -110,13 +111,13 @@ def test_the_roundest_thing_in_noise_is_found_and_would_be_read():
     # one of the eight (spots 25 px wide) has a round enough one, and the bound leaves room for it
     scores = [locate_scored(noise(number))[1] for number in range(8)]
     assert sum(score > MIN_SCORE for score in scores) >= 4
-    assert sum(score >= SURE for score in scores) <= 1
+    assert sum(examine(noise(number)).sure for number in range(8)) <= 1
 
 
 def test_synthetic_eyes_are_read_as_before(tmp_path):
     for number, image in enumerate(eyes()):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
-        assert locate_scored(image[: len(image) - strip_rows(image)])[1] > SURE
+        assert examine(image[: len(image) - strip_rows(image)]).sure
         assert read_case(tmp_path / f"{number}.png", 32).shape == (32, 32)
 
 
@@ -138,5 +139,5 @@ def test_chest_radiographs_are_refused():
     for file in files:
         with pytest.raises(ValueError, match="use --no-localize"):
             read_case(file, 32)
-        assert locate_scored(read_grey(file))[1] < SURE
+        assert not examine(read_grey(file)).sure
         assert read_case(file, 32, localize=False).shape == (32, 32)

@@ -9,8 +9,10 @@ from jaxtyping import UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import fresh
-from medpriv_lib.data.eyes.localize import locate_scored
+from medpriv_lib.data.eyes.examine import examine
+from medpriv_lib.data.eyes.localize import SMALLEST
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.listing import Listing
@@ -20,11 +22,6 @@ from medpriv_lib.explanation.retrieval import UNKNOWN
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
-
-# The localiser's score from which on an image is taken for an eye. Of 120 synthetic eyes (seed 5)
-# 115 reach it, of 200 prepared images of the cohort 194; of 38 images of white noise and soft spots
-# one, of 40 chest X-rays none (top .20).
-SURE = 0.3
 
 
 def explain(
@@ -98,20 +95,14 @@ def _refuse_doubtful(file: Path) -> None:
     """
     image = read_grey(file)
     image = image[: len(image) - strip_rows(image)]
-    if min(image.shape) < 32:
+    if min(image.shape) < SMALLEST:
         return  # preparation says what is wrong
-    eye, score = locate_scored(image)
-    if eye is None or score < SURE:
-        found = "no eye was found"
-        if eye is not None:
-            found = (
-                f"the roundest thing, {2 * eye.iris_r:.0f} px wide around column {eye.iris_x:.0f} "
-                f"and row {eye.iris_y:.0f}, may be no eye"
-            )
+    finding = examine(image)
+    if not finding.sure:
         raise ValueError(
-            f"{file}: {found} (score {score:.2f}, nearly all eyes have {SURE} or more); for an "
-            "image that is no eye use --no-localize; is it an eye, cut a square of 1.4 iris widths "
-            "around the iris and use --no-localize for that"
+            f"{printable(file, 1000)}: {finding.doubt}; for an image that is no eye use "
+            "--no-localize; is it an eye, cut a square of 1.4 iris widths around the iris and use "
+            "--no-localize for that"
         )
 
 

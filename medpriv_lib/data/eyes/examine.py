@@ -13,11 +13,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from medpriv_lib.data.eyes.candidates import MORE_RADII, blobs, grid, vote
+from medpriv_lib.data.eyes.circles import Circle
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.localize import (
     MIN_SCORE,
     VOTE_SIDE,
     Pair,
+    check_image,
     copy_for,
     locate_scored,
     moved,
@@ -56,8 +58,12 @@ class Finding:
 
     @property
     def sure_of_size(self) -> bool:
-        """Whether this counts as an eye where the size of the person's iris speaks for it, too."""
-        return self.eye is not None and self.margin + PRICE_OF_LOOKING >= 0
+        """Whether this counts where the iris has the size of the person's other ones.
+
+        The size speaks for two signs that may be missing, and for any second look.
+        """
+        asked = MIN_SCORE + PRICE * max(0, len(self.missing) - 2)
+        return self.eye is not None and self.score >= asked
 
     @property
     def doubt(self) -> str:
@@ -79,6 +85,7 @@ def examine(image: UInt8[np.ndarray, "h w"], iris_r: float | None = None) -> Fin
     `iris_r` is the radius of the iris in px where it is known from other images of the same person
     and camera: then only circles of about that size are looked for. Raises what `locate` raises.
     """
+    check_image(image)
     small, scale = copy_for(image, VOTE_SIDE)
     first = Finding(None, 0.0)
     if np.ptp(small) < FLAT:
@@ -101,25 +108,29 @@ def _missing(small: np.ndarray, eye: Eye, scale: float) -> tuple[str, ...]:
 def _again(image: np.ndarray, small: np.ndarray, scale: float, iris_r: float | None) -> Finding:
     """Look at several cleaned copies and judge what is found in each by the untouched one."""
     size = None if iris_r is None else iris_r / scale
-    best, best_pair = Finding(None, 0.0), None
-    for copy in _cleaned(small):
-        candidates = vote(copy, 10, MORE_RADII, size) + blobs(copy)
-        if size is not None:
-            candidates += grid(copy.shape)
-        for score, pair in search(copy, candidates, size)[:3]:
-            if pair is None:
-                continue
-            found = Finding(_rough(pair), score, missing_signs(small, *pair), True)
-            if best_pair is None or found.margin > best.margin:
-                best, best_pair = found, pair
-    if best_pair is None or best.score <= MIN_SCORE:
+    copies = _cleaned(small)
+    found = [
+        _best(small, copy, vote(copy, 10, MORE_RADII, size) + blobs(copy), size) for copy in copies
+    ]
+    if size is not None and not any(one.sure_of_size for one, _ in found):
+        found += [_best(small, copy, grid(copy.shape), size) for copy in copies[:2]]
+    best, pair = max(found, key=lambda one: one[0].margin)
+    if pair is None or best.score <= MIN_SCORE:
         return Finding(None, best.score)
-    eye = refined(image, best_pair, scale)
+    eye = refined(image, pair, scale)
     return Finding(eye, best.score, _missing(small, eye, scale), True)
 
 
-def _rough(pair: Pair) -> Eye:
-    return Eye(*pair[0], *pair[1])
+def _best(
+    small: np.ndarray, copy: np.ndarray, candidates: list[Circle], size: float | None
+) -> tuple[Finding, Pair | None]:
+    """Return which of the three highest scores in a copy has most signs in the untouched one."""
+    found: list[tuple[Finding, Pair | None]] = [(Finding(None, 0.0, (), True), None)]
+    for score, pair in search(copy, candidates, size)[:3]:
+        if pair is not None:
+            signs = missing_signs(small, *pair)
+            found.append((Finding(Eye(*pair[0], *pair[1]), score, signs, True), pair))
+    return max(found, key=lambda one: one[0].margin)
 
 
 def _cleaned(small: np.ndarray) -> list[np.ndarray]:

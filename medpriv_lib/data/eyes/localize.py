@@ -67,10 +67,7 @@ def locate_scored(image: UInt8[np.ndarray, "h w"]) -> tuple[Eye | None, float]:
     image's own contrast and orders images by how sure the finding is; it is no probability. Raises
     what `locate` raises.
     """
-    if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < SMALLEST:
-        raise ValueError(
-            f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}"
-        )
+    check_image(image)
     small, scale = copy_for(image, VOTE_SIDE)
     score, best = _search(small, vote(small) + blobs(small))
     if (
@@ -81,6 +78,14 @@ def locate_scored(image: UInt8[np.ndarray, "h w"]) -> tuple[Eye | None, float]:
     if best is None:  # a grey, oval pupil (cataract) gathers few votes and is no blob: everywhere
         score, best = _search(small, grid(small.shape))
     return (None if best is None else refined(image, best, scale)), score
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise `ValueError` for anything but a grey image of at least 32x32."""
+    if image.ndim != 2 or image.dtype != np.uint8 or min(image.shape) < SMALLEST:
+        raise ValueError(
+            f"locate needs a uint8 (H, W) image of at least 32x32, not {image.dtype} {image.shape}"
+        )
 
 
 def _search(small: np.ndarray, candidates: list[Circle]) -> tuple[float, Pair | None]:
