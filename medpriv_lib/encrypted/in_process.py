@@ -60,7 +60,9 @@ class InProcess:
         start = time.perf_counter()
         parts = list(deal(self.architecture, self.masks))
         ledger.dealing = time.perf_counter() - start
-        ledger.key_bytes = sum(array.nbytes for _, part in parts for array in part.arrays())
+        ledger.key_bytes = sum(
+            array.nbytes for both in parts for part in both for array in part.arrays()
+        )
         start = time.perf_counter()
         owner = self.model_owner.prepare([part for part, _ in parts])
         holder = self.data_owner.prepare([part for _, part in parts])
