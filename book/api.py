@@ -7,11 +7,13 @@ signatures hold shapes as strings, so both are taken from the source as they are
 
 import ast
 import dataclasses
+import html
 import importlib
 import inspect
 import pkgutil
 import re
 import textwrap
+from types import ModuleType
 from typing import Any
 
 from docutils import nodes
@@ -19,7 +21,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-MEMBERS = ["   :members:", "   :ignore-module-all:", "   :member-order: bysource", ""]
+MEMBERS = ["   :members:", "   :member-order: bysource", ""]
 
 
 class Offered(SphinxDirective):
@@ -33,34 +35,50 @@ class Offered(SphinxDirective):
         for name in medpriv_lib.OFFERED:
             kind = "class" if inspect.isclass(getattr(medpriv_lib, name)) else "function"
             lines += [f".. auto{kind}:: medpriv_lib.{name}"]
-            lines += [MEMBERS[0], *MEMBERS[2:]] if kind == "class" else [""]
+            lines += MEMBERS if kind == "class" else [""]
         return parsed(self, lines)
 
 
 class Room(SphinxDirective):
-    """List the modules of one room, with all that is public in them and not offered above."""
+    """List the modules of one room: what is public in them, each with its first paragraph.
+
+    The whole docstrings would be too long for a page; they stand in the file that is named.
+    """
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return the modules by name, each with its docstring and its members by their source."""
-        import medpriv_lib
-
+        """Return the modules by name, and what they hold in the order of the source."""
         package = importlib.import_module(f"medpriv_lib.{self.arguments[0]}")
         names = [
             one.name for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
         ]
-        offered: dict[str, list[str]] = {}
-        for name, module in medpriv_lib.OFFERED.items():
-            offered.setdefault(f"medpriv_lib.{module}", []).append(name)
         lines = []
         for name in [package.__name__, *names]:
-            lines += [f".. rubric:: {name.removeprefix('medpriv_lib.')}", ""]
-            lines += [f".. automodule:: {name}", *MEMBERS[:-1]]
-            if name in offered:
-                lines += [f"   :exclude-members: {', '.join(offered[name])}"]
-            lines += [""]
-        return parsed(self, lines)
+            module = importlib.import_module(name)
+            lines += [f".. rubric:: {name.removeprefix('medpriv_lib.')}", "", *first(module), ""]
+            for thing in public(module):
+                arguments, returned = signature(thing) or ("", None)
+                code = thing.__name__ + arguments + (f" -> {returned}" if returned else "")
+                lines += [f"``{code}``", *(f"   {line}" for line in first(thing)), ""]
+        return folded(f"All of {self.arguments[0]}", parsed(self, lines))
+
+
+def public(module: ModuleType) -> list[Any]:
+    """Return the functions and classes that a module defines and that have a docstring."""
+    return [
+        thing
+        for name, thing in vars(module).items()
+        if (inspect.isclass(thing) or inspect.isfunction(thing))
+        and thing.__module__ == module.__name__
+        and not name.startswith("_")
+        and thing.__doc__
+    ]
+
+
+def first(thing: Any) -> list[str]:
+    """Return the first paragraph of a docstring as reStructuredText."""
+    return plain((inspect.getdoc(thing) or "").split("\n\n")[0].split("\n"))[:1]
 
 
 def parsed(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
@@ -69,6 +87,16 @@ def parsed(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
     box = nodes.container(classes=["api"])
     directive.state.nested_parse(StringList(text, directive.get_source_info()[0]), 0, box)
     return [box]
+
+
+def folded(summary: str, inside: list[nodes.Node]) -> list[nodes.Node]:
+    """Return nodes that a reader unfolds; the search of the book reads them all the same."""
+    start = f'<details class="api"><summary>{html.escape(summary)}</summary>'
+    return [
+        nodes.raw("", start, format="html"),
+        *inside,
+        nodes.raw("", "</details>", format="html"),
+    ]
 
 
 def plain(docstring: list[str]) -> list[str]:
@@ -154,18 +182,8 @@ def write_signature(
 def write_docstring(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Answer Sphinx, which passes every docstring; it wants the list itself changed.
-
-    What the package offers is shown in full, all else by its first paragraph: the page would be
-    too long for a phone, and the rest stands in the file that the entry names.
-    """
-    import medpriv_lib
-
-    text = plain(lines)
-    parts = name.split(".")
-    if len(parts) < 2 or parts[1] not in medpriv_lib.OFFERED:
-        text = text[: text.index("") + 1]
-    lines[:] = text
+    """Answer Sphinx, which passes every docstring; it wants the list itself changed."""
+    lines[:] = plain(lines)
 
 
 def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:

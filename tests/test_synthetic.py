@@ -90,8 +90,9 @@ def test_layout_workers_and_resumption(tmp_path):
     written = files_of(one)
     assert written == files_of(two)
 
-    with open(one / "medical-description-v2-1.csv") as file:
-        table = list(csv.reader(file, delimiter=";"))
+    table = list(
+        csv.reader((one / "medical-description-v2-1.csv").read_text().splitlines(), delimiter=";")
+    )
     assert [row[0] for row in table[1:]] == ["1", "2", "3"]
     items = synthetic.plan(3, 7, seed=9)
     for item in items:
@@ -101,8 +102,7 @@ def test_layout_workers_and_resumption(tmp_path):
         assert any(name in ("glaucoma", "secondary glaucoma") for name in named) == item.glaucoma
         assert (one / "truth" / f"{item.stem}_twin.png").is_file() == item.glaucoma
         assert (one / "truth" / f"{item.stem}_mask.png").is_file() == item.glaucoma
-    with open(one / "truth" / "geometry.csv") as file:
-        geometry = list(csv.DictReader(file))
+    geometry = list(csv.DictReader((one / "truth" / "geometry.csv").read_text().splitlines()))
     assert [row["file"] for row in geometry] == [f"{item.stem}.bmp" for item in items]
 
     # as after a kill: some images and all closing files are missing

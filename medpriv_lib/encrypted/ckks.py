@@ -194,8 +194,9 @@ class Server:
         """
         if len(weights) != len(features) or not len(weights):
             raise ValueError(f"{len(features)} features came, and there are {len(weights)} weights")
-        total = None
-        for weight, column in zip(weights, features, strict=True):
-            term = self._tenseal.ckks_vector_from(self._context, column) * float(weight)
-            total = term if total is None else total + term
+        terms = [
+            self._tenseal.ckks_vector_from(self._context, column) * float(weight)
+            for weight, column in zip(weights, features, strict=True)
+        ]
+        total = sum(terms[1:], start=terms[0])
         return bytes((total + float(bias)).serialize())

@@ -33,6 +33,7 @@ class Ledger:
     dealing: float = 0.0
     preparing: float = 0.0
     online: float = 0.0
+    online_cpu: float = 0.0
     seen: tuple[list[Ring], list[Ring]] = field(default_factory=lambda: ([], []))
 
 
@@ -59,12 +60,14 @@ class InProcess:
         start = time.perf_counter()
         parts = list(deal(self.architecture, self.masks))
         ledger.dealing = time.perf_counter() - start
-        ledger.key_bytes = sum(array.nbytes for _, part in parts for array in part.arrays())
+        ledger.key_bytes = sum(
+            array.nbytes for both in parts for part in both for array in part.arrays()
+        )
         start = time.perf_counter()
         owner = self.model_owner.prepare([part for part, _ in parts])
         holder = self.data_owner.prepare([part for _, part in parts])
         ledger.preparing = time.perf_counter() - start
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         talks = (
             self.model_owner.infer(owner, np.zeros_like(secret)),
             self.data_owner.infer(holder, secret),
@@ -75,6 +78,7 @@ class InProcess:
         if self.keep:
             ledger.seen[DATA_OWNER].append(mine.ravel())
         ledger.online = time.perf_counter() - start
+        ledger.online_cpu = time.process_time() - cpu
         return logits_of(mine, theirs), ledger
 
 

@@ -199,6 +199,14 @@ def measure_plaintext(test: Cohort) -> dict:
     return {"cpu": _middle(times[1:])}
 
 
+def measure_shares(test: Cohort) -> dict:
+    """Time the online part of one image on shares, both parties together, in CPU seconds."""
+    session, times = InProcess(Judges.load().disease), []
+    for image in to_tensor(test.images[:REPEATS]).numpy():
+        times.append(session.infer(image)[1].online_cpu)
+    return {"online_cpu": _middle(times)}
+
+
 def measure_ckks(test: Cohort) -> list[dict]:
     """Compare the encrypted logits of the square network with its own, for two degrees."""
     network, x = load_square(), shrunk(test.images[:CIPHERTEXTS])
@@ -245,6 +253,7 @@ def measure_scores(test: Cohort) -> dict:
 PARTS: dict[str, Callable[[Cohort], Any]] = {
     "plaintext": measure_plaintext,
     "scores": measure_scores,
+    "shares": measure_shares,
     "loopback": measure_loopback,
     "ckks": measure_ckks,
 }

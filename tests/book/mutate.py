@@ -25,7 +25,12 @@ MUTATIONS = [
         "return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8",
         "return 0.3 * ((kernel - 1) * 0.5 - 1) + 1.1",
     ),
-    Mutation("04", "privatizers/k_same.py", "return int(k)", "return int(k) + 1"),
+    Mutation(
+        "04",
+        "privatizers/k_same.py",
+        "groups = group(cohort.images, self.k, order)",
+        "groups = group(cohort.images, self.k + 1, order)",
+    ),
     Mutation(
         "05",
         "privatizers/vgan/losses.py",
