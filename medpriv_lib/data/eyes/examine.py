@@ -6,7 +6,7 @@ and in spectacles, without lashes, with more candidates, and, where the iris of 
 known from other images, at that size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ FLAT = 4  # levels: scores are relative to the contrast, and a blank image has n
 @dataclass(frozen=True)
 class Finding:
     """What was found: `eye` or None, `score` as `locate_scored` gives it, `missing`, the signs of
-    an eye that are not there, and whether it took a `second_look`.
+    an eye that are not there, and whether it took a `second_look` to find it.
     """
 
     eye: Eye | None
@@ -96,7 +96,17 @@ def examine(image: UInt8[np.ndarray, "h w"], iris_r: float | None = None) -> Fin
         if eye is not None and not first.missing:
             return first
     again = _again(image, small, scale, iris_r)
-    return again if again.margin > first.margin or first.eye is None else first
+    if first.eye is None:
+        return again
+    if again.eye is not None and _same(first.eye, again.eye):
+        again = replace(again, second_look=False)  # not found by looking more often
+    return again if again.eye is not None and again.margin > first.margin else first
+
+
+def _same(one: Eye, other: Eye) -> bool:
+    """Say whether two findings are one iris, to within a tenth of its radius."""
+    away = np.hypot(one.iris_x - other.iris_x, one.iris_y - other.iris_y)
+    return bool(max(away, abs(one.iris_r - other.iris_r)) <= 0.1 * one.iris_r)
 
 
 def _missing(small: np.ndarray, eye: Eye, scale: float) -> tuple[str, ...]:
