@@ -405,9 +405,7 @@ def test_every_knob_of_difficulty_acts_in_its_direction():
 def test_optional_parts_change_the_picture_and_not_the_truth(part):
     identity, capture = synthetic.Identity.draw(np.random.default_rng(1)), synthetic.Capture()
     plain = synthetic.render_with_truth(identity, synthetic.Pathology(), capture)
-    other = synthetic.render_with_truth(
-        identity, synthetic.Pathology(), replace(capture, **part)
-    )
+    other = synthetic.render_with_truth(identity, synthetic.Pathology(), replace(capture, **part))
     assert other.eye == plain.eye
     changed = np.abs(other.image.astype(int) - plain.image) > 12
     assert 0.0005 < changed.mean() < 0.6
