@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from medpriv_lib.data.account import cautions
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.people import DoubledPeople, is_nobody, key_of, shared_pictures, spellings
 from medpriv_lib.data.prepare import prepare
@@ -74,6 +75,7 @@ def test_spellings_may_be_accepted_and_are_reported(tmp_path):
     cohort, report = prepare(listing, size=16, localize=False, doubles="report")
     assert report["spellings"] == [("0017", "17", "17.0")]
     assert cohort.patients == 3
+    assert any("'0017' and '17' and '17.0' count as different" in c for c in cautions(report))
     with pytest.raises(ValueError, match="doubles is 'join'; use refuse or report"):
         prepare(listing, size=16, localize=False, doubles="join")
 
@@ -101,6 +103,7 @@ def test_a_picture_twice_under_one_patient_is_reported_only(tmp_path):
     _, report = prepare(listing, size=16, localize=False)
     assert report["repeated_pictures"] == [("0.png", "1.png")]
     assert report["shared_pictures"] == []
+    assert any("0.png and 1.png are one picture" in caution for caution in cautions(report))
 
 
 def test_a_mirrored_picture_is_the_same_picture():

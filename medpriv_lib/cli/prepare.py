@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _print(report: dict[str, Any], out: Path) -> None:
+    from medpriv_lib.data.account import cautions
+
     say(
         f"{out}: {report['kept']} of {report['listed']} images of {report['patients']} patients, "
         f"{report['diseased']} diseased; data hash {report['data_hash']}"
@@ -111,3 +113,5 @@ def _print(report: dict[str, Any], out: Path) -> None:
             say(f"{title}: {', '.join(map(str, report[key][:8]))}{more}")
     for key, value in report["counts"].items():
         say(f"source {key}: {value}")
+    for caution in cautions(report):
+        say(f"warning: {caution}")

@@ -123,6 +123,11 @@ def _report(
             f"warning: {first} and {second} are one picture, and count as two patients{more}: an "
             "image may hide among fewer people than it seems"
         )
+    for mark in given.marks:
+        say(
+            f"warning: the same lines stand in all images, {mark}: a burned-in text survives "
+            "averaging; look at what is shared"
+        )
     if given.left_out:
         where = out / "keep" / "left_out.csv"
         say(f"{len(given.left_out)} files were left out: {where} says which, and why")

@@ -12,6 +12,9 @@ from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.left_out import LeftOut, TooManyLost
 from medpriv_lib.data.listing import Listing
 
+MARKS = "a burned-in text or logo survives averaging; paint it over before anything is given away"
+FILLED = 0.25  # of the square that is kept
+
 
 def refuse_single(listing: Listing, kept: np.ndarray | None = None) -> None:
     """Raise for a patient with one image: the identity judge cannot both learn and be tested on
@@ -84,6 +87,43 @@ def account(
         "patients_with_one_image": alone.tolist(),  # they train only; no test image can be theirs
         "of_these_by_losses": [name for name in alone.tolist() if name in many],
     }
+
+
+def cautions(report: dict) -> list[str]:
+    """Return, in sentences, what in a report of `prepare` weakens a promise or deserves a look."""
+    found = [
+        f"the same lines stand in all images, {mark}: {MARKS}" for mark in report["common_marks"]
+    ]
+    for names in report["spellings"]:
+        shown = " and ".join(repr(printable(name)) for name in names)
+        found.append(f"{shown} count as different patients, and may be one person")
+    for key, what in (
+        ("shared_pictures", "are one picture, and count as two patients"),
+        ("repeated_pictures", "are one picture, which may be in training and in test"),
+    ):
+        pairs = report[key]
+        if pairs:
+            first, second = (printable(name) for name in pairs[0])
+            found.append(f"{first} and {second} {what}{_more(len(pairs) - 1, 'pairs')}")
+    for key, what in (
+        ("odd_size", "shows an iris far from the usual size of its patient's; look at it"),
+        ("of_these_by_losses", "is left with one image, because the others were lost"),
+    ):
+        if report[key]:
+            found.append(f"{printable(report[key][0])} {what}{_more(len(report[key]) - 1, 'such')}")
+    filled = [one["file"] for one in report["per_image"] if one["share_filled"] > FILLED]
+    if filled:
+        more = _more(len(filled) - 1, "such images")
+        found.append(
+            f"more than a quarter of the square around {printable(filled[0])} lies outside the "
+            "image "
+            f"and was filled{more}"
+        )
+    return found
+
+
+def _more(count: int, what: str) -> str:
+    return f" ({count} more {what})" if count > 0 else ""
 
 
 def errors(listing: Listing, eyes: dict[int, Eye]) -> dict[str, dict[str, float]]:

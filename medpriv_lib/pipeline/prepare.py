@@ -23,13 +23,15 @@ KINDS = ("synthetic", "warsaw", "manifest")
 class Images:
     """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
     (`labelled`), the files that were left out, with the reason (`left_out`), and pairs of files
-    with one picture that stand for two patients (`shared`).
+    with one picture that stand for two patients (`shared`), and places where all images have the
+    same lines (`marks`).
     """
 
     cohort: Cohort
     labelled: bool
     left_out: tuple[LeftOut, ...] = ()
     shared: tuple[tuple[str, str], ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 def prepare(
@@ -98,7 +100,8 @@ def read_images(
         progress=progress,
     )
     shared = tuple(report["shared_pictures"])
-    return Images(cohort, labelled, tuple(report["left_out"]), shared)
+    marks = tuple(report["common_marks"])
+    return Images(cohort, labelled, tuple(report["left_out"]), shared, marks)
 
 
 def as_strangers(images: Images) -> Images:
