@@ -508,7 +508,8 @@ def test_links_and_hidden_files_of_a_folder_are_not_read(source, tmp_path, capsy
     Image.new("L", (20, 20), 99).save(secret / "s.png")
     (source / "link.png").symlink_to(secret / "s.png")
     (source / "folder").symlink_to(secret, target_is_directory=True)
-    (source / "again.png").symlink_to(source / "00.png")
+    (source / "again.png").symlink_to(source / "00.png")  # by a second name no second patient
+    shutil.copy(source / "00.png", source / "copy.png")
     shutil.copy(secret / "s.png", source / ".hidden.png")
     (source / "scan.dcm").write_bytes(b"x")
     command = ["privatize", source, "--method", "blur", "--no-localize", "--size", 16]
@@ -516,11 +517,12 @@ def test_links_and_hidden_files_of_a_folder_are_not_read(source, tmp_path, capsy
     assert main([str(a) for a in command]) == 0
     said = capsys.readouterr().out
     assert "files were left out" in said
-    assert "00.png and again.png are one picture, and count as two patients" in said
+    assert "00.png and copy.png are one picture, and count as two patients" in said
     with open(tmp_path / "new" / "keep" / "left_out.csv", newline="") as file:
         left_out = {row["file"]: row for row in csv.DictReader(file)}
-    assert {"link.png", ".hidden.png", "scan.dcm"} <= set(left_out)
-    for name, word in (("link.png", "leads out"), (".hidden.png", "hidden"), ("scan.dcm", "")):
+    assert {"link.png", "again.png", ".hidden.png", "scan.dcm"} <= set(left_out)
+    words = {"link.png": "leads out", "again.png": "its own name", ".hidden.png": "hidden"}
+    for name, word in words.items():
         assert word in str(left_out[name])
     assert len(list((tmp_path / "new" / "share").iterdir())) == 13
     assert not any("s.png" in path.name for path in (tmp_path / "new").rglob("*"))

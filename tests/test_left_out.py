@@ -2,6 +2,7 @@
 
 import csv
 import os
+import time
 
 import cv2
 import numpy as np
@@ -90,6 +91,7 @@ def test_a_folder_lists_what_it_cannot_read(tmp_path):
         (folder / name).write_bytes(b"x")
     Image.fromarray(_eye(9)).save(tmp_path / "outside.png")
     os.symlink(tmp_path / "outside.png", folder / "link.png")
+    os.symlink(folder / "1.png", folder / "second.png")
     listing = list_folder(folder)
     assert [listing.name_of(i) for i in range(len(listing))] == ["01.png", "1.png", "sub/2.TIF"]
     assert not listing.named
@@ -100,6 +102,7 @@ def test_a_folder_lists_what_it_cannot_read(tmp_path):
         "link.png": True,
         "notes.txt": False,
         "scan.dcm": True,
+        "second.png": False,  # its image is listed by its own name
     }
     with pytest.raises(TooManyLost, match=r"3 of 6 images were lost, so 50\.0 %"):
         prepare(listing, size=16)
@@ -141,3 +144,24 @@ def test_what_cannot_fit_is_refused_before_any_image_is_read(tmp_path):
         file.unlink()
     with pytest.raises(ValueError, match=r"size is 100000; use 4096 or fewer"):
         prepare(listing, size=100000)
+
+
+def test_an_interruption_reads_no_file_that_is_still_waiting(tmp_path, monkeypatch):
+    """Two threads have begun when the first result is an interruption; the others are forgotten."""
+    from medpriv_lib.data.cut_out import CutOut
+
+    for number in range(40):
+        Image.fromarray(_eye(number)).save(tmp_path / f"{number:02d}.png")
+    begun = []
+
+    def cut(self, row, *_):
+        begun.append(row)
+        if row == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        raise AssertionError("nobody waits for this")
+
+    monkeypatch.setattr(CutOut, "cut", cut)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(list_folder(tmp_path), size=16, localize=False, workers=2)
+    assert len(begun) < 10

@@ -1,6 +1,8 @@
 """All files of a listing cut out, and those whose eye does not fit its person's looked at again."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -25,9 +27,12 @@ class Cuts:
 
 
 def cut_all(cut: CutOut, workers: int | None, progress: bool | None) -> Cuts:
-    """Cut every file, in several threads: OpenCV and Pillow release the GIL."""
+    """Cut every file, in several threads: OpenCV and Pillow release the GIL.
+
+    Stopped by an interruption or an error, no file that is still waiting is read.
+    """
     listing, odd = cut.listing, []
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+    with _threads(workers or min(8, os.cpu_count() or 1)) as pool:
         done = pool.map(cut.cut, range(len(listing)))
         hidden = None if progress is None else not progress  # None: quiet where nobody watches
         parts = list(tqdm(done, total=len(listing), desc="prepare", unit="image", disable=hidden))
@@ -45,6 +50,16 @@ def cut_all(cut: CutOut, workers: int | None, progress: bool | None) -> Cuts:
             name, patient = listing.name_of(row), str(listing.patient[row])
             lost.append(LeftOut(name, patient, f"{doubt}; {REMEDY}"))
     return Cuts(kept, lost, odd)
+
+
+@contextlib.contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of threads that forgets what is waiting once its user leaves."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _look_again(cut: CutOut, parts: list[Part], pool: ThreadPoolExecutor) -> list[int]:

@@ -23,9 +23,10 @@ OTHER_IMAGES = {
 def list_folder(root: str | os.PathLike) -> Listing:
     """List the images below a folder, sorted by path; patient is the file's name, label "no".
 
-    Hidden files and folders and links that lead out of the folder are left out, and so is what is
-    no PNG, JPEG, BMP or TIFF by its ending; all are listed in `left_out` with the reason, and those
-    that are images of another format count as lost. Raises `FileNotFoundError` where there is no
+    Left out are hidden files and folders, links, and what is no PNG, JPEG, BMP or TIFF by its
+    ending. What a link inside the folder leads to is listed by its own name; by a second name it
+    would be a second patient. All are in `left_out` with the reason; images of another format and
+    what lies behind a link that leads out of the folder count as lost. Raises `FileNotFoundError` where there is no
     such folder and `ValueError` where it holds no image that can be read.
     """
     root = Path(root)
@@ -62,6 +63,9 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
             left_out.append(
                 LeftOut(name, "", "a link that leads out of the folder; copy the image into it")
             )
+        elif file.is_symlink() and file.is_file():
+            reason = "a link to an image of this folder, which is listed by its own name"
+            left_out.append(LeftOut(name, "", reason, lost=False))
         elif not file.is_file() or not below.holds(file):
             continue
         elif any(part.startswith(".") for part in file.relative_to(root).parts):
