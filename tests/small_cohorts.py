@@ -108,3 +108,23 @@ def hits(release, cohort, gallery):
     its patient."""
     d = squared_distances(centred(release.images), centred(gallery.images))
     return int((gallery.patient[d.argmin(axis=1)] == cohort.patient[release.source]).sum())
+
+
+def signed_cohort(patients, each, patch, diseased, seed=0, size=16):
+    """Return noise images where the disease is a dark square, its mask and its twin known.
+
+    `patch` is the square's (top, bottom, left, right); `diseased` bool (patients,); all patients in
+    every split, the last image of each for testing and the one before for validation.
+    """
+    rng = np.random.default_rng(seed)
+    n = patients * each
+    patient = np.repeat(np.arange(patients), each)
+    sick = np.asarray(diseased)[patient]
+    twin = rng.integers(90, 160, (n, size, size), dtype=np.uint8)
+    images, evidence = twin.copy(), np.zeros(twin.shape, dtype=bool)
+    top, bottom, left, right = patch
+    images[sick, top:bottom, left:right] -= 60
+    evidence[sick, top:bottom, left:right] = True
+    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
+    names = np.array([f"p{i}" for i in range(patients)])
+    return Cohort(images, patient, np.full(n, ""), sick, split, names, evidence, twin)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_cohorts import signed_cohort
 from tqdm import tqdm
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
 from medpriv_lib.measures.cells import mean_of, ratio_of
@@ -30,26 +30,9 @@ from medpriv_lib.study.text import render_measures
 COLUMNS = names_of(column for column in declared() if column.place >= Place.EXPLANATION)
 
 
-def cohort(patients=8, each=4, size=16):
-    rng = np.random.default_rng(0)
-    n = patients * each
-    patient = np.repeat(np.arange(patients), each)
-    diseased = patient < 4
-    twin = rng.integers(90, 160, (n, size, size), dtype=np.uint8)
-    images, evidence = twin.copy(), np.zeros(twin.shape, dtype=bool)
-    images[diseased, 3:7, 8:12] -= 60
-    evidence[diseased, 3:7, 8:12] = True
-    split = np.tile(np.array(["train", "train", "val", "test"]), patients)
-    return Cohort(
-        images,
-        patient,
-        np.full(n, ""),
-        diseased,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-        evidence,
-        twin,
-    )
+def cohort():
+    """Return noise images, half of them with a dark square as the known sign of the disease."""
+    return signed_cohort(8, 4, (3, 7, 8, 12), np.arange(8) < 4)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_cohorts import signed_cohort
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
@@ -28,28 +28,9 @@ from medpriv_lib.study.examine import Examiner
 from medpriv_lib.study.rows import Releases, methods, with_predicted_labels
 
 
-def cohort(patients=8, each=8, size=32):
-    """Return noise images, half of them with a dark square as the known sign of the disease; both
-    in every split."""
-    rng = np.random.default_rng(3)
-    n = patients * each
-    patient = np.repeat(np.arange(patients), each)
-    diseased = patient % 2 == 0
-    twin = rng.integers(90, 160, (n, size, size), dtype=np.uint8)
-    images, evidence = twin.copy(), np.zeros(twin.shape, dtype=bool)
-    images[diseased, 6:14, 16:24] -= 60
-    evidence[diseased, 6:14, 16:24] = True
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    return Cohort(
-        images,
-        patient,
-        np.full(n, ""),
-        diseased,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-        evidence,
-        twin,
-    )
+def cohort():
+    """Return noise images, half of them with a dark square as the known sign of the disease."""
+    return signed_cohort(8, 8, (6, 14, 16, 24), np.arange(8) % 2 == 0, seed=3, size=32)
 
 
 @pytest.fixture(scope="module")

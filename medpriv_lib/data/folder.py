@@ -26,8 +26,8 @@ def list_folder(root: str | os.PathLike) -> Listing:
     Left out are hidden files and folders, links, and what is no PNG, JPEG, BMP or TIFF by its
     ending. What a link inside the folder leads to is listed by its own name; by a second name it
     would be a second patient. All are in `left_out` with the reason; images of another format and
-    what lies behind a link that leads out of the folder count as lost. Raises `FileNotFoundError` where there is no
-    such folder and `ValueError` where it holds no image that can be read.
+    what lies behind a link that leads out of the folder count as lost. Raises `FileNotFoundError`
+    where there is no such folder and `ValueError` where it holds no image that can be read.
     """
     root = Path(root)
     shown = printable(root, 1000)
