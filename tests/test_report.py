@@ -316,6 +316,7 @@ def test_on_real_radiographs(tmp_path):
         patient=listing.patient[some],
         eye=listing.eye[some],
         diseased=listing.diseased[some],
+        table_row=tuple(listing.table_row[row] for row in some),
     )
     files, _ = prepare(listing, size=32, localize=False, progress=False)
     with torch.random.fork_rng():
