@@ -4,6 +4,7 @@ result, what ships.
 
 import base64
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import Original, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect
+from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
@@ -189,43 +191,74 @@ def ways(train: Cohort) -> dict:
     )
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What one method makes of the diseased test images: `images` (n, s, s), and in percent, one
+    number each, how sure the judges are of the patient (`named`) and of the disease (`sick`), and
+    how strongly the signs arrive (`kept`).
+    """
+
+    images: np.ndarray
+    named: np.ndarray
+    sick: np.ndarray
+    kept: np.ndarray
+
+
+def shown_by(method: Privatizer, name: str, ill: Cohort, judges: Judges) -> Shown:
+    """Return what a method makes of images with signs and of their twins, by the same draw."""
+    assert ill.twin is not None
+    assert ill.evidence is not None
+    shown, without = (
+        method.privatize(part, seeded(0, "journey", name)).images
+        for part in (ill, replace(ill, images=ill.twin))
+    )
+    assert judges.identity is not None  # the shipped judges are both there
+    sure_of = logits(judges.identity, shown).softmax(1).numpy()
+    return Shown(
+        shown,
+        100 * sure_of[np.arange(len(ill)), ill.patient],
+        np.array(_percent(judges.disease, shown, 1)),
+        100 * evidence_kept(shown, without, ill.images, ill.twin, ill.evidence),
+    )
+
+
+def ordinary(made: Mapping[str, Shown]) -> int:
+    """Return the image for which the numbers of all methods together lie nearest to their means."""
+    numbers = [getattr(each, key) for each in made.values() for key in ("named", "sick", "kept")]
+    spread = [(values - values.mean()) / (values.std() + 1) for values in numbers]
+    return int(np.square(spread).sum(axis=0).argmin())
+
+
 def journey() -> Stepper:
     """Return one case as every method would show it, with what the judges and the twin say of each
-    picture.
+    picture, and what they say of half of the diseased test images.
+
+    The case is the diseased test image whose numbers lie nearest to the means over all methods.
     """
     cohort, judges = default_cohort(), Judges.load()
-    row = tell(cohort, judges).similar
-    case = cohort.take(np.array([row]))
-    assert case.twin is not None
-    assert case.evidence is not None
-    images, twin, signs = case.images, replace(case, images=case.twin), case.evidence
-    made = {}
-    for name, method in ways(cohort.of("train")).items():
-        shown, without = (
-            method.privatize(part, seeded(0, "journey", name)).images for part in (case, twin)
-        )
-        named = _percent(judges.identity, shown, case.patient[0])[0]
-        sick = _percent(judges.disease, shown, 1)[0]
-        kept = 100 * float(evidence_kept(shown, without, images, twin.images, signs)[0])
-        made[name] = (shown[0], named, sick, kept)
-    averages = {f"{k} patients averaged": k for k in AVERAGED}
+    test = cohort.of("test")
+    assert test.evidence is not None
+    ill = test.take(np.flatnonzero(test.evidence.any(axis=(1, 2)))[::2])  # half: a page is short
+    made = {
+        name: shown_by(method, name, ill, judges)
+        for name, method in ways(cohort.of("train")).items()
+    }
+    row = ordinary(made)
 
     def draw(shown_instead: str) -> np.ndarray:
-        pair = np.hstack([case.images[0], np.full((64, 4), 255, np.uint8), made[shown_instead][0]])
+        gap = np.full((64, 4), 255, np.uint8)
+        pair = np.hstack([ill.images[row], gap, made[shown_instead].images[row]])
         return cv2.resize(pair, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
 
     def describe(shown_instead: str) -> str:
-        _, named, sick, kept = made[shown_instead]
-        more = ", stronger than they were" if kept > 100.5 else ""
-        signs = f"The patient's signs arrive at {kept:.0f} % of their strength{more}."
-        if shown_instead in averages:  # the case chose its neighbours: their signs count, too
-            signs = (
-                f"Signs like the patient's arrive at {kept:.0f} % of their strength; at most "
-                f"{100 / averages[shown_instead]:.0f} % are the patient's own."
-            )
+        each = made[shown_instead]
+        low, high = np.percentile(each.kept, [10, 90])
         return (
             f"Left the case, right what is shown instead: {shown_instead}. The judges: this "
-            f"patient {named:.0f} %, glaucoma {sick:.0f} %. {signs}"
+            f"patient {each.named[row]:.0f} %, glaucoma {each.sick[row]:.0f} %; the signs arrive "
+            f"with strength {each.kept[row]:.0f} %. {len(ill)} diseased test images: patient "
+            f"{each.named.mean():.0f} %, glaucoma {each.sick.mean():.0f} %, signs "
+            f"{each.kept.mean():.0f} % (eight in ten between {low:.0f} and {high:.0f})."
         )
 
     return Stepper(
