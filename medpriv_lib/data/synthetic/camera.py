@@ -80,8 +80,9 @@ def _family(leds: str, **ranges: Range) -> Family:
 
 COHORT_CAMERA = Camera(
     drawing=2,
-    iris_contrast=1.6,
-    detail=3.0,
+    iris_contrast=1.45,
+    detail=1.5,
+    blur=1.0,
     skin_offset=-14,
     upper_offset=-12,
     black=(0, 16),

@@ -9,7 +9,7 @@ from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.scene import EYE_RADIUS, HEIGHT, WIDTH, Scene, pupil_ratio
 from medpriv_lib.data.synthetic.taken import taken
-from medpriv_lib.data.synthetic.texture import PAD, POLAR, iris_texture
+from medpriv_lib.data.synthetic.texture import PAD, POLAR, iris_detail, iris_texture
 
 Box = Float[np.ndarray, "h w"]
 
@@ -34,14 +34,12 @@ class EyePainter:
         depth = np.clip((radius - pupil) / (limbus - pupil), 0, 1)
         columns = POLAR[1]
         iris: np.ndarray = cv2.remap(
-            iris_texture(identity),
+            self._texture(),
             angle * np.float32(columns / (2 * np.pi)) + PAD,
             depth * (POLAR[0] - 1),
             cv2.INTER_LINEAR,
         )
         camera = self.capture.camera
-        if camera.iris_contrast != 1:
-            iris *= np.float32(camera.iris_contrast)
         iris += identity.iris_level + camera.iris_offset
         for nevus in pathology.nevi:
             away = self._distance(nevus.angle, nevus.depth, pupil)
@@ -65,6 +63,16 @@ class EyePainter:
             veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.1 * uneven)
             image += pathology.haze * veil * (150 - image)
         return self._glints(pathology, image)
+
+    def _texture(self) -> np.ndarray:
+        """Return the iris in polar coordinates, with the contrast and the detail of the camera."""
+        camera = self.capture.camera
+        texture = iris_texture(self.identity, camera.drawing)
+        if camera.iris_contrast != 1:
+            texture = np.float32(camera.iris_contrast) * texture
+        if camera.detail:
+            texture = texture + np.float32(camera.detail) * iris_detail(self.identity.iris_seed)
+        return texture
 
     def _pupil_edge(self, pathology: Pathology) -> np.ndarray:
         """Radius of the pupil in mm along every direction: slightly off centre, irregular, oval
@@ -144,7 +152,7 @@ class EyePainter:
         if not pathology.flush:
             return sclera
         outside = self.scene.radius - self.identity.iris_radius
-        vessels = iris_texture(self.identity)[40, PAD:-PAD].take(self.column)
+        vessels = iris_texture(self.identity, self.capture.camera.drawing)[40, PAD:-PAD].take(self.column)
         ring = np.exp(-np.clip(outside, 0, None) / 1.0)
         return sclera - pathology.flush * ring * (30 + 1.6 * vessels)
 
