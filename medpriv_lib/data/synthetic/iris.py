@@ -61,7 +61,7 @@ class EyePainter:
         if pathology.haze:
             uneven = np.cos(0.9 * scene.rel_x + 0.7) * np.cos(0.8 * scene.rel_y - 0.4)
             veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.1 * uneven)
-            image += pathology.haze * veil * (150 - image)
+            image += pathology.haze * veil * (150 + 0.5 * camera.iris_offset - image)
         return self._glints(pathology, image)
 
     def _texture(self) -> np.ndarray:
@@ -125,6 +125,7 @@ class EyePainter:
     def _openings(self, pathology: Pathology, iris: np.ndarray, pupil: np.ndarray) -> np.ndarray:
         """Iridotomies and iridectomy: holes as dark as the pupil, with a singed lighter rim."""
         limbus = self.identity.iris_radius
+        dark = self.capture.camera.pupil_level + 5
         for hole in pathology.holes:
             away = self._distance(_clock(hole.clock), hole.depth, pupil)
             iris = iris + 14 * np.exp(-(((away - 0.62 * hole.diameter) / 0.14) ** 2)) * min(
@@ -133,7 +134,7 @@ class EyePainter:
             iris += (
                 np.clip((hole.diameter / 2 - away) / 0.10 + 0.5, 0, 1)
                 * min(1.0, hole.diameter / 0.2)
-                * (14 - iris)
+                * (dark - iris)
             )
         if pathology.wedge and pathology.wedge.width > 0:
             wedge = pathology.wedge
@@ -144,7 +145,7 @@ class EyePainter:
             inside = np.clip(
                 (0.5 * wedge.width * share**0.7 - np.abs(across)) / 0.12 + 0.5, 0, 1
             ) * (share > 0)
-            iris = iris + inside * min(1.0, wedge.width / 0.5) * (14 - iris)
+            iris = iris + inside * min(1.0, wedge.width / 0.5) * (dark - iris)
         return iris
 
     def _flush(self, pathology: Pathology, sclera: np.ndarray) -> np.ndarray:
@@ -152,7 +153,9 @@ class EyePainter:
         if not pathology.flush:
             return sclera
         outside = self.scene.radius - self.identity.iris_radius
-        vessels = iris_texture(self.identity, self.capture.camera.drawing)[40, PAD:-PAD].take(self.column)
+        vessels = iris_texture(self.identity, self.capture.camera.drawing)[40, PAD:-PAD].take(
+            self.column
+        )
         ring = np.exp(-np.clip(outside, 0, None) / 1.0)
         return sclera - pathology.flush * ring * (30 + 1.6 * vessels)
 

@@ -43,7 +43,7 @@ def lid_texture(skin_seed: int) -> Float[np.ndarray, "2 h w 2"]:
 
 
 def _field(rng: np.random.Generator, rows: float, columns: float) -> Field:
-    """Noise of mean 0 and deviation 1, blurred by rows x columns px; made small where it is coarse."""
+    """Noise of mean 0 and deviation 1, blurred by rows x columns px."""
     steps = [max(1.0, sigma / 1.5) for sigma in (rows, columns)]
     shape = [int(np.ceil(size / step)) + 2 for size, step in zip(LID, steps, strict=True)]
     field: np.ndarray = rng.standard_normal(shape, dtype=np.float32)
@@ -74,8 +74,11 @@ def skin(scene: Scene, relief: Field, wet: Field) -> Field:
     shine = np.where(
         upper,
         1.1 * np.exp(-(((away - 1.1) / 1.0) ** 2))
-        + 0.7 * np.exp(-(((away - identity.crease) / 1.4) ** 2)) + 0.06,
-        1.0 * np.exp(-(((away - 0.5) / 0.7) ** 2)) + 0.5 * np.exp(-(((away - 2.6) / 2.0) ** 2)) + 0.1,
+        + 0.7 * np.exp(-(((away - identity.crease) / 1.4) ** 2))
+        + 0.06,
+        1.0 * np.exp(-(((away - 0.5) / 0.7) ** 2))
+        + 0.5 * np.exp(-(((away - 2.6) / 2.0) ** 2))
+        + 0.1,
     )
     level += 34 * identity.wetness * shine * (spots + 0.25 * wet)
     # the lash line is dark above; below, the margin is a pale wet ledge and then a soft shadow

@@ -123,8 +123,8 @@ def _crypts(
     theta: np.ndarray,
     drawing: int,
 ) -> np.ndarray:
-    """Openings of the front layer, mostly beside the collarette, dark with a light rim: lozenges,
-    or, in the second drawing, rounded and ragged.
+    """Return openings of the front layer, mostly beside the collarette, dark with a light rim:
+    lozenges, or, in the second drawing, rounded and ragged.
     """
     ragged = 1.0
     if drawing == 2:
