@@ -55,13 +55,13 @@ def darkest(images: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, " n"]:
 def appearance(images: UInt8[np.ndarray, "n s s"]) -> dict[str, Float[np.ndarray, " n"]]:
     """Return by name, for squares of 1.4 iris diameters around the iris, one number an image.
 
-    `pupil`: the level that three tenths of the pixels within .2 of the iris radius lie below; `iris`, `sd in iris` and `sharpness`
-    (mean absolute Laplacian): in the ring from .6 to .9 of it, within 35 degrees of left and right;
-    `sclera - iris`: the same sectors from 1.1 to 1.35 less the iris; `lower skin` and `upper lid`:
-    the medians of the last and the first tenth of the rows; `pupil/iris`: the largest radius whose
-    ring lies below the middle between pupil and iris; `glint px`: pixels 80 levels above the pupil
-    within .6; `saturated`: the share of levels of 254 and more. Levels 0..255; numbers that count
-    pixels are for the size given.
+    `pupil`: the level that two fifths of the pixels within .2 of the iris radius lie below; `iris`,
+    `sd in iris` and `sharpness` (mean absolute Laplacian): in the ring from .6 to .9 of it, within
+    35 degrees of left and right; `sclera - iris`: those sectors from 1.15 outwards less the iris;
+    `lower skin` and `upper lid`: the medians of the last and the first tenth of the rows;
+    `pupil/iris`: the largest radius whose ring lies below the middle between pupil and iris;
+    `glint px`: pixels 80 levels above the pupil within .6; `saturated`: the share of levels of 254
+    and more. Levels 0..255; numbers that count pixels are for the size given.
     """
     size = images.shape[1]
     unit = size / (2 * CROP_DIAMETERS)  # the iris radius in px
@@ -70,7 +70,7 @@ def appearance(images: UInt8[np.ndarray, "n s s"]) -> dict[str, Float[np.ndarray
     ring, white = side & (radius > 0.6) & (radius < 0.9), side & (radius > 1.15)
     stack = images.astype(np.float32)
     iris, tenth = stack[:, ring], size // 10
-    pupil = np.quantile(stack[:, radius < 0.2], 0.3, axis=1)  # lamps stand there, too
+    pupil = np.quantile(stack[:, radius < 0.2], 0.4, axis=1)  # lamps stand there, too
     detail = np.stack([np.abs(cv2.Laplacian(image, cv2.CV_32F))[ring].mean() for image in stack])
     level = iris.mean(axis=1)
     columns = (
@@ -107,4 +107,4 @@ def _pupil_ratio(
 def quantiles(images: UInt8[np.ndarray, "n s s"]) -> dict[str, Quantiles]:
     """Return the quantiles .05, .5 and .95 of every number of `appearance`."""
     found = appearance(images)
-    return {name: tuple(np.quantile(values, QUANTILES)) for name, values in found.items()}  # type: ignore[misc]
+    return {name: tuple(np.quantile(values, QUANTILES)) for name, values in found.items()}

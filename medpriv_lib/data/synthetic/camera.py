@@ -20,7 +20,7 @@ class Camera:
     stands "aside"; `led_radius` in mm the size of one.
     `iris_contrast` multiplies the iris texture, `detail` is the deviation of fine texture added to
     it, grey levels; `blur` the sigma of the lens in px, on top of the defocus. `pupil_level` is the
-    level of an empty pupil; `iris_offset`, `sclera_offset`, `skin_offset`, `upper_offset` (the
+    level of an empty pupil, `pupil_shift` is added to the pupil's ratio (visible light narrows it); `iris_offset`, `sclera_offset`, `skin_offset`, `upper_offset` (the
     upper lid, on top of the skin's) are added to what the person has, grey levels. `black` is the
     range of the black level and `veil` that of the share of scattered light, both anew in each
     capture; `gain` multiplies the levels, what exceeds 255 is saturated; `noise` multiplies the
@@ -37,6 +37,7 @@ class Camera:
     detail: float = 0.0
     blur: float = 0.0
     pupil_level: float = 9.0
+    pupil_shift: float = 0.0
     iris_offset: float = 0.0
     sclera_offset: float = 0.0
     skin_offset: float = 0.0
@@ -144,12 +145,12 @@ FAMILIES: dict[str, Family] = {
         iris_contrast=(1.6, 2.6),
         detail=(2, 7),
         blur=(0, 1.2),
-        iris_offset=(-38, -8),
+        iris_offset=(-42, -12),
         sclera_offset=(-30, 20),
         skin_offset=(-60, 30),
-        upper_offset=(0, 60),
-        pupil_level=(2, 8),
-        black=(6, 10),
+        upper_offset=(-20, 75),
+        pupil_level=(1, 5),
+        black=(5, 8),
         noise=(0.6, 1.6),
         magnification=(0.55, 0.8),
         spectacles_share=(0.25, 0.35),
@@ -166,7 +167,7 @@ FAMILIES: dict[str, Family] = {
         sclera_offset=(15, 55),
         skin_offset=(-40, 40),
         upper_offset=(0, 25),
-        pupil_level=(25, 60),
+        pupil_level=(25, 70),
         black=(5, 22),
         veil=(0, 0.05),
         gain=(1.0, 1.12),
@@ -174,29 +175,30 @@ FAMILIES: dict[str, Family] = {
     "dark-iris": _family(
         "two",
         led_spread=(0.9, 2.4),
-        led_radius=(0.1, 0.25),
-        iris_contrast=(0.8, 2.0),
+        led_radius=(0.14, 0.3),
+        iris_contrast=(0.9, 2.4),
         detail=(0, 4),
         blur=(1.0, 3.0),
-        iris_offset=(-45, -15),
+        iris_offset=(-40, -5),
         sclera_offset=(0, 50),
         skin_offset=(-95, -15),
         upper_offset=(-45, 10),
         pupil_level=(4, 10),
+        pupil_shift=(-0.2, 0.02),
         black=(10, 18),
         veil=(0, 0.02),
     ),
     "close-up": _family(
         "bar",
         led_spread=(0.8, 2.6),
-        led_radius=(0.15, 0.4),
+        led_radius=(0.12, 0.32),
         iris_contrast=(1.8, 3.4),
         detail=(4, 10),
         blur=(0, 1.2),
         iris_offset=(-15, 25),
         sclera_offset=(0, 30),
         skin_offset=(-75, 20),
-        upper_offset=(-95, -15),
+        upper_offset=(-110, -30),
         pupil_level=(0, 1),
         noise=(0.5, 1.0),
         magnification=(1.2, 1.45),

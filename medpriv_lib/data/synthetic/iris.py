@@ -190,12 +190,13 @@ class EyePainter:
         row, column = np.clip((scene.iris_y, scene.iris_x), 0, (HEIGHT - 1, WIDTH - 1)).astype(int)
         margin = float(scene.above_lower[row, column])
         spots += [(0.7 * (g.x + dx), margin - 0.15, 0.5 * g.radius, 235.0) for g in self.lamps[:2]]
+        faint = 30.0 if capture.camera.drawing == 1 else 60.0 / max(2, len(spots))
         for x, y, size, level in spots:
             squared = (scene.rel_x - np.float32(x)) ** 2 + (
                 (scene.rel_y - np.float32(y)) * 0.85
             ) ** 2
             core = np.clip((size - np.sqrt(squared)) / 0.07 + 0.5, 0, 1)
-            halo = 30 * np.exp(-squared / (2 * (2.2 * size) ** 2))
+            halo = np.float32(faint) * np.exp(-squared / (2 * (2.2 * size) ** 2))
             image = image + core * (np.float32(level) - image) + halo * (1 - core)
         return image
 

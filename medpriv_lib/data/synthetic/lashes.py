@@ -64,7 +64,7 @@ def soft(identity: Identity, opening: float) -> list[tuple[Float[np.ndarray, "n 
     curl up; those below are short, sparse and of every length, and lie along the skin.
     """
     rng = np.random.default_rng([identity.skin_seed, 8])
-    parts = []
+    parts: list[tuple[Float[np.ndarray, "n 7 2"], ...]] = []
     for sign, count, length in (
         (1, int(2.2 * identity.lash_count), 0.8 * identity.lash_length),
         (-1, int(1.3 * identity.lower_lash_count), 0.62 * identity.lash_length),

@@ -25,10 +25,12 @@ TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 
 def pupil_ratio(capture: Capture, pathology: Pathology) -> float:
-    """Return pupil over iris diameter, 0.2-0.7: the capture's, pulled towards `MID_DILATED` by the
+    """Return pupil over iris diameter, 0.2-0.7: the capture's, as the
+    camera's light lets it be, pulled towards `MID_DILATED` by the
     disease.
     """
-    ratio = capture.pupil_ratio + pathology.mid_dilation * (MID_DILATED - capture.pupil_ratio)
+    light = capture.pupil_ratio + capture.camera.pupil_shift
+    ratio = light + pathology.mid_dilation * (MID_DILATED - light)
     return float(np.clip(ratio, 0.2, 0.7))
 
 
