@@ -17,16 +17,16 @@ class Camera:
     show them. `leds` one of `PATTERNS`: "drawn" takes the lamps of the capture, the others stand
     where the middle of the capture's first two lamps stands; `led_spread` in mm is the distance of
     a pair, the radius of a ring, the length of a bar, the side of a square, or how far one lamp
-    stands "aside"; `led_radius` in mm the size of one.
-    `iris_contrast` multiplies the iris texture, `detail` is the deviation of fine texture added to
-    it, grey levels; `blur` the sigma of the lens in px, on top of the defocus. `pupil_level` is the
-    level of an empty pupil, `pupil_shift` is added to the pupil's ratio (visible light narrows it); `iris_offset`, `sclera_offset`, `skin_offset`, `upper_offset` (the
-    upper lid, on top of the skin's) are added to what the person has, grey levels. `black` is the
-    range of the black level and `veil` that of the share of scattered light, both anew in each
-    capture; `gain` multiplies the levels, what exceeds 255 is saturated; `noise` multiplies the
-    capture's noise. `magnification` scales the picture in the frame: above about 1.5 the frame
-    cuts lids off. `spectacles_share`, `make_up_share`: of the captures. Raises `ValueError` for
-    what cannot be.
+    stands "aside"; `led_radius` in mm the size of one. `iris_contrast` multiplies the iris
+    texture, `detail` is the deviation of fine texture added to it, grey levels; `blur` the sigma of
+    the lens in px, on top of the defocus. `pupil_level` is the level of an empty pupil,
+    `pupil_shift` is added to the pupil's ratio (visible light narrows it); `iris_offset`,
+    `sclera_offset`, `skin_offset`, `upper_offset` (the upper lid, on top of the skin's) are added
+    to what the person has, grey levels. `black` is the range of the black level and `veil` that of
+    the share of scattered light, both anew in each capture; `gain` multiplies the levels, what
+    exceeds 255 is saturated; `noise` multiplies the capture's noise. `magnification` scales the
+    picture in the frame: above about 1.4 the frame cuts lids off. `spectacles_share`,
+    `make_up_share`: of the captures. Raises `ValueError` for what cannot be.
     """
 
     drawing: int = 1

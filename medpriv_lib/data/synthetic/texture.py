@@ -126,7 +126,7 @@ def _crypts(
     """Return openings of the front layer, mostly beside the collarette, dark with a light rim:
     lozenges, or, in the second drawing, rounded and ragged.
     """
-    ragged = 1.0
+    ragged: np.ndarray | float = 1.0
     if drawing == 2:
         own = np.random.default_rng([identity.iris_seed, 6])
         ragged = 1 + 0.22 * band_noise(own, (len(radius), theta.shape[1]), 3, 5)
