@@ -13,6 +13,7 @@ from medpriv_lib.data.synthetic import lashes
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import MID_DILATED, Pathology
+from medpriv_lib.data.synthetic.taken import taken
 
 HEIGHT, WIDTH = 480, 640
 PX_PER_MM = 21.5
@@ -24,10 +25,12 @@ TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 
 def pupil_ratio(capture: Capture, pathology: Pathology) -> float:
-    """Return pupil over iris diameter, 0.2-0.7: the capture's, pulled towards `MID_DILATED` by the
+    """Return pupil over iris diameter, 0.2-0.7: the capture's, as the
+    camera's light lets it be, pulled towards `MID_DILATED` by the
     disease.
     """
-    ratio = capture.pupil_ratio + pathology.mid_dilation * (MID_DILATED - capture.pupil_ratio)
+    light = capture.pupil_ratio + capture.camera.pupil_shift
+    ratio = light + pathology.mid_dilation * (MID_DILATED - light)
     return float(np.clip(ratio, 0.2, 0.7))
 
 
@@ -47,7 +50,7 @@ def locate(identity: Identity, pathology: Pathology, capture: Capture) -> Eye:
 
 def _iris(identity: Identity, capture: Capture) -> tuple[float, float, float]:
     """Centre and radius of the iris in px, in the canonical frame (left eye, nose on the left)."""
-    scale = PX_PER_MM * capture.distance
+    scale = PX_PER_MM * capture.distance * capture.camera.magnification
     move_x = -EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_x))
     move_y = EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_y))
     angle = np.deg2rad(capture.rotation)
@@ -76,7 +79,7 @@ class Scene:
     def __post_init__(self) -> None:
         """Compute the grids."""
         identity, capture = self.identity, self.capture
-        self.scale = PX_PER_MM * capture.distance
+        self.scale = PX_PER_MM * capture.distance * capture.camera.magnification
         self.origin = (WIDTH / 2 + capture.shift_x, HEIGHT / 2 + 8 + capture.shift_y)
         turn = np.deg2rad(capture.rotation)
         self.cos, self.sin = np.cos(turn), np.sin(turn)
@@ -150,6 +153,25 @@ class Scene:
             x = half * root[:, 0]
             y = np.interp(x, TABLE, margin) + sign * root[:, 1] + (0.45 if sign > 0 else 0)
             start = np.stack([x, y], 1)
-            width *= 1 + 1.2 * self.capture.make_up  # mascara
+            width *= 1 + 1.2 * taken(self.capture).make_up  # mascara
             lashes.draw(mask, self.to_px(start[:, None] + lines), width * self.scale)
         return mask
+
+    def soft_lashes(self) -> Float[np.ndarray, "480 640"]:
+        """Return how much of the light lashes take from each pixel, 0..1; the second drawing."""
+        half = self.identity.fissure_width / 2
+        total = np.zeros((HEIGHT, WIDTH), np.float32)
+        ways = ((self.upper, -1, 0.085, 0.66, 0.0), (self.lower, 1, 0.05, 0.30, 0.5))
+        parts = lashes.soft(self.identity, self.capture.opening)
+        for (lines, root), (margin, sign, width, depth, out) in zip(parts, ways, strict=True):
+            x = half * root[:, 0]
+            y = np.interp(x, TABLE, margin) + sign * (root[:, 1] + out)
+            places = self.to_px(np.stack([x, y], 1)[:, None] + lines)
+            width *= 1 + 1.2 * taken(self.capture).make_up
+            # near and far lashes lie in two layers; the nearer is out of focus
+            for layer, blur in ((slice(0, None, 2), 0.7), (slice(1, None, 2), 1.5)):
+                mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+                lashes.draw(mask, places[layer], width * self.scale)
+                cover = cv2.GaussianBlur(mask, (0, 0), blur).astype(np.float32)
+                total = 1 - (1 - total) * (1 - np.float32(depth / 255) * cover)
+        return total
