@@ -1,7 +1,5 @@
 """The source's own iris in an invented face: it hides from those alone who look at faces."""
 
-from typing import ClassVar
-
 import cv2
 import numpy as np
 import torch
@@ -9,7 +7,7 @@ import torch
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.controls.on_strangers import OnStrangers
-from medpriv_lib.privatizers.protocol import Compared, Parameter
+from medpriv_lib.privatizers.protocol import Compared
 from medpriv_lib.recognition.views import iris_disc
 
 SHARE = 0.97  # of the iris' circle, which is a little larger than the iris
@@ -26,8 +24,7 @@ class IrisTransplant(OnStrangers):
     name = "iris-transplant"
     title = "Own iris in a stranger"
     marker = "^"
-    parameters: ClassVar[tuple[Parameter, ...]] = ()
-    compared = (Compared("own iris in a stranger", {}, random=True, second=True),)
+    compared = (Compared("own iris in a stranger", {"pupil": "freed"}, random=True, second=True),)
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return the own iris in a stranger for each image."""
