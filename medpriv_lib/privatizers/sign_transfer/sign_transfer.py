@@ -34,8 +34,7 @@ from medpriv_lib.privatizers.strangers import Strangers
 
 PUPILS = ("kept", "freed", "quantised")
 FOUND = 0.3  # an alpha above this somewhere is a sign that was found
-# pupil over iris of healthy eyes, ours as in the renderer: mean, deviation, least and most
-FREE = (0.40, 0.085, 0.22, 0.66)
+BANK, FIRST = "strangers", "strangers-first"  # files of the weights' folder
 LEAST, MOST = 0.2, 0.72  # what the rubber sheet is asked for
 
 
@@ -102,11 +101,11 @@ class SignTransfer(Privatizer):
             folder = resources.weights
             own = None if folder is None else folder / f"{cls.name}.safetensors"
             trained = cls.load(own if own and own.is_file() else weights.shipped(cls.name))
+        bank: Strangers | None = resources.trained.get(BANK, trained.strangers)
+        if bank is None and resources.weights and (resources.weights / f"{BANK}.npz").is_file():
+            bank = Strangers.load(resources.weights / f"{BANK}.npz")
         return cls(
-            **settings,
-            network=trained.network,
-            calibration=trained.calibration,
-            strangers=trained.strangers,
+            **settings, network=trained.network, calibration=trained.calibration, strangers=bank
         )
 
     @property
@@ -160,11 +159,12 @@ class SignTransfer(Privatizer):
         """
         n = len(cohort)
         bank = self.bank(cohort)
-        free = FREE[0] + FREE[1] * torch.randn(n, generator=generator).numpy()
         who = bank.choose(n, generator)
+        least, most = float(bank.ratio.min()), float(bank.ratio.max())
+        free = least + (most - least) * torch.rand(n, generator=generator).numpy()
         signs = self.read(cohort.images)
         found = signs.alpha.max(axis=(1, 2), initial=0) > FOUND
-        ratio = self._pupils(signs.ratio, found, np.clip(free, FREE[2], FREE[3]))
+        ratio = self._pupils(signs.ratio, found, free)
         images = self.blended(signs, bank.shown(who, ratio))
         return Release(
             images=images,
@@ -184,14 +184,16 @@ class SignTransfer(Privatizer):
         return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
 
     def bank(self, cohort: Cohort) -> Strangers:
-        """Return the strangers that the cohort's camera could have photographed.
+        """Return the bank that was given, else the shipped one: as the second cohorts' camera shows
+        strangers, or, for cohorts without visits, as the first's does, where that is there.
 
-        Raises `NotApplicable` where they have another size than its images.
+        Raises `NotApplicable` where they have another size than the images.
         """
         self._require(cohort.images)
         bank = self.strangers
         if bank is None:
-            bank = shipped_strangers("strangers" if cohort.visit is None else "strangers-second")
+            first = cohort.visit is None and (weights.FOLDER / f"{FIRST}.npz").is_file()
+            bank = shipped_strangers(FIRST if first else BANK)
         if bank.size != cohort.images.shape[1]:
             raise NotApplicable(
                 f"the strangers have {bank.size} px, the images {cohort.images.shape[1]}: render a "
@@ -247,8 +249,8 @@ class SignTransfer(Privatizer):
 
 @cache
 def shipped_strangers(name: str) -> Strangers:
-    """Return a bank that comes with the package: "strangers" as the first cohort's camera shows
-    them, "strangers-second" as the second's. Raises `FileNotFoundError` where it is missing.
+    """Return a bank that comes with the package, by the name of its file. Raises
+    `FileNotFoundError` where it is missing.
     """
     path: Path = weights.FOLDER / f"{name}.npz"
     if not path.is_file():
