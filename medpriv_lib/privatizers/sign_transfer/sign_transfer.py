@@ -27,7 +27,7 @@ from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import require_images, to_tensor
 from medpriv_lib.core.precision import halved, in_full
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.protocol import Parameter, Privatizer, Resources
+from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.sign_transfer.fine_tuning import fine_tuned
 from medpriv_lib.privatizers.sign_transfer.network import Architecture, Network, mirrored_too
 from medpriv_lib.privatizers.strangers import Strangers
@@ -69,6 +69,14 @@ class SignTransfer(Privatizer):
         Parameter("floor", 0.05, "alpha that an image must exceed somewhere", None, 0.0, 1.0),
     )
     needs = "weights"
+    compared = tuple(
+        Compared(title, {"pupil": pupil}, random=True, second=True)
+        for title, pupil in (
+            ("pupil freed where no sign is found", "freed"),
+            ("pupil kept", "kept"),
+            ("pupil in steps of a tenth", "quantised"),
+        )
+    )
 
     def __init__(
         self,
