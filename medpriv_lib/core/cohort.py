@@ -24,8 +24,10 @@ class Cohort:
     "val", "test"; `patient_names` (P,) neutral or original names; `evidence` bool (N, H, W) or
     None, the pixels that show the disease where that is known (synthetic images); `twin` of the
     images' shape or None, the same eye and capture without the disease (equals the image where it
-    is healthy); `row` int64 (N,), which images of the cohort as it was prepared these are: `take`
-    and `of` keep it, so that a release made from a part can be followed to the whole. Raises
+    is healthy); `visit` int64 (N,) or None, the number of the visit, from
+    1, within the patient, where that is known (second version of the synthetic cohort); `row` int64
+    (N,), which images of the cohort as it was prepared these are: `take` and `of` keep it, so that
+    a release made from a part can be followed to the whole. Raises
     `ValueError` for shapes, types or values that do not fit together.
     """
 
@@ -39,6 +41,7 @@ class Cohort:
     twin: UInt8[np.ndarray, "n h w"] | None = None
     name: str = "cohort"
     row: Int64[np.ndarray, " n"] = field(default=None, repr=False)  # type: ignore[arg-type]
+    visit: Int64[np.ndarray, " n"] | None = None
 
     def __post_init__(self) -> None:
         """Check everything once, so that no later step meets a broken cohort."""
@@ -52,6 +55,8 @@ class Cohort:
             shape = getattr(self, key).shape
             if shape != (n,):
                 raise ValueError(f"`{key}` has shape {shape}, expected ({n},): one entry per image")
+        if self.visit is not None and (self.visit.shape != (n,) or self.visit.dtype != np.int64):
+            raise ValueError(f"`visit` must be int64 ({n},): the number of the visit of each image")
         self._check_values()
         shapes = {"evidence": self.images.shape[:3], "twin": self.images.shape}
         for key, dtype in (("evidence", np.bool_), ("twin", np.uint8)):
@@ -85,7 +90,10 @@ class Cohort:
         """Return the cohort of the chosen images: `rows` are indices or a mask; patients keep their
         numbers.
         """
-        per_image = ("images", "patient", "eye", "diseased", "split", "evidence", "twin", "row")
+        per_image = (
+            *("images", "patient", "eye", "diseased", "split"),
+            *("evidence", "twin", "row", "visit"),
+        )
         return replace(
             self, **{k: getattr(self, k)[rows] for k in per_image if getattr(self, k) is not None}
         )
@@ -102,14 +110,16 @@ class Cohort:
         return self.take(rows)
 
     def hash(self) -> str:
-        """Return 16 hexadecimal digits that change when any image, patient, label, eye or split
-        changes.
+        """Return 16 hexadecimal digits that change when any image, patient, label, eye, split or
+        visit changes.
         """
         digest = hashlib.sha256(f"{self.images.shape}".encode())
         for key in ("images", "patient", "diseased"):
             digest.update(np.ascontiguousarray(getattr(self, key)).tobytes())
         for key in ("eye", "split"):
             digest.update("|".join(getattr(self, key).tolist()).encode())
+        if self.visit is not None:  # without visits the digits are those of earlier versions
+            digest.update(b"visit" + np.ascontiguousarray(self.visit).tobytes())
         return digest.hexdigest()[:16]
 
     def save(self, path: str | os.PathLike) -> None:

@@ -86,6 +86,20 @@ def f1_interval(
     )
 
 
+def ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the rank of each value, from 1; equal values share the mean of their ranks."""
+    _, index, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[index]
+
+
+def area(score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> float:
+    """Return the area under the ROC curve, a tie counting half; errors as of `auc_interval`."""
+    if positive.all() or not positive.any():
+        raise ValueError("an area under the ROC curve needs images of both labels")
+    rank, count = ranks(score), int(positive.sum())
+    return float((rank[positive].sum() - count * (count + 1) / 2) / (count * (~positive).sum()))
+
+
 def auc_interval(
     scores: Float[np.ndarray, " n"],
     positive: Bool[np.ndarray, " n"],
@@ -114,6 +128,68 @@ def auc_interval(
         return ((times @ pairs) * times).sum(axis=1) / (times @ count[0]) / (times @ count[1])
 
     return bootstrap(np.eye(len(patients)), np.arange(len(patients)), area, draws, generator)
+
+
+def resampled(
+    statistic: Callable[[Int64[np.ndarray, " m"]], float],
+    patient: Int64[np.ndarray, " n"],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """Return the interval of any statistic over patients, where it is no function of sums.
+
+    `statistic` maps rows, int64 (M,), to a number; patients are drawn with replacement, each with
+    all its rows. Slower than `bootstrap`: the statistic is computed once for each draw. Draws where
+    it is nan are left out; with nothing left both ends are nan. Raises `ValueError` where nothing
+    is given, or `draws` < 1.
+    """
+    if len(patient) == 0 or draws < 1:
+        raise ValueError(
+            f"a bootstrap needs images and draws, not {len(patient)} images and {draws} draws"
+        )
+    generator = np.random.default_rng(0) if generator is None else generator
+    _, index = np.unique(patient, return_inverse=True)
+    rows = [np.flatnonzero(index == number) for number in range(index.max() + 1)]
+    values = np.array(
+        [
+            statistic(np.concatenate([rows[k] for k in generator.integers(len(rows), size=len(rows))]))
+            for _ in range(draws)
+        ]
+    )
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired(
+    first: Float[np.ndarray, " n"],
+    second: Float[np.ndarray, " n"],
+    patient: Int64[np.ndarray, " n"],
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+) -> tuple[float, float, float]:
+    """Return by how much the mean of `first` exceeds that of `second`, and the 95 % interval of it.
+
+    Both are (N,), of the same images in the same order: what an image does to both methods alike
+    cancels out, so that two methods whose own intervals overlap may still differ clearly. Images
+    where either is nan are left out; nan where none is left. Raises `ValueError` for lengths that
+    differ.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if not first.shape == second.shape == np.shape(patient):
+        raise ValueError(
+            f"pairs need one value of each and a patient per image, not {first.shape}, "
+            f"{second.shape} and {np.shape(patient)}"
+        )
+    difference = first - second
+    there = np.isfinite(difference)
+    if not there.any():
+        return float("nan"), float("nan"), float("nan")
+    low, high = mean_interval(difference[there], np.asarray(patient)[there], draws, generator)
+    return float(difference[there].mean()), low, high
 
 
 def mean_per_patient(

@@ -8,13 +8,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Privatizer
+from medpriv_lib.recognition.expert import Expert
+from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.reader import Reader
 from medpriv_lib.recognition.verdicts import Panel
@@ -68,7 +70,9 @@ class Ground:
     `train` the images that methods learn from; `test` those that are released, with their true
     labels; `judges` the fixed networks, `panel` and `reader` (the disease judge) what they have
     read already; `seed` that of the study. Where the signs of the disease are known, `test` has
-    twins and masks, and `evident` (N,) says in which of its images there are any.
+    twins and masks, and `evident` (N,) says in which of its images there are any. `expert` is the
+    disease judge that met no patient of the cohort, `eye_judge` the one that names eyes, None where
+    there is none.
     """
 
     train: Cohort
@@ -77,6 +81,8 @@ class Ground:
     seed: int
     reader: Reader = field(default=None)  # type: ignore[assignment]
     panel: Panel = field(default=None)  # type: ignore[assignment]
+    expert: Expert | None = None
+    eye_judge: EyeJudge | None = None
 
     def __post_init__(self) -> None:
         """Give the disease judge one memory, whoever asks."""
@@ -107,7 +113,9 @@ class Exam:
     releases of the test images, one released image per test image in their order, as many random
     draws as the measure asks for. `twins()` returns the releases of the disease-free twins by the
     same draws, valid where `Ground.evident` holds; `method()` the privatizer, ready to run. Both
-    raise `NotApplicable` where there is none.
+    raise `NotApplicable` where there is none. A measure may leave the value of each test image in
+    `values`, by the column's name, float (N,), nan where there is none: what two rows are compared
+    by, image by image.
     """
 
     experiment: str
@@ -116,6 +124,7 @@ class Exam:
     drawn: Sequence[Release]
     twins: Callable[[], Sequence[Release]]
     method: Callable[[], Privatizer]
+    values: dict[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
 
 
 Part = Callable[[Exam], Cells]
@@ -126,15 +135,20 @@ class Measure(ABC):
 
     A new measure is one file with one class that derives from this one; its columns are in the
     table as soon as the class is defined. `name` is the measure's; `columns` what it declares;
-    `draws` how many random draws of a row it looks at, None for all of them.
+    `draws` how many random draws of a row it looks at, None for all of them; `second` whether it is
+    measured on cohorts of the second version only, whose images have visits: it then raises
+    `NotApplicable` on others, and the study does not ask it there.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     draws: ClassVar[int | None] = 1
+    second: ClassVar[bool] = False
 
     def __init__(self, ground: Ground) -> None:
         """Prepare what all rows share. Raises `NotApplicable` where no row can be measured."""
+        if self.second and ground.test.visit is None:
+            raise NotApplicable("a cohort of the first version: its images have no visits")
         self.ground = ground
 
     @abstractmethod

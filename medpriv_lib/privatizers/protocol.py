@@ -62,7 +62,8 @@ class Compared:
     whether the method is told labels ("true": the row is also run with predicted ones); `random`
     whether two draws differ; `shared`, if not 0, lets the draws take each image from that many
     releases, at random: a draw by itself is one of the method, and less has to be made and judged;
-    `experiment` the heading in the table, "" for the method's name ("control" for a control).
+    `experiment` the heading in the table, "" for the method's name ("control" for a control);
+    `second` marks a row that is run on cohorts of the second version only.
     """
 
     set: str
@@ -71,6 +72,7 @@ class Compared:
     random: bool = False
     shared: int = 0
     experiment: str = ""
+    second: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from medpriv_lib.learning.checkpoint import (
 )
 from medpriv_lib.recognition.networks import Recogniser
 
-Target = Literal["identity", "disease"]
+Target = Literal["identity", "eye", "disease"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ DEFAULTS = {
     # at half the strength and batch
     "identity": Settings(epochs=60, batch=32, strength=0.5, dropout=0.0),
     "disease": Settings(epochs=40, balanced=True),
+    "eye": Settings(epochs=80, batch=64, rate=3e-3, strength=0.5, dropout=0.2),
 }
 
 
@@ -97,7 +98,7 @@ class Learner:
 
         The augmentation is drawn from `generator`, the dropout from torch's global one.
         """
-        x = augment(self.images[rows], generator, self.settings.strength)
+        x = self.distorted(self.images[rows], generator)
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
             output = self.network(x)
@@ -113,6 +114,12 @@ class Learner:
         loss.backward()
         self.optimiser.step()
         return loss.detach()
+
+    def distorted(
+        self, x: Float[Tensor, "n c h w"], generator: torch.Generator
+    ) -> Float[Tensor, "n c h w"]:
+        """Return a batch as it is learnt from, a little changed."""
+        return augment(x, generator, self.settings.strength)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step: one cycle (Smith 2018) with a cosine fall

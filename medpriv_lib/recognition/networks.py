@@ -36,15 +36,7 @@ class Recogniser(nn.Module):
     def __init__(self, classes: int, size: int = 64, channels: int = 1) -> None:
         """Make the network with random weights from torch's global generator."""
         super().__init__()
-        if size < 16 or size % 16:
-            raise ValueError(
-                f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with "
-                "--size 64"
-            )
-        if channels not in (1, 3):
-            raise ValueError(f"images have 1 channel (grey) or 3 (colour), not {channels}")
-        if classes < 2:
-            raise ValueError(f"a recogniser tells at least two classes apart, not {classes}")
+        require_sizes(classes, size, channels)
         self.classes, self.size, self.channels = classes, size, channels
         widths = (channels,) + (FILTERS,) * len(KERNELS)
         self.blocks = nn.Sequential(
@@ -89,10 +81,28 @@ class Recogniser(nn.Module):
         """
         layers: list[nn.Module] = []
         for convolution, norm in self.convolutions():
-            layers += [_fused(convolution, norm), _MaxPoolReLU()]
+            layers += [_fused(convolution, norm), self.pooled()]
         dense = nn.Sequential(nn.Flatten(), _copied(cast(nn.Linear, self.dense[1])), nn.ReLU())
         merged = nn.Sequential(*layers, dense, _copied(self.head))
         return merged.eval().to(memory_format=torch.channels_last)
+
+
+    def pooled(self) -> nn.Module:
+        """Return what follows a merged convolution: max-pool 2 and ReLU."""
+        return _MaxPoolReLU()
+
+
+def require_sizes(classes: int, size: int, channels: int) -> None:
+    """Raise `ValueError` for numbers that no recogniser is made for."""
+    if size < 16 or size % 16:
+        raise ValueError(
+            f"recognisers need images of 16, 32, 48, 64, … pixels, not {size}; prepare with "
+            "--size 64"
+        )
+    if channels not in (1, 3):
+        raise ValueError(f"images have 1 channel (grey) or 3 (colour), not {channels}")
+    if classes < 2:
+        raise ValueError(f"a recogniser tells at least two classes apart, not {classes}")
 
 
 class _MaxPoolReLU(nn.Module):

@@ -21,6 +21,8 @@ from medpriv_lib.core.pixels import Images, channels_of, require_images, size_of
 from medpriv_lib.core.precision import flushed_denormals
 from medpriv_lib.recognition.learner import DEFAULTS, Learner, Settings, Target
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.views import eye_numbers
+from medpriv_lib.recognition.wide import Shape, Wide
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -35,11 +37,13 @@ def fit_recogniser(
     device: str | torch.device | None = None,
     progress: Progress | bool = True,
     settings: Settings | None = None,
+    shape: Shape | None = None,
+    learner: type[Learner] = Learner,
     resume: str | os.PathLike | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> tuple[Recogniser, dict]:
-    """Train a recogniser of the patient ("identity") or of the disease; return it, ready to judge,
-    with its curve.
+    """Train a recogniser of the patient ("identity"), of the eye or of the disease; return it,
+    ready to judge, with its curve.
 
     The state with the lowest validation loss is kept; without `val` all epochs run and the last
     state is kept. The curve holds one list per quantity (`train_loss`, `val_loss`, `val_accuracy`),
@@ -48,7 +52,8 @@ def fit_recogniser(
     `progress(epoch, epochs, row)` after each epoch with the epoch's quantities. With `resume`, a
     folder, the state is written there every `checkpoint_seconds` and at the end; a killed training
     that is started again with the same arguments ends at the same weights, bit for bit on the same
-    machine and threads. Raises `ValueError` where the images are not square multiples of 16, where
+    machine and threads. `shape` makes the network a `Wide` one, `learner` says how a batch is distorted.
+    Raises `ValueError` where the images are not square multiples of 16, where
     the disease has one label only, and where the folder holds the training of other data or
     settings.
     """
@@ -60,26 +65,33 @@ def fit_recogniser(
     forked = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=forked), flushed_denormals():
         torch.manual_seed(seed)
-        classes = train.patients if target == "identity" else 2
-        network = Recogniser(classes, size_of(train.images), channels_of(train.images)).to(device)
-        network = network.to(memory_format=torch.channels_last)
+        classes = {"identity": train.patients, "eye": 2 * train.patients, "disease": 2}[target]
+        size, channels = size_of(train.images), channels_of(train.images)
+        network = (
+            Recogniser(classes, size, channels)
+            if shape is None
+            else Wide(classes, size, channels, shape)
+        )
+        network = network.to(device).to(memory_format=torch.channels_last)
         network.dropout.p = settings.dropout
         images, labels = to_tensor(train.images, device), _labels(train, target).to(device)
-        learner = Learner(network, settings, images, labels, seed)
+        learning = learner(network, settings, images, labels, seed)
         save = None
         if resume is not None:
             folder = Path(resume)
             folder.mkdir(parents=True, exist_ok=True)
             training = _training(train, val, target, seed, settings)
-            learner.restore(folder, training)
-            save = partial(learner.save, folder, training)
+            if shape is not None:
+                training |= {"shape": asdict(shape), "learner": learner.__name__}
+            learning.restore(folder, training)
+            save = partial(learning.save, folder, training)
         held_out = None
         if val is not None:
             held_out = to_tensor(val.images, device), _labels(val, target).to(device)
-        _epochs(learner, held_out, target, progress, save, checkpoint_seconds)
-    network.load_state_dict(learner.best)
-    told = {"best": learner.best_epoch, "seconds": round(learner.seconds, 1)}
-    return network.eval(), learner.curve | told
+        _epochs(learning, held_out, target, progress, save, checkpoint_seconds)
+    network.load_state_dict(learning.best)
+    told = {"best": learning.best_epoch, "seconds": round(learning.seconds, 1)}
+    return network.eval(), learning.curve | told
 
 
 @torch.no_grad()
@@ -181,6 +193,8 @@ def _validate(
 
 
 def _labels(cohort: Cohort, target: Target) -> Int64[Tensor, " n"]:
+    if target == "eye":
+        return torch.from_numpy(eye_numbers(cohort))
     return torch.from_numpy(
         cohort.patient if target == "identity" else cohort.diseased.astype(np.int64)
     )
@@ -201,8 +215,8 @@ def _training(
 
 def _check(train: Cohort, val: Cohort | None, target: Target) -> None:
     """Refuse what cannot be trained on, before any work is done."""
-    if target not in ("identity", "disease"):
-        raise ValueError(f'unknown target {target!r}; choose "identity" or "disease"')
+    if target not in ("identity", "eye", "disease"):
+        raise ValueError(f'unknown target {target!r}; choose "identity", "eye" or "disease"')
     height, width = train.images.shape[1:3]
     if height != width:
         raise ValueError(

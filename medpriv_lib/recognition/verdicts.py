@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.recognition.crossfit import CrossFit
+from medpriv_lib.recognition.expert import best_threshold
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
@@ -37,14 +39,18 @@ class Panel:
     """
 
     def __init__(
-        self, judges: Judges, disease: Callable[[Images], Float[Tensor, "n 2"]] | None = None
+        self,
+        judges: Judges,
+        disease: Callable[[Images], Float[Tensor, "n 2"]] | None = None,
+        unseen_from: float = 0.0,
     ) -> None:
         """Start with an empty memory; a verdict takes some hundred bytes.
 
         `disease` maps uint8 images to the disease judge's logits, for callers who need them
-        elsewhere too.
+        elsewhere too. `unseen_from` is the margin from which on judges that never saw the patient
+        are taken to call an image diseased; see `unseen_threshold`.
         """
-        self.judges = judges
+        self.judges, self.unseen_from = judges, unseen_from
         self._disease = disease or partial(logits, judges.disease)
         self._named, self._read, self._margins = Memory(), Memory(), Memory()
 
@@ -66,8 +72,27 @@ class Panel:
             if contributors is not None and contributors.shape[1] == 0:
                 contributors = None
             chosen, seen = judges.crossfit.choose(patient, contributors)
-            unseen = self._mean_of_chosen(judges.crossfit, keys, images, chosen) > 0
+            margin = self._mean_of_chosen(judges.crossfit, keys, images, chosen)
+            unseen = margin > self.unseen_from
         return Verdicts(named, disease.astype(bool), unseen, seen)
+
+    def margins(
+        self,
+        images: Images,
+        patient: Int64[np.ndarray, " n"],
+        contributors: Int64[np.ndarray, "n k"] | None = None,
+    ) -> Float[np.ndarray, " n"]:
+        """Return by how much judges that never saw the patient hold each image for diseased.
+
+        Arguments as of `ask`. Raises `ValueError` where there are no such judges.
+        """
+        crossfit = self.judges.crossfit
+        if crossfit is None:
+            raise ValueError("there are no judges of unseen patients")
+        if contributors is not None and contributors.shape[1] == 0:
+            contributors = None
+        chosen, _ = crossfit.choose(patient, contributors)
+        return self._mean_of_chosen(crossfit, keys_of(images), images, chosen)
 
     def _mean_of_chosen(
         self, crossfit: CrossFit, keys: list[bytes], images: Images, chosen: np.ndarray
@@ -95,6 +120,17 @@ class Panel:
         if not keys:
             return np.zeros(0, dtype=np.int64)
         return memory.recall(keys, lambda rows: read(images[rows]).argmax(1).cpu().numpy())
+
+
+def unseen_threshold(judges: Judges, val: Cohort) -> float:
+    """Return the margin from which on judges that never saw the patient shall call an image ill.
+
+    It gives the highest F1 on validation images, each read by judges that never saw its patient. 0
+    where there are no such judges, or the images have one label.
+    """
+    if judges.crossfit is None or val.diseased.all() or not val.diseased.any():
+        return 0.0
+    return best_threshold(Panel(judges).margins(val.images, val.patient), val.diseased)
 
 
 def _margin(network: Recogniser, images: Images, rows: np.ndarray) -> Float[np.ndarray, " m"]:

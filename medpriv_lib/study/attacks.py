@@ -69,7 +69,7 @@ def run_attacks(
     unknown = [name for name in plan.attackers or () if name not in known]
     if unknown:
         raise ValueError(f"no attack is called {unknown[0]!r}; there are {', '.join(known)}")
-    began, rows = time.perf_counter(), plan.rows()
+    began, rows = time.perf_counter(), plan.rows(second=cohort.visit is not None)
     (folder / "attackers").mkdir(parents=True, exist_ok=True)
     study = _Run(
         cohort, judges, vgan, folder / "attackers", plan, cards or {}, rows, progress, told

@@ -49,7 +49,10 @@ class Examiner:
         self.ground, self.resources = ground, resources
         self.measures: list[Measure] = []
         self.notes: list[Note] = []
+        second = ground.test.visit is not None
         for cls in all_measures().values() if among is None else among:
+            if cls.second and not second:  # nobody asks for it there
+                continue
             try:
                 self.measures.append(cls(self.ground))
             except NotApplicable as error:  # this measure asks for what the cohort does not hold
@@ -58,7 +61,9 @@ class Examiner:
         self.twins = None
         if ground.evident.any() and (shown := ground.test.twin) is not None:
             twins = {key: replace(one, images=shown) for key, one in cohorts.items()}
-            self.twins = Releases(resources, twins, ground.seed, min(draws, self.few))
+            few = min(draws, self.few)
+            self.twins = Releases(resources, twins, ground.seed, few, fresh=second)
+        self.values: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
     def sizes(self) -> dict[str, int]:
         """Return from how many draws and images columns come that are dearer than verdicts."""
@@ -115,6 +120,7 @@ class Examiner:
             )
             found, reasons = measured(measure, exam)
             cells |= found
+            self.values.setdefault(method.name, {}).update(exam.values)
             self.notes += [Note(measure.name, reason, *method.name) for reason in reasons]
         return cells
 

@@ -86,7 +86,7 @@ def run_others(
     such as averages that need the own identity's code, are rows with a note. The membership of the
     cohort's patients is asked against the others wherever a method was trained on patients.
     """
-    kept, rows, seed = folder / "attackers", plan.rows(), plan.seeds[0]
+    kept, rows, seed = folder / "attackers", plan.rows(second=cohort.visit is not None), plan.seeds[0]
     kept.mkdir(parents=True, exist_ok=True)
     hidden = None if progress else True
     if not isinstance(others, Cohort):

@@ -37,11 +37,12 @@ class Plan:
     attackers: tuple[str, ...] | None = None
     budget: Budget = FULL
 
-    def rows(self) -> list[Method]:
-        """Return the rows to attack. Raises `ValueError` for a name that the study does not
-        have.
+    def rows(self, second: bool = False) -> list[Method]:
+        """Return the rows to attack, with `second` those of a cohort of the second version.
+
+        Raises `ValueError` for a name that the study does not have.
         """
-        listed = methods()
+        listed = methods(second)
         names = {row.name for row in listed}
         unknown = [name for name in self.only or () if name not in names]
         if unknown:

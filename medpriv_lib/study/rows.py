@@ -31,7 +31,7 @@ class Method:
     `experiment` and `set` name it; `labels` "" none, "true" or "predicted"; `cls` and `settings`
     make the privatizer; `random` says whether draws differ. With `shared` the draws take each image
     from that many releases, at random: a draw by itself is one of the method, and less has to be
-    made and judged.
+    made and judged. A row that is `second` is run on cohorts of the second version only.
     """
 
     experiment: str
@@ -41,6 +41,7 @@ class Method:
     labels: Literal["", "true", "predicted"] = ""
     random: bool = False
     shared: int = 0
+    second: bool = False
 
     @property
     def name(self) -> tuple[str, str]:
@@ -74,8 +75,12 @@ class Method:
         )
 
 
-def methods() -> list[Method]:
-    """Return the rows of the table: the paper's in its order, then what else methods declare."""
+def methods(second: bool = False) -> list[Method]:
+    """Return the rows of the table: the paper's in its order, then what else methods declare.
+
+    With `second`, those of a cohort of the second version: more controls, and methods that need
+    what only such a cohort holds.
+    """
     listed = [
         Method(
             one.experiment or ("control" if cls.control else cls.name),
@@ -85,9 +90,11 @@ def methods() -> list[Method]:
             one.labels,
             one.random,
             one.shared,
+            one.second,
         )
         for cls in privatizers().values()
         for one in cls.compared
+        if second or not one.second
     ]
     place = {name: number for number, name in enumerate(paper_names())}
     return sorted(listed, key=lambda row: place.get(row.name, len(place)))
@@ -107,7 +114,7 @@ def headings(experiments: Iterable[str]) -> dict[str, Heading]:
     library asks for, such as one in an older table, is drawn under its own name.
     """
     known: dict[str, Heading] = {}
-    for row in methods():
+    for row in methods(second=True):
         title = row.cls.title if row.experiment == row.cls.name else row.experiment.capitalize()
         known.setdefault(row.experiment, Heading(title, row.cls.marker))
     return {
@@ -139,14 +146,17 @@ class Releases:
         seed: int,
         draws: int,
         largest: int = LARGEST,
+        fresh: bool = False,
     ) -> None:
         """`cohorts` maps the labels "", "true", "predicted" to the test images with these labels.
 
-        `resources` is what methods draw from; `largest` the number of decodes that are kept.
+        `resources` is what methods draw from; `largest` the number of decodes that are kept. With
+        `fresh` every draw is made by its privatizer from random numbers of its own, the noise of
+        the code included; else draws share decodes, and the noise of the code of each image.
         """
         self.resources, self.cohorts = resources, cohorts
         self.seed, self.draws, self.largest = seed, draws, largest
-        self.decoded = Decoded.of(resources, cohorts[""], seed)
+        self.decoded = None if fresh else Decoded.of(resources, cohorts[""], seed)
         self._named: dict[tuple[str, str], list[np.ndarray] | NotApplicable] = {}
 
     def prepare(self, rows: Iterable[Method], bar: Bar, only: np.ndarray | None = None) -> None:
@@ -156,10 +166,15 @@ class Releases:
         With `only`, a bool (N,), just those images are decoded, and only they may be used of the
         releases.
         """
+        if self.decoded is None:
+            return
         for row in rows:
             if self.decoded.serves(row.cls):
                 try:
-                    self._named[row.name] = [self._draw(row, draw) for draw in range(self.draws)]
+                    self._named[row.name] = [
+                        self.decoded.drawn(row.cls, row.settings, self.cohorts[row.labels], draw)
+                        for draw in range(self.draws)
+                    ]
                 except NotApplicable as error:  # the other rows can be had; this one is kept as is
                     self._named[row.name] = error
         needed = np.zeros(self.decoded.index.shape, dtype=bool)
@@ -190,7 +205,7 @@ class Releases:
             yield from self._shared(row)
             return
         for draw in range(self.draws if row.random else 1):
-            if named is None:
+            if named is None or self.decoded is None:
                 yield self._made(row, draw)
             else:
                 yield self.decoded.release(row.cls, row.settings, named[draw])
@@ -210,6 +225,3 @@ class Releases:
                 images=np.stack([each.images for each in releases])[pick, n],
                 contributors=np.stack([each.contributors for each in releases])[pick, n],
             )
-
-    def _draw(self, row: Method, draw: int) -> np.ndarray:
-        return self.decoded.drawn(row.cls, row.settings, self.cohorts[row.labels], draw)

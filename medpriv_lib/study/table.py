@@ -27,19 +27,31 @@ def all_measures() -> dict[str, type[Measure]]:
     return measures(medpriv_lib.measures, medpriv_lib.explanation)
 
 
-def declared() -> list[Column]:
-    """Return the columns that all measures declare."""
-    return [column for one in all_measures().values() for column in one.columns]
+def declared(second: bool = False) -> list[Column]:
+    """Return the columns that all measures declare, with `second` those that are measured on
+    cohorts of the second version only as well.
+    """
+    found = all_measures().values()
+    return [column for one in found if second or not one.second for column in one.columns]
 
 
-def columns() -> tuple[str, ...]:
-    """Return the names of the table's columns: names, measures, attackers, labels and note."""
-    return (*NAMES, *names_of(declared()), *best.COLUMNS, *LAST)
+def columns(second: bool = False) -> tuple[str, ...]:
+    """Return the names of the table's columns: names, measures, attackers, labels and note.
+
+    With `second` as of `declared`.
+    """
+    return (*NAMES, *names_of(declared(second)), *best.COLUMNS, *LAST)
+
+
+def is_second(rows: Iterable[Row]) -> bool:
+    """Say whether rows hold a number that is measured on cohorts of the second version only."""
+    more = set(columns(second=True)) - set(columns())
+    return any(row.get(key) is not None for row in rows for key in more)
 
 
 def text_columns() -> frozenset[str]:
     """Return the names of those columns that hold text."""
-    text = {column.name for column in declared() if column.kind == "text"}
+    text = {column.name for column in declared(second=True) if column.kind == "text"}
     return frozenset({*NAMES, *LAST, best.BEST, *text})
 
 
@@ -67,7 +79,7 @@ def read_table(path: str | os.PathLike) -> list[Row]:
             f"{path}: no such table; write one with `medpriv study --out {path.parent}`"
         )
     text = text_columns()
-    counts = {column.name for column in declared() if column.kind == "count"}
+    counts = {column.name for column in declared(second=True) if column.kind == "count"}
     rows = []
     with open(path, newline="", encoding="utf-8") as file:
         for line, cells in enumerate(csv.DictReader(file), start=2):
@@ -100,10 +112,11 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
         known.pop(name, {"experiment": name[0], "set": name[1], "note": "not run"})
         for name in paper_names()
     ]
-    text, names = text_columns(), columns()
+    every = first + list(known.values())
+    text, names = text_columns(), columns(is_second(every))
     return [
         {key: row.get(key, "" if key in text else None) for key in names}
-        for row in first + list(known.values())
+        for row in every
     ]
 
 
@@ -118,7 +131,7 @@ def write_table(
     The second holds the same rows under "rows", `provenance`, and `notes`: why which measure has no
     number in which rows.
     """
-    folder, names = Path(folder), columns()
+    folder, names = Path(folder), columns(is_second(rows))
     with (
         atomic_write(folder / "table.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,

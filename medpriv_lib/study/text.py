@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from medpriv_lib.measures.measure import Column
 from medpriv_lib.study.rows import PREDICTED
-from medpriv_lib.study.table import Row, all_measures, paper_table
+from medpriv_lib.study.table import Row, all_measures, is_second, paper_table
 
 WIDTH = 120
 ACROSS = 11  # columns of measures beside each other
@@ -50,7 +50,8 @@ def render(rows: Sequence[Row], disease: str = "disease") -> str:
 
 def render_measures(rows: Sequence[Row]) -> str:
     """Return the columns of all measures that have a title for the terminal; "" without numbers."""
-    found = all_measures().values()
+    second = is_second(rows)
+    found = [one for one in all_measures().values() if second or not one.second]
     shown = [column for one in found for column in one.columns if column.title]
     rows = [row for row in rows if row["labels"] != "predicted"]
     if not any(row.get(column.name) is not None for row in rows for column in shown):

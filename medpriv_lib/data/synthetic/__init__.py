@@ -2,7 +2,8 @@
 them.
 """
 
-from medpriv_lib.data.synthetic.capture import Capture, Glint, Spectacles, bar, ring
+from medpriv_lib.data.synthetic.camera import COHORT_CAMERA, FAMILIES, HELD_OUT, Camera
+from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.cohort import (
     IMAGES,
     SEED,
@@ -14,16 +15,24 @@ from medpriv_lib.data.synthetic.cohort import (
     render_item,
     write_synthetic,
 )
-from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
+from medpriv_lib.data.synthetic.difficulty import DEFAULT, SECOND, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
+from medpriv_lib.data.synthetic.lamps import Glint, bar, ring
 from medpriv_lib.data.synthetic.pathology import Hole, Nevus, Pathology, Wedge
+from medpriv_lib.data.synthetic.population import cut, population
 from medpriv_lib.data.synthetic.render import Rendering, render, render_with_truth, twin
 from medpriv_lib.data.synthetic.scene import locate, pupil_ratio
+from medpriv_lib.data.synthetic.spectacles import Spectacles
 
 __all__ = [
+    "COHORT_CAMERA",
     "DEFAULT",
+    "FAMILIES",
+    "HELD_OUT",
     "IMAGES",
+    "SECOND",
     "SEED",
+    "Camera",
     "Capture",
     "Difficulty",
     "Glint",
@@ -37,10 +46,12 @@ __all__ = [
     "Wedge",
     "bar",
     "conditions",
+    "cut",
     "findings",
     "locate",
     "person",
     "plan",
+    "population",
     "pupil_ratio",
     "render",
     "render_item",

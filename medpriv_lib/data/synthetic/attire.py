@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from medpriv_lib.data.synthetic.capture import Spectacles
 from medpriv_lib.data.synthetic.scene import Scene
+from medpriv_lib.data.synthetic.spectacles import Spectacles
 
 Image = Float[np.ndarray, "480 640"]
 

@@ -4,61 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medpriv_lib.data.synthetic.camera import Camera
 from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
-
-
-@dataclass(frozen=True)
-class Glint:
-    """One LED's reflection on the cornea: place in mm from the point that looks at the camera,
-    radius in mm, level.
-    """
-
-    x: float
-    y: float
-    radius: float
-    level: float
-
-
-@dataclass(frozen=True)
-class Spectacles:
-    """Spectacles in front of the eye, in mm in the head's frame.
-
-    `half_width`, `half_height` of the lens from the middle of the lid opening, `roundness` the
-    exponent of its outline (2: an ellipse, larger: boxier), `rim` the width of the frame and
-    `level` its grey level; `veil` 0..1 how much light the lens mirrors all over; `mirrored` the
-    lamps it shows, as (x, y, half width, half height, level).
-    """
-
-    half_width: float = 19.0
-    half_height: float = 9.5
-    roundness: float = 3.0
-    rim: float = 2.2
-    level: float = 25.0
-    veil: float = 0.05
-    mirrored: tuple[tuple[float, float, float, float, float], ...] = ()
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Spectacles":
-        """Draw a pair: dark, grey or shining rims, large or small lenses, up to three lamps."""
-        lamps = int(rng.integers(0, 4))
-        return cls(
-            half_width=float(rng.uniform(14, 22)),
-            half_height=float(rng.uniform(7.5, 11.5)),
-            roundness=float(rng.uniform(2.2, 4.5)),
-            rim=float(rng.uniform(1.0, 3.8)),
-            level=float(rng.choice([18.0, 30.0, 90.0, 230.0])),
-            veil=float(rng.uniform(0.0, 0.15)),
-            mirrored=tuple(
-                (
-                    float(rng.uniform(-10, 10)),
-                    float(rng.uniform(-6, 6)),
-                    float(rng.uniform(0.4, 1.8)),
-                    float(rng.uniform(0.3, 1.2)),
-                    float(rng.uniform(200, 255)),
-                )
-                for _ in range(lamps)
-            ),
-        )
+from medpriv_lib.data.synthetic.lamps import Glint
+from medpriv_lib.data.synthetic.spectacles import Spectacles
 
 
 @dataclass(frozen=True)
@@ -75,7 +24,8 @@ class Capture:
     `shot_noise` in grey levels of variance per grey level; `glints` the LED reflections;
     `noise_seed` seeds the noise. Off unless they are given, and never drawn by `draw`:
     `irregularity` of the pupil's edge as a share of its radius (synechiae, operations; 0.05 to
-    0.25), `spectacles`, `make_up` 0..1 (eyeliner, mascara and shadow on the upper lid).
+    0.25), `spectacles`, `make_up` 0..1 (eyeliner, mascara and shadow on the upper lid), `camera`,
+    the set-up, which is the same for many captures.
     """
 
     pupil_ratio: float = 0.4
@@ -96,6 +46,7 @@ class Capture:
     irregularity: float = 0.0
     spectacles: Spectacles | None = None
     make_up: float = 0.0
+    camera: Camera = Camera()
 
     @classmethod
     def draw(cls, rng: np.random.Generator, difficulty: Difficulty = DEFAULT) -> "Capture":
@@ -144,22 +95,3 @@ def _draw_glints(rng: np.random.Generator) -> tuple[Glint, ...]:
         )
         for i, (px, py) in enumerate(places)
     )
-
-
-def ring(
-    lamps: int = 8, radius: float = 1.3, size: float = 0.16, x: float = 0.0, y: float = 0.0
-) -> tuple[Glint, ...]:
-    """Return the reflections of lamps in a ring around the lens; all lengths in mm."""
-    angles = 2 * np.pi * (np.arange(lamps) + 0.5) / lamps
-    return tuple(
-        Glint(float(x + radius * np.cos(a)), float(y + radius * np.sin(a)), size, 255.0)
-        for a in angles
-    )
-
-
-def bar(
-    lamps: int = 6, length: float = 2.4, size: float = 0.24, x: float = 0.0, y: float = 0.0
-) -> tuple[Glint, ...]:
-    """Return the reflections of lamps in a row that run together into a bar; lengths in mm."""
-    places = np.linspace(-length / 2, length / 2, lamps)
-    return tuple(Glint(float(x + place), float(y), size, 255.0) for place in places)

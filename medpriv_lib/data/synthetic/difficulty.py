@@ -45,3 +45,7 @@ class Difficulty:
 
 
 DEFAULT = Difficulty()
+
+# of the second version, whose camera, visits and distractors are others; set on the images of the
+# validation split, with the same three aims
+SECOND = Difficulty(distractor_share=0.25)

@@ -8,6 +8,7 @@ from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.scene import EYE_RADIUS, HEIGHT, WIDTH, Scene, pupil_ratio
+from medpriv_lib.data.synthetic.taken import taken
 from medpriv_lib.data.synthetic.texture import PAD, POLAR, iris_texture
 
 Box = Float[np.ndarray, "h w"]
@@ -21,6 +22,7 @@ class EyePainter:
         self.scene = scene
         self.identity: Identity = scene.identity
         self.capture: Capture = scene.capture
+        self.lamps = taken(scene.capture).glints
         self.column = (scene.angle * np.float32(POLAR[1] / (2 * np.pi))).astype(np.int32) % POLAR[1]
 
     def paint(self, pathology: Pathology, sclera: np.ndarray) -> np.ndarray:
@@ -37,7 +39,10 @@ class EyePainter:
             depth * (POLAR[0] - 1),
             cv2.INTER_LINEAR,
         )
-        iris += identity.iris_level
+        camera = self.capture.camera
+        if camera.iris_contrast != 1:
+            iris *= np.float32(camera.iris_contrast)
+        iris += identity.iris_level + camera.iris_offset
         for nevus in pathology.nevi:
             away = self._distance(nevus.angle, nevus.depth, pupil)
             iris += nevus.level * np.clip((nevus.radius - away) / 0.3 + 0.5, 0, 1)
@@ -49,7 +54,9 @@ class EyePainter:
         edge = np.clip((limbus - radius) / identity.limbus_width + 0.5, 0, 1)
         image = sclera + edge * edge * (3 - 2 * edge) * (iris - sclera)
         cloud = np.cos(2 * scene.rel_x + 1) * np.cos(1.6 * scene.rel_y)
-        dark = 9 + pathology.cataract * np.clip(62 - 5 * radius**2 + 7 * cloud, 8, 80)
+        dark = camera.pupil_level + pathology.cataract * np.clip(
+            62 - 5 * radius**2 + 7 * cloud, 8, 80
+        )
         image += np.clip((pupil - radius) / 0.13 + 0.5, 0, 1) * (dark - image)
         if pathology.pterygium:
             image = self._pterygium(pathology, image)
@@ -162,7 +169,7 @@ class EyePainter:
         # the first Purkinje image moves half as far as the iris when the eye turns
         dx = 0.5 * EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_x))
         dy = -0.5 * EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_y))
-        spots = [(g.x + dx, g.y + dy, g.radius, g.level) for g in capture.glints]
+        spots = [(g.x + dx, g.y + dy, g.radius, g.level) for g in self.lamps]
         if pathology.lens:
             spots += [
                 (-0.9 - dx, 1.0 - dy, 0.34, 200 * pathology.lens),
@@ -171,9 +178,7 @@ class EyePainter:
         # and the tears on the lower margin mirror them once more
         row, column = np.clip((scene.iris_y, scene.iris_x), 0, (HEIGHT - 1, WIDTH - 1)).astype(int)
         margin = float(scene.above_lower[row, column])
-        spots += [
-            (0.7 * (g.x + dx), margin - 0.15, 0.5 * g.radius, 235.0) for g in capture.glints[:2]
-        ]
+        spots += [(0.7 * (g.x + dx), margin - 0.15, 0.5 * g.radius, 235.0) for g in self.lamps[:2]]
         for x, y, size, level in spots:
             squared = (scene.rel_x - np.float32(x)) ** 2 + (
                 (scene.rel_y - np.float32(y)) * 0.85

@@ -10,6 +10,7 @@ from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.iris import EyePainter
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.scene import HEIGHT, WIDTH, Scene
+from medpriv_lib.data.synthetic.taken import taken
 from medpriv_lib.data.synthetic.texture import CANVAS, SKIN_PX_PER_MM, skin_texture
 
 
@@ -22,6 +23,7 @@ class Painter:
         """Paint what the disease does not touch."""
         self.identity, self.capture = identity, capture
         self.scene = Scene(identity, capture)
+        self.taken = taken(capture)
         self.eye = EyePainter(self.scene)
         soft = self.scene.scale / 2.2  # the lid margins are two px wide
         self.open = np.clip(self.scene.below_upper * soft + 0.5, 0, 1)
@@ -29,8 +31,8 @@ class Painter:
         relief, wet = self._surface()
         self.sclera = self._sclera(relief)
         self.skin = self._skin(relief, wet)
-        if capture.make_up:
-            self.skin = made_up(self.skin, self.scene, capture.make_up)
+        if self.taken.make_up:
+            self.skin = made_up(self.skin, self.scene, self.taken.make_up)
         lash = cv2.GaussianBlur(self.scene.lash_mask(), (0, 0), 0.7).astype(
             np.float32
         ) * np.float32(0.74 / 255)
@@ -45,11 +47,27 @@ class Painter:
         image[box] = self.eye.paint(pathology, image[box])
         image = self.skin + self.open * (image - self.skin)
         image += self.lash * (38 - image)
-        if self.capture.spectacles is not None:
-            image = behind(image, self.scene, self.capture.spectacles)
+        if self.taken.spectacles is not None:
+            image = behind(image, self.scene, self.taken.spectacles)
         image *= self._light()
-        image = cv2.GaussianBlur(image, (0, 0), self.capture.focus)
+        camera = self.capture.camera
+        blur = (
+            float(np.hypot(self.capture.focus, camera.blur)) if camera.blur else self.capture.focus
+        )
+        image = cv2.GaussianBlur(image, (0, 0), blur)
+        if self.taken.veil or self.taken.black or camera.gain != 1:
+            image = self._sensed(image)
         return np.ascontiguousarray(image[:, ::-1]) if self.identity.eye == "R" else image
+
+    def _sensed(self, image: np.ndarray) -> np.ndarray:
+        """Return what the sensor makes of the light: a share of it scattered evenly, gain, black.
+
+        The scattered light is that of a grey card, so that image and twin have the same.
+        """
+        veil, gain = self.taken.veil, self.capture.camera.gain
+        return np.float32(gain) * (image + np.float32(veil) * (150 - image)) + np.float32(
+            self.taken.black
+        )
 
     def _light(self) -> np.ndarray:
         """Exposure, a slope from left to right and the fall-off of the LEDs towards the corners."""
@@ -87,7 +105,13 @@ class Painter:
         corner.
         """
         scene, identity = self.scene, self.identity
-        level = identity.sclera_level + 0.6 * relief - 0.14 * scene.x**2 + 1.5 * scene.y
+        level = (
+            identity.sclera_level
+            + self.capture.camera.sclera_offset
+            + 0.6 * relief
+            - 0.14 * scene.x**2
+            + 1.5 * scene.y
+        )
         level -= 42 * np.exp(-np.clip(scene.below_upper, 0, None) / 1.1)
         level -= 14 * np.exp(-np.clip(scene.above_lower, 0, None) / 0.7)
         tears = np.exp(-(((scene.above_lower - 0.12) / 0.12) ** 2))
@@ -106,7 +130,10 @@ class Painter:
         below = -scene.above_lower
         upper = above > below
         away = np.where(upper, above, below)
-        level = identity.skin_level + 1.3 * relief
+        camera = self.capture.camera
+        level = identity.skin_level + camera.skin_offset + 1.3 * relief
+        if camera.upper_offset:
+            level += np.where(upper, camera.upper_offset, 0).astype(np.float32)
         fold = above - identity.crease * (1 - 0.0012 * scene.x**2) - 0.012 * relief
         level -= np.where(
             upper,

@@ -11,6 +11,9 @@ from medpriv_lib.data.synthetic.difficulty import DEFAULT, Difficulty
 # pupil/iris ratio: 6.5 mm of 11.7 mm, ours for the mid-dilated pupil of acute angle closure
 MID_DILATED = 0.56
 
+# fields of `Pathology` that glaucoma and its treatment change
+SIGNS = ("glaucoma", "holes", "wedge", "mid_dilation", "ovality", "oval_axis", "haze", "flush")
+
 
 @dataclass(frozen=True)
 class Hole:
@@ -122,6 +125,10 @@ class Pathology:
             haze=float(min(0.5, share * rng.uniform(0.05, 0.38))),
             flush=float(min(1.0, share * rng.uniform(0.2, 1.0))),
         )
+
+    def with_signs_of(self, other: "Pathology") -> "Pathology":
+        """Return this eye with the label and the signs of glaucoma of another; distractors stay."""
+        return replace(self, **{name: getattr(other, name) for name in SIGNS})
 
     def without_glaucoma(self) -> "Pathology":
         """Return the same eye without the signs of glaucoma; pupil size (`mid_dilation`) and

@@ -21,13 +21,14 @@ EVIDENCE_LEVEL = 8  # grey levels of 255 by which a pixel must differ from its t
 @dataclass(frozen=True)
 class Rendering:
     """An image and its truth: `image`, `twin` uint8 (480, 640), `evidence` bool, `eye` true
-    geometry.
+    geometry, `right` whether it is a right eye, which is mirrored when it is cut out.
     """
 
     image: UInt8[np.ndarray, "480 640"]
     twin: UInt8[np.ndarray, "480 640"]
     evidence: Bool[np.ndarray, "480 640"]
     eye: Eye
+    right: bool = False
 
 
 def render(
@@ -65,18 +66,20 @@ def render_with_truth(
     scene = Painter(identity, capture)
     clean = scene.clean(pathology)
     image = _expose(clean, capture, label)
-    eye = locate(identity, pathology, capture)
+    eye, right = locate(identity, pathology, capture), identity.eye == "R"
     if not pathology.glaucoma:
-        return Rendering(image, image, np.zeros(image.shape, bool), eye)
+        return Rendering(image, image, np.zeros(image.shape, bool), eye, right)
     healthy = scene.clean(pathology.without_glaucoma())
     evidence = np.abs(np.clip(clean, 0, 255) - np.clip(healthy, 0, 255)) >= EVIDENCE_LEVEL
-    return Rendering(image, _expose(healthy, capture, label), evidence, eye)
+    return Rendering(image, _expose(healthy, capture, label), evidence, eye, right)
 
 
 def _expose(clean: np.ndarray, capture: Capture, label: str) -> np.ndarray:
     """Add shot and read noise, round to 8 bits and burn the label in."""
     noise = np.random.default_rng(capture.noise_seed).standard_normal(clean.shape, dtype=np.float32)
     noise *= np.sqrt(capture.read_noise**2 + capture.shot_noise * np.clip(clean, 0, 255))
+    if capture.camera.noise != 1:
+        noise *= np.float32(capture.camera.noise)
     image = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
     if label:
         (width, height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)

@@ -13,6 +13,7 @@ from medpriv_lib.data.synthetic import lashes
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import MID_DILATED, Pathology
+from medpriv_lib.data.synthetic.taken import taken
 
 HEIGHT, WIDTH = 480, 640
 PX_PER_MM = 21.5
@@ -47,7 +48,7 @@ def locate(identity: Identity, pathology: Pathology, capture: Capture) -> Eye:
 
 def _iris(identity: Identity, capture: Capture) -> tuple[float, float, float]:
     """Centre and radius of the iris in px, in the canonical frame (left eye, nose on the left)."""
-    scale = PX_PER_MM * capture.distance
+    scale = PX_PER_MM * capture.distance * capture.camera.magnification
     move_x = -EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_x))
     move_y = EYE_RADIUS * np.sin(np.deg2rad(capture.gaze_y))
     angle = np.deg2rad(capture.rotation)
@@ -76,7 +77,7 @@ class Scene:
     def __post_init__(self) -> None:
         """Compute the grids."""
         identity, capture = self.identity, self.capture
-        self.scale = PX_PER_MM * capture.distance
+        self.scale = PX_PER_MM * capture.distance * capture.camera.magnification
         self.origin = (WIDTH / 2 + capture.shift_x, HEIGHT / 2 + 8 + capture.shift_y)
         turn = np.deg2rad(capture.rotation)
         self.cos, self.sin = np.cos(turn), np.sin(turn)
@@ -150,6 +151,6 @@ class Scene:
             x = half * root[:, 0]
             y = np.interp(x, TABLE, margin) + sign * root[:, 1] + (0.45 if sign > 0 else 0)
             start = np.stack([x, y], 1)
-            width *= 1 + 1.2 * self.capture.make_up  # mascara
+            width *= 1 + 1.2 * taken(self.capture).make_up  # mascara
             lashes.draw(mask, self.to_px(start[:, None] + lines), width * self.scale)
         return mask

@@ -111,7 +111,7 @@ def columns_of(
     columns: Mapping[tuple[str, str], str], resources: Resources, shown: Cohort, seed: int
 ) -> dict[str, np.ndarray]:
     """Return by title what the methods of these rows make of the images; blank: not possible."""
-    there, made = {row.name: row for row in methods()}, {}
+    there, made = {row.name: row for row in methods(second=True)}, {}
     for name, title in columns.items():
         row = there[name]
         try:
