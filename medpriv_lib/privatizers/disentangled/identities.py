@@ -45,7 +45,9 @@ class Synthesis:
 class IdentityVAE(nn.Module):
     """Identity vectors (N, d) to a code and back; noise to vectors that nobody has."""
 
-    def __init__(self, length: int, code: int = 16, dropout: float = 0.2, unit: bool = True) -> None:
+    def __init__(
+        self, length: int, code: int = 16, dropout: float = 0.2, unit: bool = True
+    ) -> None:
         """Build both halves; `unit` normalises what is decoded, as the encoder's vectors are."""
         super().__init__()
         hidden = max(2, length // QUARTER)
@@ -90,7 +92,9 @@ def fit_identities(
     vectors, real = vectors.detach(), centroids[known].detach()
     with torch.random.fork_rng(devices=cuda):  # first weights and dropout are torch's global ones
         torch.manual_seed(settings.seed)
-        vae = IdentityVAE(vectors.shape[1], settings.code, settings.dropout, unit).to(device).train()
+        vae = (
+            IdentityVAE(vectors.shape[1], settings.code, settings.dropout, unit).to(device).train()
+        )
         optimiser = torch.optim.AdamW(vae.parameters(), settings.rate, weight_decay=0.0)
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.rounds)
         for _ in range(settings.rounds):
@@ -152,7 +156,8 @@ class Identities:
             raise ValueError(f"k = {k}, but {there} training patients have an identity vector")
         apart = distances(vectors, self.centroids).masked_fill(~self.known, torch.inf)
         found = apart.topk(k, dim=1, largest=False)
-        return (found.values[:, 0], found.indices[:, 0]) if k == 1 else tuple(found)
+        values, indices = found.values, found.indices
+        return (values[:, 0], indices[:, 0]) if k == 1 else (values, indices)
 
     def mean(self, numbers: Int64[Tensor, "n k"]) -> Float[Tensor, "n d"]:
         """Return the mean vector of these patients, as long as the encoder's are."""
@@ -193,8 +198,10 @@ def nearness(
     own = apart[mine & known]
     near = distances(synthetic, centroids).masked_fill(~known, torch.inf).amin(dim=1)
     limit = float(torch.quantile(impostor.float(), QUANTILE))
-    numbers = [one.cpu().numpy() for one in (near, own, impostor)]
-    return Nearness(*numbers, limit=limit, share=float((near < limit).float().mean()))
+    share = float((near < limit).float().mean()) if len(near) else float("nan")
+    return Nearness(
+        near.cpu().numpy(), own.cpu().numpy(), impostor.cpu().numpy(), limit=limit, share=share
+    )
 
 
 def centroids_of(

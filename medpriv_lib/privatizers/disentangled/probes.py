@@ -145,7 +145,9 @@ def probe(
     if len(decays) > 1:
         held = torch.from_numpy(np.random.default_rng(seed).random(len(y)) < 0.2).to(device)
         scores = [
-            _balanced_loss(_fitted(x[~held], y[~held], len(classes), kind, steps, d, seed), x, y, held)
+            _balanced_loss(
+                _fitted(x[~held], y[~held], len(classes), kind, steps, d, seed), x, y, held
+            )
             for d in decays
         ]
         chosen = decays[int(torch.stack(scores).argmin())]
@@ -155,9 +157,7 @@ def probe(
     return np.asarray(classes[said] == asked_truth)
 
 
-def _balanced_loss(
-    network: nn.Module, x: Tensor, y: Tensor, rows: Bool[Tensor, " n"]
-) -> Tensor:
+def _balanced_loss(network: nn.Module, x: Tensor, y: Tensor, rows: Bool[Tensor, " n"]) -> Tensor:
     with torch.no_grad():
         return F.cross_entropy(network(x[rows]), y[rows], _weights(y, int(y.max()) + 1))
 
