@@ -39,7 +39,7 @@ class Training:
     images: the encoder alone is easily pleased by patterns that no other network sees;
     `reverse_patient` and `reverse_label` of the reversed gradients (Ganin, Lempitsky 2015, arXiv
     1409.7495) that remove the patient from "medical" and "other", the label from "identity" and
-    "other".
+    "other"; the adversaries learn at `adversary_rate`.
 
     `detach` stops gradients at the targets of the swap terms; `noise` is the standard deviation of
     what is added to the vectors, `image_noise` to swapped images before they are encoded again, so
@@ -57,6 +57,7 @@ class Training:
     seed: int = 0
     rate: float = 3e-4
     discriminator_rate: float = 3e-4
+    adversary_rate: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.99)
     decay_from: float = 0.6
     ema: float = 0.999
@@ -76,8 +77,8 @@ class Training:
     named: float = 0.1
     frozen_recognisers: int = 1
     recogniser_epochs: int = 40
-    reverse_patient: float = 0.1
-    reverse_label: float = 0.1
+    reverse_patient: float = 1.0
+    reverse_label: float = 0.3
     detach: bool = True
     noise: float = 0.1
     image_noise: float = 0.03

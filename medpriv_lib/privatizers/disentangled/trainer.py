@@ -106,12 +106,19 @@ class Trainer:
             self.discriminator = Discriminator(self.architecture)
         for network in (self.networks, self.discriminator):
             network.to(self.device).to(memory_format=torch.channels_last).train()
-        self.rates = (self.config.rate, self.config.discriminator_rate)
+        c, hidden = self.config, self.networks.adversaries
+        apart = {id(one) for one in hidden.parameters()}
+        rest = [one for one in self.networks.parameters() if id(one) not in apart]
+        self.rates = ((c.rate, c.adversary_rate), (c.discriminator_rate,))
+        taught = ((rest, list(hidden.parameters())), (list(self.discriminator.parameters()),))
         self.optimisers = [
             torch.optim.AdamW(
-                network.parameters(), rate, self.config.betas, weight_decay=0.0, fused=True
+                [{"params": one, "lr": r} for one, r in zip(groups, rates, strict=True)],
+                betas=c.betas,
+                weight_decay=0.0,
+                fused=True,
             )
-            for network, rate in zip((self.networks, self.discriminator), self.rates, strict=True)
+            for groups, rates in zip(taught, self.rates, strict=True)
         ]
         self.average = {k: v.detach().clone() for k, v in self.networks.state_dict().items()}
 
@@ -186,8 +193,8 @@ class Trainer:
     def step(self) -> None:
         """One round: a step of the networks, one of the discriminator, then the average moves."""
         factor = self.config.slowing(self.round)
-        for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
-            for group in optimiser.param_groups:
+        for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         with flushed_denormals():
             judged = self.config.strength(self.round) > 0
