@@ -110,7 +110,8 @@ def settings(
 ) -> tuple[Architecture, Training, Synthesis]:
     """Return what the options name; --set KEY=VALUE reaches every field of all three.
 
-    Where two have a field of the name, write it with its class: `Architecture.identity=64`.
+    Those of the identities' autoencoder are written with their class, `Synthesis.rounds=100`, and
+    where the other two share a name, that one too: `Architecture.identity=64`.
     """
     kinds = {"Architecture": Architecture, "Training": Training, "Synthesis": Synthesis}
     values: dict[str, dict] = {name: {} for name in kinds}
@@ -120,7 +121,8 @@ def settings(
         where = [
             name
             for name, kind in kinds.items()
-            if home in ("", name) and field in {one.name for one in fields(kind)}
+            if (home == name or (not home and name != "Synthesis"))
+            and field in {one.name for one in fields(kind)}
         ]
         if len(where) != 1:
             both = " or ".join(f"{name}.{field}" for name in where)

@@ -73,7 +73,7 @@ class Trainer:
         self.images = to_tensor(train.images, self.device)
         self.patient = torch.from_numpy(train.patient).to(self.device)
         self.label = torch.from_numpy(train.diseased.astype(np.int64)).to(self.device)
-        self.rows_of, self.count_of = _rows_of(train, self.device)
+        self.eye, self.rows_of, self.count_of = _rows_of(train, self.device)
         self._build()
         self.random = torch.Generator(self.device).manual_seed(1_000_003 * config.seed + 1)
         encode, generate = self.networks.encode, self.networks.generate
@@ -143,15 +143,15 @@ class Trainer:
         return found
 
     def _pairs(self) -> Int64[Tensor, " b"]:
-        """Return a batch of rows: images at random, then for each another of its patient (the same
+        """Return a batch of rows: images at random, then for each another of the same eye (the same
         one where there is no other).
         """
         half, random = self.config.batch // 2, self.random
         first = torch.randint(len(self.images), (half,), generator=random, device=self.device)
-        patient = self.patient[first]
-        place = torch.rand(half, generator=random, device=self.device) * self.count_of[patient]
-        second = self.rows_of[patient, place.long()]
-        beside = self.rows_of[patient, (place.long() + 1) % self.count_of[patient]]
+        count = self.count_of[self.eye[first]]
+        place = (torch.rand(half, generator=random, device=self.device) * count).long()
+        second = self.rows_of[self.eye[first], place]
+        beside = self.rows_of[self.eye[first], (place + 1) % count]
         return torch.cat([first, torch.where(second == first, beside, second)])
 
     def generator_step(self) -> tuple[Tensor, Tensor]:
@@ -257,10 +257,15 @@ class Trainer:
 
 def _rows_of(
     train: Cohort, device: torch.device
-) -> tuple[Int64[Tensor, "p m"], Int64[Tensor, " p"]]:
-    """Return each patient's rows, padded with 0, and how many there are."""
-    count = np.bincount(train.patient, minlength=train.patients)
-    table = np.zeros((train.patients, int(count.max())), dtype=np.int64)
-    for patient in np.flatnonzero(count):
-        table[patient, : count[patient]] = np.flatnonzero(train.patient == patient)
-    return torch.from_numpy(table).to(device), torch.from_numpy(count).to(device)
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, "e m"], Int64[Tensor, " e"]]:
+    """Return which eye each image shows, each eye's rows, padded with 0, and how many there are.
+
+    Where nobody says which eye, a patient has one.
+    """
+    _, eye = np.unique(2 * train.patient + (train.eye == "R"), return_inverse=True)
+    count = np.bincount(eye)
+    table = np.zeros((len(count), int(count.max())), dtype=np.int64)
+    for number, many in enumerate(count):
+        table[number, :many] = np.flatnonzero(eye == number)
+    ready = [torch.from_numpy(one).to(device) for one in (eye.astype(np.int64), table, count)]
+    return ready[0], ready[1], ready[2]
