@@ -1,7 +1,7 @@
 """The same eye with the other reading: what would have to be different for it to be ill, or well?
 
 A counterfactual is made by an `Edit`: by the other class's medical vector (Montenegro, Cardoso
-2023, arXiv 2311.04833), or by removing or adding signs. Of a drawn eye the truth is known: the
+2023, arXiv 2311.04833), or by removing or adding signs (`edits`). Of a drawn eye the truth is known: the
 renderer's twin is the very same eye and capture without the disease. So two questions have a true
 answer, for every diseased image x with twin t:
 
@@ -23,12 +23,10 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import mean_interval
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.core.pixels import Images, to_uint8
-from medpriv_lib.privatizers.disentangled.model import Model
+from medpriv_lib.core.pixels import Images
+from medpriv_lib.explanation.edits import Edit, Wanted
 
 Direction = Literal["removal", "addition"]
-Wanted = Bool[np.ndarray, " n"]
-Edit = Callable[[Images, Wanted, torch.Generator], Images]  # each image with the wanted label
 Ill = Callable[[Images], Bool[np.ndarray, " n"]]  # which images look ill
 Names = Callable[[Images], Int64[np.ndarray, " n"]]  # whose eye each image shows
 Interval = tuple[float, float]
@@ -97,7 +95,7 @@ def counterfactuals(
     """Edit every diseased image of the cohort (or its twin), and measure what came out.
 
     `expert` is a judge that took no part, `recogniser` the one that a counterfactual is to explain.
-    Compare with the same call for `unchanged`, and for the reconstruction alone: an edit earns only
+    Compare with the same call for `edits.unchanged`, and for the reconstruction alone: an edit earns only
     what it does beyond these. Raises `NotApplicable` for cohorts without twins and evidence, or
     without an image whose signs are visible.
     """
@@ -154,65 +152,6 @@ def counterfactuals(
         {key: float(value.mean()) for key, value in errors.items()},
         intervals,
     )
-
-
-def unchanged(images: Images, wanted: Wanted, generator: torch.Generator) -> Images:
-    """Return the images as they are: what every edit has to be better than."""
-    return images.copy()
-
-
-def reconstructed(model: Model) -> Edit:
-    """Return the edit that shows every image as the networks reconstruct it, no vector changed."""
-
-    def edit(images: Images, wanted: Wanted, generator: torch.Generator) -> Images:
-        return to_uint8(model.show(model.vectors(images)))
-
-    return edit
-
-
-def by_medical_vector(model: Model, donors: Cohort | None = None) -> Edit:
-    """Return the edit that gives each image the medical vector of the wanted label.
-
-    Without `donors` the mean vector of the training images of the label, else that of a random
-    image of the label among them, drawn from the edit's CPU generator. Raises `NotApplicable` where
-    no donor has a wanted label.
-    """
-
-    def edit(images: Images, wanted: Wanted, generator: torch.Generator) -> Images:
-        vectors, device = model.vectors(images), model.device
-        if donors is None:
-            medical = model.medical_mean[torch.from_numpy(wanted.astype(np.int64)).to(device)]
-        else:
-            drawn = torch.rand(len(images), generator=generator).double().numpy()
-            rows = np.empty(len(images), dtype=np.int64)
-            for label in np.unique(wanted):
-                able = np.flatnonzero(donors.diseased == label)
-                if len(able) == 0:
-                    raise NotApplicable(
-                        f"no donor is {'diseased' if label else 'healthy'}: give others"
-                    )
-                here = wanted == label
-                rows[here] = able[(drawn[here] * len(able)).astype(np.int64)]
-            medical = model.vectors(donors.images[rows]).medical
-        return to_uint8(model.show(vectors._replace(medical=medical)))
-
-    return edit
-
-
-def beyond_reconstruction(model: Model, edit: Edit) -> Edit:
-    """Return the edit that adds to the given image only what `edit` changes in its reconstruction.
-
-    A reconstruction is blurred; the difference of two reconstructions is laid over the sharp image,
-    so that what need not change does not.
-    """
-    plain = reconstructed(model)
-
-    def both(images: Images, wanted: Wanted, generator: torch.Generator) -> Images:
-        change = edit(images, wanted, generator).astype(np.int64)
-        change -= plain(images, wanted, generator)
-        return (images + change).clip(0, 255).astype(np.uint8)
-
-    return both
 
 
 def _flips(

@@ -138,7 +138,9 @@ class Disentangled(Privatizer):
         spread, 0: the code is not drawn. On the CPU.
         """
         vectors = self.model.vectors(images)
-        code = torch.cat([vectors.medical, vectors.other], dim=1).cpu()
+        mean = self.model.other_mean.expand(len(images), -1)
+        other = mean if self.other == "mean" else vectors.other
+        code = torch.cat([vectors.medical, other], dim=1).cpu()
         return code, torch.zeros_like(code)
 
     def decode(
@@ -167,7 +169,21 @@ class Disentangled(Privatizer):
         medical, other = z.to(device).split([a.medical, a.other], dim=1)
         return model.show(Vectors(medical, identity, other))
 
-    def lend(
+    def posterior(self, images: Images) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        """Return mean and standard deviation of each image's code, as `encode` does."""
+        return self.encode(images)
+
+    def lend(self, cohort: Cohort, generator: torch.Generator) -> Float[np.ndarray, "n 1 d"]:
+        """Return the identity vectors that a release shows these images with.
+
+        Raises `NotApplicable` as `transform` does, and where the code shown is another patient's.
+        """
+        if self.medical == "other-patient":
+            raise NotApplicable("the release shows the medical vector of another patient")
+        own = self.model.vectors(cohort.images).identity
+        return self._lent(own, cohort, generator)[0].cpu().numpy()[:, None]
+
+    def _lent(
         self, own: Float[Tensor, "n d"], cohort: Cohort, generator: torch.Generator
     ) -> tuple[Float[Tensor, "n d"], Int64[np.ndarray, "n k"]]:
         """Return the identity vectors to show, and the training patients who lend them.
@@ -202,7 +218,7 @@ class Disentangled(Privatizer):
         """
         model = self.model
         vectors = model.vectors(cohort.images)
-        identity, contributors = self.lend(vectors.identity, cohort, generator)
+        identity, contributors = self._lent(vectors.identity, cohort, generator)
         medical, other = vectors.medical, vectors.other
         if self.medical == "other-patient":
             rows = donors(cohort, generator)
