@@ -148,7 +148,9 @@ def one(options: argparse.Namespace, folder: Path) -> int:
     train, val = cohort.of("train"), cohort.of("val")
     architecture, training, synthesis = settings(options, train)
     training = planned(train, architecture, training, options, folder)
-    validate = validation(train, val, *judges(cohort, options, folder.parent))
+    validate = validation(
+        train, val, *judges(cohort, options, folder.parent), spread=training.noise
+    )
     trainer = train_networks(
         train,
         architecture,
@@ -158,7 +160,7 @@ def one(options: argparse.Namespace, folder: Path) -> int:
         options.device,
         report=lambda row: print(line(row), flush=True),
     )
-    model = Model.of(trainer.averaged(), train, training.form, val, synthesis)
+    model = Model.of(trainer.averaged(), train, training.form, val, synthesis, training.noise)
     report = final_report(model, train, val)
     write_json(
         folder / "result.json",

@@ -202,7 +202,7 @@ def fit(
 ) -> int:
     """Train, say how it goes, and write the weights with their card, and the curve."""
     train, val = cohort.of("train"), cohort.of("val")
-    validate = validation(train, val, *judges(cohort, options, folder))
+    validate = validation(train, val, *judges(cohort, options, folder), spread=training.noise)
 
     def report(row: dict) -> None:
         print(line(row), flush=True)
@@ -210,7 +210,7 @@ def fit(
     trainer = train_networks(
         train, architecture, training, folder, validate, options.device, options.minutes, report
     )
-    model = Model.of(trainer.averaged(), train, training.form, val, synthesis)
+    model = Model.of(trainer.averaged(), train, training.form, val, synthesis, training.noise)
     found = final_report(model, train, val)
     for one in found["probes"]:
         print(

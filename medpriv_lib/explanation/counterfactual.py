@@ -1,9 +1,9 @@
 """The same eye with the other reading: what would have to be different for it to be ill, or well?
 
 A counterfactual is made by an `Edit`: by the other class's medical vector (Montenegro, Cardoso
-2023, arXiv 2311.04833), or by removing or adding signs (`edits`). Of a drawn eye the truth is known: the
-renderer's twin is the very same eye and capture without the disease. So two questions have a true
-answer, for every diseased image x with twin t:
+2023, arXiv 2311.04833), or by removing or adding signs (`edits`). Of a drawn eye the truth is
+known: the renderer's twin is the very same eye and capture without the disease. So two questions
+have a true answer, for every diseased image x with twin t:
 
     removal   edit x towards health; the truth is t        addition   edit t towards disease; the
     truth is x
@@ -95,9 +95,9 @@ def counterfactuals(
     """Edit every diseased image of the cohort (or its twin), and measure what came out.
 
     `expert` is a judge that took no part, `recogniser` the one that a counterfactual is to explain.
-    Compare with the same call for `edits.unchanged`, and for the reconstruction alone: an edit earns only
-    what it does beyond these. Raises `NotApplicable` for cohorts without twins and evidence, or
-    without an image whose signs are visible.
+    Compare with the same call for `edits.unchanged`, and for the reconstruction alone: an edit
+    earns only what it does beyond these. Raises `NotApplicable` for cohorts without twins and
+    evidence, or without an image whose signs are visible.
     """
     if cohort.twin is None or cohort.evidence is None or cohort.images.ndim != 3:
         raise NotApplicable("only drawn grey eyes have a twin: what would be true is unknown here")

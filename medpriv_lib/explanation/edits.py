@@ -22,8 +22,8 @@ LAID, RADIUS = 0.1, 3  # alpha from which a pixel is painted anew, and from how 
 
 
 class Read(Protocol):
-    """Signs that were read: `alpha` (N, H, W) in 0..1 how much of `v` (N, H, W), levels 0..255, lies
-    over the eye.
+    """Signs that were read: `alpha` (N, H, W) in 0..1 how much of `v` (N, H, W), levels 0..255,
+    lies over the eye.
     """
 
     @property

@@ -22,7 +22,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images, to_uint8
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.disentangled.model import KIND, TRAIN_AGAIN, Model, donors
+from medpriv_lib.privatizers.disentangled.model import KIND, TRAIN_AGAIN, Model, donors, noised
 from medpriv_lib.privatizers.disentangled.networks import Vectors
 from medpriv_lib.privatizers.disentangled.settings import FORMS
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
@@ -134,14 +134,14 @@ class Disentangled(Privatizer):
         return self._model
 
     def encode(self, images: Images) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
-        """Return what an image's release keeps of it, medical and other vector joined, and its
-        spread, 0: the code is not drawn. On the CPU.
+        """Return what an image's release keeps of it, medical and other vector joined, and the
+        standard deviation of the noise around it. On the CPU.
         """
         vectors = self.model.vectors(images)
         mean = self.model.other_mean.expand(len(images), -1)
         other = mean if self.other == "mean" else vectors.other
         code = torch.cat([vectors.medical, other], dim=1).cpu()
-        return code, torch.zeros_like(code)
+        return code, torch.full_like(code, self.model.spread)
 
     def decode(
         self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"] | Float[Tensor, "n d"]
@@ -231,8 +231,9 @@ class Disentangled(Privatizer):
             contributors = np.concatenate([contributors, lenders[:, None]], axis=1)
         if self.other == "mean":
             other = model.other_mean.expand(len(other), -1)
+        shown = noised(Vectors(medical, identity, other), model.spread, generator)
         return Release(
-            to_uint8(model.show(Vectors(medical, identity, other))),
+            to_uint8(model.show(shown)),
             np.arange(len(cohort), dtype=np.int64),
             contributors,
             self.name,
@@ -267,7 +268,9 @@ class PlainAutoencoder(Privatizer):
         return cls(model_of(resources, cls.name, resources.cohort))
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
-        """Return every image as it is decoded from its own vectors; nothing is drawn."""
+        """Return every image as it is decoded from its own vectors, with the noise of the
+        training on them.
+        """
         own = Disentangled("own", form="closed", model=self._model)
         images = own.transform(cohort, generator)
         return Release(images.images, images.source, images.contributors, self.name)

@@ -44,7 +44,9 @@ class Model:
 
     `form` says how identity was taught; `identities` what can be lent; `pools` who the training
     patients are; `medical_mean` (2, m) the mean medical vector of the training images of each
-    label, `other_mean` (o,) the mean other vector.
+    label, `other_mean` (o,) the mean other vector; `spread` the standard deviation of the noise
+    that is added to medical and other vector in a release, that of the training: what is written in
+    fainter traces than this does not get through.
     """
 
     networks: Networks
@@ -53,6 +55,7 @@ class Model:
     pools: Pools
     medical_mean: Float[Tensor, "2 m"]
     other_mean: Float[Tensor, " o"]
+    spread: float = 0.0
 
     @property
     def architecture(self) -> Architecture:
@@ -86,6 +89,7 @@ class Model:
         form: Form,
         held_out: Cohort | None = None,
         synthesis: Synthesis | None = None,
+        spread: float = 0.0,
     ) -> "Model":
         """Learn from the training images what can be lent, the autoencoder of identities too.
 
@@ -108,7 +112,7 @@ class Model:
         label = torch.from_numpy(train.diseased).to(device)
         means = torch.stack([vectors.medical[label == ill].mean(dim=0) for ill in (False, True)])
         lent = Identities(centroids, known, vae, limit)
-        return cls(networks, form, lent, pools, means, vectors.other.mean(dim=0))
+        return cls(networks, form, lent, pools, means, vectors.other.mean(dim=0), spread)
 
     def to(self, device: str | torch.device) -> "Model":
         """Return the model on a device; the networks are moved in place."""
@@ -117,7 +121,7 @@ class Model:
             one.centroids.to(device), one.known.to(device), one.vae.to(device), one.threshold
         )
         means = self.medical_mean.to(device), self.other_mean.to(device)
-        return Model(self.networks.to(device), self.form, lent, self.pools, *means)
+        return Model(self.networks.to(device), self.form, lent, self.pools, *means, self.spread)
 
     def save(
         self, path: str | os.PathLike, card: dict[str, Any], synthesis: Synthesis | None = None
@@ -139,6 +143,7 @@ class Model:
         told = {
             "architecture": asdict(self.architecture),
             "form": self.form,
+            "spread": self.spread,
             "synthesis": asdict(synthesis or Synthesis()),
             "patient_names": [str(name) for name in self.pools.names],
             "private": weights.PRIVATE,
@@ -172,7 +177,8 @@ class Model:
             other = tensors["other_mean"] if a.other else torch.zeros(0)
             networks.requires_grad_(False)
             vae.requires_grad_(False)
-            model = cls(networks, card["form"], lent, pools, tensors["medical_mean"], other)
+            means = tensors["medical_mean"], other
+            model = cls(networks, card["form"], lent, pools, *means, float(card["spread"]))
         return model.to(device)
 
 
@@ -191,6 +197,17 @@ def vectors_of(networks: Networks, images: Images) -> Vectors:
     if not parts:
         return Vectors(*(torch.zeros(0, length, device=device) for length in a.lengths))
     return Vectors.cat(parts)
+
+
+def noised(vectors: Vectors, spread: float, generator: torch.Generator) -> Vectors:
+    """Return the vectors with noise on medical and other, drawn from the CPU `generator`."""
+    if spread == 0:
+        return vectors
+    medical, other = (
+        one + spread * torch.randn(one.shape, generator=generator).to(one.device)
+        for one in (vectors.medical, vectors.other)
+    )
+    return Vectors(medical, vectors.identity, other)
 
 
 def donors(cohort: Cohort, generator: torch.Generator) -> Int64[np.ndarray, " n"]:

@@ -22,7 +22,7 @@ from medpriv_lib.privatizers.disentangled.networks import PARTS, Vectors
 Kind = Literal["linear", "network"]
 Target = Literal["patient", "label"]
 KINDS: tuple[Kind, ...] = ("linear", "network")
-DECAYS = (1e-3, 1e-1, 1.0)
+DECAYS = (1e-5, 1e-3, 3e-2)  # of the squared weights, added to the loss
 HIDDEN, RATES = 128, {"linear": 3e-2, "network": 5e-3}
 
 
@@ -186,11 +186,13 @@ def _fitted(
                 nn.Linear(x.shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, classes)
             )
     network.to(x.device)
-    optimiser = torch.optim.AdamW(network.parameters(), RATES[kind], weight_decay=decay)
+    optimiser = torch.optim.Adam(network.parameters(), RATES[kind])
+    matrices = [one for one in network.parameters() if one.ndim == 2]
     slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     weights, x = _weights(y, classes), x.detach()
     for _ in range(steps):
         loss = F.cross_entropy(network(x), y, weights)
+        loss = loss + decay * torch.stack([one.square().sum() for one in matrices]).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

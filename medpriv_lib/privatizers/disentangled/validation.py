@@ -14,7 +14,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import Images, to_tensor, to_uint8
 from medpriv_lib.privatizers.disentangled.identities import Synthesis, nearness
 from medpriv_lib.privatizers.disentangled.losses import RANGE, ssim, swaps
-from medpriv_lib.privatizers.disentangled.model import Model, vectors_of
+from medpriv_lib.privatizers.disentangled.model import Model, noised, vectors_of
 from medpriv_lib.privatizers.disentangled.networks import Networks, Vectors
 from medpriv_lib.privatizers.disentangled.probes import KINDS, Known, Probed, probes
 from medpriv_lib.privatizers.disentangled.trainer import Trainer
@@ -23,7 +23,7 @@ from medpriv_lib.privatizers.replacement import Pools
 
 Names = Callable[[Images], np.ndarray]  # levels 0..255 to numbers of patients (N,)
 Ill = Callable[[Images], np.ndarray]  # levels 0..255 to whether they look diseased, bool (N,)
-QUICK_STEPS, QUICK_DECAYS = 150, (1e-1,)  # of the probes during a training
+QUICK_STEPS, QUICK_DECAYS = 150, (1e-3,)  # of the probes during a training
 STREAM = 5  # of the random choices of a validation: always the same
 
 
@@ -33,6 +33,7 @@ def validation(
     identity: Names | None = None,
     disease: Ill | None = None,
     probe_every: int = 1,
+    spread: float = 0.0,
 ) -> Callable[[Networks], Row]:
     """Return a `validate` for `training.train`: what independent judges say of `val` images, and
     what the probes read from their vectors.
@@ -43,7 +44,8 @@ def validation(
     the share in which the `disease` judge says the donor's label (`flipped`, of donors of the other
     label only); `disease`, how often that judge says the source's label of images with a donor's
     identity, both as the mean of the two labels' shares (.5 by guessing); `probe_PART_TARGET` the
-    better of both probes, at every `probe_every`-th call.
+    better of both probes, at every `probe_every`-th call. The vectors get the noise `spread` of a
+    release, always the same.
     """
     rng = np.random.default_rng(STREAM)
     donor = rng.integers(0, len(train), len(val))
@@ -53,7 +55,10 @@ def validation(
     @torch.no_grad()
     def validate(networks: Networks) -> Row:
         device = next(networks.parameters()).device
-        ours, theirs = vectors_of(networks, val.images), vectors_of(networks, train.images)
+        generator = torch.Generator().manual_seed(STREAM)
+        ours, theirs = (
+            noised(vectors_of(networks, one.images), spread, generator) for one in (val, train)
+        )
         target = to_tensor(val.images, device)
         made = _shown(networks, ours)
         error = (made - target).square().flatten(1).mean(dim=1).clamp_min(1e-10)
@@ -95,11 +100,14 @@ def probed(found: list[Probed]) -> Row:
 def final_report(
     model: Model, train: Cohort, held_out: Cohort, synthetic: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """Return, as JSON values, every probe of the finished networks with its interval and chance,
+    """Return, as JSON values, every probe of what a release shows, with its interval and chance,
     and how near synthetic identities come to the training patients.
     """
-    ours = vectors_of(model.networks, held_out.images)
-    theirs = vectors_of(model.networks, train.images)
+    generator = torch.Generator().manual_seed(seed)
+    ours, theirs = (
+        noised(vectors_of(model.networks, one.images), model.spread, generator)
+        for one in (held_out, train)
+    )
     with torch.enable_grad():
         found = probes(_known(theirs, train), _known(ours, held_out))
     lent = model.identities
