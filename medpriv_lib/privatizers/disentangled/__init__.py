@@ -1,0 +1,3 @@
+"""Disentanglement: networks, losses, training, identities that belong to nobody, probes, and the
+privatizer.
+"""
