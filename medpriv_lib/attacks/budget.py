@@ -4,7 +4,7 @@ Everything that decides how long an attack takes stands here, so that a test or 
 a smaller budget, and nothing has to be changed from outside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from medpriv_lib.attacks.towers import ORIGINALS, RELEASED, SCRATCH, Schedule
 
@@ -19,7 +19,11 @@ class Budget:
     averages images is run again with half of its gallery; everybody is out in half of them.
     `generators`, `generator_rounds`, `generator_size`: how many shadow generators, the training
     rounds of each, and their images' size in pixels. `orders`: how many seeds are tried against the
-    order of the shared files.
+    order of the shared files. `code_decodes` and `code_errors`: own decodes from which codes are
+    learned to be read, and on which the errors are seen. `several`: how many releases of one case
+    are added up. `long`: the schedule of a second tower that is trained for long on
+    `long_releases` releases of each known image, None leaves it out: it takes as long as all else
+    together.
     """
 
     originals: Schedule = ORIGINALS
@@ -32,6 +36,26 @@ class Budget:
     generator_rounds: int = 60
     generator_size: int = 16
     orders: int = 2000
+    code_decodes: int = 16_000
+    code_errors: int = 600
+    several: int = 10
+    long: Schedule | None = None
+    long_releases: int = 4
+
+    def doubled(self) -> "Budget":
+        """Return a budget of twice the steps, decodes, releases and networks: what an attacker
+        reaches with it says whether more would have helped.
+        """
+        changed = {
+            name: 2 * value
+            if isinstance(value, int)
+            else value and replace(value, steps=2 * value.steps)
+            for name, value in ((one.name, getattr(self, one.name)) for one in fields(self))
+            if name not in FIXED
+        }
+        return replace(self, **changed)
 
 
+FIXED = ("generator_size", "orders", "several")  # what is no effort of the attacker's training
 FULL = Budget()
+LONG = replace(FULL, long=Schedule(steps=600, rate=2e-3, strength=0.5, temperature=0.1))

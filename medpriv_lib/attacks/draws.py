@@ -46,6 +46,7 @@ def averaged(found: Sequence[Finding]) -> Finding:
             if len({len(one.curves.get(key, ())) for one in found}) == 1
         },
         hits=np.mean(outcomes, axis=0) if same else None,
+        by_label=_labels([one.by_label for one in found]),
         draws=each,
     )
 
@@ -55,4 +56,16 @@ def _mean(each: Sequence[Mapping]) -> dict:
         key: float(np.mean([one[key] for one in each]))
         for key in each[0]
         if all(key in one for one in each)
+    }
+
+
+def _labels(each: Sequence[Mapping]) -> dict:
+    """Return label -> measure -> the mean of value and ends, of what all draws have."""
+    return {
+        label: {
+            key: tuple(np.mean([one[label][key] for one in each], axis=0).tolist())
+            for key in measures
+            if all(key in one.get(label, {}) for one in each)
+        }
+        for label, measures in each[0].items()
     }

@@ -62,7 +62,7 @@ def naive(scores: Float[np.ndarray, "n p"], patient: Int64[np.ndarray, " n"]) ->
     Knowledge: a recogniser trained on other originals of these patients; the attacker does not know
     that the images were changed. `scores` (N, P) its logits, `patient` (N,) the source patients.
     """
-    return _finding("naive", knowledge_of(naive), scores, patient)
+    return naming("naive", knowledge_of(naive), scores, patient)
 
 
 def reverse(
@@ -86,7 +86,7 @@ def reverse(
         raise NotApplicable(
             "none of the originals is of a patient in the release: there is nobody to look for"
         )
-    found = _finding(
+    found = naming(
         "reverse",
         knowledge_of(reverse),
         best_of_patient(likeness[present], gallery, patients),
@@ -123,7 +123,7 @@ def parrot(
         raise NotApplicable(
             "the attacker has no released image of any of these patients to compare with"
         )
-    return _finding(
+    return naming(
         "parrot",
         knowledge_of(parrot),
         best_of_patient(likeness[present], gallery, patients),
@@ -198,7 +198,7 @@ def _within(above: np.ndarray, level: np.ndarray, places: int) -> np.ndarray:
     return np.clip((places - above) / level, 0, 1)
 
 
-def _finding(
+def naming(
     name: str,
     knowledge: str,
     scores: np.ndarray,
@@ -206,6 +206,12 @@ def _finding(
     gallery: int | None = None,
     where: np.ndarray | None = None,
 ) -> Finding:
+    """Return the finding of an attack that scores every patient, (N, P), for each image of
+    `patient` (N,).
+
+    `gallery` how many patients can be named (None: all), `where` (N,) which of the images under
+    attack these are (None: all of them).
+    """
     gallery = scores.shape[1] if gallery is None else gallery
     above, level = _standing(scores, patient)
     hit, near = _within(above, level, 1), _within(above, level, 5)

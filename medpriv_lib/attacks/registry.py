@@ -14,6 +14,7 @@ from typing import Literal
 import medpriv_lib.attacks as room
 from medpriv_lib.attacks.draws import averaged
 from medpriv_lib.attacks.finding import Finding, Kind, Target, knowledge_of, missing
+from medpriv_lib.attacks.labels import by_label
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.suspicion import below_guessing
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -113,6 +114,9 @@ def _labelled(one: Attack, setting: Setting) -> Finding:
     found = one.find(setting)
     if found.rows is None and found.probe is not None:
         found = replace(found, rows=setting.scene.source[found.probe])
+    if found.hits is not None and found.rows is not None and "rank1" in found.measures:
+        told = by_label({"rank1": (found.hits, found.rows)}, setting.cohort)
+        found = replace(found, by_label=told)
     return replace(
         found, attack=one.name, knowledge=one.knowledge, kind=one.kind, target=one.target
     )

@@ -13,6 +13,7 @@ from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.scene import HALVES, Scene
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.privatizers.codes import Coded
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
@@ -45,7 +46,8 @@ class Setting:
     scene, when an attack asks for them; `method` and `parameters` are those of the release and
     `privatizer` the class of that name, None where it is unknown here; `identity` a recogniser of
     the patients' originals or None; `seed` that of the attacks' own draws; `name` is for the files
-    of networks, "" takes `method`; `shared` the files that were given away or None; `draw` which
+    of networks, "" takes `method`; `maker` the method itself, ready to run on images of the
+    attacker's own, or None where the attacker has it not; `shared` the files that were given away or None; `draw` which
     scene is under attack. Raises `ValueError` for no scene at all.
     """
 
@@ -59,6 +61,7 @@ class Setting:
     name: str = ""
     shared: Shared | None = None
     draw: int = 0
+    maker: Privatizer | None = None
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -161,6 +164,20 @@ class Setting:
         if self.privatizer is None:
             raise NotApplicable(f"the method {self.method!r} is not known here")
         return self.privatizer
+
+    @property
+    def ready(self) -> Privatizer:
+        """The method, ready to run. Raises `NotApplicable` where the attacker has it not."""
+        if self.maker is None:
+            raise NotApplicable("the attacker cannot run the method")
+        return self.maker
+
+    @property
+    def coded(self) -> Coded:
+        """The generator behind the release. Raises `NotApplicable` where there is none to run."""
+        if not isinstance(self.ready, Coded):
+            raise NotApplicable("the method shows no image by a code that could be read")
+        return self.ready
 
     def rng(self) -> np.random.Generator:
         """Return new random numbers from the seed, for an attack that shares none."""

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.labels import by_label
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -78,8 +79,8 @@ class Places:
 
     `place` (T,) the share of impostor scores below each true pair's (ties half), `accepted` (T,)
     whether at most 1 % of the impostors score as high, `strict` the same at 0.1 %; `row` (T,) the
-    released image of the pair; `own_place`, `own_accepted` (S,) the same for pairs with the source
-    itself; `impostors` how many pairs, of how many patients.
+    released image of the pair; `own_place`, `own_accepted`, `own_row` (S,) the same for pairs with
+    the source itself; `impostors` how many pairs, of how many patients.
     """
 
     place: Float[np.ndarray, " t"]
@@ -88,6 +89,7 @@ class Places:
     row: Int64[np.ndarray, " t"]
     own_place: Float[np.ndarray, " s"]
     own_accepted: Bool[np.ndarray, " s"]
+    own_row: Int64[np.ndarray, " s"]
     impostors: int
     impostor_patients: int
 
@@ -109,8 +111,11 @@ def places(
         if len(impostors) == 0:
             continue
         mine = here & which.true
-        true.append((*_placed(scores[mine].astype(np.float64), impostors), np.nonzero(mine)[0]))
-        own.append(_placed(scores[here & which.own].astype(np.float64), impostors))
+        true.append((*placed(scores[mine].astype(np.float64), impostors), np.nonzero(mine)[0]))
+        itself = here & which.own
+        own.append(
+            (*placed(scores[itself].astype(np.float64), impostors), np.nonzero(itself)[0])
+        )
         count += len(impostors)
         who.append(patient[impostor.any(axis=1)])
     if not true:
@@ -119,7 +124,7 @@ def places(
             "compare with"
         )
     place, accepted, strict, row = (np.concatenate(column) for column in zip(*true, strict=True))
-    own_place, own_accepted, _ = (np.concatenate(column) for column in zip(*own, strict=True))
+    own_place, own_accepted, _, own_row = (np.concatenate(column) for column in zip(*own, strict=True))
     return Places(
         place,
         accepted,
@@ -127,6 +132,7 @@ def places(
         row,
         own_place,
         own_accepted,
+        own_row,
         count,
         len(np.unique(np.concatenate(who))),
     )
@@ -172,11 +178,18 @@ def finding(
         measures["tar_01"] = float(strict.mean())
         intervals["tar_01"] = mean_interval(strict, patient)
         chance["tar_01"] = STRICT
+    outcomes = {"linkage_auc": (place, source[image]), "tar_1": (accepted, source[image])}
     own = np.concatenate([one.own_place for one in found])
     if len(own):
         measures["own_auc"] = float(own.mean())
-        measures["own_tar_1"] = float(np.concatenate([one.own_accepted for one in found]).mean())
+        taken = np.concatenate([one.own_accepted for one in found])
+        measures["own_tar_1"] = float(taken.mean())
         chance |= {"own_auc": 0.5, "own_tar_1": FALSE}
+        which = np.concatenate([mine[one.own_row] for one, mine in zip(found, rows, strict=True)])
+        itself = source[which]
+        intervals["own_auc"] = mean_interval(own, cohort.patient[itself])
+        intervals["own_tar_1"] = mean_interval(taken, cohort.patient[itself])
+        outcomes |= {"own_auc": (own, itself), "own_tar_1": (taken, itself)}
     return Finding(
         attack,
         knowledge,
@@ -191,10 +204,11 @@ def finding(
         target="source",
         hits=accepted,
         probe=image,
+        by_label=by_label(outcomes, cohort),
     )
 
 
-def _placed(scores: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def placed(scores: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the place of each score among ascending impostors, and whether at most 1 % and 0.1 %
     are as high.
     """

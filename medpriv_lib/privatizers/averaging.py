@@ -7,11 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.core.pixels import to_uint8
+from medpriv_lib.core.pixels import Images, to_uint8
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
@@ -105,6 +106,18 @@ class Averaged(Privatizer):
                     some, generator, self.k - 1, self.policy, replace
                 )
         return drawn
+
+    def posterior(self, images: Images) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        """Return mean and standard deviation of each image's code; see `codes.Coded`."""
+        return self.vgan.posterior(images)
+
+    def lend(self, cohort: Cohort, generator: torch.Generator) -> Int64[np.ndarray, "n k"]:
+        """Draw the k identities of each mean; the same as `identities`."""
+        return self.identities(cohort, generator)
+
+    def decode(self, z: Float[Tensor, "n z"], identity: Tensor) -> Float[Tensor, "n c s s"]:
+        """Return codes shown as one patient each: what is averaged."""
+        return self.vgan.decode(z, identity)
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return the mean of k decoded images for every image; `contributors` (N, k) are the

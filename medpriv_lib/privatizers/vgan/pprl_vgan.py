@@ -176,6 +176,15 @@ class PPRLVGAN(Privatizer):
             return mu, log_variance
         return mu + (log_variance / 2).exp() * torch.randn(mu.shape, generator=generator)
 
+    def posterior(self, images: Images) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        """Return mean and standard deviation of each image's code; see `codes.Coded`."""
+        mu, log_variance = self.encode(images)
+        return mu, (log_variance / 2).exp()
+
+    def lend(self, cohort: Cohort, generator: torch.Generator) -> Int64[np.ndarray, "n 1"]:
+        """Draw the identity that each image is shown with; errors as of `draw_identities`."""
+        return self.draw_identities(cohort, generator)
+
     @torch.no_grad()
     def decode(
         self, z: Float[Tensor, "n z"], identity: Int64[Tensor, " n"], batch: int = 16
