@@ -9,8 +9,7 @@ about 90 %, disease about 93 %, F1 about 88 %), beside what two trivial judges r
 label of the patient, and the darkest level in the pupil. Then what the images look like (5, 50 and
 95 % quantiles, training and validation images) beside five sets of real eyes. Test images are
 never looked at. Cohorts, checkpoints and results are kept in the folder: a killed run is completed
-by the same command. On 16 cores two minutes a cohort; on a large GPU about two more for the
-recognisers.
+by the same command. A cohort takes about six minutes of processor time.
 """
 
 import argparse

@@ -9,13 +9,11 @@ from typing import Any
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
-from medpriv_lib.data.second import Kind
+from medpriv_lib.data.second import NAMES, Kind
 from medpriv_lib.data.synthetic.cohort import IMAGES, PATIENTS
 from medpriv_lib.data.synthetic.difficulty import SECOND, Difficulty
 from medpriv_lib.data.synthetic.visit_images import write_visits
 from medpriv_lib.data.synthetic.visits import SEED
-
-NAMES: dict[str, str] = {"confounded": "synthetic-iris-visits", "crossed": "synthetic-iris-crossed"}
 
 
 def redraw(

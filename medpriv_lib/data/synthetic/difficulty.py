@@ -48,7 +48,7 @@ DEFAULT = Difficulty()
 
 # of the second version, whose camera, visits and distractors are others; set on the images of the
 # validation split, with the same three aims
-SECOND = Difficulty(distractor_share=0.25)
+SECOND = Difficulty(distractor_share=0.3)
 
 
 def changed(text: str, base: Difficulty = SECOND) -> Difficulty:

@@ -82,9 +82,10 @@ def skin(scene: Scene, relief: Field, wet: Field) -> Field:
     )
     level += 34 * identity.wetness * shine * (spots + 0.25 * wet)
     # the lash line is dark above; below, the margin is a pale wet ledge and then a soft shadow
+    line = 85 * np.exp(-out / 0.30) + 18 * np.exp(-out / 1.1)
     level -= np.where(
         upper,
-        85 * np.exp(-out / 0.30) + 18 * np.exp(-out / 1.1),
+        line * np.clip(level / 190, 0, 1),  # of a dark lid it takes less
         16 * np.exp(-(((out - 0.75) / 0.3) ** 2)) - 14 * np.exp(-((out / 0.35) ** 2)),
     )
     knee = 200.0
