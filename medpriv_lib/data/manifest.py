@@ -67,12 +67,12 @@ def read_manifest(path: str | os.PathLike) -> Listing:
     The first row names the columns, in any order and case: `file` (a path below the CSV's folder),
     `patient` (any text but what programs write for an empty cell, such as nan or N/A), `label`
     (0/1, 0.0/1.0, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty) and
-    `visit` (a number from 1 within the patient); other columns are ignored. A line `sep=;` before it names the separator. A file's name may stand
-    in the table in another Unicode form than on the disk. Rows keep their order; row numbers in
-    messages count the header as row 1. No image is opened. Beside images that were
-    drawn lies their truth, in `truth/` with a `geometry.csv`. Whether two patients are one person is
-    asked by `prepare`. Raises `FileNotFoundError` for a missing CSV or image and `BadManifest` (a
-    `ValueError`) for everything else.
+    `visit` (a number from 1 within the patient); other columns are ignored. A line `sep=;` before
+    it names the separator. A file's name may stand in the table in another Unicode form than on the
+    disk. Rows keep their order; row numbers in messages count the header as row 1. No image is
+    opened. Beside images that were drawn lies their truth, in `truth/` with a `geometry.csv`.
+    Whether two patients are one person is asked by `prepare`. Raises `FileNotFoundError` for a
+    missing CSV or image and `BadManifest` (a `ValueError`) for everything else.
     """
     table = _find_table(Path(path))
     files: list[Path] = []
@@ -108,6 +108,7 @@ def read_manifest(path: str | os.PathLike) -> Listing:
             f"{printable(table)}: no row below the header, so no image is listed; add one row per "
             "image"
         )
+    truth = table.parent / TRUTH
     return Listing(
         files=tuple(files),
         patient=np.array(patients),
@@ -117,7 +118,7 @@ def read_manifest(path: str | os.PathLike) -> Listing:
         counts={"images": len(files), "patients": len(set(patients)), "diseased": sum(labels)},
         table=table,
         table_row=tuple(rows),
-        truth=truth if (truth := table.parent / TRUTH).joinpath("geometry.csv").is_file() else None,
+        truth=truth if (truth / "geometry.csv").is_file() else None,
         visit=None if None in visits else np.array(visits, dtype=np.int64),
     )
 

@@ -12,7 +12,13 @@ from medpriv_lib.data.synthetic.iris import EyePainter
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.scene import HEIGHT, WIDTH, Scene
 from medpriv_lib.data.synthetic.taken import taken
-from medpriv_lib.data.synthetic.texture import CANVAS, SKIN_PX_PER_MM, skin_texture, vessels
+from medpriv_lib.data.synthetic.texture import (
+    CANVAS,
+    SKIN_PX_PER_MM,
+    face_texture,
+    skin_texture,
+    vessels,
+)
 
 
 class Painter:
@@ -91,7 +97,8 @@ class Painter:
                 [-sin, cos, CANVAS[0] / 2 + sin * ox - cos * oy],
             ]
         )
-        canvas = skin_texture(
+        texture = face_texture if self.capture.camera.drawing == 2 else skin_texture
+        canvas = texture(
             self.identity.skin_seed, self.identity.skin_contrast * self.identity.texture_contrast
         )
         sampled = cv2.warpAffine(

@@ -96,6 +96,19 @@ def iris_detail(iris_seed: int) -> Float[np.ndarray, "r t"]:
 
 
 @lru_cache(maxsize=3)
+def face_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
+    """Return what `skin_texture` does for the second drawing, which draws lines and spots along the
+    lids: uneven tone, pores, and patches that are a little wet.
+    """
+    rng = np.random.default_rng([skin_seed, 23])
+    relief = 8 * _field(rng, 60, 60) + 3.5 * _field(rng, 22, 22) + 2.2 * _field(rng, 8, 8)
+    relief += 2.0 * _field(rng, 3, 3) + 1.6 * _field(rng, 0.8, 1.4)
+    wet = np.clip(_field(rng, 26, 26) + 0.3, 0, 2) * np.clip(_field(rng, 1.6, 3.5) - 1.1, 0, 3)
+    wet += 0.8 * cv2.GaussianBlur(wet, (0, 0), 5)
+    return np.dstack([contrast * relief, wet]).astype(np.float32)
+
+
+@lru_cache(maxsize=3)
 def vessels(skin_seed: int) -> Float[np.ndarray, "h w"]:
     """Return how dark the vessels of the white are, 0..1, over `CANVAS`; they move with the eye."""
     rng = np.random.default_rng([skin_seed, 22])
@@ -126,7 +139,7 @@ def _crypts(
     """Return openings of the front layer, mostly beside the collarette, dark with a light rim:
     lozenges, or, in the second drawing, rounded and ragged.
     """
-    ragged = 1.0
+    ragged: np.ndarray | float = 1.0
     if drawing == 2:
         own = np.random.default_rng([identity.iris_seed, 6])
         ragged = 1 + 0.22 * band_noise(own, (len(radius), theta.shape[1]), 3, 5)

@@ -32,8 +32,8 @@ STREAM = 20  # first of the numbers that seed what is drawn for these cohorts
 
 @dataclass(frozen=True)
 class Slot:
-    """One eye on one visit: `patient` and `visit` from 1, `eye` "L" or "R", `day`, how many `visits`
-    the patient makes, the label, and `silent` where nothing of the disease is to be seen.
+    """One eye on one visit: `patient` and `visit` from 1, `eye` "L" or "R", `day`, how many
+    `visits` the patient makes, the label, and `silent` where nothing of the disease is to be seen.
     """
 
     patient: int
