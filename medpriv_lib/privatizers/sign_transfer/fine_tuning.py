@@ -23,9 +23,10 @@ from medpriv_lib.core.precision import flushed_denormals
 from medpriv_lib.privatizers.sign_transfer.distort import Distortion, lit
 from medpriv_lib.privatizers.sign_transfer.network import Network, mirrored_too
 
-QUIET = 20.0  # how much alpha in a healthy image weighs, beside what was read in the others
+QUIET = 2.0  # how much alpha in a healthy image weighs, beside what was read in the others
 
 
+@torch.enable_grad()
 def fine_tuned(
     network: Network,
     train: Cohort,
@@ -52,11 +53,11 @@ def fine_tuned(
             "learn from the light alone"
         )
     teacher = copy.deepcopy(network).to(device).eval().requires_grad_(False)
-    pupil = copy.deepcopy(teacher).requires_grad_(True)
+    learner = copy.deepcopy(teacher).requires_grad_(True)
     images = to_tensor(train.images, device)
     healthy = torch.from_numpy(~ill).to(device)
     generator = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.AdamW(pupil.parameters(), rate, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(learner.parameters(), rate, weight_decay=0.0)
     distortion = Distortion()
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
@@ -65,13 +66,13 @@ def fine_tuned(
         with torch.no_grad():
             before = mirrored_too(teacher, x)
         with flushed_denormals():
-            now = pupil(lit(x, distortion, generator))
+            now = learner(lit(x, distortion, generator))
             asked = torch.where(well, 0.0, before.alpha)
             off = (now.alpha - asked).square() + asked * (now.v - before.v).square()
             weight = torch.where(well, QUIET, 1.0)
             value = (weight * off).mean() + 0.1 * (now.ratio - before.ratio).square().mean()
-            value = value + (now.alpha * well).mean()
+            value = value + 0.05 * (now.alpha * well).mean()
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
-    return pupil.eval().requires_grad_(False)
+    return learner.eval().requires_grad_(False)
