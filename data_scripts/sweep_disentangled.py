@@ -55,11 +55,11 @@ TRIED = {
     "strong-reversal": "--set reverse_patient=5.0 --set reverse_label=1.0",
     "narrow": "--set medical=8 --set other=16 --set noise=0.4",
     "no-frozen": "--set named=0",
-    "no-adversary": "--set adversarial=0 --set features=0",
+    "batch-norm": "--set norm=batch",
 }
 WARM, TIMED = 20, 30  # rounds before and while the pace is taken
 USED = 0.8  # of the minutes: the rest is for validation and probes
-GRACE = 180  # seconds after the minutes before a process is ended
+GRACE = 150  # seconds after the minutes before a process is ended
 VALIDATIONS = 4
 PROBE_STEPS = 150
 
