@@ -1,6 +1,6 @@
 """Teach the expert disease judge on invented people who are in no cohort, and write its weights.
 
-    python data_scripts/train_expert.py --out medpriv_lib/weights --device cuda --population-size 8000
+    python data_scripts/train_expert.py --device cuda --population-size 8000
 
 Renders the people first (kept in KEEP, .11 core seconds an image, two images each: 8,000 people are
 half an hour on 1 core and two minutes on 16), then teaches the expert of the tables and the one for
@@ -70,13 +70,9 @@ def main() -> None:
 
     def of(name: str, count: int, cameras=None) -> Cohort:
         file = folder / f"{name}-{count}.npz"
-        return kept(
-            file, lambda: population(count, EACH, SEEDS[name], cameras, workers=workers)
-        )
+        return kept(file, lambda: population(count, EACH, SEEDS[name], cameras, workers=workers))
 
-    teaching = together(
-        [of("families", people - own, FAMILIES), of("cohort-camera", own)]
-    )
+    teaching = together([of("families", people - own, FAMILIES), of("cohort-camera", own)])
     threshold = of("threshold", max(250, own // 2))
     families = {
         name: kept(

@@ -3,8 +3,8 @@
     python data_scripts/train_judges.py --cohort confounded --out weights/confounded --device cuda
 
 `--cohort` is a file made by `medpriv prepare`, or the name of a cohort that ships. Stopped at any
-point, the same command goes on from there; what is finished is kept. The eye judge is trained twice:
-for tables, and of another make and seed for choices while something is trained. With
+point, the same command goes on from there; what is finished is kept. The eye judge is trained
+twice: for tables, and of another make and seed for choices while something is trained. With
 `--population-size N` the expert, which belongs to no cohort, is taught too (`train_expert.py`).
 """
 

@@ -12,6 +12,8 @@ Examples:
       attackers of three seeds; adds to what the line before has finished
   medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
       also attackers who learn from 500 other patients, rendered first: attacks-others.json
+  medpriv study --cohort confounded --out results/confounded
+      a cohort of the second version: visits, more controls and judges, a verdict
   medpriv study --train --seeds 3 --out runs/
       everything from scratch; goes on where it was stopped
   medpriv study --cohort my.npz --out runs/ --scale small
@@ -47,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", help="folder for table, provenance and figures; made where missing"
     )
     parser.add_argument(
-        "--cohort", metavar="FILE", help="made by `medpriv prepare` (default: the package's)"
+        "--cohort",
+        metavar="FILE",
+        help="made by `medpriv prepare`, or confounded or crossed: cohorts of the second version "
+        "that come with the package (default: its first)",
     )
     parser.add_argument(
         "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
@@ -97,10 +102,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     from medpriv_lib.attacks.best import render_attacks
+    from medpriv_lib.core import weights as store
     from medpriv_lib.core.cohort import Cohort
     from medpriv_lib.data.default import disease_of
+    from medpriv_lib.data.second import KINDS, second_cohort
     from medpriv_lib.study.run import run_study
     from medpriv_lib.study.text import render, render_measures, render_notes
+    from medpriv_lib.study.verdict import render_verdicts
 
     budget = budget_of(args)
     if args.attacks and args.out is None:
@@ -110,7 +118,14 @@ def run(args: argparse.Namespace) -> None:
     require_device(args.device)
     only = _only(args.only)
     out = None if args.out is None else require_parent(args.out)
-    cohort = None if args.cohort is None else Cohort.load(args.cohort)
+    cohort: Cohort | None
+    if args.cohort in KINDS:
+        cohort = second_cohort(args.cohort)
+        own = store.FOLDER / args.cohort
+        if args.weights is None and not args.train and own.is_dir():
+            args.weights = own
+    else:
+        cohort = None if args.cohort is None else Cohort.load(args.cohort)
     study = run_study(
         cohort,
         args.weights,
@@ -124,7 +139,8 @@ def run(args: argparse.Namespace) -> None:
     )
     rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
     say(render(rows, disease_of(study.provenance["cohort"])))
-    for more in (render_measures(rows), render_attacks(rows), render_notes(study.notes)):
+    blocks = (render_measures(rows), render_attacks(rows), render_verdicts(rows))
+    for more in (*blocks, render_notes(study.notes)):
         if more:
             say("\n" + more)
     explained = study.provenance.get("explained")
@@ -170,16 +186,17 @@ def _attacked(
         weights = out / f"seed-{args.seed}" / "weights" if trained else args.weights
         judges, vgan, cards = load_weights(weights, cohort, "cpu")
         plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
-        run_attacks(cohort, judges, vgan, out, plan, cards)
+        folder = None if weights is None else Path(weights)
+        run_attacks(cohort, judges, vgan, out, plan, cards, weights=folder)
         if args.others:
             from medpriv_lib.study.outsiders import run_others
 
-            run_others(cohort, vgan, out, plan, cards, args.others)
+            run_others(cohort, vgan, out, plan, cards, args.others, weights=folder)
     content = read_attacks(out)
     if content is None:
         return study.rows
     rows = join(study.rows, content, cards, study.provenance["data_hash"])
-    write_table(rows, out, study.provenance, study.notes)
+    write_table(rows, out, study.provenance, study.notes, study.paired)
     if args.attacks:
         from medpriv_lib.study.figures.attackers import write_attack_figures
 

@@ -153,7 +153,9 @@ def resampled(
     rows = [np.flatnonzero(index == number) for number in range(index.max() + 1)]
     values = np.array(
         [
-            statistic(np.concatenate([rows[k] for k in generator.integers(len(rows), size=len(rows))]))
+            statistic(
+                np.concatenate([rows[k] for k in generator.integers(len(rows), size=len(rows))])
+            )
             for _ in range(draws)
         ]
     )

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from medpriv_lib.core.intervals import area, auc_interval, f1_interval, mean_interval, ranks, resampled
+from medpriv_lib.core.intervals import (
+    area,
+    auc_interval,
+    f1_interval,
+    mean_interval,
+    ranks,
+    resampled,
+)
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.measures.measure import Cells, Column, Exam, Ground, Measure, Part
 

@@ -42,8 +42,8 @@ class EyeIdentity(Measure):
     def legend(cls, rows: Sequence[Mapping[str, Any]]) -> str:
         """Return what the columns mean."""
         return (
-            "eye: the eye judge, trained on originals, names the eye; iris, around: by that part of "
-            "the release alone"
+            "eye: the eye judge, trained on originals, names the eye; iris, around: by that part of"
+            "\nthe release alone"
         )
 
     def cells(self, exam: Exam) -> Cells:

@@ -77,11 +77,14 @@ class KindsOfSigns(Measure):
     @classmethod
     def legend(cls, rows: Sequence[Mapping[str, Any]]) -> str:
         """Return what the columns mean."""
-        return "bright, dark, shape: share kept of brighter signs, of darker ones, at the pupil's edge"
+        return (
+            "bright, dark, shape: share kept of brighter signs, of darker ones, at the pupil's edge"
+        )
 
     def cells(self, exam: Exam) -> Cells:
         """Return the share kept of each kind, and in how many images there is any."""
-        changes, signs, cells = self.signs.changes(exam), self.signs.maps, {}
+        changes, signs = self.signs.changes(exam), self.signs.maps
+        cells: Cells = {}
         for kind, pixels in self.kinds.items():
             part = signs * pixels
             energy = (part**2).sum(axis=(1, 2))

@@ -200,7 +200,7 @@ def _render_pair(
         who, capture = Identity.draw(rng), Capture.draw(rng)
         capture = replace(capture, opening=float(rng.uniform(1.05, 1.2)), gaze_y=capture.gaze_y / 2)
         if camera is not None:
-            capture = replace(capture, **{"camera": camera})
+            capture = replace(capture, camera=camera)
         captures = [replace(capture, pupil_ratio=float(rng.uniform(*span))) for span in PUPILS]
         wholes = [render(who, Pathology(), one)[:-STRIP] for one in captures]
         found = examine(wholes[0])

@@ -133,7 +133,7 @@ def _network(tensors: Mapping[str, Tensor], number: int, config: Mapping[str, An
 def shape_of(written: Mapping[str, Any]) -> Shape:
     """Return the shape that a card holds as lists and words."""
     ready = {key: tuple(one) if isinstance(one, list) else one for key, one in written.items()}
-    return Shape(**ready)
+    return Shape(**ready)  # type: ignore[arg-type]
 
 
 def best_threshold(

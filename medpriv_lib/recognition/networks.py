@@ -86,7 +86,6 @@ class Recogniser(nn.Module):
         merged = nn.Sequential(*layers, dense, _copied(self.head))
         return merged.eval().to(memory_format=torch.channels_last)
 
-
     def pooled(self) -> nn.Module:
         """Return what follows a merged convolution: max-pool 2 and ReLU."""
         return _MaxPoolReLU()

@@ -52,10 +52,9 @@ def fit_recogniser(
     `progress(epoch, epochs, row)` after each epoch with the epoch's quantities. With `resume`, a
     folder, the state is written there every `checkpoint_seconds` and at the end; a killed training
     that is started again with the same arguments ends at the same weights, bit for bit on the same
-    machine and threads. `shape` makes the network a `Wide` one, `learner` says how a batch is distorted.
-    Raises `ValueError` where the images are not square multiples of 16, where
-    the disease has one label only, and where the folder holds the training of other data or
-    settings.
+    machine and threads. `shape` makes the network a `Wide` one, `learner` says how a batch is
+    distorted. Raises `ValueError` where the images are not square multiples of 16, where the
+    disease has one label only, and where the folder holds the training of other data or settings.
     """
     _check(train, val, target)
     settings = settings or DEFAULTS[target]

@@ -50,6 +50,7 @@ def run_attacks(
     cards: Mapping[str, str] | None = None,
     progress: bool = True,
     told: Told = nobody,
+    weights: Path | None = None,
 ) -> dict:
     """Attack the releases of the test images by all methods; return what `attacks.json` holds, and
     write it there.
@@ -57,7 +58,8 @@ def run_attacks(
     `folder` also keeps the attackers and what is finished, in `attackers/`, row by row and seed by
     seed: a killed run goes on from there, a further seed adds to what is there, and rows that do
     not use the generator outlive another one. `cards` are the SHA-256 of judges and generator
-    (`load_weights`): results of other weights are not taken for these. The first seed comes first
+    (`load_weights`): results of other weights are not taken for these; `weights` is the folder that
+    further methods read theirs from, None for the package's. The first seed comes first
     for all rows, and the file is written after each seed. `told(row, seed)` is called before a row
     is attacked, not for what is finished already. Raises `ValueError` for a plan that cannot be
     run.
@@ -72,7 +74,7 @@ def run_attacks(
     began, rows = time.perf_counter(), plan.rows(second=cohort.visit is not None)
     (folder / "attackers").mkdir(parents=True, exist_ok=True)
     study = _Run(
-        cohort, judges, vgan, folder / "attackers", plan, cards or {}, rows, progress, told
+        cohort, judges, vgan, folder / "attackers", plan, cards or {}, rows, progress, told, weights
     )
     results = [study.kept(row, plan.seeds[0]) for row in study.bar(rows, plan.seeds[0])]
     shared = study.shared()
@@ -136,13 +138,18 @@ class _Run:
     rows: list[Method]
     progress: bool
     told: Told
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
         """Make no release yet: decoding takes a minute, and a run that goes on may not need it."""
         test = self.cohort.of("test")
-        self.resources = Resources(self.cohort, trained=networks_of(self.vgan))
+        second = self.cohort.visit is not None
+        trained = networks_of(self.vgan, self.judges if second else None)
+        self.resources = Resources(self.cohort, self.weights, trained)
         cohorts = {"": test, "true": test}
-        self.releases = Releases(self.resources, cohorts, self.plan.seed, self.plan.draws)
+        self.releases = Releases(
+            self.resources, cohorts, self.plan.seed, self.plan.draws, fresh=second
+        )
         self.prepared = False
 
     def bar(self, rows: list[Method], seed: int) -> Iterable[Method]:
@@ -166,7 +173,7 @@ class _Run:
 
     def drawn(self, row: Method) -> list[Release]:
         """Return the draws of a row. Raises `NotApplicable` where the cohort does not allow it."""
-        if not self.prepared and self.releases.decoded.serves(row.cls):
+        if not self.prepared and self.releases.serves(row):
             hidden = None if self.progress else True
             self.releases.prepare(
                 self.rows,

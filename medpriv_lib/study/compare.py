@@ -17,9 +17,14 @@ from medpriv_lib.core.provenance import provenance
 from medpriv_lib.measures.measure import Cells, Ground
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.recognition.expert import Expert
+from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.reader import Reader
+from medpriv_lib.recognition.verdicts import Panel, unseen_threshold
 from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.examine import Examiner, grouped
+from medpriv_lib.study.paired import compared
 from medpriv_lib.study.rows import LARGEST, Releases, methods, with_predicted_labels
 from medpriv_lib.study.table import Row, arrange
 
@@ -27,12 +32,14 @@ from medpriv_lib.study.table import Row, arrange
 @dataclass(frozen=True)
 class Study:
     """What came out: the `rows` of the table, in percent, their `provenance`, and `notes` on why
-    which measure has no number in which rows.
+    which measure has no number in which rows. `paired` holds by how much rows differ image by image
+    (`paired.compared`), [] for a cohort of the first version.
     """
 
     rows: list[Row]
     provenance: dict[str, Any]
     notes: list[dict] = field(default_factory=list)
+    paired: list[dict] = field(default_factory=list)
 
 
 def compare(
@@ -44,23 +51,31 @@ def compare(
     progress: bool = True,
     weights: Path | None = None,
     largest: int = LARGEST,
+    expert: Expert | None = None,
+    eye_judge: EyeJudge | None = None,
 ) -> Study:
     """Privatise the test images with every method, measure the releases and return the arranged
     table.
 
     `weights` is the folder where methods that need trained networks find theirs, None the shipped
-    ones; `largest` the number of decodes that are kept in memory.
+    ones; `largest` the number of decodes that are kept in memory. `expert` and `eye_judge` judge on
+    cohorts of the second version, where more rows are run too, draws have random numbers of their
+    own, and judges that never saw the patient have their threshold from validation images.
     """
     began = time.perf_counter()
     test = cohort.of("test")
-    resources = Resources(cohort, weights, networks_of(vgan))
-    ground = Ground(cohort.of("train"), test, judges, seed)
+    visits = cohort.visit is not None
+    resources = Resources(cohort, weights, networks_of(vgan, judges if visits else None))
+    reader = Reader(judges.disease)
+    threshold = unseen_threshold(judges, cohort.of("val")) if visits else 0.0
+    panel = Panel(judges, reader.logits, threshold)
+    ground = Ground(cohort.of("train"), test, judges, seed, reader, panel, expert, eye_judge)
     read = ground.panel.ask(test.images, test.patient).disease
     cohorts = {"": test, "true": test, "predicted": replace(test, diseased=read)}
     examiner = Examiner(ground, resources, cohorts, draws)
-    listed = methods()
+    listed = methods(visits)
     listed += with_predicted_labels(listed)
-    releases = Releases(resources, cohorts, seed, draws, largest)
+    releases = Releases(resources, cohorts, seed, draws, largest, fresh=visits)
     releases.prepare(listed, lambda total: bar(total, "decoding", progress))
     examiner.prepare(listed, lambda total: bar(total, "decoding twins", progress))
     rows: list[Row] = []
@@ -88,7 +103,10 @@ def compare(
     made = provenance(cohort, test, {"draws": draws, "seed": seed})
     made["explained"] = examiner.sizes()
     made["seconds"] = round(time.perf_counter() - began, 1)
-    return Study(arrange(rows), made, list(grouped(examiner.notes)))
+    if visits:
+        made["unseen_threshold"] = round(threshold, 4)
+    between = compared(examiner.values, test.patient) if visits else []
+    return Study(arrange(rows), made, list(grouped(examiner.notes)), between)
 
 
 @contextlib.contextmanager

@@ -17,8 +17,10 @@ from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.controls import PriorSample
+from medpriv_lib.privatizers.controls.stencil import JUDGES
 from medpriv_lib.privatizers.protocol import Privatizer, Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.recognition.judges import Judges
 
 CANDIDATES = 15
 
@@ -157,9 +159,13 @@ def _levels(images: np.ndarray) -> Images:
     return to_uint8(torch.from_numpy(images))
 
 
-def networks_of(vgan: PPRLVGAN) -> dict[str, Any]:
-    """Return what the study has in memory, as `Resources.trained`: prior samples are remembered."""
-    return {PPRLVGAN.name: vgan, PriorSample.name: RememberingDecoder(vgan)}
+def networks_of(vgan: PPRLVGAN, judges: Judges | None = None) -> dict[str, Any]:
+    """Return what the study has in memory, as `Resources.trained`: prior samples are remembered.
+
+    `judges` are what some controls ask.
+    """
+    networks = {PPRLVGAN.name: vgan, PriorSample.name: RememberingDecoder(vgan)}
+    return networks if judges is None else networks | {JUDGES: judges}
 
 
 class RememberingDecoder:

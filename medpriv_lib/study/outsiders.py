@@ -76,6 +76,7 @@ def run_others(
     others: int | Cohort = PATIENTS,
     progress: bool = True,
     told: Told = nobody,
+    weights: Path | None = None,
 ) -> dict:
     """Attack one draw of every row by attackers who learned from others; write
     `attacks-others.json`.
@@ -86,21 +87,26 @@ def run_others(
     such as averages that need the own identity's code, are rows with a note. The membership of the
     cohort's patients is asked against the others wherever a method was trained on patients.
     """
-    kept, rows, seed = folder / "attackers", plan.rows(second=cohort.visit is not None), plan.seeds[0]
+    kept, rows, seed = (
+        folder / "attackers",
+        plan.rows(second=cohort.visit is not None),
+        plan.seeds[0],
+    )
     kept.mkdir(parents=True, exist_ok=True)
     hidden = None if progress else True
     if not isinstance(others, Cohort):
         with tqdm(total=others * EACH, desc="rendering others", disable=hidden) as bar:
             others = render_others(kept, others, cohort.images.shape[1], advance=bar.update)
     test = cohort.of("test")
-    resources = Resources(cohort, trained=networks_of(vgan))
-    releases = Releases(resources, {"": test, "true": test}, plan.seed, 1)
+    resources = Resources(cohort, weights, networks_of(vgan))
+    fresh = cohort.visit is not None
+    releases = Releases(resources, {"": test, "true": test}, plan.seed, 1, fresh=fresh)
     prepared, results = False, []
     for row in tqdm(rows, desc="attacking by others", disable=hidden):
         path = kept / f"others-{plan.key(cohort, row, cards, seed)}-{others.hash()}.json"
         if not path.is_file():
             told(row, seed)
-            if not prepared and releases.decoded.serves(row.cls):
+            if not prepared and releases.serves(row):
                 releases.prepare(
                     rows,
                     lambda total: tqdm(total=total, desc="decoding", leave=False, disable=hidden),

@@ -194,6 +194,10 @@ class Releases:
             with bar(total) as progress:
                 self.decoded.decode(needed, progress.update)
 
+    def serves(self, row: Method) -> bool:
+        """Say whether the releases of a row are taken from decodes that `prepare` makes."""
+        return self.decoded is not None and self.decoded.serves(row.cls)
+
     def of(self, row: Method) -> Iterator[Release]:
         """Yield the draws of a row. Raises `NotApplicable` where this cohort does not allow the
         method.

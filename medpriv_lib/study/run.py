@@ -3,11 +3,16 @@
 import os
 from pathlib import Path
 
+from medpriv_lib.core import weights as store
 from medpriv_lib.core.budgets import PAPER, Budget
 from medpriv_lib.core.cohort import SPLITS, Cohort
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.protocol import Resources
+from medpriv_lib.recognition.expert import NAME as EXPERT
+from medpriv_lib.recognition.expert import Expert
+from medpriv_lib.recognition.eye_judge import NAME as EYE_JUDGE
+from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.study.compare import Study, compare
 from medpriv_lib.study.seeds import train_seeds
 from medpriv_lib.study.table import write_table
@@ -67,21 +72,47 @@ def score_weights(
     """Compare by trained networks; with `out`, write table and figures into that folder."""
     judges, vgan, cards = load_weights(weights, cohort, device)
     folder = None if weights is None else Path(weights)
-    study = compare(cohort, judges, vgan, draws, seed, progress, folder)
+    expert, eye_judge = more_judges(cohort, folder, device)
+    study = compare(
+        cohort, judges, vgan, draws, seed, progress, folder, expert=expert, eye_judge=eye_judge
+    )
     study.provenance["weights"] = cards
+    for judge in (expert, eye_judge):
+        if judge is not None:
+            study.provenance[judge.card["kind"]] = judge.card["sha256"]
     study.provenance["device"] = device or "cpu"
     if out is not None:
         from medpriv_lib.study.figures.examples import write_figures  # matplotlib is slow to import
         from medpriv_lib.study.figures.requirements import write_explanation_figures
 
-        write_table(study.rows, out, study.provenance, study.notes)
+        write_table(study.rows, out, study.provenance, study.notes, study.paired)
         resources = Resources(cohort, folder, {vgan.name: vgan})
         write_figures(cohort, resources, study.rows, out, seed)
         missing = write_explanation_figures(cohort, vgan, judges.disease, study.rows, out, seed)
         if missing:
             study.notes.append({"measure": "figure 5", "reason": missing, "rows": []})
-            write_table(study.rows, out, study.provenance, study.notes)
+            write_table(study.rows, out, study.provenance, study.notes, study.paired)
     return study
+
+
+def more_judges(
+    cohort: Cohort, folder: Path | None, device: str | None = None
+) -> tuple[Expert | None, EyeJudge | None]:
+    """Return the expert and the eye judge of a cohort of the second version, None for what there is
+    not.
+
+    The eye judge lies in the weights' folder, the expert there or in the package. Errors as of
+    their `load`.
+    """
+    if cohort.visit is None:
+        return None, None
+    places = [store.FOLDER] if folder is None else [folder, store.FOLDER]
+    experts = [place / EXPERT for place in places if (place / f"{EXPERT}.safetensors").is_file()]
+    expert = Expert.load(experts[0]).to(device or "cpu") if experts else None
+    judge, eyes = None, places[0] / EYE_JUDGE
+    if eyes.with_suffix(".safetensors").is_file():
+        judge = EyeJudge.load(eyes, cohort).to(device or "cpu")
+    return expert, judge
 
 
 def _check(draws: int, seeds: int, train: bool, weights: bool, out: Path | None) -> None:

@@ -43,14 +43,17 @@ def train_seeds(
             fit(cohort, folder / "weights", seed, budget, device, progress)
             study = scored(folder / "weights", folder, seed)
             study.provenance["config"]["budget"] = asdict(budget)
-            write_table(study.rows, folder, study.provenance, study.notes)
+            write_table(study.rows, folder, study.provenance, study.notes, study.paired)
             rows = arrange(read_table(folder / "table.csv"))
-            done = Study(rows, study.provenance, study.notes)
+            done = Study(rows, study.provenance, study.notes, study.paired)
         studies.append(done)
     first = out / f"seed-{seeds[0]}"
     for file in sorted(first.glob("*.png")):
         shutil.copyfile(file, out / file.name)
-    write_table(studies[0].rows, out, studies[0].provenance, studies[0].notes)
+    first_study = studies[0]
+    write_table(
+        first_study.rows, out, first_study.provenance, first_study.notes, first_study.paired
+    )
     if len(studies) > 1:
         write_json(out / "seeds.json", {"seeds": list(seeds), "rows": _over_seeds(studies)})
     return studies[0]
@@ -65,6 +68,7 @@ def _finished(folder: Path, cohort: Cohort, draws: int, seed: int, budget: Budge
     try:
         content = json.loads((folder / "table.json").read_text(encoding="utf-8"))
         provenance, notes = content["provenance"], content.get("notes", [])
+        between = content.get("paired", [])
         config = provenance["config"]
     except (ValueError, KeyError) as error:
         raise ValueError(
@@ -80,7 +84,7 @@ def _finished(folder: Path, cohort: Cohort, draws: int, seed: int, budget: Budge
             f"{folder}: holds the result of another cohort or of other settings; choose another "
             "--out"
         )
-    return Study(arrange(read_table(folder / "table.csv")), provenance, notes)
+    return Study(arrange(read_table(folder / "table.csv")), provenance, notes, between)
 
 
 def _over_seeds(studies: Sequence[Study]) -> list[Row]:

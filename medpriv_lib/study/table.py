@@ -114,10 +114,7 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
     ]
     every = first + list(known.values())
     text, names = text_columns(), columns(is_second(every))
-    return [
-        {key: row.get(key, "" if key in text else None) for key in names}
-        for row in every
-    ]
+    return [{key: row.get(key, "" if key in text else None) for key in names} for row in every]
 
 
 def write_table(
@@ -125,11 +122,13 @@ def write_table(
     folder: str | os.PathLike,
     provenance: dict,
     notes: Sequence[dict] = (),
+    paired: Sequence[dict] = (),
 ) -> None:
     """Write `table.csv` and `table.json` into an existing folder.
 
     The second holds the same rows under "rows", `provenance`, and `notes`: why which measure has no
-    number in which rows.
+    number in which rows; where rows were compared image by image, also `paired`. Columns of cohorts
+    of the second version are left out where all rows are empty there.
     """
     folder, names = Path(folder), columns(is_second(rows))
     with (
@@ -140,10 +139,16 @@ def write_table(
         writer.writeheader()
         writer.writerows({key: _cell(row[key]) for key in names} for row in rows)
     rounded = [
-        {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}
+        {
+            key: round(value, 2) if isinstance(value, float) else value
+            for key, value in row.items()
+            if key in names
+        }
         for row in rows
     ]
     content = {"provenance": provenance, "rows": rounded, "notes": list(notes)}
+    if paired:
+        content["paired"] = list(paired)
     write_json(folder / "table.json", content)
 
 

@@ -1,0 +1,120 @@
+"""What the controls on invented eyes share: the strangers, and how wide their pupils are."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from medpriv_lib.core import weights
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.memory import Memory, keys_of
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.release import Release
+from medpriv_lib.data.eyes.localize import SMALLEST, locate
+from medpriv_lib.privatizers.protocol import Parameter, Privatizer, Resources
+from medpriv_lib.privatizers.rubber_sheet import iris_radius
+from medpriv_lib.privatizers.strangers import Strangers
+
+BANK = "strangers"  # in `Resources.trained`, and the name of the file
+PUPIL = Parameter(
+    "pupil",
+    "freed",
+    "the stranger's pupil: of a size drawn at random, or as wide as the source's",
+    choices=("freed", "kept"),
+)
+USUAL = 0.4  # pupil over iris where the localiser finds no eye
+
+
+def bank_of(resources: Resources) -> Strangers:
+    """Return the bank that is in memory, that of the weights' folder, or the one that ships.
+
+    Raises `NotApplicable` where there is none.
+    """
+    if BANK in resources.trained:
+        bank: Strangers = resources.trained[BANK]
+        return bank
+    folders = [weights.FOLDER] if resources.weights is None else [resources.weights, weights.FOLDER]
+    for folder in folders:
+        if (folder / f"{BANK}.npz").is_file():
+            return Strangers.load(folder / f"{BANK}.npz")
+    raise NotApplicable(f"there is no bank of strangers ({folders[-1] / BANK}.npz)")
+
+
+class Pupils:
+    """How wide pupils are, each image looked at once."""
+
+    def __init__(self) -> None:
+        """Start with an empty memory."""
+        self._memory = Memory()
+
+    def of(self, cohort: Cohort) -> Float[np.ndarray, " n"]:
+        """Return pupil over iris of each image in nominal iris radii, float32.
+
+        Where twins are known they are looked at: a sign at the pupil's edge does not change it, and
+        image and twin get the same number.
+        """
+        images = cohort.images if cohort.twin is None else cohort.twin
+        if len(images) == 0:
+            return np.zeros(0, dtype=np.float32)
+        return self._memory.recall(keys_of(images), lambda rows: _ratios(images[rows]))
+
+
+def _ratios(images: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, " n"]:
+    radius = iris_radius(images.shape[1])
+    eyes = (locate(image) if len(image) >= SMALLEST else None for image in images)
+    return np.array([USUAL if e is None else e.pupil_r / radius for e in eyes], dtype=np.float32)
+
+
+PUPILS = Pupils()  # a cohort's pupils do not change: one memory for all controls
+
+
+class OnStrangers(Privatizer):
+    """A control that shows a stranger in place of each source; what it lays on him is its own.
+
+    `pupil` "freed" draws the size of the stranger's pupil, "kept" takes the source's. Nobody is a
+    contributor: strangers are invented. Strangers and sizes depend on the number of images and the
+    generator only, so that an image and its twin get the same. Raises `NotApplicable` for images of
+    another size than the bank's.
+    """
+
+    parameters: ClassVar[tuple[Parameter, ...]] = (PUPIL,)
+    needs = "weights"
+    control = True
+
+    def __init__(self, bank: Strangers, pupil: str = "freed") -> None:
+        """Take a bank of strangers."""
+        self.check({"pupil": pupil})
+        self.bank, self.pupil = bank, pupil
+
+    @classmethod
+    def ready(cls, resources: Resources, **settings: Any) -> Self:
+        """Return the control with the bank in memory, of the weights' folder, or shipped."""
+        cls.check(settings)
+        return cls(bank_of(resources), **settings)
+
+    def strangers(self, cohort: Cohort, generator: torch.Generator) -> Float[np.ndarray, "n s s"]:
+        """Return a stranger for each image, in grey levels, float32."""
+        n, size = len(cohort), self.bank.size
+        if cohort.images.shape[1:] != (size, size):
+            raise NotApplicable(
+                f"the strangers are grey images of {size} pixels, the cohort's are "
+                f"{cohort.images.shape[1:]}"
+            )
+        person = self.bank.choose(n, generator)
+        free = torch.rand(n, generator=generator).numpy()
+        if self.pupil == "kept":
+            return self.bank.shown(person, PUPILS.of(cohort))
+        least, most = float(self.bank.ratio.min()), float(self.bank.ratio.max())
+        return self.bank.shown(person, (least + (most - least) * free).astype(np.float32))
+
+    def released(self, levels: Float[np.ndarray, "n s s"]) -> Release:
+        """Return the release of these grey levels, rounded and clipped."""
+        n = len(levels)
+        return Release(
+            images=np.clip(np.rint(levels), 0, 255).astype(np.uint8),
+            source=np.arange(n, dtype=np.int64),
+            contributors=np.empty((n, 0), dtype=np.int64),
+            method=self.name,
+            parameters=self.settings,
+        )
