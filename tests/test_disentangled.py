@@ -10,7 +10,7 @@ from small_cohorts import patterned_cohort, toy_cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.privatizers.disentangled import training as loop
-from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, PlainAutoencoder
+from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, WithoutSwaps
 from medpriv_lib.privatizers.disentangled.identities import Synthesis, centroids_of, nearness
 from medpriv_lib.privatizers.disentangled.losses import distances
 from medpriv_lib.privatizers.disentangled.model import Model, donors, vectors_of
@@ -298,8 +298,8 @@ def test_weights_come_back_as_they_were_written(trainer, model, cohort, tmp_path
 def test_refusals_say_what_to_do(model, cohort, tmp_path, trainer):
     with pytest.raises(FileNotFoundError, match="train_disentangled"):
         Disentangled.ready(Resources(cohort, tmp_path))
-    with pytest.raises(FileNotFoundError, match="plain-autoencoder.*train_disentangled"):
-        PlainAutoencoder.ready(Resources(cohort, tmp_path))
+    with pytest.raises(FileNotFoundError, match="disentangled-plain.*train_disentangled"):
+        WithoutSwaps.ready(Resources(cohort, tmp_path))
     with pytest.raises(ValueError, match="no trained networks"):
         Disentangled().privatize(cohort.of("test"), seeded(0))
     with pytest.raises(ValueError, match="identity must be"):
@@ -371,12 +371,12 @@ def test_validation_knows_what_judges_say(trainer, cohort):
 
 def test_rows_are_for_the_second_version(model, cohort):
     found = privatizers()
-    for name in ("disentangled", "plain-autoencoder"):
+    for name in ("disentangled", "disentangled-plain"):
         assert all(one.second for one in found[name].compared)
         for one in found[name].compared:
             found[name].check(one.settings)
-    assert found["plain-autoencoder"].control
+    assert found["disentangled-plain"].control
     assert not found["disentangled"].control
-    release = PlainAutoencoder(model).privatize(cohort.of("test"), seeded(0))
-    assert release.method == "plain-autoencoder"
+    release = WithoutSwaps(model).privatize(cohort.of("test"), seeded(0))
+    assert release.method == "disentangled-plain"
     assert np.array_equal(release.contributors[:, 0], cohort.of("test").patient)
