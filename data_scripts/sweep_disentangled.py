@@ -53,14 +53,15 @@ TRIED = {
     "faster": "--set rate=1e-3",
     "strong-swap": "--set swapped=1.0",
     "strong-reversal": "--set reverse_patient=5.0 --set reverse_label=1.0",
-    "narrow": "--set medical=8 --set other=16 --set noise=0.3",
+    "narrow": "--set medical=8 --set other=16 --set noise=0.4",
     "no-frozen": "--set named=0",
-    "no-adversary": "--set adversarial=0 --set features=0",
+    "batch-norm": "--set norm=batch",
 }
 WARM, TIMED = 20, 30  # rounds before and while the pace is taken
 USED = 0.8  # of the minutes: the rest is for validation and probes
-GRACE = 180  # seconds after the minutes before a process is ended
+GRACE = 150  # seconds after the minutes before a process is ended
 VALIDATIONS = 4
+PROBE_STEPS = 150
 
 
 def main() -> int:
@@ -161,7 +162,7 @@ def one(options: argparse.Namespace, folder: Path) -> int:
         report=lambda row: print(line(row), flush=True),
     )
     model = Model.of(trainer.averaged(), train, training.form, val, synthesis, training.noise)
-    report = final_report(model, train, val)
+    report = final_report(model, train, val, steps=PROBE_STEPS)
     write_json(
         folder / "result.json",
         {"row": trainer.curve[-1], "curve": trainer.curve, "report": report},

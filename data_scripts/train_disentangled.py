@@ -3,7 +3,7 @@
     python data_scripts/train_disentangled.py --cohort cohort.npz --out weights/ --form closed \
         --rounds 20000 --device cuda
     python data_scripts/train_disentangled.py --cohort cohort.npz --out weights/ --form closed \
-        --set swap=none --set named=0 --name plain-autoencoder --device cuda
+        --set swap=none --set named=0 --name disentangled-plain --device cuda
 
 Stopped at any point, the same command goes on from there. The validation curve is drawn by judges
 that take no part in the training: the development judges of `--judges FOLDER`

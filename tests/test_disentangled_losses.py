@@ -200,5 +200,5 @@ def test_entropy_is_lowest_where_everybody_is_as_likely():
     even, sure = torch.zeros(1, 4), torch.tensor([[50.0, 0, 0, 0]])
     assert negative_entropy(even).item() == pytest.approx(-math.log(4))
     assert negative_entropy(sure).item() == pytest.approx(0, abs=1e-6)
-    known = torch.tensor([True, True, False, False])
+    known = torch.tensor([0, 1])
     assert negative_entropy(even, known).item() == pytest.approx(-math.log(2))

@@ -106,13 +106,14 @@ def test_the_decay_is_chosen_on_learned_images_only():
     """With many entries and few images a probe needs decay; the choice must not look at the asked
     images, so asking others does not change what is said of one."""
     rng = np.random.default_rng(1)
-    x = torch.tensor(rng.normal(size=(60, 30))).float()
-    y = rng.integers(0, 2, 60)
-    x[:, 0] += torch.tensor(4.0 * y)
-    both = probe(x[:40], y[:40], x[40:], y[40:], steps=80)
-    some = probe(x[:40], y[:40], x[40:45], y[40:45], steps=80)
+    x = torch.tensor(rng.normal(size=(260, 60))).float()
+    y = rng.integers(0, 2, 260)
+    x[:, 0] += torch.tensor(4.0 * y).float()
+    both = probe(x[:160], y[:160], x[160:], y[160:], steps=100)
+    some = probe(x[:160], y[:160], x[160:165], y[160:165], steps=100)
     assert np.array_equal(both[:5], some)
-    assert both.mean() > 0.8
+    bare = probe(x[:160], y[:160], x[160:], y[160:], steps=100, decays=(0.0,))
+    assert both.mean() > max(0.85, bare.mean())
 
 
 def test_classes_that_nobody_taught_are_refused():

@@ -29,7 +29,7 @@ from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Re
 from medpriv_lib.privatizers.replacement import draw_identities
 
 IDENTITIES = ("synthetic", "k-same", "swap", "own")
-PLAIN = "plain-autoencoder"
+PLAIN = "disentangled-plain"
 
 
 class Disentangled(Privatizer):
@@ -241,7 +241,7 @@ class Disentangled(Privatizer):
         )
 
 
-class PlainAutoencoder(Privatizer):
+class WithoutSwaps(Privatizer):
     """Release the reconstruction by networks that were taught without swap terms: the control that
     shows what passing through a bottleneck hides by itself.
 
@@ -249,7 +249,7 @@ class PlainAutoencoder(Privatizer):
     """
 
     name = PLAIN
-    title = "Plain autoencoder"
+    title = "Disentanglement without swap terms"
     marker = "x"
     needs = "weights"
     compared = (Compared("reconstruction without swap terms", {}, second=True),)

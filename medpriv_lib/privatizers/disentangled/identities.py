@@ -90,6 +90,7 @@ def fit_identities(
     device = vectors.device
     cuda = [device] if device.type == "cuda" else []
     vectors, real = vectors.detach(), centroids[known].detach()
+    numbers = known.nonzero()[:, 0]
     with torch.random.fork_rng(devices=cuda):  # first weights and dropout are torch's global ones
         torch.manual_seed(settings.seed)
         vae = (
@@ -105,7 +106,7 @@ def fit_identities(
             loss = F.mse_loss(again, vectors[rows]) + settings.kl * kl
             invented = vae.decode(noise[1])
             if head is not None:
-                loss = loss + settings.entropy * negative_entropy(head(invented), known).mean()
+                loss = loss + settings.entropy * negative_entropy(head(invented), numbers).mean()
             else:
                 nearest = distances(invented, real).amin(dim=1)
                 loss = loss + settings.apart * (margin - nearest).clamp_min(0).mean()
@@ -141,7 +142,8 @@ class Identities:
         made = self.vae.decode(codes)
         near = self.nearest(made)[0].view(n, CANDIDATES)
         apart = near >= self.threshold
-        pick = torch.where(apart.any(1), apart.int().argmax(1), near.argmax(1))
+        first = torch.arange(CANDIDATES, 0, -1, device=device) * apart
+        pick = torch.where(apart.any(1), first.argmax(1), near.argmax(1))
         return made.view(n, CANDIDATES, -1)[torch.arange(n, device=device), pick]
 
     def nearest(

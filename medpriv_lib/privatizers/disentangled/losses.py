@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from medpriv_lib.privatizers.disentangled.networks import Vectors
@@ -128,19 +128,28 @@ def ssim(made: Float[Tensor, "n c s s"], image: Float[Tensor, "n c s s"]) -> Flo
 
     Gaussian window of 11 pixels, sigma 1.5, without borders (Wang et al. 2004).
     """
-    places = torch.arange(WINDOW, dtype=made.dtype, device=made.device) - WINDOW // 2
-    kernel = torch.exp(-places.square() / (2 * SIGMA**2))
-    kernel = kernel / kernel.sum()
+    height, width = (_smoothing(size, made) for size in made.shape[2:])
     n, c = made.shape[:2]
     stack = torch.cat([made, image, made * made, image * image, made * image], dim=1)
-    across = kernel.view(1, 1, 1, -1).expand(5 * c, 1, 1, -1)
-    means = F.conv2d(stack, across, groups=5 * c)
-    means = F.conv2d(means, across.transpose(2, 3), groups=5 * c)
-    x, y, xx, yy, xy = means.split(c, dim=1)
+    x, y, xx, yy, xy = (height.T @ stack @ width).split(c, dim=1)
     c1, c2 = (K1 * RANGE) ** 2, (K2 * RANGE) ** 2
     top = (2 * x * y + c1) * (2 * (xy - x * y) + c2)
     bottom = (x * x + y * y + c1) * (xx - x * x + yy - y * y + c2)
     return (top / bottom).reshape(n, -1).mean(dim=1)
+
+
+def _smoothing(size: int, like: Tensor) -> Float[Tensor, "s t"]:
+    """Return the matrix that takes `size` pixels to their means under the window, wherever that
+    fits: a matrix, since convolutions on a GPU round to 10 bits, too coarse for variances.
+    """
+    places = torch.arange(WINDOW, dtype=like.dtype, device=like.device) - WINDOW // 2
+    kernel = torch.exp(-places.square() / (2 * SIGMA**2))
+    kernel = kernel / kernel.sum()
+    apart = torch.arange(size, device=like.device)[:, None] - torch.arange(
+        size - WINDOW + 1, device=like.device
+    )
+    inside = (apart >= 0) & (apart < WINDOW)
+    return torch.where(inside, kernel[apart.clamp(0, WINDOW - 1)], 0.0)
 
 
 def gradient_loss(
@@ -173,7 +182,7 @@ def fooling_loss(on_made: Float[Tensor, " m"]) -> Tensor:
 
 
 def negative_entropy(
-    logits: Float[Tensor, "n p"], known: Bool[Tensor, " p"] | None = None
+    logits: Float[Tensor, "n p"], known: Int64[Tensor, " k"] | None = None
 ) -> Float[Tensor, " n"]:
     """Return the sum over classes of p log p of each row, with `known` classes alone: lowest, -log
     of their number, where every class is as likely.

@@ -22,7 +22,7 @@ from medpriv_lib.privatizers.disentangled.networks import PARTS, Vectors
 Kind = Literal["linear", "network"]
 Target = Literal["patient", "label"]
 KINDS: tuple[Kind, ...] = ("linear", "network")
-DECAYS = (1e-5, 1e-3, 3e-2)  # of the squared weights, added to the loss
+DECAYS = (1e-5, 1e-3, 3e-2, 3e-1)  # of the squared weights, added to the loss
 HIDDEN, RATES = 128, {"linear": 3e-2, "network": 5e-3}
 
 

@@ -80,7 +80,7 @@ class Training:
     reverse_patient: float = 1.0
     reverse_label: float = 0.3
     detach: bool = True
-    noise: float = 0.1
+    noise: float = 0.2
     image_noise: float = 0.03
     inputs: Augmentation | None = MOVED
     seen: Augmentation | None = field(default_factory=Augmentation)
@@ -118,7 +118,7 @@ _THEIRS = {
     "rate": 2e-5, "discriminator_rate": 2e-5, "betas": (0.9, 0.999), "batch": 32, "alone": 0.0,
     "ramp": 0.0, "decay_from": 1.0, "l1": 0.0, "gradient": 0.0, "features": 0.0, "psnr": 1.0,
     "named": 0.0, "frozen_recognisers": 0, "reverse_patient": 0.0, "reverse_label": 0.0,
-    "detach": False, "image_noise": 0.0, "inputs": None, "r1": 0.0, "smoothing": 0.0,
+    "detach": False, "noise": 0.1, "image_noise": 0.0, "inputs": None, "r1": 0.0, "smoothing": 0.0,
 }  # fmt: skip
 PUBLISHED: dict[str, dict] = {
     "closed": _THEIRS

@@ -98,10 +98,15 @@ def probed(found: list[Probed]) -> Row:
 
 
 def final_report(
-    model: Model, train: Cohort, held_out: Cohort, synthetic: int = 1000, seed: int = 0
+    model: Model,
+    train: Cohort,
+    held_out: Cohort,
+    synthetic: int = 1000,
+    seed: int = 0,
+    steps: int = 400,
 ) -> dict[str, Any]:
     """Return, as JSON values, every probe of what a release shows, with its interval and chance,
-    and how near synthetic identities come to the training patients.
+    and how near `synthetic` identities come to the training patients; `steps` of each probe.
     """
     generator = torch.Generator().manual_seed(seed)
     ours, theirs = (
@@ -109,7 +114,7 @@ def final_report(
         for one in (held_out, train)
     )
     with torch.enable_grad():
-        found = probes(_known(theirs, train), _known(ours, held_out))
+        found = probes(_known(theirs, train), _known(ours, held_out), steps=steps)
     lent = model.identities
     drawn = lent.synthetic(synthetic, torch.Generator().manual_seed(seed))
     own = torch.from_numpy(Pools.of(train).numbers(held_out)).to(model.device)
