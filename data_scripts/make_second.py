@@ -3,7 +3,8 @@
 python data_scripts/make_second.py --kind confounded --out medpriv_lib/data/cohorts/confounded.npz
        [--difficulty person_spread=0.5,weak_share=0.3] [--workers 16] [--folder FOLDER]
 
-About six minutes of processor time, so one minute or less on 16 cores. With --folder the drawn images stay, and a killed run is completed.
+About six minutes of processor time, so one minute or less on 16 cores. With --folder the drawn
+images stay, and a killed run is completed.
 """
 
 import argparse
