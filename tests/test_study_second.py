@@ -11,8 +11,10 @@ from second_cohorts import SIZE, bank, confounded, without_visits
 from medpriv_lib.cli import main
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.budgets import TOY
+from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data import second
+from medpriv_lib.measures import intelligibility, kinds_of_signs
 from medpriv_lib.measures.own_signs import OwnSigns
 from medpriv_lib.pipeline.weights import fit_weights, load_weights
 from medpriv_lib.privatizers.protocol import Resources
@@ -27,6 +29,15 @@ from medpriv_lib.study.run import more_judges, run_study
 from medpriv_lib.study.table import columns, is_second, read_table
 
 SMALL = Shape((4, 4, 8, 8), (3, 3, 3, 3), "max", 8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_eyes():
+    """These images show none, and looking for one takes a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (intelligibility, kinds_of_signs):
+            patch.setattr(module, "locate", lambda image: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -66,33 +77,20 @@ def test_the_new_rows_are_there_and_measured(study):
     assert "no autoencoder" in rows["control", "plain autoencoder"]["note"]
 
 
-def test_the_table_holds_the_new_columns_and_the_comparisons(study):
+def test_the_table_holds_the_new_columns_and_the_comparisons(study, made):
     result, out = study
     written = json.loads((out / "table.json").read_text())
     read = read_table(out / "table.csv")
     assert is_second(read)
     assert list(read[0]) == list(columns(second=True))
     assert {"own_signs_auc", "expert_severity", "localisation"} <= set(written["rows"][0])
-    assert written["provenance"]["expert"] == more_judges(*reversed_of(out))[0].card["sha256"]
+    assert written["provenance"]["expert"] == more_judges(*made)[0].card["sha256"]
     assert "eye-judge" in written["provenance"]
     assert isinstance(written["provenance"]["unseen_threshold"], float)
     pairs = {(one["row"], one["column"]) for one in written["paired"]}
     assert ("baseline/original test set", "own_signs_auc") in pairs
     assert ("control/stranger", "expert_right") in pairs
     assert result.paired == written["paired"]
-
-
-def reversed_of(out):
-    """The cohort and the weights' folder, from where the study was told they are."""
-    return _WHERE["cohort"], _WHERE["folder"]
-
-
-_WHERE: dict = {}
-
-
-@pytest.fixture(autouse=True)
-def where(made):
-    _WHERE.update(cohort=made[0], folder=made[1])
 
 
 def test_the_first_versions_table_has_neither(made, tmp_path, monkeypatch):
@@ -125,8 +123,6 @@ def test_every_draw_has_noise_of_its_own_and_the_twin_has_the_same(made):
     assert not torch.equal(*z)
     for release, code in zip((one, two), z, strict=True):
         named = torch.from_numpy(release.contributors[:, 0])
-        from medpriv_lib.core.pixels import to_uint8
-
         np.testing.assert_array_equal(release.images, to_uint8(vgan.decode(code, named)))
     shared = Releases(resources, {"": test, "true": test, "predicted": test}, 0, 2)
     assert shared.serves(row)
