@@ -39,6 +39,29 @@ def test_round_trip_keeps_every_field(tmp_path):
     assert back.hash() == cohort.hash()
 
 
+def test_visits_are_kept_and_count(tmp_path):
+    """Without visits a cohort has the digits and the file it had before there were any."""
+    cohort = make()
+    assert cohort.visit is None
+    cohort.save(tmp_path / "old.npz")
+    with np.load(tmp_path / "old.npz") as arrays:
+        assert "visit" not in arrays
+    assert Cohort.load(tmp_path / "old.npz").visit is None
+    visit = np.arange(12, dtype=np.int64) // 3 + 1
+    seen = dataclasses.replace(cohort, visit=visit)
+    assert seen.hash() != cohort.hash()
+    assert dataclasses.replace(seen, visit=visit[::-1].copy()).hash() != seen.hash()
+    seen.save(tmp_path / "new.npz")
+    back = Cohort.load(tmp_path / "new.npz")
+    np.testing.assert_array_equal(back.visit, visit)
+    assert back.hash() == seen.hash()
+    np.testing.assert_array_equal(seen.of("test").visit, visit[seen.split == "test"])
+    np.testing.assert_array_equal(seen.take(visit == 2).visit, [2, 2, 2])
+    for wrong in (visit[:3], visit.astype(float)):
+        with pytest.raises(ValueError, match="visit"):
+            dataclasses.replace(cohort, visit=wrong)
+
+
 @pytest.mark.parametrize("key", ["images", "patient", "diseased", "eye", "split"])
 def test_hash_changes_with_every_field(key):
     cohort = make()

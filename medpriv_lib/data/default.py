@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.data.second import NAMES
 
 DEFAULT_COHORT = Path(__file__).with_name("default_cohort.npz")
 DEFAULT_NAME, DEFAULT_DISEASE = "synthetic-iris", "glaucoma"
@@ -23,6 +24,6 @@ def default_cohort() -> Cohort:
 def disease_of(name: str) -> str:
     """Return what the label of a cohort of this name says, in a word for tables and figures.
 
-    Glaucoma for the package's own cohort; what others label nobody has told: "disease".
+    Glaucoma for the package's own cohorts; what others label nobody has told: "disease".
     """
-    return DEFAULT_DISEASE if name == DEFAULT_NAME else "disease"
+    return DEFAULT_DISEASE if name in (DEFAULT_NAME, *NAMES.values()) else "disease"

@@ -24,7 +24,8 @@ class Listing:
     list, with the reason; `table` and `table_row` (N numbers) the table that names the files and
     their rows in it, or None and empty; `named` false where nobody said who the patients are and
     every file stands for a patient of its own; `recipe` how the images are cut out, 1 for what must
-    come out as the packaged cohort did (`data.cut_out` says what that is). Raises `ValueError`
+    come out as the packaged cohort did (`data.cut_out` says what that is); `visit` int64
+    (N,), the number of the visit within the patient, or None where nobody said. Raises `ValueError`
     where the parts do not fit together or where there is no file.
     """
 
@@ -40,6 +41,7 @@ class Listing:
     table_row: tuple[int, ...] = ()
     named: bool = True
     recipe: int = LATEST_RECIPE
+    visit: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check the lengths and the eyes once."""
@@ -50,6 +52,8 @@ class Listing:
         for key in ("patient", "eye", "diseased"):
             if getattr(self, key).shape != (n,):
                 raise ValueError(f"{root}: `{key}` must have one entry for each of the {n} files")
+        if self.visit is not None and self.visit.shape != (n,):
+            raise ValueError(f"{root}: `visit` must have one entry for each of the {n} files")
         if len(self.table_row) not in (0, n):
             raise ValueError(f"{root}: `table_row` must have one entry for each of the {n} files")
         if self.recipe not in (FIRST_RECIPE, LATEST_RECIPE):

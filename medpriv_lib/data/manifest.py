@@ -19,6 +19,8 @@ from medpriv_lib.data.table import rows_of
 COLUMNS = ("file", "patient", "label")
 LABELS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 EYES = {"": "", "l": "L", "left": "L", "os": "L", "r": "R", "right": "R", "od": "R"}
+OPTIONAL = ("eye", "visit")
+TRUTH = "truth"  # of images that were drawn: twins, masks and geometry, beside the manifest
 HEADER = "file,patient,label[,eye]"
 
 T = TypeVar("T")
@@ -46,22 +48,35 @@ class _Row:
             )
         return allowed[text]
 
+    def visit(self) -> int | None:
+        """Return the number of the visit, None where the table has no such column."""
+        if "visit" not in self.cells:
+            return None
+        text = self.cells["visit"]
+        if not re.fullmatch(r"0*[1-9]\d{0,5}", text):
+            raise BadManifest(
+                f"{self.where}: visit is {printable(text)!r}; number each patient's visits from 1, "
+                "or rename the column"
+            )
+        return int(text)
+
 
 def read_manifest(path: str | os.PathLike) -> Listing:
     """List the images of a manifest: a CSV file, or a folder that holds exactly one.
 
     The first row names the columns, in any order and case: `file` (a path below the CSV's folder),
     `patient` (any text but what programs write for an empty cell, such as nan or N/A), `label`
-    (0/1, 0.0/1.0, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty);
-    other columns are ignored. A line `sep=;` before it names the separator. A file's name may stand
-    in the table in another Unicode form than on the disk. Rows keep their order; row numbers in
-    messages count the header as row 1. No image is opened. Whether two patients are one person is
-    asked by `prepare`. Raises `FileNotFoundError` for a missing CSV or image and `BadManifest` (a
-    `ValueError`) for everything else.
+    (0/1, 0.0/1.0, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty) and
+    `visit` (a number from 1 within the patient); other columns are ignored. A line `sep=;` before
+    it names the separator. A file's name may stand in the table in another Unicode form than on the
+    disk. Rows keep their order; row numbers in messages count the header as row 1. No image is
+    opened. Beside images that were drawn lies their truth, in `truth/` with a `geometry.csv`.
+    Whether two patients are one person is asked by `prepare`. Raises `FileNotFoundError` for a
+    missing CSV or image and `BadManifest` (a `ValueError`) for everything else.
     """
     table = _find_table(Path(path))
     files: list[Path] = []
-    patients, eyes, labels, rows = [], [], [], []
+    patients, eyes, labels, rows, visits = [], [], [], [], []
     seen: dict[Path, int] = {}
     below = Below(table.parent)
     for row in _rows(table):
@@ -86,12 +101,14 @@ def read_manifest(path: str | os.PathLike) -> Listing:
         patients.append(row.cells["patient"])
         labels.append(row.value("label", LABELS, "0/1, false/true or no/yes"))
         eyes.append(row.value("eye", EYES, "L, R or an empty cell"))
+        visits.append(row.visit())
         rows.append(row.number)
     if not files:
         raise BadManifest(
             f"{printable(table)}: no row below the header, so no image is listed; add one row per "
             "image"
         )
+    truth = table.parent / TRUTH
     return Listing(
         files=tuple(files),
         patient=np.array(patients),
@@ -101,6 +118,8 @@ def read_manifest(path: str | os.PathLike) -> Listing:
         counts={"images": len(files), "patients": len(set(patients)), "diseased": sum(labels)},
         table=table,
         table_row=tuple(rows),
+        truth=truth if (truth / "geometry.csv").is_file() else None,
+        visit=None if None in visits else np.array(visits, dtype=np.int64),
     )
 
 
@@ -128,7 +147,7 @@ def _rows(table: Path) -> list[_Row]:
     """Return the rows below the header that are not empty, by the columns that are used."""
     shown = printable(table, 1000)
     header, rows = _read(table, shown)
-    places = {name: _column(shown, header, name) for name in (*COLUMNS, "eye")}
+    places = {name: _column(shown, header, name) for name in (*COLUMNS, *OPTIONAL)}
     found = []
     for number, cells in rows:
         if len(cells) != len(header):
@@ -137,6 +156,8 @@ def _rows(table: Path) -> list[_Row]:
                 "quote cells that hold the separator"
             )
         named = {name: "" if at is None else cells[at] for name, at in places.items()}
+        if places["visit"] is None:
+            del named["visit"]
         found.append(_Row(f"{shown}, row {number}", number, named))
     return found
 
@@ -172,7 +193,7 @@ def _column(shown: str, header: list[str], name: str) -> int | None:
         )
     if name in header:
         return header.index(name)
-    if name == "eye":
+    if name in OPTIONAL:
         return None
     raise BadManifest(
         f"{shown}: wrong column, {name!r} is missing (found: {printable(', '.join(header))}); the "

@@ -178,6 +178,7 @@ def _cohort(
         split=_split(patient, eye, diseased, split_by, seed),
         patient_names=names,
         name=name or listing.root.name,
+        visit=None if listing.visit is None else listing.visit[kept],
         **{key: np.stack([parts[row].truth[key] for row in kept]) for key in keys},
     )
 

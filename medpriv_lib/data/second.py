@@ -8,6 +8,10 @@ from medpriv_lib.core.cohort import Cohort
 
 Kind = Literal["confounded", "crossed"]
 KINDS: tuple[Kind, ...] = ("confounded", "crossed")
+NAMES: dict[Kind, str] = {
+    "confounded": "synthetic-iris-visits",
+    "crossed": "synthetic-iris-crossed",
+}
 FOLDER = Path(__file__).with_name("cohorts")
 
 

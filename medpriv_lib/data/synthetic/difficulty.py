@@ -1,6 +1,6 @@
 """The one place that says how hard the synthetic cohort is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,22 @@ DEFAULT = Difficulty()
 
 # of the second version, whose camera, visits and distractors are others; set on the images of the
 # validation split, with the same three aims
-SECOND = Difficulty(distractor_share=0.25)
+SECOND = Difficulty(distractor_share=0.3)
+
+
+def changed(text: str, base: Difficulty = SECOND) -> Difficulty:
+    """Return `base` with what a text such as `person_spread=0.5,weak_share=0.3` changes.
+
+    An empty text changes nothing. Raises `ValueError` for a name that is none, or a value that is
+    no number.
+    """
+    numbers = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in vars(base):
+            raise ValueError(f"difficulty {part!r}: choose names from {', '.join(vars(base))}")
+        try:
+            numbers[name] = float(value)
+        except ValueError as error:
+            raise ValueError(f"difficulty {part!r}: write it as {name}=0.5") from error
+    return replace(base, **numbers)

@@ -9,7 +9,7 @@ from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.scene import EYE_RADIUS, HEIGHT, WIDTH, Scene, pupil_ratio
 from medpriv_lib.data.synthetic.taken import taken
-from medpriv_lib.data.synthetic.texture import PAD, POLAR, iris_texture
+from medpriv_lib.data.synthetic.texture import PAD, POLAR, iris_detail, iris_texture
 
 Box = Float[np.ndarray, "h w"]
 
@@ -34,14 +34,12 @@ class EyePainter:
         depth = np.clip((radius - pupil) / (limbus - pupil), 0, 1)
         columns = POLAR[1]
         iris: np.ndarray = cv2.remap(
-            iris_texture(identity),
+            self._texture(),
             angle * np.float32(columns / (2 * np.pi)) + PAD,
             depth * (POLAR[0] - 1),
             cv2.INTER_LINEAR,
         )
         camera = self.capture.camera
-        if camera.iris_contrast != 1:
-            iris *= np.float32(camera.iris_contrast)
         iris += identity.iris_level + camera.iris_offset
         for nevus in pathology.nevi:
             away = self._distance(nevus.angle, nevus.depth, pupil)
@@ -63,8 +61,18 @@ class EyePainter:
         if pathology.haze:
             uneven = np.cos(0.9 * scene.rel_x + 0.7) * np.cos(0.8 * scene.rel_y - 0.4)
             veil = np.clip((limbus + 0.3 - radius) / 1.2, 0, 1) * (1 + 0.1 * uneven)
-            image += pathology.haze * veil * (150 - image)
+            image += pathology.haze * veil * (150 + 0.5 * camera.iris_offset - image)
         return self._glints(pathology, image)
+
+    def _texture(self) -> np.ndarray:
+        """Return the iris in polar coordinates, with the contrast and the detail of the camera."""
+        camera = self.capture.camera
+        texture = iris_texture(self.identity, camera.drawing)
+        if camera.iris_contrast != 1:
+            texture = np.float32(camera.iris_contrast) * texture
+        if camera.detail:
+            texture = texture + np.float32(camera.detail) * iris_detail(self.identity.iris_seed)
+        return texture
 
     def _pupil_edge(self, pathology: Pathology) -> np.ndarray:
         """Radius of the pupil in mm along every direction: slightly off centre, irregular, oval
@@ -117,6 +125,7 @@ class EyePainter:
     def _openings(self, pathology: Pathology, iris: np.ndarray, pupil: np.ndarray) -> np.ndarray:
         """Iridotomies and iridectomy: holes as dark as the pupil, with a singed lighter rim."""
         limbus = self.identity.iris_radius
+        dark = self.capture.camera.pupil_level + 5
         for hole in pathology.holes:
             away = self._distance(_clock(hole.clock), hole.depth, pupil)
             iris = iris + 14 * np.exp(-(((away - 0.62 * hole.diameter) / 0.14) ** 2)) * min(
@@ -125,7 +134,7 @@ class EyePainter:
             iris += (
                 np.clip((hole.diameter / 2 - away) / 0.10 + 0.5, 0, 1)
                 * min(1.0, hole.diameter / 0.2)
-                * (14 - iris)
+                * (dark - iris)
             )
         if pathology.wedge and pathology.wedge.width > 0:
             wedge = pathology.wedge
@@ -136,7 +145,7 @@ class EyePainter:
             inside = np.clip(
                 (0.5 * wedge.width * share**0.7 - np.abs(across)) / 0.12 + 0.5, 0, 1
             ) * (share > 0)
-            iris = iris + inside * min(1.0, wedge.width / 0.5) * (14 - iris)
+            iris = iris + inside * min(1.0, wedge.width / 0.5) * (dark - iris)
         return iris
 
     def _flush(self, pathology: Pathology, sclera: np.ndarray) -> np.ndarray:
@@ -144,7 +153,9 @@ class EyePainter:
         if not pathology.flush:
             return sclera
         outside = self.scene.radius - self.identity.iris_radius
-        vessels = iris_texture(self.identity)[40, PAD:-PAD].take(self.column)
+        vessels = iris_texture(self.identity, self.capture.camera.drawing)[40, PAD:-PAD].take(
+            self.column
+        )
         ring = np.exp(-np.clip(outside, 0, None) / 1.0)
         return sclera - pathology.flush * ring * (30 + 1.6 * vessels)
 
@@ -179,12 +190,13 @@ class EyePainter:
         row, column = np.clip((scene.iris_y, scene.iris_x), 0, (HEIGHT - 1, WIDTH - 1)).astype(int)
         margin = float(scene.above_lower[row, column])
         spots += [(0.7 * (g.x + dx), margin - 0.15, 0.5 * g.radius, 235.0) for g in self.lamps[:2]]
+        faint = 30.0 if capture.camera.drawing == 1 else 60.0 / max(2, len(spots))
         for x, y, size, level in spots:
             squared = (scene.rel_x - np.float32(x)) ** 2 + (
                 (scene.rel_y - np.float32(y)) * 0.85
             ) ** 2
             core = np.clip((size - np.sqrt(squared)) / 0.07 + 0.5, 0, 1)
-            halo = 30 * np.exp(-squared / (2 * (2.2 * size) ** 2))
+            halo = np.float32(faint) * np.exp(-squared / (2 * (2.2 * size) ** 2))
             image = image + core * (np.float32(level) - image) + halo * (1 - core)
         return image
 

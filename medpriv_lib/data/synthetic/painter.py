@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from medpriv_lib.data.synthetic import lids
 from medpriv_lib.data.synthetic.attire import behind, made_up
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
@@ -11,7 +12,13 @@ from medpriv_lib.data.synthetic.iris import EyePainter
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.scene import HEIGHT, WIDTH, Scene
 from medpriv_lib.data.synthetic.taken import taken
-from medpriv_lib.data.synthetic.texture import CANVAS, SKIN_PX_PER_MM, skin_texture
+from medpriv_lib.data.synthetic.texture import (
+    CANVAS,
+    SKIN_PX_PER_MM,
+    face_texture,
+    skin_texture,
+    vessels,
+)
 
 
 class Painter:
@@ -30,13 +37,11 @@ class Painter:
         self.open *= np.clip(self.scene.above_lower * soft + 0.5, 0, 1)
         relief, wet = self._surface()
         self.sclera = self._sclera(relief)
-        self.skin = self._skin(relief, wet)
+        second = capture.camera.drawing == 2
+        self.skin = lids.skin(self.scene, relief, wet) if second else self._skin(relief, wet)
         if self.taken.make_up:
             self.skin = made_up(self.skin, self.scene, self.taken.make_up)
-        lash = cv2.GaussianBlur(self.scene.lash_mask(), (0, 0), 0.7).astype(
-            np.float32
-        ) * np.float32(0.74 / 255)
-        self.lash = lash
+        self.lash = self.scene.soft_lashes() if second else self._lashes()
 
     def clean(self, pathology: Pathology) -> Float[np.ndarray, "480 640"]:
         """Return the exposed, focused image before noise, in grey levels; right eyes are mirrored
@@ -58,6 +63,10 @@ class Painter:
         if self.taken.veil or self.taken.black or camera.gain != 1:
             image = self._sensed(image)
         return np.ascontiguousarray(image[:, ::-1]) if self.identity.eye == "R" else image
+
+    def _lashes(self) -> np.ndarray:
+        mask = cv2.GaussianBlur(self.scene.lash_mask(), (0, 0), 0.7)
+        return mask.astype(np.float32) * np.float32(0.74 / 255)
 
     def _sensed(self, image: np.ndarray) -> np.ndarray:
         """Return what the sensor makes of the light: a share of it scattered evenly, gain, black.
@@ -88,7 +97,8 @@ class Painter:
                 [-sin, cos, CANVAS[0] / 2 + sin * ox - cos * oy],
             ]
         )
-        canvas = skin_texture(
+        texture = face_texture if self.capture.camera.drawing == 2 else skin_texture
+        canvas = texture(
             self.identity.skin_seed, self.identity.skin_contrast * self.identity.texture_contrast
         )
         sampled = cv2.warpAffine(
@@ -119,7 +129,26 @@ class Painter:
         corner_x = -identity.fissure_width / 2 + 2.0
         corner_y = 0.6 - np.tan(np.deg2rad(identity.tilt)) * corner_x
         spot = np.exp(-((scene.x - corner_x) ** 2 / 3.2 + (scene.y - corner_y) ** 2 / 2.4))
+        if self.capture.camera.drawing == 2:
+            level -= self._veins()
         return level - 26 * spot + 1.5 * spot * relief
+
+    def _veins(self) -> np.ndarray:
+        """Vessels of the white, and its shade towards both corners."""
+        scene = self.scene
+        u = np.arange(WIDTH, dtype=np.float32)[None] - np.float32(scene.iris_x)
+        v = np.arange(HEIGHT, dtype=np.float32)[:, None] - np.float32(scene.iris_y)
+        ratio = np.float32(SKIN_PX_PER_MM / scene.scale)
+        x, y = np.broadcast_arrays(u * ratio + CANVAS[1] / 2, v * ratio + CANVAS[0] / 2)
+        dark = cv2.remap(
+            vessels(self.identity.skin_seed),
+            x.astype(np.float32),
+            y.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        away = np.hypot(u, v) / np.float32(scene.scale) - self.identity.iris_radius
+        return dark * np.clip(4 + 3.5 * away, 0, 22) + np.clip(1.6 * away, 0, 14)
 
     def _skin(self, relief: np.ndarray, wet: np.ndarray) -> np.ndarray:
         """Skin of both lids: relief, wet highlights along the margins, crease, the shadowed lash

@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data.eyes.examine import examine
+from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.frame import EMPTY, FADED, frame_of_eye
 from medpriv_lib.data.synthetic.camera import COHORT_CAMERA, Camera, Family
@@ -23,6 +24,7 @@ from medpriv_lib.data.synthetic.render import Rendering, render_with_truth
 
 STREAM = 77_000_002  # these people's random numbers; those of the cohorts start with 1 to 9
 CHUNK = 8  # people in one task of a worker
+OFF = 0.2  # of the iris radius
 VALIDATION = 5  # every fifth person
 TYPES = (
     *(("images", "uint8"), ("twin", "uint8"), ("evidence", "bool"), ("patient", "int64")),
@@ -39,11 +41,12 @@ def cut(
 
     The frame is where the localiser sees the eye, in the image with the disease; twin and evidence
     go through the same frame, and a pixel is evidence where at least half of it is. Right eyes are
-    mirrored.
+    mirrored. A circle whose centre or radius is more than a fifth of the radius off the true iris
+    is no eye, as a person who looks at the images would say.
     """
     image = rendering.image[: len(rendering.image) - strip_rows(rendering.image)]
     finding = examine(image)
-    if finding.eye is None or not finding.sure:
+    if finding.eye is None or not finding.sure or not _is_iris(finding.eye, rendering.eye):
         return None
     frame = frame_of_eye(finding.eye, rendering.right)
     twin = rendering.twin[: len(image)]
@@ -53,6 +56,11 @@ def cut(
         frame.cut(twin, size, FADED),
         frame.cut(evidence, size, EMPTY) >= 0.5,
     )
+
+
+def _is_iris(found: Eye, true: Eye) -> bool:
+    away = np.hypot(found.iris_x - true.iris_x, found.iris_y - true.iris_y)
+    return bool(max(away, abs(found.iris_r - true.iris_r)) <= OFF * true.iris_r)
 
 
 @dataclass(frozen=True)

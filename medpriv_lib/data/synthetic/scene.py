@@ -25,10 +25,12 @@ TABLE = np.arange(-26, 26, 0.02)  # mm, where the lid curves are tabulated
 
 
 def pupil_ratio(capture: Capture, pathology: Pathology) -> float:
-    """Return pupil over iris diameter, 0.2-0.7: the capture's, pulled towards `MID_DILATED` by the
+    """Return pupil over iris diameter, 0.2-0.7: the capture's, as the
+    camera's light lets it be, pulled towards `MID_DILATED` by the
     disease.
     """
-    ratio = capture.pupil_ratio + pathology.mid_dilation * (MID_DILATED - capture.pupil_ratio)
+    light = capture.pupil_ratio + capture.camera.pupil_shift
+    ratio = light + pathology.mid_dilation * (MID_DILATED - light)
     return float(np.clip(ratio, 0.2, 0.7))
 
 
@@ -154,3 +156,22 @@ class Scene:
             width *= 1 + 1.2 * taken(self.capture).make_up  # mascara
             lashes.draw(mask, self.to_px(start[:, None] + lines), width * self.scale)
         return mask
+
+    def soft_lashes(self) -> Float[np.ndarray, "480 640"]:
+        """Return how much of the light lashes take from each pixel, 0..1; the second drawing."""
+        half = self.identity.fissure_width / 2
+        total = np.zeros((HEIGHT, WIDTH), np.float32)
+        ways = ((self.upper, -1, 0.085, 0.66, 0.0), (self.lower, 1, 0.05, 0.30, 0.5))
+        parts = lashes.soft(self.identity, self.capture.opening)
+        for (lines, root), (margin, sign, width, depth, out) in zip(parts, ways, strict=True):
+            x = half * root[:, 0]
+            y = np.interp(x, TABLE, margin) + sign * (root[:, 1] + out)
+            places = self.to_px(np.stack([x, y], 1)[:, None] + lines)
+            width *= 1 + 1.2 * taken(self.capture).make_up
+            # near and far lashes lie in two layers; the nearer is out of focus
+            for layer, blur in ((slice(0, None, 2), 0.7), (slice(1, None, 2), 1.5)):
+                mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+                lashes.draw(mask, places[layer], width * self.scale)
+                cover = cv2.GaussianBlur(mask, (0, 0), blur).astype(np.float32)
+                total = 1 - (1 - total) * (1 - np.float32(depth / 255) * cover)
+        return total

@@ -53,6 +53,12 @@ def _lamps(capture: Capture, rng: np.random.Generator) -> tuple[Glint, ...]:
         return (Glint(x, y, size, 255.0),)
     if camera.leds == "two":
         return pair(camera.led_spread, size, x, y)
+    if camera.leds == "aside":
+        return (Glint(x + camera.led_spread, y - 0.4 * camera.led_spread, size, 255.0),)
+    if camera.leds == "square":
+        half = camera.led_spread / 2
+        places = ((-half, -half), (half, -half), (-half, half), (half, half))
+        return tuple(Glint(x + dx, y + dy, size, 255.0) for dx, dy in places)
     if camera.leds == "bar":
         return bar(6, camera.led_spread, size, x, y)
     lamps = ring(8, camera.led_spread, size, x, y)

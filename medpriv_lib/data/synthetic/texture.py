@@ -29,9 +29,9 @@ def band_noise(
 
 
 @lru_cache(maxsize=6)
-def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
+def iris_texture(identity: Identity, drawing: int = 1) -> Float[np.ndarray, "r t"]:
     """Return the iris of an eye in polar coordinates, in grey levels around its mean, padded by
-    `PAD` columns.
+    `PAD` columns; by the first drawing or the second, whose crypts are no lozenges.
 
     Radial fibres that sway (several octaves around, long along the radius), a pupillary zone that
     ends in a jagged collarette, crypts beside it, arcs of contraction furrows in the outer half,
@@ -66,12 +66,57 @@ def iris_texture(identity: Identity) -> Float[np.ndarray, "r t"]:
     texture = identity.fibre * 2.8 * fibres * (1 - 0.35 * inside) + sectors
     texture += 6 * ridge + identity.pupillary_level * inside
     texture += _furrows(rng, identity.furrows, radius, columns) + _crypts(
-        rng, identity, radius, theta
+        rng, identity, radius, theta, drawing
     )
     texture -= 9 * np.exp(-radius / 0.035)  # the dark pupillary ruff
     texture -= 6 * np.clip((radius - 0.75) / 0.25, 0, 1) ** 2  # the outer border is darker
     texture = identity.texture_contrast * (texture - texture.mean())
     return np.pad(texture, ((0, 0), (PAD, PAD)), mode="wrap").astype(np.float32)
+
+
+@lru_cache(maxsize=6)
+def iris_detail(iris_seed: int) -> Float[np.ndarray, "r t"]:
+    """Return fine texture of an iris, deviation 1, laid out as `iris_texture`: short fibres and
+    small openings between them, what a sharper lens shows.
+    """
+    rng = np.random.default_rng([iris_seed, 9])
+    rows, columns = POLAR
+    tall = (rows * 2, columns)
+    fibres = sum(
+        (
+            weight * band_noise(rng, tall, along, around)[:rows]
+            for weight, along, around in ((1.0, 11, 4.0), (0.8, 6, 6.0), (0.5, 4, 2.5))
+        ),
+        start=np.zeros(POLAR, np.float32),
+    )
+    pits = np.clip(band_noise(rng, tall, 5, 7)[:rows] - 1.1, 0, 2)
+    texture = fibres - 1.6 * pits
+    texture = (texture - texture.mean()) / texture.std()
+    return np.pad(texture, ((0, 0), (PAD, PAD)), mode="wrap").astype(np.float32)
+
+
+@lru_cache(maxsize=3)
+def face_texture(skin_seed: int, contrast: float) -> Float[np.ndarray, "h w 2"]:
+    """Return what `skin_texture` does for the second drawing, which draws lines and spots along the
+    lids: uneven tone, pores, and patches that are a little wet.
+    """
+    rng = np.random.default_rng([skin_seed, 23])
+    relief = 8 * _field(rng, 60, 60) + 3.5 * _field(rng, 22, 22) + 2.2 * _field(rng, 8, 8)
+    relief += 2.0 * _field(rng, 3, 3) + 1.6 * _field(rng, 0.8, 1.4)
+    wet = np.clip(_field(rng, 26, 26) + 0.3, 0, 2) * np.clip(_field(rng, 1.6, 3.5) - 1.1, 0, 3)
+    wet += 0.8 * cv2.GaussianBlur(wet, (0, 0), 5)
+    return np.dstack([contrast * relief, wet]).astype(np.float32)
+
+
+@lru_cache(maxsize=3)
+def vessels(skin_seed: int) -> Float[np.ndarray, "h w"]:
+    """Return how dark the vessels of the white are, 0..1, over `CANVAS`; they move with the eye."""
+    rng = np.random.default_rng([skin_seed, 22])
+    total = np.zeros(CANVAS, np.float32)
+    for width, depth in ((9.0, 1.0), (5.0, 0.6)):
+        lines = np.exp(-((_field(rng, width, 3.5 * width) / 0.09) ** 2))
+        total += depth * lines * np.clip(_field(rng, 30, 40) + 0.1, 0, 1.2)
+    return np.clip(cv2.GaussianBlur(total, (0, 0), 0.9), 0, 1)
 
 
 def _furrows(rng: np.random.Generator, count: int, radius: np.ndarray, columns: int) -> np.ndarray:
@@ -85,18 +130,29 @@ def _furrows(rng: np.random.Generator, count: int, radius: np.ndarray, columns: 
 
 
 def _crypts(
-    rng: np.random.Generator, identity: Identity, radius: np.ndarray, theta: np.ndarray
+    rng: np.random.Generator,
+    identity: Identity,
+    radius: np.ndarray,
+    theta: np.ndarray,
+    drawing: int,
 ) -> np.ndarray:
-    """Lozenge-shaped openings of the front layer, mostly beside the collarette, dark with a light
-    rim.
+    """Return openings of the front layer, mostly beside the collarette, dark with a light rim:
+    lozenges, or, in the second drawing, rounded and ragged.
     """
+    ragged: np.ndarray | float = 1.0
+    if drawing == 2:
+        own = np.random.default_rng([identity.iris_seed, 6])
+        ragged = 1 + 0.22 * band_noise(own, (len(radius), theta.shape[1]), 3, 5)
     total = np.zeros((len(radius), theta.shape[1]), np.float32)
     half = theta.shape[1] / 2
     for _ in range(identity.crypts):
         place = identity.collarette + rng.normal(0.08, 0.10)
         away = np.mod(theta - rng.uniform(0, 2 * half) + half, 2 * half) - half
         long, wide = rng.uniform(0.05, 0.14), rng.uniform(9, 26)
-        size = np.abs(radius - place) / long + np.abs(away) / wide
+        if drawing == 2:
+            size = ragged * np.hypot((radius - place) / (0.8 * long), away / (0.8 * wide))
+        else:
+            size = np.abs(radius - place) / long + np.abs(away) / wide
         total += rng.uniform(6, 17) * (
             0.45 * np.exp(-((size - 1.15) ** 2) / 0.04) - _step((0.9 - size) / 0.12)
         )

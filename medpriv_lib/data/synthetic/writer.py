@@ -1,0 +1,190 @@
+"""Planned images on disk with their truth beside them: written by several processes, completed
+after a kill.
+"""
+
+import csv
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import cv2
+import numpy as np
+
+from medpriv_lib.core.files import atomic_write
+from medpriv_lib.data.eyes.eye import Eye
+from medpriv_lib.data.synthetic.render import Rendering
+
+PLAN_FILE = "synthetic.json"
+GEOMETRY = ("file", "pupil_x", "pupil_y", "pupil_r", "iris_x", "iris_y", "iris_r", "pupil_ratio")
+SUFFIXES = (".bmp", ".png")
+
+
+class Planned(Protocol):
+    """One planned image, of one patient, in a folder of its own or with others."""
+
+    @property
+    def patient(self) -> int:
+        """The patient's number."""
+
+    @property
+    def glaucoma(self) -> bool:
+        """The label; images with it have a twin and a mask beside them."""
+
+    @property
+    def folder(self) -> str:
+        """The folder below that of all images."""
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix, of no other image of the plan."""
+
+
+P = TypeVar("P", bound=Planned)
+
+
+@dataclass(frozen=True)
+class Layout(Generic[P]):
+    """Where planned images are written and how they are made.
+
+    `images` the folder of all images, `suffix` one of `SUFFIXES`, `render` what makes an image and
+    its truth, a function that a process of its own can be given; `geometry` what an image shows,
+    without rendering it.
+    """
+
+    images: str
+    suffix: str
+    render: Callable[[P], Rendering]
+    geometry: Callable[[P], Eye]
+
+
+def write_planned(
+    folder: Path,
+    card: dict,
+    items: Sequence[P],
+    layout: Layout[P],
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write all images of a plan, `truth/` with the twin and the evidence mask (PNG, 0 or 255) of
+    every image with the label, and `truth/geometry.csv` of all (px, as written).
+
+    `card` says what the folder holds: a folder with another one, or with something else, is
+    refused by `ValueError`. What is there already is not made again. Whoever calls writes a closing
+    table afterwards, so that a folder without it is known as incomplete.
+    """
+    if layout.suffix not in SUFFIXES:
+        raise ValueError(f"suffix {layout.suffix!r}: choose .bmp or .png")
+    _claim(folder, card)
+    groups = [list(group) for _, group in groupby(items, key=lambda item: item.patient)]
+    for place in {item.folder for item in items}:
+        (folder / layout.images / place).mkdir(parents=True, exist_ok=True)
+    (folder / "truth").mkdir(exist_ok=True)
+    for leftover in (
+        *folder.glob(f"{layout.images}/*/.*"),
+        *folder.glob("truth/.*"),
+    ):  # half-written when a run was killed
+        leftover.unlink()
+    done = 0
+    for count in _written(folder, groups, layout, workers):
+        done += count
+        if progress:
+            progress(done, len(items))
+    rows = []
+    for item in items:
+        eye = layout.geometry(item)
+        numbers = [f"{getattr(eye, key):.3f}" for key in GEOMETRY[1:-1]]
+        rows.append([f"{item.stem}{layout.suffix}", *numbers, f"{eye.pupil_ratio:.4f}"])
+    write_table(folder / "truth" / "geometry.csv", [GEOMETRY, *rows])
+
+
+def write_table(path: Path, rows: Iterable[Sequence[object]], delimiter: str = ",") -> None:
+    """Write a table atomically."""
+    with (
+        atomic_write(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
+
+
+def _claim(folder: Path, card: dict) -> None:
+    """Mark the folder as this cohort's, or refuse it where it is something else's."""
+    marker = folder / PLAN_FILE
+    if marker.is_file():
+        try:
+            found = json.loads(marker.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if found != card:
+            raise ValueError(
+                f"{folder} holds a synthetic cohort of other parameters; choose another folder"
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(
+            f"{folder} is not empty and holds no synthetic cohort; choose an empty or new folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(marker) as temporary:
+        temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
+
+
+def _written(
+    folder: Path, groups: list[list[P]], layout: Layout[P], workers: int | None
+) -> Iterator[int]:
+    """Write patient after patient, in this process or in several, and yield how many images each
+    had.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(groups) == 1:
+        for group in groups:
+            yield _write_patient(folder, group, layout)
+        return
+    # spawned, not forked: OpenCV and torch hold threads
+    with ProcessPoolExecutor(
+        min(workers, len(groups)), multiprocessing.get_context("spawn")
+    ) as pool:
+        tasks = [pool.submit(_write_patient, folder, group, layout, True) for group in groups]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _write_patient(
+    folder: Path, group: list[P], layout: Layout[P], one_thread: bool = False
+) -> int:
+    """Write all images of a patient that are not there yet; the truth first, so that an image
+    implies its truth.
+    """
+    if one_thread:
+        cv2.setNumThreads(1)
+    for item in group:
+        path = folder / layout.images / item.folder / f"{item.stem}{layout.suffix}"
+        if path.is_file():
+            continue
+        rendering = layout.render(item)
+        if item.glaucoma:
+            _write_image(folder / "truth" / f"{item.stem}_twin.png", rendering.twin)
+            mask = rendering.evidence.astype(np.uint8) * 255
+            _write_image(folder / "truth" / f"{item.stem}_mask.png", mask)
+        _write_image(path, rendering.image)
+    return len(group)
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    """Write one grey image atomically."""
+    good, data = cv2.imencode(
+        path.suffix, image, [cv2.IMWRITE_PNG_COMPRESSION, 1] if path.suffix == ".png" else []
+    )
+    if not good:
+        raise ValueError(f"{path}: OpenCV could not encode the image")
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data.tobytes())
