@@ -15,7 +15,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +23,8 @@ from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.npz import read_npz, write_npz
 from medpriv_lib.data.eyes.examine import examine
-from medpriv_lib.data.frame import frame_of_eye
+from medpriv_lib.data.frame import FADED, frame_of_eye
+from medpriv_lib.data.synthetic.camera import Camera
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
@@ -36,6 +36,7 @@ VERSION = 1
 MAKER = "`medpriv_lib.privatizers.strangers.render_strangers(...).save(FILE)`"
 STREAM = 17_001  # the first word of every stranger's seed: no cohort and no scene begins with it
 PUPILS = ((0.27, 0.36), (0.42, 0.56))  # from and to, of the small and the wide pupil
+FIRST_CAMERA = Camera()
 STRIP = 11  # rows of the label's strip at the bottom, cut as in every cohort
 
 
@@ -165,12 +166,16 @@ _ZERO = np.uint8(0)
 
 
 def render_strangers(
-    count: int, seed: int, size: int = 64, camera: Any = None, workers: int | None = None
+    count: int,
+    seed: int,
+    size: int = 64,
+    camera: Camera = FIRST_CAMERA,
+    workers: int | None = None,
 ) -> Strangers:
     """Return a bank of `count` strangers, two images each, cut as the localiser cuts a cohort.
 
-    `camera` is what photographs them, a `Camera`, or None for the first cohort's. The same count
-    and seed give the same bank with any number of `workers` (None: all cores).
+    `camera` photographs them, by default the first cohort's. The same count and seed give the same
+    bank with any number of `workers` (None: all cores). Raises `ValueError` for none.
     """
     if count < 1:
         raise ValueError(f"{count} strangers: take at least one")
@@ -192,15 +197,18 @@ def _one_thread() -> None:
 
 
 def _render_pair(
-    number: int, seed: int, size: int, camera: Any
+    number: int, seed: int, size: int, camera: Camera
 ) -> tuple[UInt8[np.ndarray, "2 s s"], Float[np.ndarray, " 2"]]:
     """Return a stranger with a small and with a wide pupil, in one capture and in one frame."""
     for attempt in range(20):
         rng = np.random.default_rng([STREAM, seed, number, attempt])
         who, capture = Identity.draw(rng), Capture.draw(rng)
-        capture = replace(capture, opening=float(rng.uniform(1.05, 1.2)), gaze_y=capture.gaze_y / 2)
-        if camera is not None:
-            capture = replace(capture, camera=camera)
+        capture = replace(
+            capture,
+            opening=float(rng.uniform(1.05, 1.2)),
+            gaze_y=capture.gaze_y / 2,
+            camera=camera,
+        )
         captures = [replace(capture, pupil_ratio=float(rng.uniform(*span))) for span in PUPILS]
         wholes = [render(who, Pathology(), one)[:-STRIP] for one in captures]
         found = examine(wholes[0])
@@ -210,7 +218,7 @@ def _render_pair(
         scale = size / frame.side / iris_radius(size)
         radii = [locate(who, Pathology(), one).pupil_r for one in captures]
         return (
-            np.stack([frame.cut(whole, size) for whole in wholes]),
+            np.stack([frame.cut(whole, size, FADED) for whole in wholes]),
             np.array([radius * scale for radius in radii], dtype=np.float32),
         )
     raise ValueError(
