@@ -18,11 +18,13 @@ from medpriv_lib.measures import intelligibility, kinds_of_signs
 from medpriv_lib.measures.own_signs import OwnSigns
 from medpriv_lib.pipeline.weights import fit_weights, load_weights
 from medpriv_lib.privatizers.protocol import Resources
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.expert import NAME, Expert, best_threshold
 from medpriv_lib.recognition.eye_judge import fit_eye_judge
 from medpriv_lib.recognition.learner import Settings
 from medpriv_lib.recognition.verdicts import Panel, unseen_threshold
 from medpriv_lib.recognition.wide import Shape, Wide
+from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import Plan
 from medpriv_lib.study.rows import Releases, methods
 from medpriv_lib.study.run import more_judges, run_study
@@ -131,6 +133,24 @@ def test_every_draw_has_noise_of_its_own_and_the_twin_has_the_same(made):
     np.testing.assert_array_equal(other.contributors, one.contributors)
     same = (test.images == test.twin).all(axis=(1, 2))
     np.testing.assert_array_equal(other.images[same], one.images[same])
+
+
+def test_a_code_shown_as_a_patient_is_decoded_once(made, monkeypatch):
+    cohort, folder = made
+    judges, vgan, _ = load_weights(folder, cohort)
+    known, asked = networks_of(vgan, judges)["pprl-vgan"], []
+    plain = type(vgan).decode
+    monkeypatch.setattr(
+        PPRLVGAN, "decode", lambda self, z, c, batch=16: asked.append(len(z)) or plain(self, z, c)
+    )
+    z, c = torch.randn(5, vgan.latent, generator=seeded(0)), torch.tensor([0, 1, 2, 0, 1])
+    first = known.decode(z, c)
+    assert torch.allclose(first, plain(vgan, z, c), atol=6e-4)  # half precision
+    assert torch.equal(known.decode(z, c), first)
+    assert asked == [5]
+    known.decode(z, torch.tensor([0, 1, 2, 0, 3]))
+    assert asked == [5, 1]
+    assert known.decode(z[:0], c[:0]).shape == (0, 1, SIZE, SIZE)
 
 
 def _after_identities(vgan, test, draw):
