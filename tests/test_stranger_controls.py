@@ -8,8 +8,14 @@ import torch
 from second_cohorts import SIZE, bank, confounded, untrained
 
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.privatizers.controls import IrisTransplant, Stencil, Stranger, Transplant
-from medpriv_lib.privatizers.controls.on_strangers import PUPILS, bank_of
+from medpriv_lib.privatizers.controls import (
+    IrisTransplant,
+    Stencil,
+    Stranger,
+    Transplant,
+    on_strangers,
+)
+from medpriv_lib.privatizers.controls.on_strangers import bank_of, pupils_of
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import again, privatizers
 from medpriv_lib.recognition.train import logits
@@ -39,7 +45,9 @@ def test_a_stranger_does_not_look_at_the_source(cohort):
 def test_a_kept_pupil_is_that_of_the_source_and_of_its_twin(cohort, monkeypatch):
     test, asked = cohort.of("test"), []
     monkeypatch.setattr(
-        type(PUPILS), "of", lambda self, c: asked.append(c) or np.full(len(c), 0.41, np.float32)
+        on_strangers,
+        "pupils_of",
+        lambda c: asked.append(c) or np.full(len(c), 0.41, np.float32),
     )
     strangers = bank()
     release = Stranger(strangers, "kept").privatize(test, seeded())
@@ -61,7 +69,7 @@ def test_the_pupil_is_read_from_the_twin():
     twins = np.stack(small)
     cohort = confounded(patients=1, each=3, size=64).take(np.arange(2))
     cohort = replace(cohort, images=twins[::-1].copy(), twin=twins, evidence=None)
-    found = PUPILS.of(cohort)
+    found = pupils_of(cohort)
     assert found[0] == pytest.approx(0.3, abs=0.06)
     assert found[1] == pytest.approx(0.5, abs=0.06)
 

@@ -11,22 +11,35 @@ from second_cohorts import SIZE, bank, confounded, without_visits
 from medpriv_lib.cli import main
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.budgets import TOY
+from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data import second
+from medpriv_lib.measures import intelligibility, kinds_of_signs
 from medpriv_lib.measures.own_signs import OwnSigns
 from medpriv_lib.pipeline.weights import fit_weights, load_weights
 from medpriv_lib.privatizers.protocol import Resources
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.expert import NAME, Expert, best_threshold
 from medpriv_lib.recognition.eye_judge import fit_eye_judge
 from medpriv_lib.recognition.learner import Settings
 from medpriv_lib.recognition.verdicts import Panel, unseen_threshold
 from medpriv_lib.recognition.wide import Shape, Wide
+from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import Plan
 from medpriv_lib.study.rows import Releases, methods
 from medpriv_lib.study.run import more_judges, run_study
 from medpriv_lib.study.table import columns, is_second, read_table
 
 SMALL = Shape((4, 4, 8, 8), (3, 3, 3, 3), "max", 8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_eyes():
+    """These images show none, and looking for one takes a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (intelligibility, kinds_of_signs):
+            patch.setattr(module, "locate", lambda image: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -66,33 +79,20 @@ def test_the_new_rows_are_there_and_measured(study):
     assert "no autoencoder" in rows["control", "plain autoencoder"]["note"]
 
 
-def test_the_table_holds_the_new_columns_and_the_comparisons(study):
+def test_the_table_holds_the_new_columns_and_the_comparisons(study, made):
     result, out = study
     written = json.loads((out / "table.json").read_text())
     read = read_table(out / "table.csv")
     assert is_second(read)
     assert list(read[0]) == list(columns(second=True))
     assert {"own_signs_auc", "expert_severity", "localisation"} <= set(written["rows"][0])
-    assert written["provenance"]["expert"] == more_judges(*reversed_of(out))[0].card["sha256"]
+    assert written["provenance"]["expert"] == more_judges(*made)[0].card["sha256"]
     assert "eye-judge" in written["provenance"]
     assert isinstance(written["provenance"]["unseen_threshold"], float)
     pairs = {(one["row"], one["column"]) for one in written["paired"]}
     assert ("baseline/original test set", "own_signs_auc") in pairs
     assert ("control/stranger", "expert_right") in pairs
     assert result.paired == written["paired"]
-
-
-def reversed_of(out):
-    """The cohort and the weights' folder, from where the study was told they are."""
-    return _WHERE["cohort"], _WHERE["folder"]
-
-
-_WHERE: dict = {}
-
-
-@pytest.fixture(autouse=True)
-def where(made):
-    _WHERE.update(cohort=made[0], folder=made[1])
 
 
 def test_the_first_versions_table_has_neither(made, tmp_path, monkeypatch):
@@ -125,8 +125,6 @@ def test_every_draw_has_noise_of_its_own_and_the_twin_has_the_same(made):
     assert not torch.equal(*z)
     for release, code in zip((one, two), z, strict=True):
         named = torch.from_numpy(release.contributors[:, 0])
-        from medpriv_lib.core.pixels import to_uint8
-
         np.testing.assert_array_equal(release.images, to_uint8(vgan.decode(code, named)))
     shared = Releases(resources, {"": test, "true": test, "predicted": test}, 0, 2)
     assert shared.serves(row)
@@ -135,6 +133,24 @@ def test_every_draw_has_noise_of_its_own_and_the_twin_has_the_same(made):
     np.testing.assert_array_equal(other.contributors, one.contributors)
     same = (test.images == test.twin).all(axis=(1, 2))
     np.testing.assert_array_equal(other.images[same], one.images[same])
+
+
+def test_a_code_shown_as_a_patient_is_decoded_once(made, monkeypatch):
+    cohort, folder = made
+    judges, vgan, _ = load_weights(folder, cohort)
+    known, asked = networks_of(vgan, judges)["pprl-vgan"], []
+    plain = type(vgan).decode
+    monkeypatch.setattr(
+        PPRLVGAN, "decode", lambda self, z, c, batch=16: asked.append(len(z)) or plain(self, z, c)
+    )
+    z, c = torch.randn(5, vgan.latent, generator=seeded(0)), torch.tensor([0, 1, 2, 0, 1])
+    first = known.decode(z, c)
+    assert torch.allclose(first, plain(vgan, z, c), atol=6e-4)  # half precision
+    assert torch.equal(known.decode(z, c), first)
+    assert asked == [5]
+    known.decode(z, torch.tensor([0, 1, 2, 0, 3]))
+    assert asked == [5, 1]
+    assert known.decode(z[:0], c[:0]).shape == (0, 1, SIZE, SIZE)
 
 
 def _after_identities(vgan, test, draw):

@@ -54,8 +54,16 @@ class Method:
         return self.set.removesuffix(PREDICTED)
 
     def ready(self, resources: Resources) -> Privatizer:
-        """Return the privatizer, ready to run."""
-        return self.cls.ready(resources, **self.settings)
+        """Return the privatizer, ready to run.
+
+        Raises `NotApplicable` for a row of the second version whose weights nobody trained yet.
+        """
+        try:
+            return self.cls.ready(resources, **self.settings)
+        except FileNotFoundError as error:
+            if not self.second:
+                raise
+            raise NotApplicable(f"not trained: {error}") from error
 
     def release(self, resources: Resources, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return one draw, one released image per image of `cohort`, in their order.

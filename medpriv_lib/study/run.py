@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from medpriv_lib.core import weights as store
-from medpriv_lib.core.budgets import PAPER, Budget
+from medpriv_lib.core.budgets import FRESH_DRAWS, PAPER, Budget
 from medpriv_lib.core.cohort import SPLITS, Cohort
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.pipeline.weights import load_weights
@@ -37,13 +37,15 @@ def run_study(
     is trained on unless `weights` names a folder made by `medpriv fit` for it. `train` fits
     everything anew, below `out`, once for each of `seeds` seeds from `seed` on; stopped at any
     point, the same call goes on from there. `draws` random draws of the replacement identities
-    (None: the budget's). Scoring runs on the CPU unless `device` says otherwise. Raises
-    `ValueError` where the arguments do not fit together or the weights belong to another cohort.
+    (None: the budget's; three at most for a cohort of the second version). Scoring runs on the CPU
+    unless `device` says otherwise. Raises `ValueError` where the arguments do not fit together or
+    the weights belong to another cohort.
     """
     own = cohort is not None
     cohort = default_cohort() if cohort is None else cohort
     train = train or (own and weights is None)
-    draws = budget.draws if draws is None else draws
+    if draws is None:
+        draws = budget.draws if cohort.visit is None else min(budget.draws, FRESH_DRAWS)
     folder = None if out is None else Path(out)
     _check(draws, seeds, train, weights is not None, folder)
     for split in SPLITS:

@@ -4,16 +4,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
-from medpriv_lib.data.eyes.localize import SMALLEST, locate
+from medpriv_lib.data.eyes.pupil_ratio import pupil_ratios
 from medpriv_lib.privatizers.protocol import Parameter, Privatizer, Resources
-from medpriv_lib.privatizers.rubber_sheet import iris_radius
 from medpriv_lib.privatizers.strangers import Strangers
 
 BANK = "strangers"  # in `Resources.trained`, and the name of the file
@@ -23,7 +21,6 @@ PUPIL = Parameter(
     "the stranger's pupil: of a size drawn at random, or as wide as the source's",
     choices=("freed", "kept"),
 )
-USUAL = 0.4  # pupil over iris where the localiser finds no eye
 
 
 def bank_of(resources: Resources) -> Strangers:
@@ -41,32 +38,13 @@ def bank_of(resources: Resources) -> Strangers:
     raise NotApplicable(f"there is no bank of strangers ({folders[-1] / BANK}.npz)")
 
 
-class Pupils:
-    """How wide pupils are, each image looked at once."""
+def pupils_of(cohort: Cohort) -> Float[np.ndarray, " n"]:
+    """Return pupil over iris of each image in nominal iris radii, float32.
 
-    def __init__(self) -> None:
-        """Start with an empty memory."""
-        self._memory = Memory()
-
-    def of(self, cohort: Cohort) -> Float[np.ndarray, " n"]:
-        """Return pupil over iris of each image in nominal iris radii, float32.
-
-        Where twins are known they are looked at: a sign at the pupil's edge does not change it, and
-        image and twin get the same number.
-        """
-        images = cohort.images if cohort.twin is None else cohort.twin
-        if len(images) == 0:
-            return np.zeros(0, dtype=np.float32)
-        return self._memory.recall(keys_of(images), lambda rows: _ratios(images[rows]))
-
-
-def _ratios(images: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, " n"]:
-    radius = iris_radius(images.shape[1])
-    eyes = (locate(image) if len(image) >= SMALLEST else None for image in images)
-    return np.array([USUAL if e is None else e.pupil_r / radius for e in eyes], dtype=np.float32)
-
-
-PUPILS = Pupils()  # a cohort's pupils do not change: one memory for all controls
+    Where twins are known they are looked at: a sign at the pupil's edge does not change it, and
+    image and twin get the same number.
+    """
+    return pupil_ratios(cohort.images if cohort.twin is None else cohort.twin)
 
 
 class OnStrangers(Privatizer):
@@ -104,7 +82,7 @@ class OnStrangers(Privatizer):
         person = self.bank.choose(n, generator)
         free = torch.rand(n, generator=generator).numpy()
         if self.pupil == "kept":
-            return self.bank.shown(person, PUPILS.of(cohort))
+            return self.bank.shown(person, pupils_of(cohort))
         least, most = float(self.bank.ratio.min()), float(self.bank.ratio.max())
         return self.bank.shown(person, (least + (most - least) * free).astype(np.float32))
 

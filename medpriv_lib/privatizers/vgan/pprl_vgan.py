@@ -17,7 +17,7 @@ import copy
 import os
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Self, overload
+from typing import Any, Self, cast, overload
 
 import numpy as np
 import torch
@@ -96,9 +96,8 @@ class PPRLVGAN(Privatizer):
     @classmethod
     def ready(cls, resources: Resources, **settings: Any) -> Self:
         """Return the method over networks that are trained, in the weights' folder, or shipped."""
-        method, vgan = cls(**settings), cls.of(resources)
-        method._generator, method._pools = vgan.generator, vgan.pools
-        return method
+        cls.check(settings)
+        return cast(Self, cls.of(resources).with_policy(settings.get("policy", "random")))
 
     @property
     def generator(self) -> Generator:
@@ -131,7 +130,7 @@ class PPRLVGAN(Privatizer):
 
     def with_policy(self, policy: str) -> "PPRLVGAN":
         """Return the same trained networks under another policy."""
-        return type(self)(policy, self._generator, self._pools)
+        return PPRLVGAN(policy, self._generator, self._pools)
 
     def fit(self, train: Cohort, **options: Any) -> Self:
         """Train on the images of `train` and return the method itself; options as of
