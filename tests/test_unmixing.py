@@ -13,7 +13,7 @@ NAMES = ("unmixing", "named in a mean", "named by code")
 
 def test_a_mean_gives_its_list_and_its_source_away():
     cohort, _ = coded_cohort(patients=60)
-    mixed, named, by_code = run(setting_of(cohort, LinearGenerator(60, 0.1, number=4)), NAMES)
+    by_code, mixed, named = run(setting_of(cohort, LinearGenerator(60, 0.1, number=4)), NAMES)
     assert mixed.measures["found"] > 0.9
     assert mixed.measures["first"] > 0.95
     assert mixed.measures["linkage_auc"] > 0.95

@@ -35,8 +35,8 @@ from medpriv_lib.privatizers.codes import Coded, Identities, mean_decode
 TAIL = 10.0
 RIDGE = 2e-4  # of the number of decodes; pixels are in [-1, 1]
 LARGEST = 64  # px: larger images are read averaged down to this
-# how much of each correction is taken; the last estimate is looked at and not corrected. A mean of K
-# decodes is left as the linear reader says: each correction costs K decodes, and its errors are
+# how much of each correction is taken; the last estimate is looked at and not corrected. A mean of
+# K decodes is left as the linear reader says: a correction costs K decodes, and its errors are
 # averaged already
 STEPS, STEPS_OF_MEANS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.5), ()
 KEPT = 0.9  # weight of the covariance of errors beside its own diagonal
