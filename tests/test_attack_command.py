@@ -27,7 +27,8 @@ IMAGES = os.environ.get("MEDPRIV_TEST_IMAGES", "")
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 SMALL = Budget(
     originals=SHORT, released=SHORT, scratch=SHORT, restorer_epochs=1, restorer_pairs=16,
-    gallery_runs=2, generators=2, generator_rounds=2, orders=20,
+    gallery_runs=2, generators=2, generator_rounds=2, orders=20, code_decodes=64,
+    code_errors=16, several=3,
 )  # fmt: skip
 
 

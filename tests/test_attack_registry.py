@@ -21,7 +21,8 @@ from medpriv_lib.recognition.networks import Recogniser
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 SMALL = Budget(
     SHORT, SHORT, SHORT, restorer_epochs=1, gallery_runs=4, generators=2, generator_rounds=1,
-    orders=20,
+    orders=20, code_decodes=64,
+    code_errors=16, several=3,
 )  # fmt: skip
 
 

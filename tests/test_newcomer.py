@@ -109,7 +109,7 @@ said = io.StringIO()
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
     main(["privatize", "--help"])
 few = Schedule(steps=10, rate=3e-3, batch=16)
-QUICK = Budget(few, few, few, restorer_epochs=1, restorer_pairs=8, gallery_runs=2, orders=20)
+QUICK = Budget(few, few, few, restorer_epochs=1, restorer_pairs=8, gallery_runs=2, orders=20, code_decodes=64, several=3)
 cohort = toy_cohort()
 study = run_study(cohort, weights, folder / "out", draws=2, progress=False)
 rows = read_table(folder / "out" / "table.csv")

@@ -1,9 +1,11 @@
 """The attackers' columns of the study's table, in percent like all others."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from medpriv_lib.attacks.finding import Finding, Kind
+from medpriv_lib.attacks.finding import Finding, Kind, Target
+from medpriv_lib.attacks.labels import LABELS
 
 BEST, RANK1, AUC = "best_attack", "best_attack_rank1", "best_attack_linkage_auc"
 OWN = "best_attack_source_auc"
@@ -14,8 +16,27 @@ COLUMNS = (BEST, RANK1, f"{RANK1}_low", f"{RANK1}_high", AUC, f"{AUC}_low", f"{A
 KINDS: dict[str, tuple[Kind, ...]] = {
     "rank1": ("naming",),
     "linkage_auc": ("linking",),
+    "tar_1": ("linking",),
     "own_auc": ("linking", "matching"),
+    "own_tar_1": ("linking", "matching"),
 }
+# several releases of one case; who went in besides the source
+SEVERAL: tuple[Kind, ...] = ("intersection",)
+LENDERS: tuple[Kind, ...] = ("contributors",)
+ALL = "all"  # images with and without the disease together
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the best attacker reaches: `attack` its name, `value` with its 95 % interval over
+    patients (`low`, `high`, None where there is none), `chance` what guessing scores or None.
+    """
+
+    attack: str
+    value: float
+    low: float | None
+    high: float | None
+    chance: float | None
 
 
 def best(found: Sequence[Finding], measure: str) -> Finding | None:
@@ -31,6 +52,61 @@ def best(found: Sequence[Finding], measure: str) -> Finding | None:
         if one.kind in KINDS[measure] and one.target == "source" and measure in one.measures
     ]
     return max(able, key=lambda one: one.measures[measure], default=None)
+
+
+def figure(
+    found: Sequence[Finding],
+    measure: str,
+    label: str = ALL,
+    kinds: Sequence[Kind] | None = None,
+    target: Target = "source",
+) -> Figure | None:
+    """Return what the attack that did best by a measure reaches, on all images or on those of one
+    label ("healthy", "diseased").
+
+    Attacks of these `kinds` on this `target` are looked at; None takes those of `KINDS`. None where
+    no attack has the measure for the label. The best attacker for one label need not be the best
+    for the other.
+    """
+    kinds = KINDS[measure] if kinds is None else kinds
+    listed = []
+    for one in found:
+        if one.kind not in kinds or one.target != target:
+            continue
+        chance = one.chance.get(measure)
+        if label == ALL and measure in one.measures:
+            low, high = one.intervals.get(measure, (None, None))
+            listed.append(Figure(one.attack, one.measures[measure], low, high, chance))
+        elif measure in one.by_label.get(label, {}):
+            listed.append(Figure(one.attack, *one.by_label[label][measure], chance))
+    return max(listed, key=lambda one: one.value, default=None)
+
+
+def best_figures(found: Sequence[Finding]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return label -> what -> the best attacker's figure as plain values; what nobody found out is
+    left out.
+
+    Labels: "all", "healthy", "diseased". What: "named" (rank 1 of one release), "others" and
+    "others_tar_1" (linkage to other originals of the eye), "source" and "source_tar_1" (linkage to
+    the source itself, which the attacker holds), "several_others" and "several_source" (the same
+    from several releases of one case), "contributors" (linkage to who went in besides the source).
+    "Named" is what a verdict has to use: the best attacker's figure and never one attacker's.
+    """
+    asked: dict[str, tuple[str, tuple[Kind, ...] | None, Target]] = {
+        "named": ("rank1", None, "source"),
+        "others": ("linkage_auc", None, "source"),
+        "others_tar_1": ("tar_1", None, "source"),
+        "source": ("own_auc", None, "source"),
+        "source_tar_1": ("own_tar_1", None, "source"),
+        "several_others": ("linkage_auc", SEVERAL, "source"),
+        "several_source": ("own_auc", SEVERAL, "source"),
+        "contributors": ("linkage_auc", LENDERS, "contributor"),
+    }
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for label in (ALL, *LABELS):
+        each = {key: figure(found, m, label, k, t) for key, (m, k, t) in asked.items()}
+        result[label] = {key: asdict(one) for key, one in each.items() if one is not None}
+    return result
 
 
 def columns(found: Sequence[Finding]) -> dict[str, str | float | None]:

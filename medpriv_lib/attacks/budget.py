@@ -5,6 +5,7 @@ a smaller budget, and nothing has to be changed from outside.
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from medpriv_lib.attacks.towers import ORIGINALS, RELEASED, SCRATCH, Schedule
 
@@ -46,16 +47,16 @@ class Budget:
         """Return a budget of twice the steps, decodes, releases and networks: what an attacker
         reaches with it says whether more would have helped.
         """
-        changed = {
-            name: 2 * value
-            if isinstance(value, int)
-            else value and replace(value, steps=2 * value.steps)
-            for name, value in ((one.name, getattr(self, one.name)) for one in fields(self))
-            if name not in FIXED
-        }
+        changed: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Schedule):
+                changed[one.name] = replace(value, steps=2 * value.steps)
+            elif value is not None and one.name not in FIXED:
+                changed[one.name] = 2 * value
         return replace(self, **changed)
 
 
 FIXED = ("generator_size", "orders", "several")  # what is no effort of the attacker's training
 FULL = Budget()
-LONG = replace(FULL, long=Schedule(steps=600, rate=2e-3, strength=0.5, temperature=0.1))
+LONG = replace(FULL, long=Schedule(steps=400, rate=2e-3, strength=0.5, temperature=0.1))

@@ -135,9 +135,7 @@ def code_reading(codes: Codes, z: Float[np.ndarray, "n z"], scene: Scene) -> Fin
         other, own_place=itself.own_place, own_accepted=itself.own_accepted, own_row=itself.own_row
     )
     know = knowledge_of(code_reading)
-    found = finding(
-        "code reading", know, [joined], [np.arange(len(z))], cohort, scene.source
-    )
+    found = finding("code reading", know, [joined], [np.arange(len(z))], cohort, scene.source)
     theirs = np.where(everything[None] == scene.source[:, None], -np.inf, eyes)
     linked = np.stack([np.arange(len(z)), theirs.argmax(axis=1)], axis=1)
     return replace(found, linked=linked)

@@ -13,10 +13,10 @@ attacker's own.
 Likelihoods are multivariate t with `TAIL` degrees of freedom, since the errors have heavier tails
 than a normal distribution. A candidate original with code N(mu, sigma^2) is scored by the ratio of
 the density of the estimate around mu with sigma^2 + E to that around the middle of all codes, with
-their covariance + E. Another original of the same eye has another code: over eyes codes vary with B,
-within an eye with W, both read off the attacker's originals (probabilistic linear discriminant
-analysis: Ioffe 2006; Prince and Elder 2007), and all originals of an eye but the source count
-together.
+their covariance + E. Another original of the same eye has another code: codes vary with B over
+eyes and with W within an eye, both read off the attacker's originals (probabilistic linear
+discriminant analysis: Ioffe 2006; Prince and Elder 2007), and all originals of an eye but the
+source count together.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,10 @@ from medpriv_lib.privatizers.codes import Coded, Identities, mean_decode
 TAIL = 10.0
 RIDGE = 2e-4  # of the number of decodes; pixels are in [-1, 1]
 LARGEST = 64  # px: larger images are read averaged down to this
-STEPS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.5)  # how much of each correction is taken
+# how much of each correction is taken; the last estimate is looked at and not corrected. A mean of
+# K decodes is left as the linear reader says: a correction costs K decodes, and its errors are
+# averaged already
+STEPS, STEPS_OF_MEANS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.5), ()
 KEPT = 0.9  # weight of the covariance of errors beside its own diagonal
 FEWEST = 8  # decodes, and originals, that anything can be learned from
 
@@ -68,6 +71,7 @@ class CodeReader:
         self.method, self.middle, self.matrix, self.number = method, middle, matrix, number
         self.of_codes, self.of_identities = of_codes, of_identities
         self.numbered = True
+        self.steps: tuple[float, ...] = STEPS if number == 1 else STEPS_OF_MEANS
         self.error = np.eye(len(of_codes))
 
     def linear(self, images: Images) -> Estimate:
@@ -91,7 +95,7 @@ class CodeReader:
         shown, who = seen(images), self.identities(start.weight)
         z = best = start.z.astype(np.float32)
         least = np.full(len(z), np.inf)
-        for size in STEPS:
+        for size in self.steps:
             made = mean_decode(self.method, torch.from_numpy(z), who)
             left = shown - seen(to_uint8(made))
             far = (left**2).mean(axis=1)

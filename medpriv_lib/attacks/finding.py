@@ -41,9 +41,10 @@ class Finding:
     patients of those measures that have one; `n` how many released images were attacked, `patients`
     of how many patients; `per_patient` patient number -> share of the patient's images on which the
     attack succeeded; `curves` lists for plots, such as the CMC curve; `note` what is missing and
-    why; `kind` and `target` what was done and to whom (`run` takes both from the attack); `by_label`
-    "healthy" and "diseased" -> measure -> (value, low, high) over the released images whose source
-    has that label, with the 95 % interval over patients, for those measures that have one.
+    why; `kind` and `target` what was done and to whom (`run` takes both from the attack);
+    `by_label` "healthy" and "diseased" -> measure -> (value, low, high) over the released images
+    whose source has that label, with the 95 % interval over patients, for those measures that have
+    one.
 
     Not saved: `hits` (H,) the outcomes behind rank1 or tar_1 in 0..1, `probe` (H,) to which of the
     images given to the attack each belongs, `rows` (H,) which row of the cohort that image stands

@@ -223,9 +223,7 @@ def _rings(setting: Setting) -> Rings:
     )
 
 
-@attack(
-    name="iris ring", kind="naming", target="source", place=290, asked="draw", knows=iris_ring
-)
+@attack(name="iris ring", kind="naming", target="source", place=290, asked="draw", knows=iris_ring)
 def _of_originals(setting: Setting) -> Finding:
     return iris_ring(_rings(setting), setting.scene)
 

@@ -22,6 +22,10 @@ NAMES = {
     "tar_01": "linked at 0.1 % false alarms",
     "own_auc": "linkage AUC, source itself",
     "own_tar_1": "source itself linked at 1 % false alarms",
+    "eye_rank1": "eye named first",
+    "found": "contributors on the list of the likeliest",
+    "first": "likeliest contributor right",
+    "exact": "answer to the source equal to the last level",
 }
 # on a phone the cells of a row stand below each other, so that the findings are not off the screen
 NARROW = """
@@ -113,6 +117,15 @@ def _row(one: Finding, numbers: np.ndarray) -> str:
         + interval(one, key)
         + (f" (guessing {number(key, one.chance[key])})" if key in one.chance else "")
         for key, value in one.measures.items()
+    ]
+    lines += [
+        f"{label}: "
+        + "; ".join(
+            f"{html.escape(NAMES.get(key, key.replace('_', ' ')))} {number(key, value)} "
+            f"({number(key, low)} to {number(key, high)})"
+            for key, (value, low, high) in measures.items()
+        )
+        for label, measures in one.by_label.items()
     ]
     if (
         one.kind == "membership" and one.per_patient

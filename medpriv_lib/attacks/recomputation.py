@@ -56,7 +56,9 @@ def recomputation(
             taken.append(accepted[0])
             rows.append(row)
     if not rows:
-        raise NotApplicable("no candidate of another patient has the side and the label of a source")
+        raise NotApplicable(
+            "no candidate of another patient has the side and the label of a source"
+        )
     of, area_of, accepted_of = np.array(rows), np.array(auc), np.array(taken)
     exact = (answers[itself] == released).reshape(len(source), -1).all(axis=1)
     outcomes = {
@@ -118,6 +120,4 @@ def recomputed(setting: Setting) -> Finding:
         "answers",
         lambda: method.privatize(cohort.take(rows), seeded(setting.seed, "recomputation")),
     )
-    return recomputation(
-        scene.released, scene.source, answers.images[: len(rows)], rows, cohort
-    )
+    return recomputation(scene.released, scene.source, answers.images[: len(rows)], rows, cohort)

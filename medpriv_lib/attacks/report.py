@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from medpriv_lib.attacks.best import best
+from medpriv_lib.attacks.best import best, figure
 from medpriv_lib.attacks.finding import Finding
+from medpriv_lib.attacks.labels import LABELS
 from medpriv_lib.attacks.risk import risk_of
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.suspicion import clearly_below
@@ -79,7 +80,28 @@ class Report:
             parts.append(
                 f"Who holds the source itself ({owning.attack}): {owning.measures['own_auc']:.3f}."
             )
+        parts += self._labels()
         return " ".join(parts) or "No attack was possible on this release."
+
+    def _labels(self) -> list[str]:
+        """Say what the best attacker reaches on healthy and on diseased images, where both are
+        known.
+        """
+        told = []
+        for measure, what in (
+            ("rank1", "named"),
+            ("linkage_auc", "linked"),
+            ("own_auc", "linked by who holds the source"),
+        ):
+            each = [figure(self.findings, measure, label) for label in LABELS]
+            if None not in each:
+                shown = ", ".join(
+                    f"{label} {number(measure, one.value)}"
+                    for label, one in zip(LABELS, each, strict=True)
+                    if one is not None
+                )
+                told.append(f"{what}: {shown}")
+        return [f"By label, the best attacker of each: {'; '.join(told)}."] if told else []
 
     def _naming(self, naming: Finding | None) -> list[str]:
         """Say how many the best naming attack names, and never less than who knows the groups."""

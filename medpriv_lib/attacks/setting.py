@@ -47,8 +47,8 @@ class Setting:
     `privatizer` the class of that name, None where it is unknown here; `identity` a recogniser of
     the patients' originals or None; `seed` that of the attacks' own draws; `name` is for the files
     of networks, "" takes `method`; `maker` the method itself, ready to run on images of the
-    attacker's own, or None where the attacker has it not; `shared` the files that were given away or None; `draw` which
-    scene is under attack. Raises `ValueError` for no scene at all.
+    attacker's own, or None where the attacker has it not; `shared` the files that were given away
+    or None; `draw` which scene is under attack. Raises `ValueError` for no scene at all.
     """
 
     scenes: Sequence[Scene]

@@ -113,9 +113,7 @@ def places(
         mine = here & which.true
         true.append((*placed(scores[mine].astype(np.float64), impostors), np.nonzero(mine)[0]))
         itself = here & which.own
-        own.append(
-            (*placed(scores[itself].astype(np.float64), impostors), np.nonzero(itself)[0])
-        )
+        own.append((*placed(scores[itself].astype(np.float64), impostors), np.nonzero(itself)[0]))
         count += len(impostors)
         who.append(patient[impostor.any(axis=1)])
     if not true:
@@ -124,7 +122,9 @@ def places(
             "compare with"
         )
     place, accepted, strict, row = (np.concatenate(column) for column in zip(*true, strict=True))
-    own_place, own_accepted, _, own_row = (np.concatenate(column) for column in zip(*own, strict=True))
+    own_place, own_accepted, _, own_row = (
+        np.concatenate(column) for column in zip(*own, strict=True)
+    )
     return Places(
         place,
         accepted,

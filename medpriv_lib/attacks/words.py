@@ -9,6 +9,11 @@ NOT_PROVED = (
     "were not tried beyond what is listed. A high number is a proof: it was done."
 )
 
+RATES = (
+    *("rank", "tar", "own_tar", "copied", "right", "placed"),
+    *("eye_rank", "found", "first", "exact"),
+)
+
 
 def interval(one: Finding, key: str) -> str:
     """Return the 95 % interval of a measure in brackets, nothing where there is none."""
@@ -20,7 +25,7 @@ def interval(one: Finding, key: str) -> str:
 
 def number(key: str, value: float) -> str:
     """Return the value of a measure as text: a rate in percent, all others as they are."""
-    rate = key.startswith(("rank", "tar", "own_tar", "copied", "right", "placed"))
+    rate = key.startswith(RATES)
     return share(value) if rate else f"{value:.3f}"
 
 

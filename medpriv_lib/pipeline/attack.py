@@ -78,6 +78,7 @@ def attack(
         identity=None if judges is None else judges.identity,
         seed=seed,
         shared=None if order is None else Shared(release.images, rows, order),
+        maker=_method(release, cohort, vgan)[0],
     )
     numbers = neutral_numbers(cohort, None if folder is None else folder / "keep")
     groups = audit(_as_rows(release, rows), cohort)  # also of what was told to the attackers
