@@ -17,7 +17,7 @@ from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.frame import EMPTY, FADED, frame_of_eye
 from medpriv_lib.data.synthetic.camera import COHORT_CAMERA, Camera, Family
 from medpriv_lib.data.synthetic.capture import Capture
-from medpriv_lib.data.synthetic.difficulty import SECOND, Difficulty
+from medpriv_lib.data.synthetic.difficulty import TAUGHT, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.render import Rendering, render_with_truth
@@ -81,7 +81,7 @@ def population(
     cameras: Mapping[str, Family] | None = None,
     size: int = 64,
     workers: int | None = None,
-    difficulty: Difficulty = SECOND,
+    difficulty: Difficulty = TAUGHT,
 ) -> Cohort:
     """Return people who are in no cohort, one eye of each, `images_each` images of it.
 
