@@ -39,6 +39,7 @@ from medpriv_lib.core.files import write_json  # noqa: E402
 from medpriv_lib.core.not_applicable import NotApplicable  # noqa: E402
 from medpriv_lib.core.randomness import seeded  # noqa: E402
 from medpriv_lib.data.default import default_cohort  # noqa: E402
+from medpriv_lib.data.second import KINDS, second_cohort  # noqa: E402
 from medpriv_lib.pipeline.weights import load_weights  # noqa: E402
 from medpriv_lib.privatizers.protocol import Resources  # noqa: E402
 from medpriv_lib.study.decoded import networks_of  # noqa: E402
@@ -139,6 +140,8 @@ class Worker:
 
 
 def cohort_of(file: str | None) -> Cohort:
+    if file in KINDS:
+        return second_cohort(file)
     return default_cohort() if file is None else Cohort.load(file)
 
 
@@ -146,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cohort", help="default: the package's")
+    parser.add_argument("--cohort", help="a file, confounded or crossed; default: the package's")
     parser.add_argument("--weights", help="folder of `medpriv fit`; default: the package's")
     parser.add_argument("--out", required=True, help="JSON file of all rows")
     parser.add_argument("--workers", type=int, default=2)
@@ -165,9 +168,10 @@ def main() -> None:
     job = Job(
         options.cohort, options.weights, rows, options.draws, options.seed, budget, options.doubled
     )
+    second = cohort_of(options.cohort).visit is not None
     listed = [
         row
-        for row in methods()
+        for row in methods(second=second)
         if not options.only or any(text in " / ".join(row.name) for text in options.only)
     ]
     done: dict[tuple[str, str], dict] = {}

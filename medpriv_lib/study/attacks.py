@@ -17,6 +17,7 @@ from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.generator_membership import of_generator
 from medpriv_lib.attacks.registry import Attack, attacks, run
 from medpriv_lib.attacks.scene import Scene
+from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -25,6 +26,7 @@ from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import VERSION, Plan
 from medpriv_lib.study.rows import Method, Releases
@@ -195,7 +197,7 @@ class _Run:
             nothing = {"findings": [], "columns": dict.fromkeys(COLUMNS), "seconds": 0.0}
             return result | nothing | {"note": f"empty: {error}", "rates": {}}
         attackers = Attackers(self.cohort, self.folder, seed, budget=plan.budget)
-        setting = setting_of(row, scenes, drawn[0], attackers, self.judges.identity, plan.seed)
+        setting = self.setting(row, scenes, drawn[0], attackers, self.judges.identity)
         found = run(setting, self.names(lambda one: one.asked != "cohort"))
         result |= summary(found, scenes[0]) | {"rates": rates_in(found)}
         if plan.from_scratch(row):
@@ -210,9 +212,21 @@ class _Run:
     ) -> list[Finding]:
         """Return what attackers find whose second tower does not begin with the first: a check."""
         attackers = Attackers(self.cohort, self.folder, seed, budget=self.plan.budget, scratch=True)
-        setting = setting_of(row, scenes, release, attackers, None, self.plan.seed)
+        setting = self.setting(row, scenes, release, attackers, None)
         names = self.names(lambda one: one.asked == "draw" and one.name != "naive")
         return run(replace(setting, name=f"{setting.name}-scratch"), names)
+
+    def setting(
+        self,
+        row: Method,
+        scenes: Sequence[Scene],
+        release: Release,
+        attackers: Attackers,
+        identity: Recogniser | None,
+    ) -> Setting:
+        """Return the setting of the attacks on a row, whose attackers can run the method."""
+        maker = row.ready(self.resources)
+        return setting_of(row, scenes, release, attackers, identity, self.plan.seed, maker)
 
     def rates(self, row: Method, seed: int) -> dict:
         """Return only how often each attack of another seed succeeds in each draw: all that a
@@ -225,7 +239,7 @@ class _Run:
         except NotApplicable:
             return {}
         attackers = Attackers(self.cohort, self.folder, seed, budget=plan.budget)
-        setting = setting_of(row, scenes, drawn[0], attackers, self.judges.identity, plan.seed)
+        setting = self.setting(row, scenes, drawn[0], attackers, self.judges.identity)
         # the matched filters ("matching") are not trained from a seed
         names = self.names(lambda one: one.asked == "draw" and one.kind != "matching")
         return rates_in(run(setting, names))

@@ -11,7 +11,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
-from medpriv_lib.privatizers.protocol import Resources
+from medpriv_lib.privatizers.protocol import Privatizer, Resources
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.plan import file_name
 from medpriv_lib.study.rows import Method
@@ -62,8 +62,11 @@ def setting_of(
     attackers: Attackers,
     identity: Recogniser | None,
     seed: int,
+    maker: Privatizer,
 ) -> Setting:
-    """Return the setting of the attacks on all draws of a row; `release` is the first of them."""
+    """Return the setting of the attacks on all draws of a row; `release` is the first of
+    them, `maker` the method, ready to run: the attacker has it, too.
+    """
     return Setting(
         scenes,
         attackers,
@@ -73,4 +76,5 @@ def setting_of(
         identity,
         seed,
         file_name(row),
+        maker=maker,
     )

@@ -60,7 +60,7 @@ TAUGHT = Difficulty(distractor_share=0.3)
 # 0.60    1.0      1.10  0.20     95.5       90.0  80.3            95.3  96.2
 # 0.60    0.8      1.50  0.10     93.3       91.1  83.3            97.6  99.2
 # 0.45    1.0      1.30  0.15     92.6       92.2  84.0            97.2  98.3
-# 0.40    1.0      1.40  0.15     the second version, chosen by going on in the direction of the last
+# 0.40    1.0      1.40  0.15     the second version: on in the direction of the last step
 SECOND = Difficulty(person_spread=0.4, sign_strength=1.4, weak_share=0.15, distractor_share=0.3)
 
 
