@@ -318,10 +318,10 @@ def _cell(text: str, met: bool | None) -> str:
 def shipped_table() -> HTML:
     """Return what trained networks ship, from their cards: command, seed, cohort, checksum."""
     rows = []
-    for path in sorted(weights.FOLDER.glob("*.safetensors")):
+    for path in sorted(weights.FOLDER.rglob("*.safetensors")):
         card = weights.read_card(path)
         cells = (
-            path.name,
+            path.relative_to(weights.FOLDER).as_posix(),
             f"{path.stat().st_size / 1e6:.1f} MB",
             str(card["seed"]),
             card["data_hash"],
