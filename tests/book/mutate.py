@@ -61,6 +61,12 @@ MUTATIONS = [
         "seen = mask >> U(IGNORED)",
         "seen = mask >> U(IGNORED + 1)",
     ),
+    Mutation(
+        "12",
+        "measures/own_signs.py",
+        "won = ((fit < own) + 0.5 * (fit == own)) * other",
+        "won = ((fit < own) + 1.0 * (fit == own)) * other",
+    ),
 ]
 
 
