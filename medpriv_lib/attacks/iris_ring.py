@@ -20,7 +20,7 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import HALVES, Scene
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.towers import identities
-from medpriv_lib.attacks.verification import alike, finding, pairs, places
+from medpriv_lib.attacks.verification import alike, linked_finding, pairs, places
 from medpriv_lib.core.intervals import mean_interval
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.data.eyes.pupil import pupils
@@ -206,11 +206,8 @@ def iris_ring_linkage(
         found.append(places(scores, which, scene.patient[mine]))
         rows.append(mine)
         linked.append(np.stack([mine, other[scores.argmax(axis=1)]], axis=1))
-    if not found:
-        raise NotApplicable("there are no images to compare the released ones with")
     knowledge = knowledge_of(iris_ring_linkage)
-    joined = finding("iris ring linkage", knowledge, found, rows, scene.cohort, scene.source)
-    return replace(joined, linked=np.concatenate(linked))
+    return linked_finding("iris ring linkage", knowledge, found, rows, linked, scene)
 
 
 def _rings(setting: Setting) -> Rings:

@@ -16,8 +16,7 @@ from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import HALVES, Scene
 from medpriv_lib.attacks.setting import Setting, both_halves, seen_by
-from medpriv_lib.attacks.verification import Places, alike, finding, pairs, places
-from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.attacks.verification import Places, alike, finding, linked_finding, pairs, places
 
 See = Callable[[Verifier, UInt8[np.ndarray, "n h w"]], Float[np.ndarray, "n d"]]
 Half = Int64[np.ndarray, " p"]
@@ -148,10 +147,7 @@ def _over_halves(
             found.append(one[0])
             rows.append(mine)
             linked.append(one[1])
-    if not found:
-        raise NotApplicable("there are no images to compare the released ones with")
-    joined = finding(name, knowledge, found, rows, scene.cohort, scene.source)
-    return replace(joined, linked=np.concatenate(linked))
+    return linked_finding(name, knowledge, found, rows, linked, scene)
 
 
 def _compared(

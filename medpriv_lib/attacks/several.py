@@ -17,7 +17,7 @@ from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import HALVES, Scene
 from medpriv_lib.attacks.setting import Setting, both_halves, seen_by
-from medpriv_lib.attacks.verification import alike, finding, pairs, places
+from medpriv_lib.attacks.verification import alike, linked_finding, pairs, places
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.randomness import seeded
@@ -50,11 +50,8 @@ def by_towers(
         found.append(places(scores, which, scene.patient[mine]))
         rows.append(mine)
         linked.append(np.stack([mine, other[scores.argmax(axis=1)]], axis=1))
-    if not found:
-        raise NotApplicable("there are no images to compare the released ones with")
-    knowledge = knowledge_of(by_towers)
-    joined = finding("several releases", knowledge, found, rows, scene.cohort, scene.source)
-    return replace(joined, note=f"{len(releases)} releases", linked=np.concatenate(linked))
+    knowledge, note = knowledge_of(by_towers), f"{len(releases)} releases"
+    return linked_finding("several releases", knowledge, found, rows, linked, scene, note)
 
 
 def together(points: Sequence[Float[np.ndarray, "n d"]]) -> Float[np.ndarray, "n d"]:

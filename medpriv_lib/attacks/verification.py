@@ -14,13 +14,14 @@ impostor pairs. The interval draws the patients of the released images anew and 
 as they are: there are hundreds of them for every true pair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.labels import by_label
+from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -136,6 +137,26 @@ def places(
         count,
         len(np.unique(np.concatenate(who))),
     )
+
+
+def linked_finding(
+    attack: str,
+    knowledge: str,
+    found: list[Places],
+    rows: list[np.ndarray],
+    linked: list[Int64[np.ndarray, "m 2"]],
+    scene: Scene,
+    note: str = "",
+) -> Finding:
+    """Join what several verifiers found in their own rows of a scene, with what each linked.
+
+    `linked` says for each of `found` which original each of its released images was linked with.
+    Raises `NotApplicable` where no verifier had images to compare, and as `finding`.
+    """
+    if not found:
+        raise NotApplicable("there are no images to compare the released ones with")
+    joined = finding(attack, knowledge, found, rows, scene.cohort, scene.source, note)
+    return replace(joined, linked=np.concatenate(linked))
 
 
 def finding(

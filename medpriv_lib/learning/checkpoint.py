@@ -27,6 +27,11 @@ def named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{part}.{name}": tensor for name, tensor in tensors.items()}
 
 
+def named_parts(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the tensors of all parts of a training, each under its part's name."""
+    return {key: one for part, held in parts.items() for key, one in named(part, held).items()}
+
+
 def part_of(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     """Return what `named` put in, under the names of before."""
     start = part + "."

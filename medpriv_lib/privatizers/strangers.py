@@ -9,19 +9,17 @@ public. Who holds it can find the stranger of a release and take him away; what 
 signs, which the release shows anyway, and the pupil's size.
 """
 
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.npz import read_npz, write_npz
+from medpriv_lib.core.processes import in_processes
 from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.frame import FADED, frame_of_eye
 from medpriv_lib.data.synthetic.camera import Camera
@@ -180,20 +178,9 @@ def render_strangers(
     if count < 1:
         raise ValueError(f"{count} strangers: take at least one")
     make = partial(_render_pair, seed=seed, size=size, camera=camera)
-    workers = min(workers or os.cpu_count() or 1, count)
-    if workers == 1:
-        pairs = [make(one) for one in range(count)]
-    else:
-        # spawned, not forked: OpenCV and torch hold threads
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _one_thread) as pool:
-            pairs = list(pool.map(make, range(count), chunksize=max(1, count // (8 * workers))))
+    pairs = list(in_processes(make, range(count), workers, each=8))
     images, ratios = (np.stack([pair[part] for pair in pairs]) for part in (0, 1))
     return Strangers(images.reshape(2 * count, size, size), ratios.reshape(2 * count))
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
 
 
 def _render_pair(

@@ -1,16 +1,13 @@
 """Invented people who are in no cohort, as many as a training wants."""
 
-import multiprocessing
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.processes import in_processes
 from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.strip import strip_rows
@@ -107,7 +104,7 @@ def population(
         _Task(part, tuple(taken[part.start : part.stop]), seed, size, difficulty)
         for part in (range(first, min(people, first + CHUNK)) for first in range(0, people, CHUNK))
     ]
-    parts = list(_done(tasks, workers))
+    parts = list(in_processes(_render, tasks, workers))
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     if not len(joined["images"]):
         raise ValueError("no eye was found in any image; check the families of cameras")
@@ -125,22 +122,6 @@ def _camera(seed: int, person: int, number: int, cameras: Mapping[str, Family] |
         return COHORT_CAMERA
     rng = np.random.default_rng([STREAM, seed, person, number, 2])
     return cameras[sorted(cameras)[int(rng.integers(len(cameras)))]](rng)
-
-
-def _done(tasks: list[_Task], workers: int | None) -> Iterator[dict[str, np.ndarray]]:
-    """Yield what comes of the tasks, in their order."""
-    workers = min(workers or os.cpu_count() or 1, len(tasks))
-    if workers == 1:
-        yield from map(_render, tasks)
-        return
-    # spawned, not forked: OpenCV and torch hold threads
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawned, cv2.setNumThreads, (1,)) as pool:
-        try:
-            yield from pool.map(_render, tasks)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _render(task: _Task) -> dict[str, np.ndarray]:

@@ -4,11 +4,9 @@ after a kill.
 
 import csv
 import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +15,7 @@ import cv2
 import numpy as np
 
 from medpriv_lib.core.files import atomic_write
+from medpriv_lib.core.processes import in_processes
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.synthetic.render import Rendering
 
@@ -91,7 +90,8 @@ def write_planned(
     ):  # half-written when a run was killed
         leftover.unlink()
     done = 0
-    for count in _written(folder, groups, layout, workers):
+    write = partial(_write_patient, folder=folder, layout=layout)
+    for count in in_processes(write, groups, workers):
         done += count
         if progress:
             progress(done, len(items))
@@ -134,38 +134,10 @@ def _claim(folder: Path, card: dict) -> None:
         temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
 
 
-def _written(
-    folder: Path, groups: list[list[P]], layout: Layout[P], workers: int | None
-) -> Iterator[int]:
-    """Write patient after patient, in this process or in several, and yield how many images each
-    had.
-    """
-    workers = workers or os.cpu_count() or 1
-    if workers == 1 or len(groups) == 1:
-        for group in groups:
-            yield _write_patient(folder, group, layout)
-        return
-    # spawned, not forked: OpenCV and torch hold threads
-    with ProcessPoolExecutor(
-        min(workers, len(groups)), multiprocessing.get_context("spawn")
-    ) as pool:
-        tasks = [pool.submit(_write_patient, folder, group, layout, True) for group in groups]
-        try:
-            for task in as_completed(tasks):
-                yield task.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _write_patient(
-    folder: Path, group: list[P], layout: Layout[P], one_thread: bool = False
-) -> int:
+def _write_patient(group: list[P], folder: Path, layout: Layout[P]) -> int:
     """Write all images of a patient that are not there yet; the truth first, so that an image
     implies its truth.
     """
-    if one_thread:
-        cv2.setNumThreads(1)
     for item in group:
         path = folder / layout.images / item.folder / f"{item.stem}{layout.suffix}"
         if path.is_file():

@@ -20,7 +20,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import channels_of, to_tensor
 from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
 from medpriv_lib.learning.checkpoint import (
-    named,
+    named_parts,
     optimiser_tensors,
     part_of,
     read_checkpoint,
@@ -211,6 +211,11 @@ class Trainer:
     def _tensors(self) -> dict[str, Tensor]:
         return {key: value.detach() for key, value in self.networks.state_dict().items()}
 
+    @property
+    def done(self) -> int:
+        """How many rounds are behind it."""
+        return self.round
+
     def averaged(self) -> Networks:
         """Return the averaged networks, float32, in evaluation mode, on the training's device."""
         networks = Networks(self.architecture).to(self.device)
@@ -219,9 +224,7 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint."""
-        tensors = {"random": self.random.get_state()}
-        for part, held in self._state().items():
-            tensors |= named(part, held)
+        tensors = {"random": self.random.get_state()} | named_parts(self._state())
         state = {"round": self.round, "seconds": self.seconds, "curve": self.curve}
         write_checkpoint(folder, tensors, state, self.training)
 

@@ -2,13 +2,13 @@
 to the same end.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.learning.rounds import run
 from medpriv_lib.privatizers.disentangled.networks import Architecture, Networks
 from medpriv_lib.privatizers.disentangled.settings import Training
 from medpriv_lib.privatizers.disentangled.trainer import Trainer
@@ -38,23 +38,14 @@ def train(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(cohort, architecture, config, device, folder)
-    if folder is not None:
-        trainer.load(folder)
-    saved = started = time.monotonic()
-    while trainer.round < config.rounds:
-        trainer.step()
-        last = trainer.round == config.rounds
-        if trainer.round % config.validate_every == 0 or last:
-            losses = {f"loss_{k}": round(float(v), 5) for k, v in trainer.losses.items()}  # waits
-            trainer.seconds += time.monotonic() - started
-            measured = validate(trainer.averaged()) if validate else {}
-            seconds = {"seconds": round(trainer.seconds, 1)}
-            trainer.curve.append({"round": trainer.round} | measured | losses | seconds)
-            if report:
-                report(trainer.curve[-1])
-            started = time.monotonic()  # the pace counts the training alone
-        if folder is not None and (last or time.monotonic() - saved > 60 * checkpoint_minutes):
-            trainer.seconds += time.monotonic() - started
-            trainer.save(folder)
-            saved = started = time.monotonic()
+
+    def measure() -> None:
+        losses = {f"loss_{name}": round(float(loss), 5) for name, loss in trainer.losses.items()}
+        measured = validate(trainer.averaged()) if validate else {}
+        seconds = {"seconds": round(trainer.seconds, 1)}
+        trainer.curve.append({"round": trainer.round} | measured | losses | seconds)
+        if report:
+            report(trainer.curve[-1])
+
+    run(trainer, config.rounds, config.validate_every, measure, folder, checkpoint_minutes)
     return trainer

@@ -7,20 +7,17 @@ for these signs and with open lids: onto those a network learns to lay what it r
 eyes are cut out where the localiser sees them.
 """
 
-import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from medpriv_lib.core.npz import read_npz, write_npz
+from medpriv_lib.core.processes import in_processes
 from medpriv_lib.data.synthetic.camera import COHORT_CAMERA, FAMILIES, HELD_OUT, Camera
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.difficulty import DEFAULT
@@ -101,25 +98,9 @@ def render_scenes(
         Path(folder).mkdir(parents=True, exist_ok=True)
         folder = str(folder)
     make = partial(_chunk, seed=seed, part=part, folder=folder, size=size)
-    numbers = range(-(-count // CHUNK))
-    chunks = list(_done(make, numbers, workers))
+    chunks = list(in_processes(make, range(-(-count // CHUNK)), workers))
     joined = {key: np.concatenate([chunk[key] for chunk in chunks]) for key in chunks[0]}
     return Scenes(**joined).take(np.arange(count))
-
-
-def _done(make: Any, numbers: range, workers: int | None) -> Iterator[dict[str, np.ndarray]]:
-    workers = min(workers or os.cpu_count() or 1, len(numbers))
-    if workers == 1:
-        yield from map(make, numbers)
-        return
-    # spawned, not forked: OpenCV and torch hold threads
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawned, cv2.setNumThreads, (1,)) as pool:
-        try:
-            yield from pool.map(make, numbers)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _chunk(

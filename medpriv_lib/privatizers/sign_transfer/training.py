@@ -6,7 +6,6 @@ between two validations.
 
 import hashlib
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -18,13 +17,14 @@ from torch import Tensor
 
 from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
 from medpriv_lib.learning.checkpoint import (
-    named,
+    named_parts,
     optimiser_tensors,
     part_of,
     read_checkpoint,
     restore_optimiser,
     write_checkpoint,
 )
+from medpriv_lib.learning.rounds import run
 from medpriv_lib.privatizers.sign_transfer.adversary import (
     Matcher,
     matching_loss,
@@ -195,6 +195,11 @@ class Trainer:
             [self.average[key] for key in keys], [state[key] for key in keys], 1 - decay
         )
 
+    @property
+    def done(self) -> int:
+        """How many steps are behind it."""
+        return self.step_number
+
     def averaged(self) -> Network:
         """Return the averaged network in evaluation mode."""
         network = Network(self.architecture).to(self.device)
@@ -203,9 +208,7 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint."""
-        tensors = {"random": self.random.get_state()}
-        for part, held in self._state().items():
-            tensors |= named(part, held)
+        tensors = {"random": self.random.get_state()} | named_parts(self._state())
         state = {key: getattr(self, key) for key in ("step_number", "seconds", "curve")}
         write_checkpoint(folder, tensors, state, self.training)
 
@@ -253,27 +256,15 @@ def train(
     `ValueError` where the checkpoint belongs to other scenes or settings.
     """
     trainer = Trainer(scenes, architecture, config, device)
-    folder = None if folder is None else Path(folder)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        trainer.load(folder)
-    started = saved = time.monotonic()
-    while trainer.step_number < config.steps:
-        trainer.step()
-        last = trainer.step_number == config.steps
-        if trainer.step_number % config.validate_every == 0 or last:
-            if trainer.device.type == "cuda":
-                torch.cuda.synchronize(trainer.device)  # the pace counts what was computed
-            trainer.seconds += time.monotonic() - started
-            row = {"step": trainer.step_number, "seconds": round(trainer.seconds, 2)}
-            trainer.curve.append(row | (validate(trainer.averaged()) if validate else {}))
-            if report:
-                report(trainer.curve[-1])
-            started = time.monotonic()
-        if folder is not None and (last or time.monotonic() - saved > 60 * checkpoint_minutes):
-            trainer.seconds += time.monotonic() - started
-            trainer.save(folder)
-            started = saved = time.monotonic()
+
+    def measure() -> None:
+        row = {"step": trainer.done, "seconds": round(trainer.seconds, 2)}
+        trainer.curve.append(row | (validate(trainer.averaged()) if validate else {}))
+        if report:
+            report(trainer.curve[-1])
+
+    kept = None if folder is None else Path(folder)
+    run(trainer, config.steps, config.validate_every, measure, kept, checkpoint_minutes)
     return trainer
 
 

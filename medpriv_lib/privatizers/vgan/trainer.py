@@ -29,7 +29,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import channels_of, to_tensor
 from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
 from medpriv_lib.learning.checkpoint import (
-    named,
+    named_parts,
     optimiser_tensors,
     part_of,
     read_checkpoint,
@@ -307,9 +307,7 @@ class Trainer:
         states = states.view(self.accelerator.num_processes, -1)
         if not self.accelerator.is_main_process:
             return
-        tensors = {"random": states}
-        for part, held in self._state().items():
-            tensors |= named(part, held)
+        tensors = {"random": states} | named_parts(self._state())
         state = {key: getattr(self, key) for key in ("round", "warmed", "seconds", "curve")}
         write_checkpoint(folder, tensors, state, self.training)
 
