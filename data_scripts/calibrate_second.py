@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import atomic_write  # noqa: E402
+from medpriv_lib.core.intervals import area  # noqa: E402
 from medpriv_lib.data.redraw import redraw  # noqa: E402
 from medpriv_lib.data.second import KINDS  # noqa: E402
 from medpriv_lib.data.synthetic import cohort as first  # noqa: E402
@@ -32,7 +33,6 @@ from medpriv_lib.data.synthetic.appearance import (  # noqa: E402
     REAL,
     darkest,
     quantiles,
-    told_by,
 )
 from medpriv_lib.data.synthetic.difficulty import changed  # noqa: E402
 from medpriv_lib.measures.scores import positive_f1  # noqa: E402
@@ -111,8 +111,8 @@ def _judged(text: str, cohort: Cohort, options: argparse.Namespace) -> None:
                 "identity": float(named.mean()),
                 "disease": float((called == val.diseased).mean()),
                 "f1": positive_f1(called, val.diseased),
-                "auc": told_by(score, val.diseased),
-                "auc where it can be seen": told_by(score[seen], val.diseased[seen]),
+                "auc": area(score, val.diseased),
+                "auc where it can be seen": area(score[seen], val.diseased[seen]),
             }
         )
     row = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
@@ -122,7 +122,7 @@ def _judged(text: str, cohort: Cohort, options: argparse.Namespace) -> None:
     row |= {
         "majority of the patient": float((majority == val.diseased).mean()),
         "always healthy": float((~val.diseased).mean()),
-        "darkest level, auc": told_by(darkest(val.images), val.diseased),
+        "darkest level, auc": area(darkest(val.images), val.diseased),
         "nothing visible": float((~seen).sum() / val.diseased.sum()),
     }
     print(f"\n{options.kind}, difficulty {text or 'SECOND'}, hash {cohort.hash()}")

@@ -14,10 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
 
+from medpriv_lib.core.intervals import area  # noqa: E402
 from medpriv_lib.data.redraw import redraw  # noqa: E402
 from medpriv_lib.data.second import KINDS  # noqa: E402
 from medpriv_lib.data.synthetic import cohort as first  # noqa: E402
-from medpriv_lib.data.synthetic.appearance import darkest, told_by  # noqa: E402
+from medpriv_lib.data.synthetic.appearance import darkest  # noqa: E402
 from medpriv_lib.data.synthetic.difficulty import changed  # noqa: E402
 from medpriv_lib.data.synthetic.visits import SEED  # noqa: E402
 
@@ -58,7 +59,7 @@ def main() -> int:
         f"{options.out}: {len(cohort)} images of {cohort.patients} patients, {ill.sum()} with "
         f"glaucoma, {(~cohort.evidence[ill].any(axis=(1, 2))).mean():.1%} of these with no pixel "
         f"of evidence, {len(report['left_out'])} lost, hash {cohort.hash()}, darkest level alone "
-        f"{told_by(darkest(cohort.of('val').images), cohort.of('val').diseased):.3f} (val), "
+        f"{area(darkest(cohort.of('val').images), cohort.of('val').diseased):.3f} (val), "
         f"{time.perf_counter() - start:.0f} s"
     )
     return 0

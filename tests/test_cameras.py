@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from medpriv_lib.core.intervals import area
 from medpriv_lib.data import synthetic
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.synthetic import FAMILIES, HELD_OUT, Camera, Capture, Identity, Pathology
@@ -17,7 +18,6 @@ from medpriv_lib.data.synthetic.appearance import (
     appearance,
     darkest,
     quantiles,
-    told_by,
 )
 from medpriv_lib.data.synthetic.taken import taken
 
@@ -237,4 +237,4 @@ def test_how_well_one_number_tells_is_the_share_of_pairs():
     rng = np.random.default_rng(0)
     scores, ill = rng.integers(0, 6, 40).astype(float), rng.random(40) < 0.4
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in scores[ill] for b in scores[~ill]]
-    assert told_by(scores, ill) == pytest.approx(np.mean(pairs))
+    assert area(scores, ill) == pytest.approx(np.mean(pairs))

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from medpriv_lib.data.frame import CROP_DIAMETERS
 
@@ -50,14 +50,6 @@ def darkest(images: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, " n"]:
     v, u = np.mgrid[:size, :size] - (size - 1) / 2
     within = np.hypot(u, v) < 0.5 * size / (2 * CROP_DIAMETERS)
     return images[:, within].min(axis=1).astype(float)
-
-
-def told_by(scores: Float[np.ndarray, " n"], ill: Bool[np.ndarray, " n"]) -> float:
-    """Return how well one number tells the label: the area under its ROC curve, .5 for not at all;
-    a tie counts half.
-    """
-    high, low = scores[ill, None], scores[None, ~ill]
-    return float(((high > low) + 0.5 * (high == low)).mean())
 
 
 def appearance(images: UInt8[np.ndarray, "n s s"]) -> dict[str, Float[np.ndarray, " n"]]:
