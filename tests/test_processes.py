@@ -1,6 +1,7 @@
 """The same work in several processes: order, and what an error does to the rest."""
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def squared(number):
 def written(number, folder):
     if number == 1:
         raise ValueError("piece 1 is broken")
+    time.sleep(0.01)
     (Path(folder) / str(number)).touch()
 
 
@@ -37,4 +39,4 @@ def test_nothing_to_do_yields_nothing():
 def test_an_error_is_raised_and_the_rest_is_not_begun(tmp_path):
     with pytest.raises(ValueError, match="piece 1 is broken"):
         list(in_processes(partial(written, folder=tmp_path), range(200), 2))
-    assert len(list(tmp_path.iterdir())) < 199
+    assert len(list(tmp_path.iterdir())) < 100
