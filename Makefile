@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # without CI=true the browser tests skip where there is no Chromium
 WORKERS ?= 2
+ONE := OMP_NUM_THREADS=1
 
 .PHONY: book test bench weights lint lock clean pages
 .DELETE_ON_ERROR:
@@ -21,14 +22,16 @@ $(READY): requirements.txt requirements-lock.txt pyproject.toml
 	@touch $@
 
 # Every page is executed anew: a cache keyed on the cells alone would show the results of an older library.
+EXECUTED := _build/executed
 pages: $(READY)
 	@rm -rf _build/html _build/.doctrees _build/jupyter_execute
-	$(BIN)/jupyter-book build . -W -n --keep-going
+	$(ONE) $(BIN)/python book/execute.py $(EXECUTED) --workers $(WORKERS)
+	MEDPRIV_EXECUTED=$(CURDIR)/$(EXECUTED) $(BIN)/jupyter-book build . -W -n --keep-going
+	@rm -rf $(EXECUTED)
 
 # These run whole chapters, each in a process of its own with one thread. nbval runs them on the instructions of an older
 # processor as well; the book has run the same chapters with neither, and a test compares the two.
 SPLIT := tests/book/test_answers.py tests/book/test_stored_outputs.py
-ONE := OMP_NUM_THREADS=1
 
 test: $(READY)
 	$(MAKE) lint

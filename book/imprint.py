@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
+EXECUTED = "MEDPRIV_EXECUTED"
 HIDDEN = {"solution": "the solution", "setup": "the set-up cell"}
 
 
@@ -106,6 +107,15 @@ def add_facts(app: Sphinx, config: Config) -> None:
     config.html_theme_options["extra_footer"] = facts()
 
 
+def use_what_was_executed(app: Sphinx, config: Config) -> None:
+    """Take the outputs of chapters from the folder that `execute.py` has just filled, where
+    `EXECUTED` names one.
+    """
+    if EXECUTED in os.environ:
+        config.nb_execution_mode = "cache"
+        config.nb_execution_cache_path = os.environ[EXECUTED]
+
+
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node) -> None:
     """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other
     servers for code.
@@ -154,6 +164,7 @@ def setup(app: Sphinx) -> dict:
     """
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
+    app.connect("config-inited", use_what_was_executed)
     app.connect("doctree-read", name_what_is_hidden)
     app.connect("html-page-context", drop_thebe, priority=999)
     app.connect("html-page-context", forbid_the_rest, priority=999)
