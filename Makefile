@@ -22,24 +22,27 @@ $(READY): requirements.txt requirements-lock.txt pyproject.toml
 	@touch $@
 
 # Every page is executed anew: a cache keyed on the cells alone would show the results of an older library.
+# The tests have the exercises answered on the way: ANSWERED names the folder of what came of that.
 EXECUTED := _build/executed
 pages: $(READY)
 	@rm -rf _build/html _build/.doctrees _build/jupyter_execute
-	$(ONE) $(BIN)/python book/execute.py $(EXECUTED) --workers $(WORKERS)
+	$(ONE) $(BIN)/python book/execute.py $(EXECUTED) --workers $(WORKERS) $(if $(ANSWERED),--answers $(ANSWERED) tests/book/wrong_answers)
 	MEDPRIV_EXECUTED=$(CURDIR)/$(EXECUTED) $(BIN)/jupyter-book build . -W -n --keep-going
 	@rm -rf $(EXECUTED)
 
-# These run whole chapters, each in a process of its own with one thread. nbval runs them on the instructions of an older
-# processor as well; the book has run the same chapters with neither, and a test compares the two.
+# A chapter is executed twice: for the book, where its exercises are answered too, and by nbval, on the instructions of an
+# older processor. A test compares the two. Mutations run some chapters once more, up to the first number that notices.
+ANSWERS := $(CURDIR)/_build/answers
 SPLIT := tests/book/test_answers.py tests/book/test_stored_outputs.py
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations=10
 
 test: $(READY)
 	$(MAKE) lint
-	$(ONE) $(BIN)/python -m pytest tests --ignore tests/book -n $(WORKERS) --dist loadscope
-	$(MAKE) pages
-	$(BIN)/python -m pytest tests/book $(SPLIT:%=--ignore %) -n $(WORKERS) --dist loadscope
-	$(ONE) $(BIN)/python -m pytest $(SPLIT) -n $(WORKERS) --dist worksteal
-	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest --nbval --nbval-current-env chapters -n $(WORKERS) --dist loadscope
+	$(ONE) $(PYTEST) tests --ignore tests/book --dist loadscope
+	$(MAKE) pages ANSWERED=$(ANSWERS)
+	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadscope
+	$(ONE) MEDPRIV_ANSWERS=$(ANSWERS) $(PYTEST) $(SPLIT) --dist worksteal
+	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) --nbval --nbval-current-env chapters --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
