@@ -25,8 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def chapters() -> list[Path]:
     """Return the notebooks that the table of contents names, the largest first."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
-    paths = [ROOT / f"{name}.ipynb" for name in files]
+    entries = [entry for part in contents["parts"] for entry in part["chapters"]]
+    entries += [below for entry in entries for below in entry.get("sections", [])]
+    paths = [ROOT / f"{entry['file']}.ipynb" for entry in entries]
     return sorted((path for path in paths if path.is_file()), key=lambda p: -p.stat().st_size)
 
 
@@ -45,7 +46,7 @@ def execute(
 
 def wrong_answers(path: Path, folder: Path | None) -> dict[str, list[str]]:
     """Return exercise -> wrong answers of a chapter; none without a folder or without its file."""
-    file = None if folder is None else folder / f"{path.name[:2]}.py"
+    file = None if folder is None else folder / f"{path.stem}.py"
     return runpy.run_path(str(file))["WRONG"] if file is not None and file.is_file() else {}
 
 

@@ -8,7 +8,8 @@ import re
 MAX_LINES = 15
 OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
-WITH_WIDGET = {f"{n:02d}" for n in range(15) if n != 11}
+WITHOUT_WIDGET = {"encrypted-inference"}
+GUIDES = {"bring-your-own-images"}  # notebooks that are no chapters
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",
@@ -120,11 +121,11 @@ def draws(code: str) -> bool:
     return bool(names & DRAWING) and "Stepper" not in names
 
 
-def chapter_faults(notebook: dict, number: str) -> list[str]:
-    """Return where a numbered chapter leaves the fixed skeleton."""
+def chapter_faults(notebook: dict, name: str) -> list[str]:
+    """Return where a chapter, named as its file, leaves the fixed skeleton."""
     found, faults = headings(notebook), []
-    if not found or found[0][0] != 1 or not found[0][1].startswith(f"{number} "):
-        faults.append(f"it does not begin with the heading '# {number} Title'")
+    if not found or found[0][0] != 1 or found[0][1][0].isdigit():
+        faults.append("it does not begin with the heading '# Title', without a number")
     elif source(notebook["cells"][0]).strip() == f"# {found[0][1]}":
         faults.append("the first cell has a title and no paragraph that makes one read on")
     if sum(level == 1 for level, _, _ in found) > 1:
@@ -159,10 +160,10 @@ def chapter_faults(notebook: dict, number: str) -> list[str]:
         )
     if not re.search(r"doi\.org/|arxiv\.org/|DOI|arXiv", body["References"]):
         faults.append("References names no DOI and no arXiv number")
-    return faults + exercise_faults(notebook, number) + _compared_faults(notebook, number)
+    return faults + exercise_faults(notebook) + _compared_faults(notebook, name)
 
 
-def exercise_faults(notebook: dict, number: str) -> list[str]:
+def exercise_faults(notebook: dict) -> list[str]:
     """Return what is wrong with the exercises: each is three cells in a row, asked, checked and
     solved.
     """
@@ -175,7 +176,7 @@ def exercise_faults(notebook: dict, number: str) -> list[str]:
     names = list(dict.fromkeys(name for name, _, _ in parts))
     faults = [] if len(names) >= 3 else [f"it has {len(names)} exercises, and 3 is the least"]
     wanted = [
-        (f"{number}-{i}", kind)
+        (f"Exercise {i}", kind)
         for i in range(1, len(names) + 1)
         for kind in ("exercise", "check", "solution")
     ]
@@ -185,26 +186,24 @@ def exercise_faults(notebook: dict, number: str) -> list[str]:
         )
     for name, kind, cell in parts:
         if kind == "solution":
-            if not source(cell).startswith(f"# @title Solution {name}"):
+            if not source(cell).startswith(f"# @title Solution: {name}"):
                 faults.append(
-                    f"the solution of {name} does not begin with '# @title Solution {name}'"
+                    f"the solution of {name} does not begin with '# @title Solution: {name}'"
                 )
             if cell["metadata"].get("cellView") != "form" or "hide-input" not in tags(cell):
                 faults.append(
                     f"the solution of {name} is not hidden: cellView 'form', tag hide-input"
                 )
         if COMPARED in tags(cell):
-            faults.append(
-                f"a cell of exercise {name} is compared; its test runs it with several answers"
-            )
+            faults.append(f"a cell of {name} is compared; its test runs it with several answers")
     return faults
 
 
-def _compared_faults(notebook: dict, number: str) -> list[str]:
+def _compared_faults(notebook: dict, name: str) -> list[str]:
     faults, code = [], code_cells(notebook)
     compared = sum(COMPARED in tags(cell) for cell in code)
     if not 4 <= compared <= 12:
         faults.append(f"{compared} cells are compared ({COMPARED}), and about five are wanted")
-    if number in WITH_WIDGET and not any("Stepper(" in source(cell) for cell in code):
+    if name not in WITHOUT_WIDGET and not any("Stepper(" in source(cell) for cell in code):
         faults.append("it has no Stepper")
     return faults

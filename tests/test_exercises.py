@@ -9,22 +9,22 @@ from medpriv_lib.lessons.exercises import Verdict, check
 
 @pytest.mark.parametrize("truth", [True, np.bool_(True), np.array(True), torch.tensor(True)])
 def test_a_right_answer_is_called_right(truth, capsys):
-    assert check("03-1", lambda: truth, "look at the sum") == Verdict("03-1", True)
-    assert capsys.readouterr().out == "03-1: right.\n"
+    assert check("Exercise 1", lambda: truth, "look at the sum") == Verdict("Exercise 1", True)
+    assert capsys.readouterr().out == "Exercise 1: right.\n"
 
 
 @pytest.mark.parametrize("truth", [False, np.bool_(False), np.array(False), torch.tensor(False)])
 def test_a_wrong_answer_gets_the_hint(truth, capsys):
-    assert check("03-1", lambda: truth, "look at the sum").passed is False
-    assert capsys.readouterr().out == "03-1: not yet. Hint: look at the sum\n"
+    assert check("Exercise 1", lambda: truth, "look at the sum").passed is False
+    assert capsys.readouterr().out == "Exercise 1: not yet. Hint: look at the sum\n"
 
 
 def test_an_answer_that_stops_is_not_right_and_says_why(capsys):
-    verdict = check("04-2", lambda: 1 / 0 > 0, "count them")
+    verdict = check("Exercise 2", lambda: 1 / 0 > 0, "count them")
     assert not verdict.passed
     assert verdict.error == "ZeroDivisionError: division by zero"
     assert capsys.readouterr().out.splitlines() == [
-        "04-2: not yet. Hint: count them",
+        "Exercise 2: not yet. Hint: count them",
         "(It stopped with ZeroDivisionError: division by zero)",
     ]
 
@@ -34,12 +34,12 @@ def test_the_reader_may_interrupt_a_check():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check("04-2", test, "")
+        check("Exercise 2", test, "")
 
 
 @pytest.mark.parametrize(
     "answer", [None, 1, "yes", [False], np.array([True, True]), torch.tensor(1)]
 )
 def test_a_test_must_answer_true_or_false(answer):
-    with pytest.raises(TypeError, match="exercise 03-1 answered"):
-        check("03-1", lambda: answer, "hint")
+    with pytest.raises(TypeError, match="exercise Exercise 1 answered"):
+        check("Exercise 1", lambda: answer, "hint")

@@ -124,10 +124,9 @@ def test_book_is_strict():
 
 def test_contents_name_files_that_exist():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    pages = [toc["root"]] + [
-        chapter["file"] for part in toc["parts"] for chapter in part["chapters"]
-    ]
-    for page in pages:
+    entries = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    entries += [below for chapter in entries for below in chapter.get("sections", [])]
+    for page in [toc["root"], *(entry["file"] for entry in entries)]:
         assert any((ROOT / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb")), (
             f"{page} is missing"
         )

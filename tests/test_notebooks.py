@@ -48,7 +48,7 @@ def shown(data: dict) -> dict:
 def chapter() -> dict:
     """Return a notebook without a fault."""
     cells = [
-        md("# 03 Blur\n\nRead on."),
+        md("# Blur\n\nRead on."),
         code(SET_UP.strip("\n"), tags=["setup"]),
         md("## What you will learn\n\nThis."),
         md(
@@ -66,12 +66,12 @@ def chapter() -> dict:
     for n in (1, 2, 3):
         cells += [
             md(f"### {n}"),
-            code(f"answer_{n} = None", tags=["exercise"], exercise=f"03-{n}"),
-            code(f"check_{n}();", tags=["check"], exercise=f"03-{n}"),
+            code(f"answer_{n} = None", tags=["exercise"], exercise=f"Exercise {n}"),
+            code(f"check_{n}();", tags=["check"], exercise=f"Exercise {n}"),
             code(
-                f"# @title Solution 03-{n}\nanswer_{n} = 1\ncheck_{n}();",
+                f"# @title Solution: Exercise {n}\nanswer_{n} = 1\ncheck_{n}();",
                 tags=["solution", "hide-input"],
-                exercise=f"03-{n}",
+                exercise=f"Exercise {n}",
                 cellView="form",
             ),
         ]
@@ -85,7 +85,7 @@ def chapter() -> dict:
 
 
 def faults(notebook: dict) -> list[str]:
-    return skeleton.cell_faults(notebook, SET_UP) + skeleton.chapter_faults(notebook, "03")
+    return skeleton.cell_faults(notebook, SET_UP) + skeleton.chapter_faults(notebook, "blur")
 
 
 def test_a_chapter_as_it_should_be_has_no_fault():
@@ -118,7 +118,7 @@ def append(cell: dict):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (replace("# 03 Blur", "# Blur"), "does not begin with"),
+        (replace("# Blur", "# 03 Blur"), "does not begin with"),
         (replace("\n\nRead on.", ""), "no paragraph that makes one read on"),
         (append(md("# Another")), "more than one heading of level 1"),
         (replace("## Time", "## Duration"), "level-2 headings are"),
@@ -130,16 +130,16 @@ def append(cell: dict):
         (replace("https://doi.org/10.1/2", "A book."), "no DOI"),
         (drop("answer_3 = None"), "exercise cells are"),
         (
-            replace("# @title Solution 03-2", "# Solution"),
-            "does not begin with '# @title Solution 03-2'",
+            replace("# @title Solution: Exercise 2", "# Solution"),
+            "does not begin with '# @title Solution: Exercise 2'",
         ),
         (
-            lambda n: find(n, "Solution 03-1")["metadata"].update(tags=["solution"]),
-            "solution of 03-1 is not hidden",
+            lambda n: find(n, "Solution: Exercise 1")["metadata"].update(tags=["solution"]),
+            "solution of Exercise 1 is not hidden",
         ),
         (
             lambda n: find(n, "check_1")["metadata"]["tags"].append("nbval-check-output"),
-            "exercise 03-1 is compared",
+            "cell of Exercise 1 is compared",
         ),
         (drop("print(2)"), "3 cells are compared"),
         (drop("Stepper("), "no Stepper"),
@@ -246,26 +246,26 @@ def course(tmp_path, monkeypatch) -> Path:
     (tmp_path / "book").mkdir()
     shutil.copy(ROOT / "book" / "setup_cell.py", tmp_path / "book")
     shutil.copy(ROOT / "_config.yml", tmp_path)
-    notebooks.write(tmp_path / "chapters" / "03-blur.ipynb", chapter())
+    notebooks.write(tmp_path / "chapters" / "blur.ipynb", chapter())
     for name, path in (("ROOT", "."), ("SETUP", "book/setup_cell.py"), ("CONFIG", "_config.yml")):
         monkeypatch.setattr(notebooks, name, tmp_path / path)
     return tmp_path
 
 
 def test_check_and_clean_from_the_command(course, capsys):
-    path = course / "chapters" / "03-blur.ipynb"
+    path = course / "chapters" / "blur.ipynb"
     assert notebooks.main(["check"]) == 0
     notebook = notebooks.read(path)
     notebook["cells"][7]["outputs"] = [stream("left over\n")]
     path.write_text(notebooks.text_of(notebook))
     assert notebooks.main(["check"]) == 1
     assert "holds more than the compared outputs" in capsys.readouterr().out
-    assert notebooks.main(["clean", "03-blur"]) == 0
+    assert notebooks.main(["clean", "blur"]) == 0
     assert notebooks.main(["check"]) == 0
 
 
 def test_set_repository_changes_all_places(course):
-    path = course / "chapters" / "03-blur.ipynb"
+    path = course / "chapters" / "blur.ipynb"
     plain = notebooks.read(path)
     plain["cells"].pop(1)
     (course / "chapters" / "bring.ipynb").write_text(notebooks.text_of(plain))
@@ -323,7 +323,7 @@ def test_all_notebooks_of_the_course_are_as_they_should_be():
 
 @pytest.mark.slow
 def test_nbval_compares_what_record_stores_and_sees_a_changed_number(course):
-    path = course / "chapters" / "03-blur.ipynb"
+    path = course / "chapters" / "blur.ipynb"
     cells = [
         md("# Small"),
         code(SET_UP.strip("\n"), tags=["setup"]),
@@ -359,7 +359,7 @@ def _nbval(path: Path) -> int:
 
 
 def test_record_refuses_a_cell_that_prints_nothing(course):
-    path = course / "chapters" / "03-blur.ipynb"
+    path = course / "chapters" / "blur.ipynb"
     notebooks.write(
         path,
         notebooks.cleaned({"cells": [code("x = 1", tags=["nbval-check-output"])], "metadata": {}}),

@@ -21,11 +21,11 @@ class Verdict:
 def check(name: str, test: Callable[[], bool], hint: str) -> Verdict:
     """Run `test` on the reader's answer, print what came of it, and return it.
 
-    Prints "03-1: right." or "03-1: not yet. Hint: ...". An exception in `test` counts as not yet,
-    because the reader's code runs in there; its message is printed on a second line. The hint must
-    never be the answer. Raises `TypeError` where `test` answers with something else than true or
-    false (None, a list, an array of several values): that is a fault of the exercise, not of the
-    reader, and a non-empty list would pass as true.
+    Prints "Exercise 1: right." or "Exercise 1: not yet. Hint: ...". An exception in `test` counts
+    as not yet, because the reader's code runs in there; its message is printed on a second line.
+    The hint must never be the answer. Raises `TypeError` where `test` answers with something else
+    than true or false (None, a list, an array of several values): that is a fault of the exercise,
+    not of the reader, and a non-empty list would pass as true.
     """
     error = ""
     try:

@@ -19,7 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = ROOT / "chapters" / "03-blur.ipynb"
+DEFAULT = ROOT / "chapters" / "blur.ipynb"
 PINS = [
     "ipython==7.34.0",
     "ipykernel==6.17.1",

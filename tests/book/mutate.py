@@ -20,49 +20,49 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
-        "03",
+        "blur",
         "privatizers/blur.py",
         "return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8",
         "return 0.3 * ((kernel - 1) * 0.5 - 1) + 1.1",
     ),
     Mutation(
-        "04",
+        "k-same-select",
         "privatizers/k_same.py",
         "groups = group(cohort.images, self.k, order)",
         "groups = group(cohort.images, self.k + 1, order)",
     ),
     Mutation(
-        "05",
+        "pprl-vgan",
         "privatizers/vgan/losses.py",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)",
     ),
     Mutation(
-        "06",
+        "averaged-sets",
         "privatizers/averaging.py",
         "drawn[:, 0] = own",
         "drawn[:, 0] = (own + 1) % len(pools.names)",
     ),
     Mutation(
-        "07",
+        "explanation-with-deep-taylor",
         "explanation/deep_taylor.py",
         'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
         "param_modifiers=[ClampMod(min=0.0)],",
     ),
     Mutation(
-        "10",
+        "radiomics",
         "measures/radiomics/glcm.py",
         "contrast = of_difference @ k, of_difference @ k**2",
         "contrast = of_difference @ k, of_difference @ k**3",
     ),
     Mutation(
-        "11",
+        "encrypted-inference",
         "encrypted/gates.py",
         "seen = mask >> U(IGNORED)",
         "seen = mask >> U(IGNORED + 1)",
     ),
     Mutation(
-        "12",
+        "a-yardstick",
         "measures/own_signs.py",
         "won = ((fit < own) + 0.5 * (fit == own)) * other",
         "won = ((fit < own) + 1.0 * (fit == own)) * other",

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import skeleton
 from execute import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
-CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]-*.ipynb"))
+CHAPTERS = [
+    path for path in sorted((ROOT / "chapters").glob("*.ipynb")) if path.stem not in skeleton.GUIDES
+]
 
 
 def attempts(notebook: Path, wrong: Path) -> list[dict]:
@@ -24,7 +27,7 @@ def attempts(notebook: Path, wrong: Path) -> list[dict]:
     return execute(notebook, runpy.run_path(str(wrong))["WRONG"], 600)[1]
 
 
-def problems(tried: list[dict], number: str, asked: list[str]) -> list[str]:
+def problems(tried: list[dict], asked: list[str]) -> list[str]:
     """Return what is wrong with the attempts, for a chapter that asks these exercises."""
     seen, found = {}, []
     for attempt in tried:
@@ -40,7 +43,7 @@ def problems(tried: list[dict], number: str, asked: list[str]) -> list[str]:
         for name in asked
         if seen.get(name) != wanted
     ]
-    if len(asked) < 3 or any(not name.startswith(f"{number}-") for name in asked):
+    if len(asked) < 3:
         found.append(f"the exercises are {asked}")
     return found
 
@@ -48,8 +51,7 @@ def problems(tried: list[dict], number: str, asked: list[str]) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_exercises_tell_right_from_wrong(notebook):
-    number = notebook.name[:2]
-    wrong = HERE / "wrong_answers" / f"{number}.py"
+    wrong = HERE / "wrong_answers" / f"{notebook.stem}.py"
     assert wrong.is_file(), (
         f"two wrong answers for each exercise of {notebook.name} belong into {wrong}"
     )
@@ -60,7 +62,7 @@ def test_exercises_tell_right_from_wrong(notebook):
         for cell in cells
         if "exercise" in cell["metadata"].get("tags", [])
     ]
-    assert not problems(tried, number, asked), problems(tried, number, asked)
+    assert not problems(tried, asked), problems(tried, asked)
 
 
 def small(tmp_path: Path, test: str, solution: str, wrong: list[str]) -> list[str]:
@@ -68,24 +70,24 @@ def small(tmp_path: Path, test: str, solution: str, wrong: list[str]) -> list[st
     only one."""
     cells = [
         ("from medpriv_lib.lessons.exercises import check\nlimit = 4", {}),
-        ("def square(k):\n    return None", {"tags": ["exercise"], "exercise": "99-1"}),
+        ("def square(k):\n    return None", {"tags": ["exercise"], "exercise": "Exercise 1"}),
         (
-            f"def check_1():\n    return check('99-1', lambda: {test}, 'hint')\ncheck_1();",
-            {"tags": ["check"], "exercise": "99-1"},
+            f"def check_1():\n    return check('Exercise 1', lambda: {test}, 'hint')\ncheck_1();",
+            {"tags": ["check"], "exercise": "Exercise 1"},
         ),
-        (f"{solution}\ncheck_1();", {"tags": ["solution"], "exercise": "99-1"}),
+        (f"{solution}\ncheck_1();", {"tags": ["solution"], "exercise": "Exercise 1"}),
         ("assert square(limit) == 16", {}),
     ]
     chapter = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source, metadata=data) for source, data in cells]
     )
-    notebook = tmp_path / "99-small.ipynb"
+    notebook = tmp_path / "small.ipynb"
     nbformat.write(chapter, notebook)
-    shown, tried = execute(notebook, {"99-1": wrong}, 60)
+    shown, tried = execute(notebook, {"Exercise 1": wrong}, 60)
     assert [cell["source"] for cell in shown["cells"]] == [source for source, _ in cells]
     assert [cell["execution_count"] for cell in shown["cells"]] == [1, 2, 3, 4, 5]
-    assert shown["cells"][2]["outputs"][0]["text"].startswith("99-1: ")
-    found = problems(tried, "99", ["99-1"])
+    assert shown["cells"][2]["outputs"][0]["text"].startswith("Exercise 1: ")
+    found = problems(tried, ["Exercise 1"])
     return [fault for fault in found if not fault.startswith("the exercises are")]
 
 
@@ -107,20 +109,20 @@ def test_a_good_exercise_is_accepted_and_wrong_answers_leave_nothing_behind(tmp_
 def test_a_check_that_accepts_a_wrong_answer_is_found(tmp_path):
     wrong = ["def square(k):\n    return 2 * k", "def square(k):\n    return k"]
     found = small(tmp_path, "square(2) == 4", RIGHT, wrong)
-    assert found == ["99-1, wrong answer 1: passes"]
+    assert found == ["Exercise 1, wrong answer 1: passes"]
 
 
 def test_a_check_that_accepts_nothing_done_is_found(tmp_path):
     found = small(tmp_path, "square(4) in (16, None)", RIGHT, ["def square(k):\n    return 1"] * 2)
-    assert found == ["99-1, unsolved: passes"]
+    assert found == ["Exercise 1, unsolved: passes"]
 
 
 def test_a_solution_that_fails_is_found(tmp_path):
     found = small(tmp_path, "square(4) == 17", RIGHT, ["def square(k):\n    return 1"] * 2)
-    assert found == ["99-1, solution: fails"]
+    assert found == ["Exercise 1, solution: fails"]
 
 
 def test_a_missing_wrong_answer_is_found(tmp_path):
     found = small(tmp_path, "square(4) == 16", RIGHT, ["def square(k):\n    return 1"])
     assert len(found) == 1
-    assert found[0].startswith("99-1 was tried as ['wrong answer 1', 'unsolved', 'solution']")
+    assert found[0].startswith("Exercise 1 was tried as ['wrong answer 1', 'unsolved', 'solution']")

@@ -12,9 +12,9 @@ taught on rendered people who are in no cohort (`scenes`, `losses`), s comes fro
 What this does not hide: the layer itself. The bank of strangers is public, so s can be subtracted,
 and a faint alpha in a healthy eye tells which image was read. The default `floor` was chosen on
 validation images so that at most 2 % of the healthy ones get a layer; at a floor of .05 a tenth or
-more of the healthy sources are accepted by whoever holds them (at 1 % false accepts; chapter 14
-measures both). The floor costs faint signs: an ill eye below it is shown as healthy. A pupil that
-is kept gives its source away as well.
+more of the healthy sources are accepted by whoever holds them (at 1 % false accepts; the chapter on
+sign transfer measures both). The floor costs faint signs: an ill eye below it is shown as healthy.
+A pupil that is kept gives its source away as well.
 """
 
 import copy

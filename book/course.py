@@ -1,0 +1,103 @@
+"""The course as a whole: which part a page belongs to, shown above the page, and where pages went
+whose address has changed.
+"""
+
+import html
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from docutils import nodes
+from imprint import policy
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parent.parent
+# chapters had numbers in their addresses once
+NUMBERED = [
+    "explaining-with-cases",
+    "data-preparation",
+    "recognition-networks",
+    "blur",
+    "k-same-select",
+    "pprl-vgan",
+    "averaged-sets",
+    "explanation-with-deep-taylor",
+    "the-comparison",
+    "the-attackers-view",
+    "radiomics",
+    "encrypted-inference",
+    "a-yardstick",
+    "disentanglement",
+    "sign-transfer",
+]
+MOVED = {f"{number:02d}-{name}": name for number, name in enumerate(NUMBERED)}
+
+
+class Part(NamedTuple):
+    """A part of the course: its page, its title, and the pages within."""
+
+    page: str
+    title: str
+    pages: list[str]
+
+
+def parts() -> list[Part]:
+    """Return the parts in their order, as the table of contents has them."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    found = []
+    for entry in contents["parts"][0]["chapters"]:
+        text = (ROOT / f"{entry['file']}.md").read_text(encoding="utf-8")
+        pages = [below["file"] for below in entry["sections"]]
+        found.append(Part(entry["file"], text.partition("\n")[0].removeprefix("# "), pages))
+    return found
+
+
+def strip(page: str, found: list[Part]) -> str:
+    """Return the strip above a page of the course as HTML: all parts, with this page's marked; ""
+    for a page of no part.
+    """
+    if not any(page in (part.page, *part.pages) for part in found):
+        return ""
+    items = []
+    for number, part in enumerate(found, start=1):
+        where = os.path.relpath(part.page, Path(page).parent).replace(os.sep, "/") + ".html"
+        here = page in (part.page, *part.pages)
+        mark = ' class="here"' + (' aria-current="page"' if page == part.page else "")
+        title = html.escape(part.title)
+        items.append(f'<li><a href="{where}"{mark if here else ""}>{number} {title}</a></li>')
+    return f'<nav class="parts" aria-label="Parts of the course"><ol>{"".join(items)}</ol></nav>'
+
+
+def show_part(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
+    """Put the strip above the page's text."""
+    if context.get("body"):
+        context["body"] = strip(page, parts()) + context["body"]
+
+
+def moved(name: str) -> str:
+    """Return a page that leads to the chapter of this name, without a script."""
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{policy()}'
+        f"<title>Moved</title><link rel=canonical href={name}.html>"
+        f'<meta http-equiv="refresh" content="0; url={name}.html"></head>'
+        f'<body><main><h1>Moved</h1><p>This chapter is now at <a href="{name}.html">'
+        f"{name}.html</a>.</p></main></body></html>\n"
+    )
+
+
+def lead_on(app: Sphinx, error: Exception | None) -> None:
+    """Write a page at each old address."""
+    if error is None and app.builder.format == "html":
+        for old, name in MOVED.items():
+            page = Path(app.outdir) / "chapters" / f"{old}.html"
+            page.write_text(moved(name), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict:
+    """Connect both to Sphinx."""
+    app.connect("html-page-context", show_part, priority=900)
+    app.connect("build-finished", lead_on)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,23 @@
+"""Plausible wrong answers to the exercises of the chapter "PPRL-VGAN"; each must fail its self-check."""
+
+WRONG = {
+    "Exercise 1": [
+        # the mean over the code in place of the sum
+        "def my_kl(mu, log_variance):\n    return ((mu**2 + log_variance.exp() - 1 - log_variance) / 2).mean(dim=1)",
+        # the log-variance taken for the log of the standard deviation
+        "def my_kl(mu, log_variance):\n"
+        "    return ((mu**2 + (2 * log_variance).exp() - 1 - 2 * log_variance) / 2).sum(dim=1)",
+    ],
+    "Exercise 2": [
+        "def weight_of(D):\n    return (1 - D) / D",  # the odds the wrong way round
+        "def weight_of(D):\n    return D",  # the gradient itself, not the ratio
+    ],
+    "Exercise 3": [
+        "def even(kernel, stride):\n    return kernel % 2 == 0",  # right for stride 2 only
+        "def even(kernel, stride):\n    return (kernel - 1) % stride == 0",
+    ],
+    "Exercise 4": [
+        "def largest_nats(patients, chance):\n    return chance * math.log(patients)",  # forgets the ln 2
+        "def largest_nats(patients, chance):\n    return chance * math.log2(patients) - 1",  # bits, not nats
+    ],
+}
