@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from small_cohorts import toy_cohort
 
 from medpriv_lib.cli import main
 from medpriv_lib.core.budgets import TOY
@@ -57,24 +58,6 @@ def source(tmp_path):
     write_manifest(folder, lines)
     (tmp_path / "cohort.npz").write_bytes(b"the result of earlier work")
     return folder
-
-
-def toy_cohort(patients=6, each=6, size=16, seed=0):
-    """Return images of `patients`, the first half of them diseased; four train, one val, one test
-    image each."""
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    images = rng.integers(0, 256, (patients * each, size, size), dtype=np.uint8)
-    return Cohort(
-        images,
-        patient,
-        np.full(len(patient), ""),
-        patient < patients // 2,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-        name="toy",
-    )
 
 
 @pytest.fixture

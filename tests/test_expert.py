@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from second_cohorts import confounded
+from small_cohorts import cohort_of
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.recognition.expert import (
     DEVELOPMENT_NAME,
     NAME,
@@ -44,9 +44,8 @@ def invented(people=60, each=4, seed=0, size=16):
     images = twin.copy()
     images[ill, 6:10, 6:10] += 100
     names = np.array([f"invented-{seed}-{p}" for p in range(people)])
-    return Cohort(
-        images, patient, np.full(n, "L"), ill, np.full(n, "train"), names, images != twin, twin
-    )
+    signs = images != twin
+    return cohort_of(images, patient, ill, eye="L", names=names, evidence=signs, twin=twin)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_cohorts import cohort_of
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
@@ -52,14 +53,7 @@ def make_cohort(patients=4, each=6, size=16, seed=0):
     images[diseased, 4:8, 4:8] += 60
     split = np.where(np.arange(len(patient)) % each == 0, "val", "train")
     split[np.arange(len(patient)) % each == 1] = "test"
-    return Cohort(
-        images.astype(np.uint8),
-        patient,
-        np.full(len(patient), "L"),
-        diseased,
-        split,
-        np.array([f"{p}" for p in range(patients)]),
-    )
+    return cohort_of(images, patient, diseased, eye="L", split=split)
 
 
 def small(cohort):

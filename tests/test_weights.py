@@ -3,17 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_cohorts import toy_cohort
+from small_cohorts import cohort_of, toy_cohort
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.budgets import TOY
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.pipeline.weights import fit_weights, load_weights
 
 CARD = {
@@ -258,20 +258,11 @@ def test_killed_between_the_two_files_is_noticed(path):
 
 
 def test_weights_of_another_cohort_are_refused_with_the_remedy():
-    def cohort(shade: int) -> Cohort:
-        return Cohort(
-            images=np.full((2, 16, 16), shade, dtype=np.uint8),
-            patient=np.arange(2),
-            eye=np.array(["", ""]),
-            diseased=np.array([True, False]),
-            split=np.array(["train", "test"]),
-            patient_names=np.array(["a", "b"]),
-        )
-
-    card = CARD | {"data_hash": cohort(1).hash()}
-    weights.require_cohort(card, cohort(1))
+    cohort = cohort_of(np.ones((2, 16, 16)), diseased=[True, False], split=["train", "test"])
+    card = CARD | {"data_hash": cohort.hash()}
+    weights.require_cohort(card, cohort)
     with pytest.raises(ValueError, match="trained on another cohort.*medpriv fit --cohort FILE"):
-        weights.require_cohort(card, cohort(2))
+        weights.require_cohort(card, replace(cohort, images=cohort.images + 1))
 
 
 def test_unknown_shipped_weights_list_those_there_are():
