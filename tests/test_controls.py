@@ -76,7 +76,7 @@ def test_real_other_repeats_with_its_seed_and_only_then():
 def test_real_other_without_another_patient_of_the_label_is_an_error():
     cohort = make(patients=2)
     with pytest.raises(
-        ValueError, match=r"leaves 0 replacement identities for image 0 \(patient P0, diseased\)"
+        ValueError, match=r"leaves 0 replacement identities for image 0 \(patient p0, diseased\)"
     ):
         RealOther().fit(cohort).privatize(cohort, seeded())
 

@@ -91,7 +91,7 @@ def test_query_form_does_not_count_strangers_as_own_patients():
     stranger = dataclasses.replace(people(4, seed=9), patient_names=np.array(["w", "x", "y", "z"]))
     assert KSameSelect(3).fit(train).privatize(stranger).parameters["own_patient_rate"] is None
     half = dataclasses.replace(
-        train.take(np.arange(4)), patient_names=np.array(["0", "1", "y", "z"])
+        train.take(np.arange(4)), patient_names=np.array(["p0", "p1", "y", "z"])
     )
     assert KSameSelect(2).fit(train).privatize(half).parameters["own_patient_rate"] == 0.5
 

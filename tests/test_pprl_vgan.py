@@ -313,7 +313,7 @@ def test_without_replacement_no_identity_comes_twice():
 def test_an_empty_pool_is_an_error_that_names_image_and_policy():
     train = make_cohort(patients=2)  # both patients have both labels
     with pytest.raises(
-        ValueError, match=r'policy "different" leaves 0 .* image 0 \(patient 000, diseased\)'
+        ValueError, match=r'policy "different" leaves 0 .* image 0 \(patient p0, diseased\)'
     ):
         make_vgan(train, "different").privatize(train, seeded())
 
