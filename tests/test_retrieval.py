@@ -10,12 +10,10 @@ from sklearn.metrics import ndcg_score
 from small_cohorts import noise_cohort
 
 from medpriv_lib.core.release import Release
+from medpriv_lib.explanation.ranking import kendall, ndcg, ndcg_by_chance
 from medpriv_lib.explanation.retrieval import (
     UNKNOWN,
     Gallery,
-    kendall,
-    ndcg,
-    ndcg_by_chance,
     privatize_cases,
     retrieve,
     score_retrieval,

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64, UInt8
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
+from medpriv_lib.explanation.ranking import kendall, ndcg, ndcg_by_chance
 from medpriv_lib.measures.cells import mean_of
 from medpriv_lib.measures.measure import Cells, Column, Exam, Ground, Measure, Place
 from medpriv_lib.privatizers.protocol import Privatizer
@@ -171,47 +172,6 @@ def privatize_cases(
         release.contributors[order],
         release.method,
         release.parameters,
-    )
-
-
-def ndcg(
-    before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
-) -> Float[np.ndarray, " q"]:
-    """Return how well the order after privatisation keeps the order before, 0..1 (normalised
-    discounted gain).
-
-    `before`, `after` are distances of the same K cases. The gain of a case is K - its rank before;
-    the discount of place i is 1 / log2(i + 2). Source: Järvelin and Kekäläinen 2002. Compare with
-    `ndcg_by_chance`.
-    """
-    k = before.shape[1]
-    gain = k - np.argsort(np.argsort(before, axis=1, kind="stable"), axis=1)
-    discount = 1 / np.log2(np.arange(k) + 2)
-    order = np.argsort(after, axis=1, kind="stable")
-    return (np.take_along_axis(gain, order, axis=1) * discount).sum(1) / (
-        np.arange(k, 0, -1) * discount
-    ).sum()
-
-
-def ndcg_by_chance(k: int) -> float:
-    """Return the mean of `ndcg` over all orders of k cases."""
-    discount = 1 / np.log2(np.arange(k) + 2)
-    return float((k + 1) / 2 * discount.sum() / (np.arange(k, 0, -1) * discount).sum())
-
-
-def kendall(
-    before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
-) -> Float[np.ndarray, " q"]:
-    """Return Kendall's tau-b of the distances before and after, -1..1 (0: chance); nan for one case
-    or all tied.
-    """
-    from scipy.stats import kendalltau
-
-    return np.array(
-        [
-            kendalltau(x, y).statistic if len(x) > 1 else np.nan
-            for x, y in zip(before, after, strict=True)
-        ]
     )
 
 
