@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_cohorts import toy_cohort
+from small_cohorts import noise_cohort, parted
 
 from medpriv_lib.cli import main
 from medpriv_lib.core.budgets import TOY
@@ -58,6 +58,13 @@ def source(tmp_path):
     write_manifest(folder, lines)
     (tmp_path / "cohort.npz").write_bytes(b"the result of earlier work")
     return folder
+
+
+def noise_patients(patients=6, each=6, **columns):
+    """Return noise images of `patients`, the first half of them diseased."""
+    patient = np.repeat(np.arange(patients), each)
+    diseased = patient < patients // 2
+    return noise_cohort(patient, diseased, split=parted(patients, each), **columns)
 
 
 @pytest.fixture
@@ -200,7 +207,7 @@ def test_patient_with_one_image(source, refuses):
 
 
 def test_class_smaller_than_k(tmp_path, refuses):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "privatize",
         tmp_path / "c.npz",
@@ -216,7 +223,7 @@ def test_class_smaller_than_k(tmp_path, refuses):
 
 @pytest.mark.parametrize("k", [1, 0, -3])
 def test_k_below_2(tmp_path, refuses, k):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "privatize",
         tmp_path / "c.npz",
@@ -232,7 +239,7 @@ def test_k_below_2(tmp_path, refuses, k):
 
 @pytest.mark.parametrize("kernel", [4, 1, 0, -3, 99_999_999_999])
 def test_even_kernel(tmp_path, refuses, kernel):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "privatize",
         tmp_path / "c.npz",
@@ -259,7 +266,7 @@ def test_nan_label(source, refuses):
 
 
 def test_cohort_file_of_another_version(tmp_path, refuses):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     with np.load(tmp_path / "c.npz") as file:
         arrays = dict(file) | {"version": np.int64(99)}
     np.savez(tmp_path / "c.npz", **arrays)
@@ -291,7 +298,7 @@ def test_cohort_file_with_a_pickle_is_never_opened(tmp_path, refuses):
 def weights(tmp_path_factory):
     """Weights of the toy cohort, trained for a moment."""
     folder = tmp_path_factory.mktemp("weights") / "w"
-    fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
+    fit_weights(noise_patients(), folder, 0, TOY, "cpu", False)
     return folder
 
 
@@ -302,7 +309,7 @@ def copied(weights, folder):
 @pytest.mark.parametrize("command", ["study", "privatize"])
 def test_wrong_weights(tmp_path, refuses, weights, command):
     copied(weights, tmp_path)
-    toy_cohort(seed=1).save(tmp_path / "other.npz")
+    noise_patients(seed=1).save(tmp_path / "other.npz")
     arguments = {
         "study": ("study", "--cohort", tmp_path / "other.npz"),
         "privatize": (
@@ -324,7 +331,7 @@ def test_wrong_weights(tmp_path, refuses, weights, command):
 
 def test_tampered_weights(tmp_path, refuses, weights):
     folder = copied(weights, tmp_path)
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     for file in folder.rglob("*.safetensors"):
         spoilt = bytearray(file.read_bytes())
         spoilt[-1] ^= 1
@@ -340,7 +347,7 @@ def test_tampered_weights(tmp_path, refuses, weights):
 
 
 def test_missing_weights(tmp_path, refuses):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "study",
         "--cohort",
@@ -387,7 +394,7 @@ def test_option_out_of_range(tmp_path, refuses, command, option, value):
 
 @pytest.mark.parametrize("method", ["k-same-select", "averaged"])
 def test_k_that_nobody_has(tmp_path, refuses, method, weights):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     known = () if method == "k-same-select" else ("--weights", weights)
     command = ("privatize", tmp_path / "c.npz", "--method", method, "--out", tmp_path / "new")
     refuses(*command, *known, "--k", 10**9, words=[str(10**9), "k"])
@@ -395,7 +402,7 @@ def test_k_that_nobody_has(tmp_path, refuses, method, weights):
 
 @pytest.mark.parametrize("device", ["banana", "cuda:7", "meta", "gpu"])
 def test_a_device_that_is_not_here(tmp_path, refuses, device):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--scale", "toy")
     refuses(*command, "--device", device, words=[f"--device {device}:", "use --device cpu"])
 
@@ -404,7 +411,7 @@ def smooth_cohort():
     """Eyes so smooth that a narrow blur changes next to nothing."""
     ramp = np.linspace(40, 200, 16)[None, :] + np.arange(36)[:, None]
     images = np.repeat(ramp[:, None, :], 16, axis=1).astype(np.uint8)
-    return replace(toy_cohort(), images=images)
+    return replace(noise_patients(), images=images)
 
 
 def test_a_release_that_shows_the_originals(tmp_path, refuses):
@@ -429,7 +436,7 @@ def test_a_page_that_shows_the_originals(tmp_path, refuses, weights):
 @pytest.fixture
 def released(tmp_path):
     """A cohort and a blurred release of its test images."""
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     out = tmp_path / "release"
     command = ["privatize", tmp_path / "c.npz", "--method", "blur", "--kernel", 3, "--out", out]
     assert main([str(a) for a in command]) == 0
@@ -594,7 +601,7 @@ def test_full_disk(source):
 
 
 def test_full_disk_while_privatizing(tmp_path):
-    toy_cohort(size=64).save(tmp_path / "c.npz")
+    noise_patients(size=64).save(tmp_path / "c.npz")
     before = tree(tmp_path)
     done = subprocess_main(
         MAIN,
@@ -614,7 +621,7 @@ def test_full_disk_while_privatizing(tmp_path):
 
 
 def test_full_disk_while_training(tmp_path):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     before = tree(tmp_path)
     done = subprocess_main(
         MAIN,
@@ -655,7 +662,7 @@ sys.exit(main(sys.argv[4:]))
 def test_stopped_in_mid_work(tmp_path, number, after):
     """Ctrl-C and SIGTERM end in one line, and leave nothing: as soon as the work has begun, and
     later."""
-    big = toy_cohort(patients=30, each=40, size=96)
+    big = noise_patients(patients=30, each=40, size=96)
     big.save(tmp_path / "c.npz")
     before = tree(tmp_path)
     command = ("privatize", tmp_path / "c.npz", "--method", "k-same-select", "--k", 3)
@@ -671,7 +678,7 @@ def test_stopped_in_mid_work(tmp_path, number, after):
 
 
 def test_stopped_training_goes_on(tmp_path):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--device", "cpu")
     rest = ("--scale", "small")
     done = subprocess_main(SIGNALLED, int(signal.SIGTERM), 2, tmp_path / "w", *command, *rest)
@@ -705,7 +712,7 @@ def test_killed_in_mid_write(source):
 
 
 def test_killed_in_mid_write_of_a_release(tmp_path):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     before = tree(tmp_path)
     arguments = ("privatize", tmp_path / "c.npz", "--method", "blur", "--out", tmp_path / "new")
     done = subprocess_main(KILLED, *arguments)
@@ -720,7 +727,7 @@ def test_killed_in_mid_write_of_a_release(tmp_path):
 
 def test_no_traceback_and_json_stays_whole_when_stdout_closes(tmp_path):
     """A reader that goes away, as `| head` does, is no error worth a traceback."""
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     command = [
         sys.executable,
         "-c",
