@@ -20,8 +20,8 @@ from medpriv_lib.recognition.expert_training import (
     by_family,
     fit_expert,
     healthy_called_ill,
+    joined_cohorts,
     reading,
-    together,
 )
 from medpriv_lib.recognition.learner import Settings
 from medpriv_lib.recognition.wide import Shape, Wide
@@ -163,14 +163,14 @@ def test_healthy_called_ill_at_a_sensitivity_by_hand():
 
 def test_cohorts_are_put_together_with_their_people_apart():
     one, two = invented(3), confounded(patients=2, each=4, size=16)
-    both = together([one, two])
+    both = joined_cohorts([one, two])
     assert both.patients == 5
     assert both.patient[len(one) :].min() == 3
     assert both.visit is None  # one of them has no visits
     assert both.twin.shape == both.images.shape
     assert len(set(both.patient_names.tolist())) == 5
     with pytest.raises(ValueError, match="no cohort"):
-        together([])
+        joined_cohorts([])
 
 
 def test_distortions_keep_the_levels_and_are_drawn_again_from_the_seed():

@@ -42,11 +42,10 @@ def nearest_by_hand(query, decision, patient, cases, k):
 
 
 @pytest.mark.parametrize("entries", [1, 130, 4_000_000])
-def test_agrees_with_looking_at_every_case(monkeypatch, entries):
-    monkeypatch.setattr("medpriv_lib.explanation.retrieval.ENTRIES", entries)
+def test_agrees_with_looking_at_every_case(entries):
     cases, queries = gallery(), points(20, 5)
     decision, patient = np.arange(20) % 2, np.arange(20) % 8
-    got = retrieve(queries, decision, patient, cases, 5)
+    got = retrieve(queries, decision, patient, cases, 5, entries)
     for q in range(20):
         rows, distance = nearest_by_hand(queries[q], decision[q], patient[q], cases, 5)
         assert got.rows[q].tolist() == rows

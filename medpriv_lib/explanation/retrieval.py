@@ -82,13 +82,14 @@ def retrieve(
     patient: Int64[np.ndarray, " q"],
     gallery: Gallery,
     k: int,
+    entries: int = ENTRIES,
 ) -> Retrieved:
     """Return the k nearest gallery cases of each query's own decision, none of the query's own
     patient.
 
     `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN`
     where nobody knows: then nobody is left out). Equal distances go to the smaller gallery row.
-    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, `NotApplicable` for
+    At most `entries` distances are held at once. Raises `ValueError` for k < 1, `NotApplicable` for
     a decision that no case of the gallery has, and for k larger than the number of allowed cases.
     """
     if k < 1:
@@ -98,7 +99,7 @@ def retrieve(
     distance, similarity = np.empty(rows.shape), np.empty(rows.shape)
     stored = gallery.points.astype(np.float64)
     norms = (stored**2).sum(1)
-    step = max(1, ENTRIES // len(stored))
+    step = max(1, entries // len(stored))
     for first in range(0, len(points), step):
         queries = points[first : first + step].astype(np.float64)
         squares = (queries**2).sum(1)[:, None] + norms - 2 * queries @ stored.T

@@ -31,7 +31,7 @@ from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import VERSION, Plan
 from medpriv_lib.study.rows import Method, Releases
 from medpriv_lib.study.scenes import scenes_of, setting_of
-from medpriv_lib.study.several_releases import together
+from medpriv_lib.study.several_releases import told_by_several
 from medpriv_lib.study.summary import rates_in, spread_of, summary
 
 FILE = "attacks.json"
@@ -254,7 +254,9 @@ class _Run:
 
         The second is asked only where a row uses the generator.
         """
-        found: dict[str, Any] = {"together": together(self.cohort, self.resources, self.plan.seed)}
+        found: dict[str, Any] = {
+            "together": told_by_several(self.cohort, self.resources, self.plan.seed)
+        }
         if any(row.cls.needs == "weights" for row in self.rows):
             try:
                 members = of_generator(self.cohort, self.folder, self.plan.seed, self.plan.budget)

@@ -25,11 +25,11 @@ from medpriv_lib.learning.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
+from medpriv_lib.learning.reversal import reversed_gradient
 from medpriv_lib.learning.rounds import run
 from medpriv_lib.privatizers.sign_transfer.adversary import (
     Matcher,
     matching_loss,
-    reversed_gradient,
 )
 from medpriv_lib.privatizers.sign_transfer.distort import Distortion, lit, moved
 from medpriv_lib.privatizers.sign_transfer.losses import Batch, Weights, change, loss
