@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_code
 from PIL import Image
 from small_cohorts import noise_cohort, parted
 
@@ -568,31 +568,15 @@ def test_the_second_run_into_a_folder_says_so_at_once(source, refuses):
         refuses("privatize", "nowhere", "--method", "blur", *out, words=["another run (process"])
 
 
-def subprocess_main(code, *arguments, **options):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-        check=False,
-        **options,
-    )
-
-
 MAIN = "import sys; from medpriv_lib.cli import main; sys.exit(main(sys.argv[1:]))"
-
-
-def small_disk():
-    """Let every write past 1,500 bytes fail, as on a full disk (the error number differs, the path
-    is the same)."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+# every write past 1,500 bytes fails, as on a full disk (the error number differs, the path is the
+# same)
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n" + MAIN
 
 
 def test_full_disk(source):
     before = tree(source.parent)
-    done = subprocess_main(MAIN, *prepare(source), preexec_fn=small_disk)
+    done = run_code(SMALL_DISK, *prepare(source))
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("medpriv: error: the disk is full")
     assert "free some space" in done.stderr
@@ -603,8 +587,8 @@ def test_full_disk(source):
 def test_full_disk_while_privatizing(tmp_path):
     noise_patients(size=64).save(tmp_path / "c.npz")
     before = tree(tmp_path)
-    done = subprocess_main(
-        MAIN,
+    done = run_code(
+        SMALL_DISK,
         "privatize",
         tmp_path / "c.npz",
         "--method",
@@ -613,7 +597,6 @@ def test_full_disk_while_privatizing(tmp_path):
         3,
         "--out",
         tmp_path / "new",
-        preexec_fn=small_disk,
     )
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stderr
@@ -623,8 +606,8 @@ def test_full_disk_while_privatizing(tmp_path):
 def test_full_disk_while_training(tmp_path):
     noise_patients().save(tmp_path / "c.npz")
     before = tree(tmp_path)
-    done = subprocess_main(
-        MAIN,
+    done = run_code(
+        SMALL_DISK,
         "fit",
         "--cohort",
         tmp_path / "c.npz",
@@ -634,7 +617,6 @@ def test_full_disk_while_training(tmp_path):
         "toy",
         "--device",
         "cpu",
-        preexec_fn=small_disk,
     )
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stderr
@@ -668,7 +650,7 @@ def test_stopped_in_mid_work(tmp_path, number, after):
     command = ("privatize", tmp_path / "c.npz", "--method", "k-same-select", "--k", 3)
     rest = ("--form", "release", "--split", "all", "--out", tmp_path / "new")
     begun = tmp_path / ".new-medpriv"
-    done = subprocess_main(SIGNALLED, int(number), after, begun, *command, *rest)
+    done = run_code(SIGNALLED, int(number), after, begun, *command, *rest)
     if done.returncode == 0:  # faster than the signal
         assert (tmp_path / "new" / "keep" / "release.npz").is_file()
         return
@@ -681,7 +663,7 @@ def test_stopped_training_goes_on(tmp_path):
     noise_patients().save(tmp_path / "c.npz")
     command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--device", "cpu")
     rest = ("--scale", "small")
-    done = subprocess_main(SIGNALLED, int(signal.SIGTERM), 2, tmp_path / "w", *command, *rest)
+    done = run_code(SIGNALLED, int(signal.SIGTERM), 2, tmp_path / "w", *command, *rest)
     assert done.returncode == 143, done.stderr
     assert "Traceback" not in done.stderr
     assert "medpriv: stopped; what was finished is kept" in done.stderr
@@ -700,14 +682,12 @@ main(sys.argv[1:])
 
 def test_killed_in_mid_write(source):
     before = tree(source.parent)
-    done = subprocess_main(KILLED, *prepare(source))
+    done = run_code(KILLED, *prepare(source))
     assert done.returncode == -signal.SIGKILL
     after = tree(source.parent)
     assert {name: after[name] for name in before} == before
     assert all(Path(name).name.startswith(".cohort-") for name in after.keys() - before.keys())
-    assert (
-        subprocess_main(MAIN, *prepare(source)).returncode == 0
-    )  # and the same command then succeeds
+    assert run_code(MAIN, *prepare(source)).returncode == 0  # and the same command then succeeds
     assert len(Cohort.load(source.parent / "cohort.npz")) == 12
 
 
@@ -715,14 +695,14 @@ def test_killed_in_mid_write_of_a_release(tmp_path):
     noise_patients().save(tmp_path / "c.npz")
     before = tree(tmp_path)
     arguments = ("privatize", tmp_path / "c.npz", "--method", "blur", "--out", tmp_path / "new")
-    done = subprocess_main(KILLED, *arguments)
+    done = run_code(KILLED, *arguments)
     assert done.returncode == -signal.SIGKILL
     after = tree(tmp_path)
     assert {name: after[name] for name in before} == before
     assert (
         "new/keep/release.npz" not in after
     )  # never a share folder that looks complete with a key that is not
-    assert subprocess_main(MAIN, *arguments[:-1], tmp_path / "again").returncode == 0
+    assert run_code(MAIN, *arguments[:-1], tmp_path / "again").returncode == 0
 
 
 def test_no_traceback_and_json_stays_whole_when_stdout_closes(tmp_path):
