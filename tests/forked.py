@@ -12,12 +12,19 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
-def _become(code, arguments, out, err):
-    for connection, descriptor in ((out, 1), (err, 2)):
+def _become(code, arguments, *ends):
+    for descriptor, connection in enumerate(ends, start=1):
         os.dup2(connection.fileno(), descriptor)
         connection.close()
     sys.argv = ["-c", *arguments]
     exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+
+
+def start_code(code):
+    """Start running code as `python -c` does, and return the process."""
+    process = _CONTEXT.Process(target=_become, args=(code, []))
+    process.start()
+    return process
 
 
 def run_code(code, *arguments, timeout=120):

@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from forked import run_code
 from PIL import Image
 from small_cohorts import noise_cohort, strangers
 
@@ -344,7 +345,7 @@ else: os.rename = after
 folder = {str(tmp_path)!r}
 sharing.write_release(Release.load(folder + "/release.npz"), Cohort.load(folder + "/cohort.npz"), folder + "/out")
 """
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    assert run_code(program).returncode == 9
     back, order = read_release(tmp_path / "out")
     assert len(back) == 30
     assert (snapshot(tmp_path / "out") == former) == (at != "second rename")

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import start_code
 from small_cohorts import cohort_of
 
 from medpriv_lib.core import weights
@@ -447,7 +447,6 @@ import sys; sys.path[:0] = [{root!r}, {tests!r}]
 import torch; torch.set_num_threads(1)
 from test_vgan_training import make_cohort, small, Training, train
 cohort = make_cohort()
-print("ready", flush=True)
 train(cohort, small(cohort), Training(**{config!r}), {folder!r}, checkpoint_minutes=0)
 """
 
@@ -472,17 +471,13 @@ def test_five_random_kills_end_where_an_undisturbed_training_ends(tmp_path):
     )
     reached = [0]
     while kills < 5:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
-        )
-        process.stdout.readline()  # imports are done
+        process = start_code(script)
         target = reached[-1] + chance.randint(1, 11)  # kill somewhere after this round was saved
-        while process.poll() is None and round_of(folder) < target:
+        while process.is_alive() and round_of(folder) < target:
             time.sleep(0.002)
         time.sleep(chance.random() * 0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        process.kill()
+        process.join()
         kills += 1
         reached.append(round_of(folder))
     assert reached == sorted(reached)
