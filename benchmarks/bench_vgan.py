@@ -23,7 +23,7 @@ from medpriv_lib.privatizers.vgan.losses import discriminator_loss, generator_lo
 from medpriv_lib.privatizers.vgan.networks import Architecture, Discriminator, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.vgan.settings import Training
-from medpriv_lib.privatizers.vgan.training import Trainer
+from medpriv_lib.privatizers.vgan.trainer import Trainer
 
 REPEATS, BATCH, PATIENTS = 7, 64, 115
 

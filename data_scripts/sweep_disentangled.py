@@ -91,10 +91,10 @@ def main() -> int:
         print(f"sweep: error: no such setting: {', '.join(unknown)}", file=sys.stderr)
         return 2
     judges(cohort_of(options.cohort), options, out)  # once, before all need them
-    return together(options, out, {name: tried[name] for name in chosen})
+    return one_file(options, out, {name: tried[name] for name in chosen})
 
 
-def together(options: argparse.Namespace, out: Path, tried: dict[str, str]) -> int:
+def one_file(options: argparse.Namespace, out: Path, tried: dict[str, str]) -> int:
     """Run all settings at once, and print a line for each as it ends."""
     threads = str(max(1, (os.cpu_count() or 1) // len(tried)))
     environment = os.environ | {"OMP_NUM_THREADS": threads}

@@ -31,8 +31,8 @@ from medpriv_lib.recognition.expert_training import (  # noqa: E402
     TEACHING,
     by_family,
     fit_expert,
+    joined_cohorts,
     reading,
-    together,
 )
 
 SEEDS = {"families": 501, "cohort-camera": 502, "threshold": 503, "held-out": 504}
@@ -72,7 +72,7 @@ def main() -> None:
         file = folder / f"{name}-{count}.npz"
         return kept(file, lambda: population(count, EACH, SEEDS[name], cameras, workers=workers))
 
-    teaching = together([of("families", people - own, FAMILIES), of("cohort-camera", own)])
+    teaching = joined_cohorts([of("families", people - own, FAMILIES), of("cohort-camera", own)])
     threshold = of("threshold", max(250, own // 2))
     families = {
         name: kept(

@@ -11,10 +11,17 @@ what leaks.
 What is offered here is loaded when it is first used: `import medpriv_lib` alone imports no torch.
 """
 
-import importlib
+import importlib.util
 from typing import Any
 
 __version__ = "0.2.0"
+
+# no dependency: any of four builds of OpenCV brings it, and naming one would install over another
+if importlib.util.find_spec("cv2") is None:
+    raise ImportError(
+        "medpriv_lib needs OpenCV (cv2); install one build of it, such as "
+        "`pip install opencv-python-headless`"
+    )
 
 # what `import medpriv_lib as mp` offers, and the module that defines it
 OFFERED = {

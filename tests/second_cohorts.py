@@ -5,8 +5,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
+from small_cohorts import cohort_of, parted
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
 from medpriv_lib.measures.measure import Exam, Ground
 from medpriv_lib.privatizers.strangers import Strangers
@@ -43,14 +43,12 @@ def confounded(patients=16, each=6, size=SIZE, seed=0):
             one += sign * (np.hypot(y - cy, x - cx) < rng.uniform(2, 3.5))
     images = np.clip(twin + spots[patient], 0, 255).astype(np.uint8)
     twin = twin.astype(np.uint8)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    return Cohort(
-        images=images,
-        patient=patient,
-        eye=np.full(n, "L"),
-        diseased=patient % 2 == 0,
-        split=split,
-        patient_names=np.array([f"p{i}" for i in range(patients)]),
+    return cohort_of(
+        images,
+        patient,
+        patient % 2 == 0,
+        eye="L",
+        split=parted(patients, each),
         evidence=images != twin,
         twin=twin,
         name="confounded",

@@ -8,28 +8,72 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import centred, squared_distances
 
 
-def toy_cohort(patients=8, each=6, seed=0):
-    """Return 16x16 images whose brightness is the patient's; all patients in every split, one test
+def cohort_of(
+    images,
+    patient=None,
+    diseased=None,
+    *,
+    eye="",
+    split="train",
+    names=None,
+    evidence=None,
+    twin=None,
+    visit=None,
+    name="cohort",
+):
+    """Return a cohort of these images, by default one healthy patient each, all for training.
+
+    Rows of numbers are images too. `eye` and `split` are one word for all images or one for each;
+    `names` are the patients', p0, p1, … by default.
+    """
+    images = np.asarray(images, dtype=np.uint8)
+    images = images.reshape(len(images), *(images.shape[1:] if images.ndim > 2 else (1, -1)))
+    patient = np.asarray(range(len(images)) if patient is None else patient, dtype=np.int64)
+    return Cohort(
+        images=images,
+        patient=patient,
+        eye=np.full(len(images), eye),
+        diseased=np.full(len(images), False if diseased is None else diseased, dtype=bool),
+        split=np.full(len(images), split),
+        patient_names=np.array([f"p{i}" for i in range(patient.max() + 1)])
+        if names is None
+        else np.asarray(names),
+        evidence=evidence,
+        twin=twin,
+        visit=visit,
+        name=name,
+    )
+
+
+def noise_cohort(patient, diseased=None, *, size=16, seed=0, **columns):
+    """Return a cohort of white noise, one image for each entry of `patient`; by default every
+    other patient is diseased. `columns` as for `cohort_of`."""
+    patient = np.asarray(patient)
+    images = np.random.default_rng(seed).integers(
+        0, 256, (len(patient), size, size), dtype=np.uint8
+    )
+    diseased = patient % 2 == 0 if diseased is None else diseased
+    return cohort_of(images, patient, diseased, **columns)
+
+
+def parted(patients, each, last=("val", "test")):
+    """Return the split where images lie patient by patient: training, but for the last of each."""
+    return np.tile(np.array(["train"] * (each - len(last)) + list(last)), patients)
+
+
+def toy_cohort(patients=8, each=6, seed=0, size=16):
+    """Return images whose brightness is the patient's; all patients in every split, one test
     image each.
 
     The first four patients are diseased, the fifth has both labels, the rest are healthy.
     """
     rng = np.random.default_rng(seed)
     patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
     diseased = (patient < 4) | ((patient == 4) & (np.arange(patients * each) % 2 == 0))
     images = np.clip(
-        rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, 16, 16)), 0, 255
+        rng.normal(30 * patient[:, None, None] + 20, 25, (patients * each, size, size)), 0, 255
     )
-    return Cohort(
-        images.astype(np.uint8),
-        patient,
-        np.full(len(patient), ""),
-        diseased,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-        name="toy",
-    )
+    return cohort_of(images, patient, diseased, split=parted(patients, each), name="toy")
 
 
 def patterned_cohort(patients=10, images=16, size=16, seed=0, by_patient=False):
@@ -47,15 +91,7 @@ def patterned_cohort(patients=10, images=16, size=16, seed=0, by_patient=False):
     grey[diseased, 2:6, 9:14] += 70
     names = np.array(["train", "train", "train", "val", "test"])
     split = names[patient % 5] if by_patient else names[np.arange(n) % 5]
-    return Cohort(
-        images=grey.clip(0, 255).astype(np.uint8),
-        patient=patient,
-        eye=np.full(n, ""),
-        diseased=diseased,
-        split=split,
-        patient_names=np.array([f"P{p:02d}" for p in range(patients)]),
-        name="toy",
-    )
+    return cohort_of(grey.clip(0, 255), patient, diseased, split=split, name="toy")
 
 
 def scene_of(cohort, images):
@@ -65,34 +101,18 @@ def scene_of(cohort, images):
     return Scene(cohort, images[test], test, images[rest], rest, np.empty((len(test), 0), np.int64))
 
 
-def cohort_of(images, patient=None, diseased=None):
-    """Return a cohort of these training images, by default one healthy patient each; rows of
-    numbers are images too."""
-    images = np.asarray(images, dtype=np.uint8)
-    images = images.reshape(len(images), *(images.shape[1:] if images.ndim == 3 else (1, -1)))
-    patient = np.arange(len(images)) if patient is None else np.asarray(patient, dtype=np.int64)
-    diseased = (
-        np.zeros(len(images), dtype=bool) if diseased is None else np.asarray(diseased, dtype=bool)
-    )
-    return Cohort(
-        images=images,
-        patient=patient,
-        eye=np.full(len(images), ""),
-        diseased=diseased,
-        split=np.full(len(images), "train"),
-        patient_names=np.arange(patient.max() + 1).astype(str),
-    )
-
-
-def people(n=60, images=1, size=8, noise=10.0, seed=0, both_labels=False):
+def people(n=60, images=1, size=8, noise=10.0, seed=0, diseased=None, **columns):
     """Return a cohort where the images of one person resemble each other: a random face each, plus
-    noise."""
+    noise.
+
+    By default every third person is diseased. `columns` as for `cohort_of`.
+    """
     rng = np.random.default_rng(seed)
     faces = rng.uniform(60, 195, (n, size, size))
     patient = np.repeat(np.arange(n), images)
     shown = faces[patient] + rng.normal(0, noise, (n * images, size, size))
-    diseased = (np.arange(n * images) % 2 == 0) if both_labels else patient % 3 == 0
-    return cohort_of(np.clip(np.rint(shown), 0, 255), patient, diseased)
+    diseased = patient % 3 == 0 if diseased is None else diseased
+    return cohort_of(np.clip(np.rint(shown), 0, 255), patient, diseased, **columns)
 
 
 def strangers(patients=24, each=3, seed=0):
@@ -125,6 +145,5 @@ def signed_cohort(patients, each, patch, diseased, seed=0, size=16):
     top, bottom, left, right = patch
     images[sick, top:bottom, left:right] -= 60
     evidence[sick, top:bottom, left:right] = True
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    names = np.array([f"p{i}" for i in range(patients)])
-    return Cohort(images, patient, np.full(n, ""), sick, split, names, evidence, twin)
+    split = parted(patients, each)
+    return cohort_of(images, patient, sick, split=split, evidence=evidence, twin=twin)

@@ -1,10 +1,11 @@
 """The audit of anonymity groups, and the risk per patient: each beside a slow twin."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_cohorts import strangers
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
 from medpriv_lib.measures.anonymity import audit, distinct, groups_of_equal
 from medpriv_lib.measures.per_patient import risk, spreads, worst_decile
@@ -58,9 +59,7 @@ def test_a_person_specific_set_keeps_k_and_several_images_do_not():
     noisy = strangers(each=6)  # six near copies of every patient: a group is one patient
     images = np.repeat(strangers(each=1).images, 6, axis=0)
     images[:, 0, 0] = np.tile(np.arange(6), 24)
-    several = Cohort(
-        images, noisy.patient, noisy.eye, noisy.diseased, noisy.split, noisy.patient_names
-    )
+    several = replace(noisy, images=images)
     broken = audit(KSame(5, several_images=True).privatize(several), several)
     assert broken.smallest == 1
     assert "claims K = 5" in broken.warnings[0]

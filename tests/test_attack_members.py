@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_cohorts import toy_cohort
+from small_cohorts import parted, people, toy_cohort
 
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.budget import Budget
@@ -17,7 +17,6 @@ from medpriv_lib.attacks.membership import inside_and_outside
 from medpriv_lib.attacks.registry import run
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.k_same import KSameSelect
@@ -26,24 +25,10 @@ FROM = {"query": "train", "release": "given"}
 FEW = Budget(generators=4, generator_rounds=1)
 
 
-def persons(patients=24, each=5, noise=12.0, seed=0, size=8):
+def persons(seed=0):
     """Images of one person resemble each other; the split is train, train, …, test; every third has
     the disease."""
-    rng = np.random.default_rng(seed)
-    centre = rng.uniform(60, 195, (patients, size, size))
-    patient = np.repeat(np.arange(patients), each)
-    images = np.clip(
-        centre[patient] + rng.normal(0, noise, (len(patient), size, size)), 0, 255
-    ).astype(np.uint8)
-    split = np.tile(np.array(["train"] * (each - 2) + ["test"] * 2), patients)
-    return Cohort(
-        images,
-        patient,
-        np.full(len(patient), ""),
-        patient % 3 == 0,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-    )
+    return people(24, 5, noise=12.0, seed=seed, split=parted(24, 5, ("test", "test")))
 
 
 def scene_and_parameters(method, cohort):

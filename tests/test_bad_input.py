@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_code
 from PIL import Image
+from small_cohorts import noise_cohort, parted
 
 from medpriv_lib.cli import main
 from medpriv_lib.core.budgets import TOY
@@ -59,22 +60,11 @@ def source(tmp_path):
     return folder
 
 
-def toy_cohort(patients=6, each=6, size=16, seed=0):
-    """Return images of `patients`, the first half of them diseased; four train, one val, one test
-    image each."""
-    rng = np.random.default_rng(seed)
+def noise_patients(patients=6, each=6, **columns):
+    """Return noise images of `patients`, the first half of them diseased."""
     patient = np.repeat(np.arange(patients), each)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
-    images = rng.integers(0, 256, (patients * each, size, size), dtype=np.uint8)
-    return Cohort(
-        images,
-        patient,
-        np.full(len(patient), ""),
-        patient < patients // 2,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-        name="toy",
-    )
+    diseased = patient < patients // 2
+    return noise_cohort(patient, diseased, split=parted(patients, each), **columns)
 
 
 @pytest.fixture
@@ -217,7 +207,7 @@ def test_patient_with_one_image(source, refuses):
 
 
 def test_class_smaller_than_k(tmp_path, refuses):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "privatize",
         tmp_path / "c.npz",
@@ -233,7 +223,7 @@ def test_class_smaller_than_k(tmp_path, refuses):
 
 @pytest.mark.parametrize("k", [1, 0, -3])
 def test_k_below_2(tmp_path, refuses, k):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "privatize",
         tmp_path / "c.npz",
@@ -249,7 +239,7 @@ def test_k_below_2(tmp_path, refuses, k):
 
 @pytest.mark.parametrize("kernel", [4, 1, 0, -3, 99_999_999_999])
 def test_even_kernel(tmp_path, refuses, kernel):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "privatize",
         tmp_path / "c.npz",
@@ -276,7 +266,7 @@ def test_nan_label(source, refuses):
 
 
 def test_cohort_file_of_another_version(tmp_path, refuses):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     with np.load(tmp_path / "c.npz") as file:
         arrays = dict(file) | {"version": np.int64(99)}
     np.savez(tmp_path / "c.npz", **arrays)
@@ -308,7 +298,7 @@ def test_cohort_file_with_a_pickle_is_never_opened(tmp_path, refuses):
 def weights(tmp_path_factory):
     """Weights of the toy cohort, trained for a moment."""
     folder = tmp_path_factory.mktemp("weights") / "w"
-    fit_weights(toy_cohort(), folder, 0, TOY, "cpu", False)
+    fit_weights(noise_patients(), folder, 0, TOY, "cpu", False)
     return folder
 
 
@@ -319,7 +309,7 @@ def copied(weights, folder):
 @pytest.mark.parametrize("command", ["study", "privatize"])
 def test_wrong_weights(tmp_path, refuses, weights, command):
     copied(weights, tmp_path)
-    toy_cohort(seed=1).save(tmp_path / "other.npz")
+    noise_patients(seed=1).save(tmp_path / "other.npz")
     arguments = {
         "study": ("study", "--cohort", tmp_path / "other.npz"),
         "privatize": (
@@ -341,7 +331,7 @@ def test_wrong_weights(tmp_path, refuses, weights, command):
 
 def test_tampered_weights(tmp_path, refuses, weights):
     folder = copied(weights, tmp_path)
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     for file in folder.rglob("*.safetensors"):
         spoilt = bytearray(file.read_bytes())
         spoilt[-1] ^= 1
@@ -357,7 +347,7 @@ def test_tampered_weights(tmp_path, refuses, weights):
 
 
 def test_missing_weights(tmp_path, refuses):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     refuses(
         "study",
         "--cohort",
@@ -404,7 +394,7 @@ def test_option_out_of_range(tmp_path, refuses, command, option, value):
 
 @pytest.mark.parametrize("method", ["k-same-select", "averaged"])
 def test_k_that_nobody_has(tmp_path, refuses, method, weights):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     known = () if method == "k-same-select" else ("--weights", weights)
     command = ("privatize", tmp_path / "c.npz", "--method", method, "--out", tmp_path / "new")
     refuses(*command, *known, "--k", 10**9, words=[str(10**9), "k"])
@@ -412,7 +402,7 @@ def test_k_that_nobody_has(tmp_path, refuses, method, weights):
 
 @pytest.mark.parametrize("device", ["banana", "cuda:7", "meta", "gpu"])
 def test_a_device_that_is_not_here(tmp_path, refuses, device):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--scale", "toy")
     refuses(*command, "--device", device, words=[f"--device {device}:", "use --device cpu"])
 
@@ -421,7 +411,7 @@ def smooth_cohort():
     """Eyes so smooth that a narrow blur changes next to nothing."""
     ramp = np.linspace(40, 200, 16)[None, :] + np.arange(36)[:, None]
     images = np.repeat(ramp[:, None, :], 16, axis=1).astype(np.uint8)
-    return replace(toy_cohort(), images=images)
+    return replace(noise_patients(), images=images)
 
 
 def test_a_release_that_shows_the_originals(tmp_path, refuses):
@@ -446,7 +436,7 @@ def test_a_page_that_shows_the_originals(tmp_path, refuses, weights):
 @pytest.fixture
 def released(tmp_path):
     """A cohort and a blurred release of its test images."""
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     out = tmp_path / "release"
     command = ["privatize", tmp_path / "c.npz", "--method", "blur", "--kernel", 3, "--out", out]
     assert main([str(a) for a in command]) == 0
@@ -578,31 +568,15 @@ def test_the_second_run_into_a_folder_says_so_at_once(source, refuses):
         refuses("privatize", "nowhere", "--method", "blur", *out, words=["another run (process"])
 
 
-def subprocess_main(code, *arguments, **options):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-        check=False,
-        **options,
-    )
-
-
 MAIN = "import sys; from medpriv_lib.cli import main; sys.exit(main(sys.argv[1:]))"
-
-
-def small_disk():
-    """Let every write past 1,500 bytes fail, as on a full disk (the error number differs, the path
-    is the same)."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+# every write past 1,500 bytes fails, as on a full disk (the error number differs, the path is the
+# same)
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n" + MAIN
 
 
 def test_full_disk(source):
     before = tree(source.parent)
-    done = subprocess_main(MAIN, *prepare(source), preexec_fn=small_disk)
+    done = run_code(SMALL_DISK, *prepare(source))
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("medpriv: error: the disk is full")
     assert "free some space" in done.stderr
@@ -611,10 +585,10 @@ def test_full_disk(source):
 
 
 def test_full_disk_while_privatizing(tmp_path):
-    toy_cohort(size=64).save(tmp_path / "c.npz")
+    noise_patients(size=64).save(tmp_path / "c.npz")
     before = tree(tmp_path)
-    done = subprocess_main(
-        MAIN,
+    done = run_code(
+        SMALL_DISK,
         "privatize",
         tmp_path / "c.npz",
         "--method",
@@ -623,7 +597,6 @@ def test_full_disk_while_privatizing(tmp_path):
         3,
         "--out",
         tmp_path / "new",
-        preexec_fn=small_disk,
     )
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stderr
@@ -631,10 +604,10 @@ def test_full_disk_while_privatizing(tmp_path):
 
 
 def test_full_disk_while_training(tmp_path):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     before = tree(tmp_path)
-    done = subprocess_main(
-        MAIN,
+    done = run_code(
+        SMALL_DISK,
         "fit",
         "--cohort",
         tmp_path / "c.npz",
@@ -644,7 +617,6 @@ def test_full_disk_while_training(tmp_path):
         "toy",
         "--device",
         "cpu",
-        preexec_fn=small_disk,
     )
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stderr
@@ -672,13 +644,13 @@ sys.exit(main(sys.argv[4:]))
 def test_stopped_in_mid_work(tmp_path, number, after):
     """Ctrl-C and SIGTERM end in one line, and leave nothing: as soon as the work has begun, and
     later."""
-    big = toy_cohort(patients=30, each=40, size=96)
+    big = noise_patients(patients=30, each=40, size=96)
     big.save(tmp_path / "c.npz")
     before = tree(tmp_path)
     command = ("privatize", tmp_path / "c.npz", "--method", "k-same-select", "--k", 3)
     rest = ("--form", "release", "--split", "all", "--out", tmp_path / "new")
     begun = tmp_path / ".new-medpriv"
-    done = subprocess_main(SIGNALLED, int(number), after, begun, *command, *rest)
+    done = run_code(SIGNALLED, int(number), after, begun, *command, *rest)
     if done.returncode == 0:  # faster than the signal
         assert (tmp_path / "new" / "keep" / "release.npz").is_file()
         return
@@ -688,10 +660,10 @@ def test_stopped_in_mid_work(tmp_path, number, after):
 
 
 def test_stopped_training_goes_on(tmp_path):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     command = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--device", "cpu")
     rest = ("--scale", "small")
-    done = subprocess_main(SIGNALLED, int(signal.SIGTERM), 2, tmp_path / "w", *command, *rest)
+    done = run_code(SIGNALLED, int(signal.SIGTERM), 2, tmp_path / "w", *command, *rest)
     assert done.returncode == 143, done.stderr
     assert "Traceback" not in done.stderr
     assert "medpriv: stopped; what was finished is kept" in done.stderr
@@ -710,34 +682,32 @@ main(sys.argv[1:])
 
 def test_killed_in_mid_write(source):
     before = tree(source.parent)
-    done = subprocess_main(KILLED, *prepare(source))
+    done = run_code(KILLED, *prepare(source))
     assert done.returncode == -signal.SIGKILL
     after = tree(source.parent)
     assert {name: after[name] for name in before} == before
     assert all(Path(name).name.startswith(".cohort-") for name in after.keys() - before.keys())
-    assert (
-        subprocess_main(MAIN, *prepare(source)).returncode == 0
-    )  # and the same command then succeeds
+    assert run_code(MAIN, *prepare(source)).returncode == 0  # and the same command then succeeds
     assert len(Cohort.load(source.parent / "cohort.npz")) == 12
 
 
 def test_killed_in_mid_write_of_a_release(tmp_path):
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     before = tree(tmp_path)
     arguments = ("privatize", tmp_path / "c.npz", "--method", "blur", "--out", tmp_path / "new")
-    done = subprocess_main(KILLED, *arguments)
+    done = run_code(KILLED, *arguments)
     assert done.returncode == -signal.SIGKILL
     after = tree(tmp_path)
     assert {name: after[name] for name in before} == before
     assert (
         "new/keep/release.npz" not in after
     )  # never a share folder that looks complete with a key that is not
-    assert subprocess_main(MAIN, *arguments[:-1], tmp_path / "again").returncode == 0
+    assert run_code(MAIN, *arguments[:-1], tmp_path / "again").returncode == 0
 
 
 def test_no_traceback_and_json_stays_whole_when_stdout_closes(tmp_path):
     """A reader that goes away, as `| head` does, is no error worth a traceback."""
-    toy_cohort().save(tmp_path / "c.npz")
+    noise_patients().save(tmp_path / "c.npz")
     command = [
         sys.executable,
         "-c",

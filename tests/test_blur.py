@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_cohorts import cohort_of
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.blur import Blur, blurred, sigma_of
 from medpriv_lib.privatizers.controls import Original
 from medpriv_lib.privatizers.protocol import Privatizer
@@ -22,14 +22,7 @@ def make(n=5, size=64, seed=0):
     images[0] = cv2.GaussianBlur(images[0], (15, 15), 4)  # one smooth image, one flat, one step
     images[1] = 77
     images[2, :, size // 2 :], images[2, :, : size // 2] = 255, 0
-    return Cohort(
-        images=images,
-        patient=np.arange(n),
-        eye=np.full(n, "L"),
-        diseased=np.arange(n) % 2 == 0,
-        split=np.full(n, "test"),
-        patient_names=np.arange(n).astype(str),
-    )
+    return cohort_of(images, diseased=np.arange(n) % 2 == 0, eye="L", split="test")
 
 
 def slow_blur(image, kernel):

@@ -542,6 +542,15 @@ def test_the_library_is_imported_in_no_time_and_without_torch():
     assert float(seconds) < 0.5  # .03 on a quiet core
 
 
+def test_without_opencv_the_library_says_what_to_install():
+    code = "import sys; sys.modules['cv2'] = None\nimport medpriv_lib"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ImportError: medpriv_lib needs OpenCV (cv2); install one build" in done.stderr
+
+
 def test_all_that_is_offered_is_there():
     import medpriv_lib as mp
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_cohorts import cohort_of
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write
@@ -18,13 +19,12 @@ def make(n=12, patients=4, seed=0):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (n, 8, 8), dtype=np.uint8)
     evidence = rng.random((n, 8, 8)) < 0.1
-    return Cohort(
-        images=images,
-        patient=np.arange(n) % patients,
+    return cohort_of(
+        images,
+        np.arange(n) % patients,
+        np.arange(n) % 3 == 0,
         eye=np.array(["L", "R"])[np.arange(n) % 2],
-        diseased=np.arange(n) % 3 == 0,
         split=np.array(["train", "train", "val", "test"])[np.arange(n) % 4],
-        patient_names=np.array([f"P{i:03d}" for i in range(patients)]),
         evidence=evidence,
         twin=np.where(evidence, 255 - images, images),
     )

@@ -5,22 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from small_cohorts import noise_cohort
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
 
 
-def make(n=60, patients=6, seed=0, size=8):
-    rng = np.random.default_rng(seed)
-    patient = np.arange(n) % patients
-    return Cohort(
-        images=rng.integers(0, 256, (n, size, size), dtype=np.uint8),
-        patient=patient,
-        eye=np.full(n, ""),
-        diseased=patient % 2 == 0,
-        split=np.array(["train", "train", "test"])[np.arange(n) // patients % 3],
-        patient_names=np.array([f"P{i}" for i in range(patients)]),
-    )
+def make(n=60, patients=6):
+    split = np.array(["train", "train", "test"])[np.arange(n) // patients % 3]
+    return noise_cohort(np.arange(n) % patients, size=8, split=split)
 
 
 def seeded(seed=0):
@@ -84,7 +76,7 @@ def test_real_other_repeats_with_its_seed_and_only_then():
 def test_real_other_without_another_patient_of_the_label_is_an_error():
     cohort = make(patients=2)
     with pytest.raises(
-        ValueError, match=r"leaves 0 replacement identities for image 0 \(patient P0, diseased\)"
+        ValueError, match=r"leaves 0 replacement identities for image 0 \(patient p0, diseased\)"
     ):
         RealOther().fit(cohort).privatize(cohort, seeded())
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from medpriv_lib.learning.reversal import reversed_gradient
 from medpriv_lib.privatizers.disentangled.losses import (
     distances,
     gradient_loss,
     negative_entropy,
     pair_loss,
     psnr_loss,
-    reversed_gradient,
     ssim,
     swap_terms,
     swaps,

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_cohorts import cohort_of
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.measures.evidence import evidence_kept, logit_kept, similarity
 from medpriv_lib.measures.intelligibility import are_copies, found, kid, sharpness
 from medpriv_lib.recognition.embedding import embeddings
@@ -95,16 +95,8 @@ def test_evidence_falls_as_blur_grows():
 
 def test_the_second_release_is_that_of_the_cohort_of_twins_with_the_same_seed():
     original, twin, masks = eyes()
-    n = len(original)
-    cohort = Cohort(
-        original,
-        np.arange(n),
-        np.full(n, ""),
-        masks.any((1, 2)),
-        np.full(n, "test"),
-        np.array([str(i) for i in range(n)]),
-        masks,
-        twin,
+    cohort = cohort_of(
+        original, diseased=masks.any((1, 2)), split="test", evidence=masks, twin=twin
     )
 
     def privatize(cohort, generator):  # adds one and the same random image

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from second_cohorts import confounded
+from small_cohorts import cohort_of
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.recognition.expert import (
     DEVELOPMENT_NAME,
     NAME,
@@ -20,8 +20,8 @@ from medpriv_lib.recognition.expert_training import (
     by_family,
     fit_expert,
     healthy_called_ill,
+    joined_cohorts,
     reading,
-    together,
 )
 from medpriv_lib.recognition.learner import Settings
 from medpriv_lib.recognition.wide import Shape, Wide
@@ -44,9 +44,8 @@ def invented(people=60, each=4, seed=0, size=16):
     images = twin.copy()
     images[ill, 6:10, 6:10] += 100
     names = np.array([f"invented-{seed}-{p}" for p in range(people)])
-    return Cohort(
-        images, patient, np.full(n, "L"), ill, np.full(n, "train"), names, images != twin, twin
-    )
+    signs = images != twin
+    return cohort_of(images, patient, ill, eye="L", names=names, evidence=signs, twin=twin)
 
 
 @pytest.fixture(scope="module")
@@ -164,14 +163,14 @@ def test_healthy_called_ill_at_a_sensitivity_by_hand():
 
 def test_cohorts_are_put_together_with_their_people_apart():
     one, two = invented(3), confounded(patients=2, each=4, size=16)
-    both = together([one, two])
+    both = joined_cohorts([one, two])
     assert both.patients == 5
     assert both.patient[len(one) :].min() == 3
     assert both.visit is None  # one of them has no visits
     assert both.twin.shape == both.images.shape
     assert len(set(both.patient_names.tolist())) == 5
     with pytest.raises(ValueError, match="no cohort"):
-        together([])
+        joined_cohorts([])
 
 
 def test_distortions_keep_the_levels_and_are_drawn_again_from_the_seed():

@@ -4,7 +4,6 @@ import contextlib
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 from second_cohorts import confounded, exam_of, ground_of
 
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -38,10 +37,15 @@ def all_cells(one, exam):
     return cells
 
 
-def test_rank_correlation_is_scipys():
+def slow_ranks(values):
+    return np.array([(values < one).sum() + (values <= one).sum() for one in values])
+
+
+def test_rank_correlation_is_that_of_the_mean_ranks():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 5, 30).astype(float), rng.normal(size=30)
-    assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    slow = np.corrcoef(slow_ranks(a), slow_ranks(b))[0, 1]
+    assert rank_correlation(a, b) == pytest.approx(slow)
     assert rank_correlation(np.ones(4), np.arange(4.0)) == 0
 
 

@@ -9,26 +9,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from small_cohorts import cohort_of
 
 from medpriv_lib.cli import main
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.eyes.localize import MIN_SCORE, locate, locate_scored
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
 from medpriv_lib.pipeline.explain import read_case
-
-
-def cohort():
-    return Cohort(
-        np.zeros((4, 32, 32), dtype=np.uint8),
-        np.arange(4),
-        np.full(4, ""),
-        np.arange(4) % 2 == 0,
-        np.full(4, "train"),
-        np.array(list("abcd")),
-    )
 
 
 def noise(number, width=320, height=240):
@@ -53,7 +42,7 @@ def eyes(n=6):
 @pytest.fixture
 def run(tmp_path, capsys):
     """Run explain on an array; return the status and what it says on stderr."""
-    cohort().save(tmp_path / "cohort.npz")
+    cohort_of(np.zeros((4, 32, 32)), diseased=[True, False] * 2).save(tmp_path / "cohort.npz")
 
     def run(image, *more):
         Image.fromarray(image).save(tmp_path / "case.png")

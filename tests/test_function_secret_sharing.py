@@ -60,12 +60,11 @@ def test_edges_of_a_large_domain(bits):
         assert (total == below(alpha, beta, x)).all()
 
 
-def test_a_batch_of_more_than_one_part_equals_its_parts(monkeypatch):
+def test_a_batch_of_more_than_one_part_equals_its_parts():
     alpha, x = pairs(4)
     beta = shares.random_ring(len(alpha), 2)
-    monkeypatch.setattr(fss, "BATCH", 7)
-    keys = fss.deal(alpha, beta, 4)
-    total = fss.evaluate(0, keys[0], x) + fss.evaluate(1, keys[1], x)
+    keys = fss.deal(alpha, beta, 4, batch=7)
+    total = fss.evaluate(0, keys[0], x, batch=7) + fss.evaluate(1, keys[1], x, batch=7)
     assert (total == below(alpha, beta, x)).all()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import run_code
 from small_cohorts import patterned_cohort
 
 from medpriv_lib.core import weights
@@ -175,13 +176,8 @@ def test_judges_killed_twice_end_at_the_same_weights(cohort, folder, tmp_path):
     cohort.save(tmp_path / "cohort.npz")
     out = tmp_path / "out"
     for left in (3, 6):  # in the disease network, in the crossfit judges
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(tmp_path / "cohort.npz"), str(out), str(left)],
-            cwd=Path(weights.__file__).parents[2],
-            check=False,
-            capture_output=True,
-        )
-        assert done.returncode == -9, done.stderr.decode()
+        done = run_code(KILLED, tmp_path / "cohort.npz", out, left)
+        assert done.returncode == -9, done.stderr
         assert not (out / "judges.safetensors").exists()
     finished = sorted(file.name for file in (out / PARTS).glob("*.safetensors"))
     assert {"identity.safetensors", "disease.safetensors"} <= set(finished)

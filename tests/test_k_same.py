@@ -110,7 +110,7 @@ def test_permuting_the_rows_permutes_the_releases(k, seed, few_levels):
 
 
 def test_result_does_not_depend_on_the_block_size():
-    cohort = people(80, both_labels=True, images=2)
+    cohort = people(80, images=2, diseased=[True, False] * 80)
     order, asked = np.random.default_rng(0).permutation(160), np.arange(160)
     for whole, part in zip(
         group(cohort.images, 3, order), group(cohort.images, 3, order, entries=1), strict=True

@@ -26,7 +26,7 @@ def test_bound_is_reached_so_it_cannot_be_tightened():
 
 def test_flaw_several_images_per_person_void_the_guarantee():
     cohort = people(30, images=10, size=16)
-    with pytest.raises(ValueError, match="one image per patient, but patient 0 has 10"):
+    with pytest.raises(ValueError, match="one image per patient, but patient p0 has 10"):
         KSame(5).privatize(cohort)
     release = KSame(5, several_images=True).privatize(cohort)
     # the neighbours of an image are the same person's: "five images" is one person, and the
@@ -36,7 +36,7 @@ def test_flaw_several_images_per_person_void_the_guarantee():
 
 
 def test_flaw_a_person_with_both_labels_sits_in_two_partitions():
-    cohort = people(24, images=2, both_labels=True)
+    cohort = people(24, images=2, diseased=[True, False] * 24)
     release = KSameSelect(4, "release").privatize(cohort)
     groups = [frozenset(members[members >= 0].tolist()) for members in release.contributors]
     mine = {groups[i] for i in range(len(release)) if cohort.patient[release.source[i]] == 5}

@@ -68,7 +68,7 @@ def test_query_form_agrees_with_the_slow_twin(data):
 
 
 def test_query_form_uses_k_distinct_patients_of_the_label():
-    cohort = people(40, images=5, both_labels=True)
+    cohort = people(40, images=5, diseased=[True, False] * 100)
     train, test = cohort.take(np.arange(200) % 5 < 4), cohort.take(np.arange(200) % 5 == 4)
     release = KSameSelect(6).fit(train).privatize(test)
     assert release.contributors.shape == (40, 6)
@@ -91,7 +91,7 @@ def test_query_form_does_not_count_strangers_as_own_patients():
     stranger = dataclasses.replace(people(4, seed=9), patient_names=np.array(["w", "x", "y", "z"]))
     assert KSameSelect(3).fit(train).privatize(stranger).parameters["own_patient_rate"] is None
     half = dataclasses.replace(
-        train.take(np.arange(4)), patient_names=np.array(["0", "1", "y", "z"])
+        train.take(np.arange(4)), patient_names=np.array(["p0", "p1", "y", "z"])
     )
     assert KSameSelect(2).fit(train).privatize(half).parameters["own_patient_rate"] == 0.5
 
@@ -108,7 +108,7 @@ def test_query_form_with_an_image_in_no_group_breaks_the_bound():
 
 def test_permuting_training_images_changes_nothing_in_the_query_form():
     rng = np.random.default_rng(5)
-    cohort = people(20, images=3, size=2, both_labels=True)
+    cohort = people(20, images=3, size=2, diseased=[True, False] * 30)
     cohort = dataclasses.replace(cohort, images=cohort.images % 2)
     straight = KSameSelect(4).fit(cohort).privatize(cohort)
     order = rng.permutation(60)

@@ -8,21 +8,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from small_cohorts import noise_cohort
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.npz import read_npz, write_npz
 
-
-def toy():
-    return Cohort(
-        np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8),
-        np.arange(6) % 3,
-        np.full(6, "L"),
-        np.arange(6) % 2 == 0,
-        np.full(6, "train"),
-        np.array(["a", "b", "c"]),
-        evidence=np.zeros((6, 8, 8), dtype=bool),
-    )
+TOY = noise_cohort(np.arange(6) % 3, size=8, eye="L", evidence=np.zeros((6, 8, 8), dtype=bool))
 
 
 def npy(array, header=None):
@@ -121,7 +112,7 @@ BROKEN = {
 @pytest.mark.parametrize("way", BROKEN)
 def test_a_broken_file_is_one_clear_error(tmp_path, way):
     path = tmp_path / "cohort.npz"
-    toy().save(path)
+    TOY.save(path)
     BROKEN[way](path)
     before = path.read_bytes()
     with pytest.raises(ValueError, match=r"cohort\.npz: .*`medpriv prepare`") as error:
@@ -133,7 +124,7 @@ def test_a_broken_file_is_one_clear_error(tmp_path, way):
 @pytest.mark.parametrize("share", range(0, 100, 7))
 def test_a_file_cut_anywhere_is_refused(tmp_path, share):
     path = tmp_path / "cohort.npz"
-    toy().save(path)
+    TOY.save(path)
     _cut(path, share / 100)
     with pytest.raises(ValueError, match=r"cohort\.npz"):
         Cohort.load(path)
@@ -142,8 +133,8 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, share):
 def test_changed_bytes_never_give_another_cohort(tmp_path):
     """Every single changed byte is an error or changes nothing: the archive's checksums see it."""
     path = tmp_path / "cohort.npz"
-    toy().save(path)
-    whole, right = path.read_bytes(), toy().hash()
+    TOY.save(path)
+    whole, right = path.read_bytes(), TOY.hash()
     rng = np.random.default_rng(1)
     for place in rng.choice(len(whole), 150, replace=False):
         data = bytearray(whole)
@@ -167,7 +158,7 @@ def test_a_folder_and_a_missing_file_say_what_they_are(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path):
     path = tmp_path / "cohort.npz"
-    toy().save(path)
+    TOY.save(path)
     path.chmod(0)
     with pytest.raises(PermissionError, match=r"may not be read.*cohort\.npz"):
         Cohort.load(path)

@@ -20,11 +20,11 @@ pytest.importorskip("cryptography")
 from medpriv_lib.encrypted import parties, wire
 from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.parties import (
-    Address,
     infer_as_data_owner,
     serve_dealer,
     serve_model_owner,
 )
+from medpriv_lib.encrypted.session import PROTOCOL, Address
 from medpriv_lib.encrypted.wire import HEADER, SessionError, Wire
 from medpriv_lib.pipeline.infer import infer_on_loopback, loopback
 from medpriv_lib.recognition.networks import Recogniser
@@ -287,7 +287,7 @@ def test_an_image_of_another_size_ends_the_session_early(folder, network):
 def test_another_version_of_the_protocol(folder, network, monkeypatch):
     m = model_owner(network, NOWHERE, folder)
     connection = wire.connect(*m.address, folder, "data-owner", "model-owner")
-    connection.tell({"protocol": parties.PROTOCOL + 1, "nonce": "", "images": 1}, "greeting")
+    connection.tell({"protocol": PROTOCOL + 1, "nonce": "", "images": 1}, "greeting")
     with pytest.raises(SessionError, match="install the same version"):
         connection.hear("greeting", {})
     m.end()

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from small_cohorts import noise_cohort
 
 from medpriv_lib.core import weights
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor, to_uint8
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.averaging import Averaged
@@ -43,19 +43,11 @@ def seeded(seed=0):
 
 def make_cohort(patients=6, each=4, size=32, seed=0):
     """Patients 0 and 1 have both labels, 2 and 3 are always diseased, the others never."""
-    rng = np.random.default_rng(seed)
     patient = np.repeat(np.arange(patients), each)
     diseased = np.isin(patient, (2, 3)) | (
         np.isin(patient, (0, 1)) & (np.arange(len(patient)) % 2 == 0)
     )
-    return Cohort(
-        rng.integers(0, 256, (len(patient), size, size), dtype=np.uint8),
-        patient,
-        np.full(len(patient), "L"),
-        diseased,
-        np.full(len(patient), "train"),
-        np.array([f"{p:03d}" for p in range(patients)]),
-    )
+    return noise_cohort(patient, diseased, size=size, seed=seed, eye="L")
 
 
 def make_vgan(cohort, policy="random", **sizes):
@@ -321,7 +313,7 @@ def test_without_replacement_no_identity_comes_twice():
 def test_an_empty_pool_is_an_error_that_names_image_and_policy():
     train = make_cohort(patients=2)  # both patients have both labels
     with pytest.raises(
-        ValueError, match=r'policy "different" leaves 0 .* image 0 \(patient 000, diseased\)'
+        ValueError, match=r'policy "different" leaves 0 .* image 0 \(patient p0, diseased\)'
     ):
         make_vgan(train, "different").privatize(train, seeded())
 

@@ -3,7 +3,7 @@ is not."""
 
 import numpy as np
 import pytest
-from small_cohorts import strangers
+from small_cohorts import parted, people, strangers
 
 from medpriv_lib.attacks.contributors.linked import linked, linked_retrained
 from medpriv_lib.attacks.contributors.named import named_as, parrot, reverse
@@ -20,28 +20,15 @@ from medpriv_lib.attacks.membership import (
     membership,
     nearness,
 )
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.measures.anonymity import audit
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 
 
-def faces(patients=30, each=4, noise=12.0, seed=0, size=8, first=0):
+def faces(patients, each, seed=0):
     """Images of one person resemble each other; the split is train, train, …, test."""
-    rng = np.random.default_rng(seed)
-    centre = rng.uniform(60, 195, (patients, size, size))
-    patient = np.repeat(np.arange(patients), each)
-    images = np.clip(
-        centre[patient] + rng.normal(0, noise, (len(patient), size, size)), 0, 255
-    ).astype(np.uint8)
-    split = np.tile(np.array(["train"] * (each - 1) + ["test"]), patients)
-    return Cohort(
-        images,
-        patient,
-        np.full(len(patient), ""),
-        patient % 2 == 0,
-        split,
-        np.array([f"p{first + i}" for i in range(patients)]),
-    )
+    split = parted(patients, each, ("test",))
+    ill = np.repeat(np.arange(patients) % 2 == 0, each)
+    return people(patients, each, noise=12.0, seed=seed, diseased=ill, split=split)
 
 
 # intersection

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_cohorts import noise_cohort
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import Exposed
 from medpriv_lib.core.release import Release
 from medpriv_lib.data.manifest import read_manifest
@@ -40,17 +40,8 @@ class Darker(Privatizer):
         )
 
 
-def cohort(n=40, size=16):
-    rng = np.random.default_rng(0)
-    patient = np.arange(n) % 10
-    return Cohort(
-        rng.integers(0, 256, (n, size, size), dtype=np.uint8),
-        patient,
-        np.full(n, ""),
-        patient % 2 == 0,
-        np.full(n, "train"),
-        np.array([f"Jane Doe {i}" for i in range(10)]),
-    )
+def cohort(n=40):
+    return noise_cohort(np.arange(n) % 10, names=[f"Jane Doe {i}" for i in range(10)])
 
 
 def network(classes=2, bias=3.0):

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_cohorts import cohort_of
 
 from medpriv_lib.attacks.residue import fit_residue, linkage_residue
 from medpriv_lib.attacks.scene import Scene, halves
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 
 
@@ -29,14 +29,8 @@ def scene_of(share, patients=40, each=6):
     released = np.rint((1 - share) * others + share * originals).astype(np.uint8)
     patient = np.repeat(np.arange(patients), each)
     test = np.arange(n) % each == 0
-    cohort = Cohort(
-        originals.astype(np.uint8),
-        patient,
-        np.full(n, ""),
-        patient % 2 == 0,
-        np.where(test, "test", "train"),
-        np.arange(patients).astype(str),
-    )
+    split = np.where(test, "test", "train")
+    cohort = cohort_of(originals, patient, patient % 2 == 0, split=split)
     rows, rest = np.flatnonzero(test), np.flatnonzero(~test)
     return Scene(
         cohort, released[rows], rows, released[rest], rest, np.empty((patients, 0), np.int64)

@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import ndcg_score
+from small_cohorts import noise_cohort
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
+from medpriv_lib.explanation.ranking import kendall, ndcg, ndcg_by_chance
 from medpriv_lib.explanation.retrieval import (
     UNKNOWN,
     Gallery,
-    kendall,
-    ndcg,
-    ndcg_by_chance,
     privatize_cases,
     retrieve,
     score_retrieval,
@@ -44,11 +42,10 @@ def nearest_by_hand(query, decision, patient, cases, k):
 
 
 @pytest.mark.parametrize("entries", [1, 130, 4_000_000])
-def test_agrees_with_looking_at_every_case(monkeypatch, entries):
-    monkeypatch.setattr("medpriv_lib.explanation.retrieval.ENTRIES", entries)
+def test_agrees_with_looking_at_every_case(entries):
     cases, queries = gallery(), points(20, 5)
     decision, patient = np.arange(20) % 2, np.arange(20) % 8
-    got = retrieve(queries, decision, patient, cases, 5)
+    got = retrieve(queries, decision, patient, cases, 5, entries)
     for q in range(20):
         rows, distance = nearest_by_hand(queries[q], decision[q], patient[q], cases, 5)
         assert got.rows[q].tolist() == rows
@@ -145,17 +142,7 @@ def test_kendalls_tau_is_one_minus_one_or_blank():
     assert np.isnan(kendall(before[:, :1], before[:, :1])[0])
 
 
-def toy(n=40, size=16, seed=0):
-    rng = np.random.default_rng(seed)
-    patient = np.arange(n) % 10
-    return Cohort(
-        rng.integers(0, 256, (n, size, size), dtype=np.uint8),
-        patient,
-        np.full(n, ""),
-        patient % 2 == 0,
-        np.full(n, "train"),
-        np.array([f"p{i}" for i in range(10)]),
-    )
+TOY = noise_cohort(np.arange(40) % 10)
 
 
 @dataclass
@@ -188,7 +175,7 @@ def network(classes=2, seed=0):
 
 
 def test_privatised_cases_come_back_in_the_order_asked_for():
-    cohort, rows = toy(), np.array([7, 3, 3, 21])
+    cohort, rows = TOY, np.array([7, 3, 3, 21])
     release = privatize_cases(cohort, rows, Toy(), torch.Generator())
     assert np.array_equal(release.images, cohort.images[rows])
     assert release.source.tolist() == rows.tolist()
@@ -198,7 +185,7 @@ def test_privatised_cases_come_back_in_the_order_asked_for():
 
 
 def test_a_method_that_changes_nothing_keeps_decision_and_order_and_a_blank_one_loses_the_order():
-    judge, cohort = network(), toy()
+    judge, cohort = network(), TOY
     queries = cohort.take(np.arange(12))
     same = score_retrieval(judge, None, queries, cohort, Toy(), 4, torch.Generator())
     assert (same["same_decision"] == 1).all()
@@ -210,7 +197,7 @@ def test_a_method_that_changes_nothing_keeps_decision_and_order_and_a_blank_one_
 
 
 def test_revealing_is_counted_per_explanation():
-    judge, cohort = network(), toy()
+    judge, cohort = network(), TOY
     queries = cohort.take(np.arange(6))
 
     class Oracle(Recogniser):

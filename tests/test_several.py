@@ -15,7 +15,7 @@ from medpriv_lib.attacks.linkage import linkage_retrained
 from medpriv_lib.attacks.long_linkage import known_again
 from medpriv_lib.attacks.registry import run
 from medpriv_lib.attacks.run import Attacked, attack_release, flattened
-from medpriv_lib.attacks.several import by_towers, releases_of, together
+from medpriv_lib.attacks.several import by_towers, mean_direction, releases_of
 from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.privatizers.blur import Blur
 
@@ -70,7 +70,7 @@ def test_releases_are_the_draws_there_are_and_more_with_fresh_randomness():
     fixed = run(setting_of(cohort, Blur(3)), ["several releases, linked"])[0]
     assert fixed.note.endswith("the method draws nothing: all releases of a case are the same")
     points = np.random.default_rng(0).normal(size=(3, 4, 2))
-    for row, one in enumerate(together(list(points))):
+    for row, one in enumerate(mean_direction(list(points))):
         mean = sum(points[k, row] for k in range(3)) / 3
         np.testing.assert_allclose(one, mean / np.sqrt((mean**2).sum()))
 

@@ -13,11 +13,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from forked import run_code
 from PIL import Image
-from small_cohorts import strangers
+from small_cohorts import noise_cohort, strangers
 
 from medpriv_lib.core import sharing, workplace
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import AS_GOOD_AS_EQUAL, Exposed, exposed
 from medpriv_lib.core.release import Release
 from medpriv_lib.core.sharing import read_release, write_release
@@ -25,15 +25,14 @@ from medpriv_lib.core.workplace import Busy, reserved
 from medpriv_lib.privatizers.k_same import KSameSelect
 
 
-def make(n=30, seed=0):
-    rng = np.random.default_rng(seed)
-    cohort = Cohort(
-        images=rng.integers(0, 256, (n, 8, 8), dtype=np.uint8),
-        patient=np.arange(n) // 3,
-        eye=np.full(n, "L"),
-        diseased=np.arange(n) % 2 == 0,
-        split=np.full(n, "test"),
-        patient_names=np.array([f"Kowalski-{i}" for i in range(n)]),
+def make(n=30):
+    cohort = noise_cohort(
+        np.arange(n) // 3,
+        np.arange(n) % 2 == 0,
+        size=8,
+        eye="L",
+        split="test",
+        names=[f"Kowalski-{i}" for i in range(n)],
     )
     release = Release(
         images=255 - cohort.images,
@@ -346,7 +345,7 @@ else: os.rename = after
 folder = {str(tmp_path)!r}
 sharing.write_release(Release.load(folder + "/release.npz"), Cohort.load(folder + "/cohort.npz"), folder + "/out")
 """
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    assert run_code(program).returncode == 9
     back, order = read_release(tmp_path / "out")
     assert len(back) == 30
     assert (snapshot(tmp_path / "out") == former) == (at != "second rename")

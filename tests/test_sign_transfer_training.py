@@ -12,12 +12,12 @@ from small_cohorts import cohort_of
 
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.data.synthetic.camera import HELD_OUT
+from medpriv_lib.learning.reversal import reversed_gradient
 from medpriv_lib.measures.evidence import evidence_kept
 from medpriv_lib.privatizers.sign_transfer import distort, leakage, scenes, validation
 from medpriv_lib.privatizers.sign_transfer.adversary import (
     Matcher,
     matching_loss,
-    reversed_gradient,
 )
 from medpriv_lib.privatizers.sign_transfer.distort import Distortion
 from medpriv_lib.privatizers.sign_transfer.fine_tuning import fine_tuned

@@ -13,9 +13,10 @@ from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.contributors.who import labels_of
 from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.pipeline.weights import load_weights
-from medpriv_lib.study.attacks import Plan, join, read_attacks, run_attacks
+from medpriv_lib.study.attacks import read_attacks, run_attacks
+from medpriv_lib.study.plan import Plan
 from medpriv_lib.study.rows import methods
-from medpriv_lib.study.table import arrange, read_table, write_table
+from medpriv_lib.study.table import arrange, read_table, with_attacks, write_table
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
 FEW = Budget(SHORT, SHORT, SHORT, generators=2, generator_rounds=1)
@@ -228,7 +229,7 @@ def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_pat
             for row in methods()
         ]
     )
-    joined = join(rows, read_attacks(out), cards, toy_cohort().hash())
+    joined = with_attacks(rows, read_attacks(out), cards, toy_cohort().hash())
     write_table(joined, tmp_path, {})
     back = {(row["experiment"], row["set"]): row for row in read_table(tmp_path / "table.csv")}
     cells = found(result, ("blur", "kernel 9"))[0]["columns"]
@@ -240,9 +241,11 @@ def test_the_table_gains_columns_and_keeps_its_numbers(weights, content, tmp_pat
     assert "kernel 9" in text
     assert "kernel 3" not in text
     for other in ({"judges": "x"}, None):
-        assert all(row[RANK1] is None for row in join(rows, result, other, toy_cohort().hash()))
-    assert all(row[RANK1] is None for row in join(rows, result, cards, "another cohort"))
-    assert join(rows, None, cards, toy_cohort().hash()) == rows
+        assert all(
+            row[RANK1] is None for row in with_attacks(rows, result, other, toy_cohort().hash())
+        )
+    assert all(row[RANK1] is None for row in with_attacks(rows, result, cards, "another cohort"))
+    assert with_attacks(rows, None, cards, toy_cohort().hash()) == rows
 
 
 def test_what_cannot_be_read_or_planned_is_said(weights, tmp_path):
@@ -277,7 +280,9 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
             for row in methods()
         ]
     )
-    write_attack_figures(join(rows, content[0], cards, toy_cohort().hash()), content[0], tmp_path)
+    write_attack_figures(
+        with_attacks(rows, content[0], cards, toy_cohort().hash()), content[0], tmp_path
+    )
     assert {path.name for path in tmp_path.iterdir()} == {
         "privacy-and-evidence.png",
         "rank-curves.png",

@@ -5,23 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from small_cohorts import noise_cohort
 
 from medpriv_lib.attacks.verification import finding, pairs, places
-from medpriv_lib.core.cohort import Cohort
 
 
-def cohort_of(patients=8, each=4, seed=0):
-    rng = np.random.default_rng(seed)
+def both_eyes(patients=8, each=4):
     patient = np.repeat(np.arange(patients), each)
     eye = np.where(np.arange(patients * each) % 2 == 0, "L", "R")
-    return Cohort(
-        rng.integers(0, 256, (patients * each, 16, 16), dtype=np.uint8),
-        patient,
-        eye,
-        patient % 3 == 0,
-        np.full(patients * each, "test"),
-        np.array([f"p{i}" for i in range(patients)]),
-    )
+    return noise_cohort(patient, patient % 3 == 0, eye=eye, split="test")
 
 
 def slow_pairs(cohort, source, gallery):
@@ -38,7 +30,7 @@ def slow_pairs(cohort, source, gallery):
 
 
 def test_pairs_equal_the_slow_twin():
-    cohort = cohort_of()
+    cohort = both_eyes()
     source, gallery = np.arange(0, 32, 3), np.arange(32)
     which, slow = pairs(cohort, source, gallery), slow_pairs(cohort, source, gallery)
     for kind in ("true", "own", "impostor"):
@@ -71,7 +63,7 @@ def slow_places(scores, cohort, source, gallery):
 
 
 def test_places_equal_the_slow_twin_also_where_labels_change():
-    cohort = cohort_of()
+    cohort = both_eyes()
     rng = np.random.default_rng(0)
     cohort = replace(cohort, diseased=rng.random(32) < 0.4)
     source, gallery = np.arange(0, 32, 2), np.arange(32)
@@ -84,7 +76,7 @@ def test_places_equal_the_slow_twin_also_where_labels_change():
 
 def test_the_area_is_that_of_scikit_learn_and_thresholds_let_one_percent_through():
     rng = np.random.default_rng(0)
-    cohort = cohort_of(40, 8)
+    cohort = both_eyes(40, 8)
     cohort = replace(cohort, eye=np.full(320, ""), diseased=np.zeros(320, dtype=bool))  # one cell
     source = gallery = np.arange(320)
     which = pairs(cohort, source, gallery)
@@ -103,7 +95,7 @@ def test_scores_without_information_stay_within_chance():
     """240 images of 60 patients, normal scores: the AUC of 240 x 1 true pairs has sd < 0.5 /
     sqrt(240) = 0.032 even if pairs of one image went together; 99.9 % lies within 3.3 sd = 0.107.
     Accepted at 1 %: at most 0.01 + 3.3 sd of a binomial of 240, 0.031."""
-    cohort = cohort_of(60, 4)
+    cohort = both_eyes(60, 4)
     rng = np.random.default_rng(3)
     rows = np.arange(240)
     which = pairs(cohort, rows, rows)
@@ -123,7 +115,7 @@ def test_scores_without_information_stay_within_chance():
 def test_a_score_that_knows_only_the_label_links_nobody():
     """Impostors share the label and the side, so such a score is the same for all pairs: the AUC is
     exactly 0.5."""
-    cohort = cohort_of()
+    cohort = both_eyes()
     rows = np.arange(32)
     scores = (cohort.diseased[:, None] == cohort.diseased[None]) + 2.0 * (
         cohort.eye[:, None] == cohort.eye[None]
@@ -143,7 +135,7 @@ def test_a_score_that_knows_only_the_label_links_nobody():
 def test_a_label_that_scores_higher_links_nobody():
     """Scores that depend on the labels of the pair alone, also where a patient has both: 0.5
     exactly."""
-    cohort = cohort_of(9, 4)
+    cohort = both_eyes(9, 4)
     rng = np.random.default_rng(0)
     cohort = replace(cohort, eye=np.full(36, ""), diseased=rng.random(36) < 0.4)
     rows = np.arange(36)
@@ -154,7 +146,7 @@ def test_a_label_that_scores_higher_links_nobody():
 
 
 def test_a_score_that_knows_the_patient_links_everybody():
-    cohort = cohort_of()
+    cohort = both_eyes()
     rows = np.arange(32)
     scores = (cohort.patient[:, None] == cohort.patient[None]).astype(float)
     found = finding(
@@ -174,7 +166,7 @@ def test_a_score_that_knows_the_patient_links_everybody():
 def test_verifiers_of_two_halves_are_joined_by_place_and_not_by_score():
     """The second verifier's scores are shifted by 100: pooled scores would make all its impostors
     look true."""
-    cohort = cohort_of()
+    cohort = both_eyes()
     rng = np.random.default_rng(0)
     parts = [np.flatnonzero(cohort.patient < 4), np.flatnonzero(cohort.patient >= 4)]
     found = []
@@ -193,7 +185,7 @@ def test_verifiers_of_two_halves_are_joined_by_place_and_not_by_score():
 
 
 def test_a_tenth_of_a_percent_needs_enough_impostors():
-    cohort = cohort_of(40, 8)
+    cohort = both_eyes(40, 8)
     rows = np.arange(320)
     scores = np.random.default_rng(0).normal(size=(320, 320))
     many = finding(
@@ -212,7 +204,7 @@ def test_a_tenth_of_a_percent_needs_enough_impostors():
 
 
 def test_what_cannot_be_linked_is_said():
-    cohort = cohort_of()
+    cohort = both_eyes()
     rows = np.array([0, 2])  # one patient
     with pytest.raises(ValueError, match="no impostors"):
         places(np.zeros((2, 2)), pairs(cohort, rows, rows), cohort.patient[rows])

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import start_code
+from small_cohorts import cohort_of
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.learning.augment import Augmentation
 from medpriv_lib.learning.checkpoint import NAME, read_checkpoint
+from medpriv_lib.learning.slope import squared_slope
 from medpriv_lib.privatizers.averaging import Averaged
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean, PriorSample, RealOther
@@ -52,14 +54,7 @@ def make_cohort(patients=4, each=6, size=16, seed=0):
     images[diseased, 4:8, 4:8] += 60
     split = np.where(np.arange(len(patient)) % each == 0, "val", "train")
     split[np.arange(len(patient)) % each == 1] = "test"
-    return Cohort(
-        images.astype(np.uint8),
-        patient,
-        np.full(len(patient), "L"),
-        diseased,
-        split,
-        np.array([f"{p}" for p in range(patients)]),
-    )
+    return cohort_of(images, patient, diseased, eye="L", split=split)
 
 
 def small(cohort):
@@ -71,7 +66,7 @@ def tensors_of(trainer):
     found = {f"g.{k}": v for k, v in trainer.bare_generator.state_dict().items()}
     found |= {f"d.{k}": v for k, v in trainer.bare_discriminator.state_dict().items()}
     found |= {f"a.{k}": v for k, v in trainer.average.items()} | {
-        "random": trainer.random.get_state()
+        "random": trainer.draws.random.get_state()
     }
     for name in ("generator_optimiser", "discriminator_optimiser"):
         for i, slots in getattr(trainer, name).state_dict()["state"].items():
@@ -148,7 +143,7 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
     cohort = make_cohort()
     trainer = Trainer(cohort, small(cohort), CONFIG)
     frozen = [p.clone() for network in trainer.recognisers for p in network.state_dict().values()]
-    random = trainer.random.get_state()
+    random = trainer.draws.random.get_state()
     trainer.bare_discriminator.heads.weight.data.zero_()  # D says the same of every image: it teaches nothing
     still = trainer.bare_generator.decoder.dense.weight.detach().clone()
     trainer.generator_step()
@@ -326,7 +321,7 @@ def test_the_slope_penalty_is_the_mean_squared_gradient_of_the_logit_at_real_ima
         Training(batch=4, precision="no", augmentation=None, frozen_recognisers=0),
     )
     trainer.bare_discriminator.eval()  # without dropout both sides see the same network
-    images = trainer.images[:3]
+    images = trainer.draws.images[:3]
     step, steepness = 1e-2, 0.0
     for (
         image
@@ -341,7 +336,9 @@ def test_the_slope_penalty_is_the_mean_squared_gradient_of_the_logit_at_real_ima
                 up, down = network(both)[0].double()
             steepness += float((up - down) / (2 * step)) ** 2 / len(images)
     trainer.bare_discriminator.float()
-    assert float(trainer._steepness(images).detach()) == pytest.approx(steepness, rel=0.05)
+    assert float(squared_slope(trainer._real, images).detach()) == pytest.approx(
+        steepness, rel=0.05
+    )
     assert steepness > 0
 
 
@@ -450,7 +447,6 @@ import sys; sys.path[:0] = [{root!r}, {tests!r}]
 import torch; torch.set_num_threads(1)
 from test_vgan_training import make_cohort, small, Training, train
 cohort = make_cohort()
-print("ready", flush=True)
 train(cohort, small(cohort), Training(**{config!r}), {folder!r}, checkpoint_minutes=0)
 """
 
@@ -475,17 +471,13 @@ def test_five_random_kills_end_where_an_undisturbed_training_ends(tmp_path):
     )
     reached = [0]
     while kills < 5:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
-        )
-        process.stdout.readline()  # imports are done
+        process = start_code(script)
         target = reached[-1] + chance.randint(1, 11)  # kill somewhere after this round was saved
-        while process.poll() is None and round_of(folder) < target:
+        while process.is_alive() and round_of(folder) < target:
             time.sleep(0.002)
         time.sleep(chance.random() * 0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        process.kill()
+        process.join()
         kills += 1
         reached.append(round_of(folder))
     assert reached == sorted(reached)
@@ -539,7 +531,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_images_that_do_not_fit_the_architecture_are_refused():
     cohort = make_cohort()
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(
+        ValueError, match=r"reads uint8 images \(N, 32, 32\), grey ones, .*--size 32"
+    ):
         Trainer(cohort, Architecture(4, 32, **WIDTHS), CONFIG)
 
 
@@ -614,7 +608,10 @@ def test_a_coloured_cohort_is_trained_on_and_privatised_in_colour():
         assert privatizer(release.method) is type(method)
     with pytest.raises(ValueError, match="PPRL-VGAN reads uint8 images .*colour"):
         vgan.encode(make_cohort().images)
-    with pytest.raises(ValueError, match="do not fit networks of size 16 with 3 channels"):
+    with pytest.raises(
+        ValueError,
+        match=r"reads uint8 images \(N, 16, 16, 3\), colour ones, not uint8 \(24, 16, 16\)",
+    ):
         Trainer(make_cohort(), architecture, CONFIG)
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
+from small_cohorts import cohort_of, parted
 
-from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor, to_uint8
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.codes import mean_decode
@@ -18,18 +18,9 @@ def coded_cohort(patients=24, each=6, within=0.4, seed=0):
     patient = np.repeat(np.arange(patients), each)
     code = rng.normal(size=(patients, CODE))[patient]
     code = code + within * rng.normal(size=code.shape)
-    split = np.tile(np.array(["train"] * (each - 2) + ["val", "test"]), patients)
     images = to_uint8(_drawn(torch.from_numpy(code).float()))
-    cohort = Cohort(
-        images,
-        patient,
-        np.full(len(patient), ""),
-        patient % 3 == 0,
-        split,
-        np.array([f"p{i}" for i in range(patients)]),
-        name="coded",
-    )
-    return cohort, code
+    split = parted(patients, each)
+    return cohort_of(images, patient, patient % 3 == 0, split=split, name="coded"), code
 
 
 def _basis():

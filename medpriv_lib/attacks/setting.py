@@ -119,7 +119,7 @@ class Setting:
         )
 
     @property
-    def lenders(self) -> dict[str, Verifier]:
+    def contributor_verifiers(self) -> dict[str, Verifier]:
         """The verifiers that learned to see who contributed to an image.
 
         Raises `NotApplicable` where nobody but the source went into the attacker's own releases.
@@ -129,12 +129,12 @@ class Setting:
             lambda: self.attackers.of_contributors(self.scenes[0], self.name or self.method),
         )
 
-    def released_points(self, part: str, lenders: bool = False) -> Float[np.ndarray, "n d"]:
+    def released_points(self, part: str, contributors: bool = False) -> Float[np.ndarray, "n d"]:
         """Return the released images as the second tower of a part sees them, (N, D).
 
         Raises `NotApplicable` where the attacker had fewer than two released images to learn from.
         """
-        verifier = (self.lenders if lenders else self.verifiers)[part]
+        verifier = (self.contributor_verifiers if contributors else self.verifiers)[part]
         return seen_by(verifier)(self.scene.released)
 
     def scores(self) -> Float[np.ndarray, "n p"]:

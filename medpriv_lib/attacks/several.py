@@ -44,7 +44,7 @@ def by_towers(
         if len(mine) == 0 or len(other) == 0:
             continue
         see = seen_by(verifiers[part])
-        points = together([see(images[mine]) for images in releases])
+        points = mean_direction([see(images[mine]) for images in releases])
         scores = alike(points, verifiers[part].bank[other])
         which = pairs(scene.cohort, scene.source[mine], other)
         found.append(places(scores, which, scene.patient[mine]))
@@ -54,7 +54,7 @@ def by_towers(
     return linked_finding("several releases", knowledge, found, rows, linked, scene, note)
 
 
-def together(points: Sequence[Float[np.ndarray, "n d"]]) -> Float[np.ndarray, "n d"]:
+def mean_direction(points: Sequence[Float[np.ndarray, "n d"]]) -> Float[np.ndarray, "n d"]:
     """Return the mean direction of points of length 1, of length 1 again."""
     mean = np.mean(points, axis=0)
     return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)

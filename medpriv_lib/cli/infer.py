@@ -116,7 +116,8 @@ def _refuse(args: argparse.Namespace) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    from medpriv_lib.encrypted.parties import Address, serve_dealer, serve_model_owner
+    from medpriv_lib.encrypted.parties import serve_dealer, serve_model_owner
+    from medpriv_lib.encrypted.session import Address
     from medpriv_lib.encrypted.wire import TIMEOUT
 
     # the others may start meanwhile, on a busy machine for minutes
@@ -143,7 +144,7 @@ def _read(args: argparse.Namespace) -> None:
         )
     images = _images(args)
     if args.role == "data-owner":
-        from medpriv_lib.encrypted.parties import Address
+        from medpriv_lib.encrypted.session import Address
 
         places = Address.of(args.model_owner), Address.of(args.dealer)
         found = infer_with_parties(images, *places, args.certificates)

@@ -176,8 +176,9 @@ def _attacked(
     """
     from medpriv_lib.data.default import default_cohort
     from medpriv_lib.pipeline.weights import load_weights
-    from medpriv_lib.study.attacks import Plan, join, read_attacks, run_attacks
-    from medpriv_lib.study.table import write_table
+    from medpriv_lib.study.attacks import read_attacks, run_attacks
+    from medpriv_lib.study.plan import Plan
+    from medpriv_lib.study.table import with_attacks, write_table
 
     cards = study.provenance.get("weights")
     if args.attacks:
@@ -195,7 +196,7 @@ def _attacked(
     content = read_attacks(out)
     if content is None:
         return study.rows
-    rows = join(study.rows, content, cards, study.provenance["data_hash"])
+    rows = with_attacks(study.rows, content, cards, study.provenance["data_hash"])
     write_table(rows, out, study.provenance, study.notes, study.paired)
     if args.attacks:
         from medpriv_lib.study.figures.attackers import write_attack_figures

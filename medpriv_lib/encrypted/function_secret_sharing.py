@@ -58,10 +58,11 @@ class Key:
         return [(pair, U), (words, U), (words, U), ((bits, count), np.uint8), (pair, U)]
 
 
-def deal(alpha: Numbers, beta: Blocks, bits: int) -> tuple[Key, Key]:
+def deal(alpha: Numbers, beta: Blocks, bits: int, batch: int = BATCH) -> tuple[Key, Key]:
     """Return the two keys of f(x) = beta where x < alpha, else 0, for x and alpha of `bits` bits.
 
-    alpha (n,) lies in 0..2^bits - 1, beta (n, 2) anywhere modulo 2^64. Raises `ValueError` for
+    alpha (n,) lies in 0..2^bits - 1, beta (n, 2) anywhere modulo 2^64; `batch`
+    comparisons go through the tree at once. Raises `ValueError` for
     alpha outside of its range, and for bits outside 1..63.
     """
     _refuse(alpha, bits, "alpha")
@@ -71,8 +72,8 @@ def deal(alpha: Numbers, beta: Blocks, bits: int) -> tuple[Key, Key]:
     roots = [_without_bit(random_ring(count, LANES)) for _ in range(2)]
     empty: list[np.ndarray] = [np.empty(shape, kind) for shape, kind in Key.shapes(count, bits)[1:]]
     keys = (Key(roots[0], *empty), Key(roots[1], *empty))
-    for start in range(0, count, BATCH):
-        part = slice(start, start + BATCH)
+    for start in range(0, count, batch):
+        part = slice(start, start + batch)
         _deal_part(alpha[part], beta[part], bits, [root[part] for root in roots], keys[0], part)
     return keys
 
@@ -110,11 +111,11 @@ def _deal_part(
     key.last[part] = np.where(t[1][:, None] == ONE, -leaf, leaf)
 
 
-def evaluate(party: int, key: Key, x: Numbers) -> Blocks:
+def evaluate(party: int, key: Key, x: Numbers, batch: int = BATCH) -> Blocks:
     """Return this party's share (n, 2) of f(x), for public x (n,) of as many bits as the key has.
 
-    `party` is 0 or 1, as the key. Raises `ValueError` for another number of x than of comparisons
-    in the key, and for x outside of its range.
+    `party` is 0 or 1, as the key; `batch` as of `deal`. Raises `ValueError` for another number of x
+    than of comparisons in the key, and for x outside of its range.
     """
     bits = len(key.seeds)
     if party not in (0, 1):
@@ -123,8 +124,8 @@ def evaluate(party: int, key: Key, x: Numbers) -> Blocks:
         raise ValueError(f"the key holds {len(key.root)} comparisons, and x has shape {x.shape}")
     _refuse(x, bits, "x")
     out = np.empty((len(x), LANES), U)
-    for start in range(0, len(x), BATCH):
-        part = slice(start, start + BATCH)
+    for start in range(0, len(x), batch):
+        part = slice(start, start + batch)
         out[part] = _evaluate_part(party, key, x[part], part, bits)
     return out if party == 0 else -out
 

@@ -10,19 +10,17 @@ dealt. A message that is changed on its way, sent twice or belongs elsewhere end
 party that lies about its own shares is not detected.
 """
 
-import hashlib
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from medpriv_lib.encrypted import gates
-from medpriv_lib.encrypted.architecture import Architecture, Part
+from medpriv_lib.encrypted.architecture import Architecture
 from medpriv_lib.encrypted.certificates import DATA_OWNER, DEALER, MODEL_OWNER
 from medpriv_lib.encrypted.recogniser import (
     Party,
@@ -33,28 +31,24 @@ from medpriv_lib.encrypted.recogniser import (
     logits_of,
     weight_masks,
 )
+from medpriv_lib.encrypted.session import (
+    AGAIN,
+    END,
+    PROTOCOL,
+    Address,
+    Say,
+    ask,
+    carried,
+    guarded,
+    hello,
+    number_of,
+    read_architecture,
+    read_number,
+    receive_parts,
+    serve,
+)
 from medpriv_lib.encrypted.shares import Ring
-from medpriv_lib.encrypted.wire import TIMEOUT, SessionError, Wire, accept, connect, listen
-
-PROTOCOL = 1  # rises when messages change; both sides must have the same
-HELLO = {"protocol": int, "nonce": str}
-AGAIN, END = "an image", "the end"
-Say = Callable[[str], None]
-
-
-class Address(NamedTuple):
-    """Where a party listens."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, text: str) -> "Address":
-        """Read HOST:PORT. Raises `ValueError` for anything else."""
-        host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError(f"an address is HOST:PORT, such as 127.0.0.1:7601, not {text!r}")
-        return cls(host.strip("[]"), int(port))
+from medpriv_lib.encrypted.wire import TIMEOUT, SessionError, Wire, accept, connect
 
 
 @dataclass
@@ -102,9 +96,9 @@ def serve_dealer(
             first.close()
             raise
         wires = sorted((first, second), key=lambda wire: wire.partner != MODEL_OWNER)
-        _guarded(wires, lambda: _deal_session(wires[0], wires[1], served, say))
+        guarded(wires, lambda: _deal_session(wires[0], wires[1], served, say))
 
-    _serve(at, session, say, once)
+    serve(at, session, say, once)
 
 
 def _deal_session(owner: Wire, holder: Wire, served: set[bytes], say: Say) -> None:
@@ -112,12 +106,12 @@ def _deal_session(owner: Wire, holder: Wire, served: set[bytes], say: Say) -> No
     asked = [wire.hear("request", needed) for wire in (owner, holder)]
     if asked[0] != asked[1]:
         raise SessionError("the two parties ask for different sessions or architectures")
-    session = _session_of(asked[0]["session"])
+    session = read_number(asked[0]["session"])
     if session in served:
         raise SessionError("this session was dealt for already: nothing may be dealt twice")
     served.add(session)
     owner.session = holder.session = session
-    architecture = _architecture_of(asked[0]["architecture"])
+    architecture = read_architecture(asked[0]["architecture"])
     masks = weight_masks(architecture)
     owner.send(masks, "masks of the weights")
     count = 0
@@ -162,7 +156,7 @@ def serve_model_owner(
         wires = [holder]
 
         def run() -> None:
-            theirs = _hello(holder, {"images": int})
+            theirs = hello(holder, {"images": int})
             nonce = secrets.token_hex(16)
             holder.tell(
                 {"protocol": PROTOCOL, "nonce": nonce, "architecture": asdict(architecture)},
@@ -172,14 +166,14 @@ def serve_model_owner(
             _model_session(
                 holder,
                 wires[1],
-                _session(theirs["nonce"], nonce),
+                number_of(theirs["nonce"], nonce),
                 (architecture, weights),
                 say,
             )
 
-        _guarded(wires, run)
+        guarded(wires, run)
 
-    _serve(at, session, say, once)
+    serve(at, session, say, once)
 
 
 def _model_session(
@@ -187,7 +181,7 @@ def _model_session(
 ) -> None:
     architecture, weights = model
     shapes = [(layer.weight_shape(), np.uint64) for layer in architecture.layers()]
-    _ask(dealer, session, architecture)
+    ask(dealer, session, architecture)
     dealer.session = holder.session = session
     hidden = hidden_weights(weights, dealer.receive(shapes, "masks of the weights"))
     holder.send(hidden, "hidden weights")
@@ -196,9 +190,9 @@ def _model_session(
     count, before = 0, holder.received
     while holder.hear("wish", {"next": str})["next"] == AGAIN:
         dealer.tell({"next": AGAIN}, "wish")
-        prepared = me.prepare(_receive_parts(dealer, architecture))
+        prepared = me.prepare(receive_parts(dealer, architecture))
         holder.tell({"ready": True}, "ready")
-        share = _talk(holder, me.infer(prepared, blank))
+        share = carried(holder, me.infer(prepared, blank))
         holder.send([share], "share of the logits")
         count += 1
     dealer.tell({"next": END}, "wish")
@@ -222,16 +216,16 @@ def infer_as_data_owner(
     def run() -> Answer:
         nonce = secrets.token_hex(16)
         owner.tell({"protocol": PROTOCOL, "nonce": nonce, "images": len(images)}, "greeting")
-        theirs = _hello(owner, {"architecture": dict})
-        architecture = _architecture_of(theirs["architecture"])
+        theirs = hello(owner, {"architecture": dict})
+        architecture = read_architecture(theirs["architecture"])
         encoded = [encode_image(image, architecture) for image in images]
         wires.append(connect(*dealer, folder, DATA_OWNER, DEALER))
-        session = _session(nonce, theirs["nonce"])
-        _ask(wires[1], session, architecture)
+        session = number_of(nonce, theirs["nonce"])
+        ask(wires[1], session, architecture)
         wires[1].session = owner.session = session
         return _data_session(owner, wires[1], architecture, encoded)
 
-    return _guarded(wires, run)
+    return guarded(wires, run)
 
 
 def _data_session(
@@ -247,14 +241,14 @@ def _data_session(
         costs, start = Costs(), time.perf_counter()
         for wire in (owner, dealer):
             wire.tell({"next": AGAIN}, "wish")
-        parts = _receive_parts(dealer, architecture)
+        parts = receive_parts(dealer, architecture)
         costs.key_bytes = sum(array.nbytes for part in parts for array in part.arrays())
         costs.dealing, start = _since(start)
         prepared = me.prepare(parts)
         owner.hear("ready", {"ready": bool})
         costs.preparing, start = _since(start)
         sent, received, rounds = owner.sent, owner.received, owner.rounds
-        mine = _talk(owner, me.infer(prepared, image))
+        mine = carried(owner, me.infer(prepared, image))
         theirs = owner.receive([(mine.shape, np.uint64)], "share of the logits")[0]
         answer.logits[i] = logits_of(mine, theirs)
         costs.online, _ = _since(start)
@@ -264,89 +258,6 @@ def _data_session(
     for wire in (owner, dealer):
         wire.tell({"next": END}, "wish")
     return answer
-
-
-def _talk(wire: Wire, talk: gates.Talk) -> Ring:
-    """Carry one party's half of the protocol over a connection, and return its result."""
-    message = next(talk)
-    while True:
-        theirs = wire.swap(message.sent, message.due, message.what)
-        try:
-            message = talk.send(theirs)
-        except StopIteration as stop:
-            return stop.value
-
-
-def _receive_parts(dealer: Wire, architecture: Architecture) -> list[Part]:
-    return [
-        step.part(dealer.receive(step.shapes(), f"part {number}"))
-        for number, step in enumerate(architecture.steps())
-    ]
-
-
-def _serve(at: Address, session: Callable[[socket.socket], None], say: Say, once: bool) -> None:
-    with listen(*at) as server:
-        host, port = server.getsockname()[:2]
-        say(f"listening on {host}:{port}")
-        while True:
-            try:
-                session(server)
-            except SessionError as error:
-                if once:
-                    raise
-                say(f"a session ended early: {error}")
-            if once:
-                return
-
-
-def _guarded(wires: list[Wire], run: Callable[[], Any]) -> Any:
-    """Run a session; tell the partners where it fails, and close the connections in any case."""
-    try:
-        return run()
-    except ValueError as error:
-        for wire in wires:
-            wire.complain(str(error))
-        raise
-    finally:
-        for wire in wires:
-            wire.close()
-
-
-def _hello(wire: Wire, needed: Mapping[str, type]) -> dict[str, Any]:
-    theirs = wire.hear("greeting", HELLO | dict(needed))
-    if theirs["protocol"] != PROTOCOL:
-        raise SessionError(
-            f"the {wire.partner} speaks version {theirs['protocol']} of the protocol, this side "
-            f"{PROTOCOL}; install the same version of medpriv on both"
-        )
-    return theirs
-
-
-def _session(data_owner: str, model_owner: str) -> bytes:
-    """Return the session's number: fresh as soon as one of the two drew a fresh part of it."""
-    return hashlib.blake2b(f"{data_owner} {model_owner}".encode(), digest_size=16).digest()
-
-
-def _session_of(text: str) -> bytes:
-    try:
-        session = bytes.fromhex(text)
-    except ValueError:
-        session = b""
-    if len(session) != 16:
-        raise SessionError("a session's number has 32 hexadecimal digits, and this one has not")
-    return session
-
-
-def _architecture_of(content: dict[str, Any]) -> Architecture:
-    try:
-        return Architecture(**content)
-    except (TypeError, ValueError) as error:
-        raise SessionError(f"the architecture that was sent is none: {error}") from error
-
-
-def _ask(dealer: Wire, session: bytes, architecture: Architecture) -> None:
-    # through JSON, so that both parties' requests are the same text
-    dealer.tell({"session": session.hex(), "architecture": asdict(architecture)}, "request")
 
 
 def _since(start: float) -> tuple[float, float]:

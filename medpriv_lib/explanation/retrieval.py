@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64, UInt8
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
+from medpriv_lib.explanation.ranking import kendall, ndcg, ndcg_by_chance
 from medpriv_lib.measures.cells import mean_of
 from medpriv_lib.measures.measure import Cells, Column, Exam, Ground, Measure, Place
 from medpriv_lib.privatizers.protocol import Privatizer
@@ -81,13 +82,14 @@ def retrieve(
     patient: Int64[np.ndarray, " q"],
     gallery: Gallery,
     k: int,
+    entries: int = ENTRIES,
 ) -> Retrieved:
     """Return the k nearest gallery cases of each query's own decision, none of the query's own
     patient.
 
     `points`, `decision`, `patient` are the queries' embeddings, decisions and patients (`UNKNOWN`
     where nobody knows: then nobody is left out). Equal distances go to the smaller gallery row.
-    Memory is bounded for galleries of any size. Raises `ValueError` for k < 1, `NotApplicable` for
+    At most `entries` distances are held at once. Raises `ValueError` for k < 1, `NotApplicable` for
     a decision that no case of the gallery has, and for k larger than the number of allowed cases.
     """
     if k < 1:
@@ -97,7 +99,7 @@ def retrieve(
     distance, similarity = np.empty(rows.shape), np.empty(rows.shape)
     stored = gallery.points.astype(np.float64)
     norms = (stored**2).sum(1)
-    step = max(1, ENTRIES // len(stored))
+    step = max(1, entries // len(stored))
     for first in range(0, len(points), step):
         queries = points[first : first + step].astype(np.float64)
         squares = (queries**2).sum(1)[:, None] + norms - 2 * queries @ stored.T
@@ -171,47 +173,6 @@ def privatize_cases(
         release.contributors[order],
         release.method,
         release.parameters,
-    )
-
-
-def ndcg(
-    before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
-) -> Float[np.ndarray, " q"]:
-    """Return how well the order after privatisation keeps the order before, 0..1 (normalised
-    discounted gain).
-
-    `before`, `after` are distances of the same K cases. The gain of a case is K - its rank before;
-    the discount of place i is 1 / log2(i + 2). Source: Järvelin and Kekäläinen 2002. Compare with
-    `ndcg_by_chance`.
-    """
-    k = before.shape[1]
-    gain = k - np.argsort(np.argsort(before, axis=1, kind="stable"), axis=1)
-    discount = 1 / np.log2(np.arange(k) + 2)
-    order = np.argsort(after, axis=1, kind="stable")
-    return (np.take_along_axis(gain, order, axis=1) * discount).sum(1) / (
-        np.arange(k, 0, -1) * discount
-    ).sum()
-
-
-def ndcg_by_chance(k: int) -> float:
-    """Return the mean of `ndcg` over all orders of k cases."""
-    discount = 1 / np.log2(np.arange(k) + 2)
-    return float((k + 1) / 2 * discount.sum() / (np.arange(k, 0, -1) * discount).sum())
-
-
-def kendall(
-    before: Float[np.ndarray, "q k"], after: Float[np.ndarray, "q k"]
-) -> Float[np.ndarray, " q"]:
-    """Return Kendall's tau-b of the distances before and after, -1..1 (0: chance); nan for one case
-    or all tied.
-    """
-    from scipy.stats import kendalltau
-
-    return np.array(
-        [
-            kendalltau(x, y).statistic if len(x) > 1 else np.nan
-            for x, y in zip(before, after, strict=True)
-        ]
     )
 
 

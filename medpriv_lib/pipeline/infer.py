@@ -16,7 +16,8 @@ from jaxtyping import Float, UInt8
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.in_process import InProcess
-from medpriv_lib.encrypted.parties import Address, Answer, infer_as_data_owner
+from medpriv_lib.encrypted.parties import Answer, infer_as_data_owner
+from medpriv_lib.encrypted.session import Address
 from medpriv_lib.encrypted.wire import SessionError
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser

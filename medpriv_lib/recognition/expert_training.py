@@ -70,7 +70,7 @@ class CameraLearner(Learner):
         return moved + strength * NOISE * noise * torch.randn_like(moved)
 
 
-def together(cohorts: Sequence[Cohort]) -> Cohort:
+def joined_cohorts(cohorts: Sequence[Cohort]) -> Cohort:
     """Return several cohorts as one, their patients numbered on; `row` counts anew.
 
     What one of them does not know (evidence, twin, visit) is left out. Raises `ValueError` where

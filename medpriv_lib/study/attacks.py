@@ -31,9 +31,8 @@ from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import VERSION, Plan
 from medpriv_lib.study.rows import Method, Releases
 from medpriv_lib.study.scenes import scenes_of, setting_of
-from medpriv_lib.study.several_releases import together
+from medpriv_lib.study.several_releases import told_by_several
 from medpriv_lib.study.summary import rates_in, spread_of, summary
-from medpriv_lib.study.table import Row
 
 FILE = "attacks.json"
 Told = Callable[[Method, int], None]
@@ -255,7 +254,9 @@ class _Run:
 
         The second is asked only where a row uses the generator.
         """
-        found: dict[str, Any] = {"together": together(self.cohort, self.resources, self.plan.seed)}
+        found: dict[str, Any] = {
+            "together": told_by_several(self.cohort, self.resources, self.plan.seed)
+        }
         if any(row.cls.needs == "weights" for row in self.rows):
             try:
                 members = of_generator(self.cohort, self.folder, self.plan.seed, self.plan.budget)
@@ -263,24 +264,6 @@ class _Run:
             except NotApplicable as error:
                 found["training"] = {"note": f"empty: {error}"}
         return found
-
-
-def join(
-    rows: Iterable[Row], content: dict | None, weights: dict | None, data_hash: str
-) -> list[Row]:
-    """Return the table's rows with the attackers' columns, where they were made from the same
-    images and weights.
-
-    `content` is that of `attacks.json` or None; `weights` the SHA-256 of the table's weights.
-    """
-    rows = [dict(row) for row in rows]
-    if content is None:
-        return rows
-    made = content["provenance"]
-    if made["data_hash"] != data_hash or made["weights"] != (weights or {}):
-        return rows
-    cells = {(one["experiment"], one["set"]): one["columns"] for one in content["methods"]}
-    return [row | cells.get((row["experiment"], row["set"]), {}) for row in rows]
 
 
 def read_attacks(folder: Path) -> dict | None:

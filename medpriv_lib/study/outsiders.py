@@ -36,7 +36,7 @@ from medpriv_lib.study.scenes import scenes_of
 FILE, MEMBERS = "attacks-others.json", "membership of patients"
 
 
-def taught_by(
+def verifier_from(
     row: Method,
     resources: Resources,
     others: Cohort,
@@ -143,7 +143,7 @@ def attack_by_others(
     resources = releases.resources
     try:
         scene = scenes_of(row, cohort, resources, [next(releases.of(row))], plan.seed)[0]
-        verifier = taught_by(row, resources, others, cohort, kept, seed, plan.budget)
+        verifier = verifier_from(row, resources, others, cohort, kept, seed, plan.budget)
     except NotApplicable as error:
         return result | {"note": f"empty: {error}", "seconds": 0.0}
     found = linkage_by_others(scene, verifier)

@@ -18,7 +18,7 @@ Groups = list[np.ndarray]
 KS = sorted({one.settings["k"] for one in KSameSelect.compared})
 
 
-def together(cohort: Cohort, resources: Resources, seed: int, draws: int = 10) -> list[dict]:
+def told_by_several(cohort: Cohort, resources: Resources, seed: int, draws: int = 10) -> list[dict]:
     """Return what several releases of the test images tell to somebody who knows each one's group.
 
     K-Same-Select with every K of the study, in both forms, and `draws` draws of the averaged sets.

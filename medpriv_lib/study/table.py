@@ -188,3 +188,21 @@ def _parse(cell: str, text: bool, count: bool) -> str | float | int | None:
     if cell == "":
         return None
     return int(cell) if count else float(cell)
+
+
+def with_attacks(
+    rows: Iterable[Row], content: dict | None, weights: dict | None, data_hash: str
+) -> list[Row]:
+    """Return the table's rows with the attackers' columns, where they were made from the same
+    images and weights.
+
+    `content` is that of `attacks.json` or None; `weights` the SHA-256 of the table's weights.
+    """
+    rows = [dict(row) for row in rows]
+    if content is None:
+        return rows
+    made = content["provenance"]
+    if made["data_hash"] != data_hash or made["weights"] != (weights or {}):
+        return rows
+    cells = {(one["experiment"], one["set"]): one["columns"] for one in content["methods"]}
+    return [row | cells.get((row["experiment"], row["set"]), {}) for row in rows]

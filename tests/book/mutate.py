@@ -10,12 +10,13 @@ ROOT = Path(__file__).resolve().parents[2]
 @dataclass(frozen=True)
 class Mutation:
     """In `file` of the library, `old` (which stands there once) becomes `new`; `chapter` must
-    notice."""
+    notice: a number that it stores is another one, or `notices` stands in what the run says."""
 
     chapter: str
     file: str
     old: str
     new: str
+    notices: str = "Cell outputs differ"
 
 
 MUTATIONS = [
@@ -66,6 +67,19 @@ MUTATIONS = [
         "measures/own_signs.py",
         "won = ((fit < own) + 0.5 * (fit == own)) * other",
         "won = ((fit < own) + 1.0 * (fit == own)) * other",
+    ),
+    Mutation(
+        "disentanglement",
+        "privatizers/disentangled/losses.py",
+        'target = b[q] if q == p and form == "donor" else a[q]',
+        'target = b[q] if q != p and form == "donor" else a[q]',
+        "AssertionError",
+    ),
+    Mutation(
+        "sign-transfer",
+        "privatizers/sign_transfer/sign_transfer.py",
+        "blended = strangers + alpha * (signs.v - strangers)",
+        "blended = strangers + alpha * signs.v",
     ),
 ]
 

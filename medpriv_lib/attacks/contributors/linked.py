@@ -117,10 +117,10 @@ def linked_by_tower_of_originals(setting: Setting) -> Finding:
 )
 def linked_by_tower_of_contributors(setting: Setting) -> Finding:
     """Compare each released image with originals by towers that learned to see contributors."""
-    scene, lenders = setting.scene, setting.lenders
-    both_halves(lenders)
+    scene, verifiers = setting.scene, setting.contributor_verifiers
+    both_halves(verifiers)
     likeness = [
-        likeness_to_patients(scene, seen_by(lenders[part])(scene.released), lenders[part])
+        likeness_to_patients(scene, seen_by(verifiers[part])(scene.released), verifiers[part])
         for part in HALVES
     ]
     return linked_retrained(

@@ -113,9 +113,9 @@ def looked_for(setting: Setting) -> Finding:
     """Look for each patient of whom there is an original that the method was not fitted to."""
     scene, cohort = setting.scene, setting.cohort
     unused = np.setdiff1d(np.flatnonzero(cohort.split != "train"), scene.source)
-    shown = setting.released_points(ALL, lenders=True)
+    shown = setting.released_points(ALL, contributors=True)
     return reverse(
-        alike(setting.lenders[ALL].bank[unused], shown),
+        alike(setting.contributor_verifiers[ALL].bank[unused], shown),
         cohort.patient[unused],
         scene.contributors,
         scene.patient,
@@ -129,10 +129,10 @@ def looked_for(setting: Setting) -> Finding:
 def compared_with_own_releases(setting: Setting) -> Finding:
     """Compare the released images with those that the attacker made of other originals."""
     scene = setting.scene
-    shown = setting.released_points(ALL, lenders=True)
+    shown = setting.released_points(ALL, contributors=True)
     if scene.known_contributors is None:
         raise NotApplicable("nobody knows who contributed to the attacker's own releases")
-    known = seen_by(setting.lenders[ALL])(scene.known)
+    known = seen_by(setting.contributor_verifiers[ALL])(scene.known)
     return parrot(
         alike(shown, known),
         scene.known_contributors,

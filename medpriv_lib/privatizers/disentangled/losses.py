@@ -96,25 +96,6 @@ def distances(a: Float[Tensor, "m d"], b: Float[Tensor, "n d"]) -> Float[Tensor,
     return squares.clamp_min(0) / a.shape[1]
 
 
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength  # type: ignore[attr-defined]
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * grads[0], None  # type: ignore[attr-defined]
-
-
-def reversed_gradient(x: Tensor, strength: float) -> Tensor:
-    """Return x; its gradient comes back times -`strength` (Ganin, Lempitsky 2015).
-
-    What follows learns to read something from x, and what made x learns to keep it out.
-    """
-    return _Reverse.apply(x, strength)
-
-
 def psnr_loss(made: Float[Tensor, "n c s s"], image: Float[Tensor, "n c s s"]) -> Tensor:
     """Return (48 - PSNR) / 24, PSNR in dB over the batch for values in [-1, 1]: the published
     term.

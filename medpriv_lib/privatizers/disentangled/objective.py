@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from medpriv_lib.learning.reversal import reversed_gradient
 from medpriv_lib.privatizers.disentangled.discriminator import Discriminator
 from medpriv_lib.privatizers.disentangled.losses import (
     Swapped,
@@ -16,7 +17,6 @@ from medpriv_lib.privatizers.disentangled.losses import (
     gradient_loss,
     pair_loss,
     psnr_loss,
-    reversed_gradient,
     ssim,
     swap_terms,
 )

@@ -17,8 +17,9 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.pixels import channels_of, to_tensor
+from medpriv_lib.core.pixels import require_images, to_tensor
 from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
+from medpriv_lib.learning.average import follow
 from medpriv_lib.learning.checkpoint import (
     named_parts,
     optimiser_tensors,
@@ -27,6 +28,7 @@ from medpriv_lib.learning.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
+from medpriv_lib.learning.slope import squared_slope
 from medpriv_lib.privatizers.disentangled.discriminator import Discriminator
 from medpriv_lib.privatizers.disentangled.losses import discriminator_loss
 from medpriv_lib.privatizers.disentangled.networks import Architecture, Networks
@@ -57,12 +59,8 @@ class Trainer:
         `folder`. Raises `ValueError` where the images do not fit the architecture, and where a
         label has no image.
         """
-        size = (architecture.size, architecture.size)
-        if train.images.shape[1:3] != size or channels_of(train.images) != architecture.channels:
-            raise ValueError(
-                f"images of {train.images.shape[1:]} do not fit networks of size "
-                f"{architecture.size} with {architecture.channels} channels"
-            )
+        a = architecture
+        require_images(train.images, a.size, a.channels, "disentangled network")
         if train.diseased.all() or not train.diseased.any():
             raise ValueError("all training images have one label; disentangling needs both")
         self.device, self.config, self.architecture = torch.device(device), config, architecture
@@ -178,12 +176,13 @@ class Trainer:
             judged, _ = self.discriminator(self.objective.seen(torch.cat([x, made])))
         loss = discriminator_loss(judged[: len(x)], judged[len(x) :])
         if c.r1 and self.round % c.r1_every == 0:
-            real = self.objective.seen(x).detach().requires_grad_()
-            with self.autocast():
-                logits, _ = self.discriminator(real)
-            (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-            loss = loss + c.r1_every * c.r1 / 2 * slope.square().sum(dim=(1, 2, 3)).mean()
+            slope = squared_slope(self._real, self.objective.seen(x))
+            loss = loss + c.r1_every * c.r1 / 2 * slope
         self._descend(1, loss)
+
+    def _real(self, images: Tensor) -> Tensor:
+        with self.autocast():
+            return self.discriminator(images)[0]
 
     def _descend(self, which: int, loss: Tensor) -> None:
         self.optimisers[which].zero_grad()
@@ -202,11 +201,7 @@ class Trainer:
             if judged and (self.config.adversarial or self.config.features):
                 self.discriminator_step(x, made)
         self.round += 1
-        decay, state = min(self.config.ema, self.round / (self.round + 9)), self._tensors()
-        floats = [key for key in state if state[key].is_floating_point()]
-        torch._foreach_lerp_(
-            [self.average[key] for key in floats], [state[key] for key in floats], 1 - decay
-        )
+        follow(self.average, self._tensors(), self.round, self.config.ema, start=9)
 
     def _tensors(self) -> dict[str, Tensor]:
         return {key: value.detach() for key, value in self.networks.state_dict().items()}

@@ -41,23 +41,6 @@ def matching_loss(scores: Float[Tensor, "n n"], healthy: Bool[Tensor, " n"]) -> 
     return F.cross_entropy(scores.masked_fill(apart, -1e4), own)
 
 
-def reversed_gradient(x: Tensor, weight: float) -> Tensor:
-    """Return x; its gradient comes back multiplied by -`weight`."""
-    turned: Tensor = _Reversed.apply(x, weight)
-    return turned
-
-
-class _Reversed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight):  # type: ignore[no-untyped-def]  # noqa: D102
-        ctx.weight = weight
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, gradient):  # type: ignore[no-untyped-def]  # noqa: D102
-        return -ctx.weight * gradient, None
-
-
 def _tower(width: int, length: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.AvgPool2d(2)]
     before = 1

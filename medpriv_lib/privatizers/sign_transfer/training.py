@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
+from medpriv_lib.learning.average import follow
 from medpriv_lib.learning.checkpoint import (
     named_parts,
     optimiser_tensors,
@@ -24,11 +25,11 @@ from medpriv_lib.learning.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
+from medpriv_lib.learning.reversal import reversed_gradient
 from medpriv_lib.learning.rounds import run
 from medpriv_lib.privatizers.sign_transfer.adversary import (
     Matcher,
     matching_loss,
-    reversed_gradient,
 )
 from medpriv_lib.privatizers.sign_transfer.distort import Distortion, lit, moved
 from medpriv_lib.privatizers.sign_transfer.losses import Batch, Weights, change, loss
@@ -184,16 +185,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimiser.step()
         self.step_number += 1
-        self._follow()
-
-    def _follow(self) -> None:
-        """Let the averaged network move on."""
-        n = self.step_number
-        decay, state = min(self.config.ema, n / (n + 20)), self.network.state_dict()
-        keys = [key for key in state if state[key].is_floating_point()]
-        torch._foreach_lerp_(
-            [self.average[key] for key in keys], [state[key] for key in keys], 1 - decay
-        )
+        state = self.network.state_dict()
+        follow(self.average, state, self.step_number, self.config.ema, start=20)
 
     @property
     def done(self) -> int:

@@ -14,11 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 G_WEIGHTS = (0.5, 0.5, 0.5, 0.002)  # lambda^G of Montenegro et al.: real/fake, identity, task, KL
-D_WEIGHTS = (
-    0.25,
-    0.5,
-    0.25,
-)  # lambda^D of Chen et al.'s code on real images; on made ones real/fake counts 1
+# lambda^D of Chen et al.'s code on real images; on made ones real/fake counts 1
+D_WEIGHTS = (0.25, 0.5, 0.25)
+RECONSTRUCTION_KL = 5e-4  # the weight of the divergence before the first round
 
 
 def discriminator_loss(
@@ -49,6 +47,26 @@ def discriminator_loss(
 def divergence(mu: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"]) -> Tensor:
     """Return KL(q(f(I) | I) || N(0, 1)), summed over z, mean over the batch: a scalar >= 0."""
     return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+
+
+def naming_loss(
+    identity: Float[Tensor, "n patients"],
+    label: Float[Tensor, "n labels"],
+    patient: Int64[Tensor, " n"],
+    task: Int64[Tensor, " n"],
+) -> Tensor:
+    """Return the identity and the task term of minus Equation 1, on real images: a scalar."""
+    loss = D_WEIGHTS[1] * F.cross_entropy(identity, patient)
+    return loss + D_WEIGHTS[2] * F.cross_entropy(label, task)
+
+
+def reconstruction_loss(
+    shown: Tensor, images: Tensor, mu: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"]
+) -> Tensor:
+    """Return the loss of a plain conditional variational autoencoder, of the mean absolute error of
+    a pixel (images in [-1, 1]) and the divergence: a scalar.
+    """
+    return F.l1_loss(shown, images) + RECONSTRUCTION_KL * divergence(mu, log_variance)
 
 
 def generator_loss(

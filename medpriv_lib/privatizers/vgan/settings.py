@@ -2,7 +2,10 @@
 they are.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+import torch
 
 from medpriv_lib.learning.augment import Augmentation
 
@@ -53,3 +56,25 @@ class Training:
     precision: str = "auto"
     seed: int = 0
     validate_every: int = 100
+
+    def before(self) -> tuple[int, int]:
+        """Return how many steps of warm-up and of reconstruction precede the first round."""
+        tenth = self.rounds // 10
+        return (
+            tenth if self.warmup is None else self.warmup,
+            tenth if self.reconstruction is None else self.reconstruction,
+        )
+
+    def optimiser_of(
+        self, parameters: Iterable[torch.nn.Parameter], rate: float
+    ) -> torch.optim.Optimizer:
+        """Return what moves the parameters, at this learning rate: "rmsprop" as Chen et al."""
+        if self.optimiser == "rmsprop":
+            return torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7, foreach=True)
+        return torch.optim.AdamW(
+            parameters, rate, self.betas, weight_decay=self.weight_decay, fused=True
+        )
+
+    def slowing(self, done: int) -> float:
+        """Return the share of the learning rates that is used after `done` rounds."""
+        return min(1.0, (1 - done / self.rounds) / max(1e-9, 1 - self.decay_from))

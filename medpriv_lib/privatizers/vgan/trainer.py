@@ -19,15 +19,14 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.pixels import channels_of, to_tensor
+from medpriv_lib.core.pixels import require_images
 from medpriv_lib.core.precision import flushed_denormals, native_bfloat16
+from medpriv_lib.learning.average import follow
 from medpriv_lib.learning.checkpoint import (
     named_parts,
     optimiser_tensors,
@@ -36,17 +35,19 @@ from medpriv_lib.learning.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
+from medpriv_lib.learning.slope import squared_slope
+from medpriv_lib.privatizers.vgan.draws import Draws
 from medpriv_lib.privatizers.vgan.losses import (
-    D_WEIGHTS,
     discriminator_loss,
-    divergence,
     generator_loss,
+    naming_loss,
+    reconstruction_loss,
 )
 from medpriv_lib.privatizers.vgan.networks import Architecture, Discriminator, Generator
 from medpriv_lib.privatizers.vgan.recognisers import frozen_recognisers
 from medpriv_lib.privatizers.vgan.settings import Training
 
-RECONSTRUCTION_RATE, RECONSTRUCTION_KL = 1e-3, 5e-4
+RECONSTRUCTION_RATE = 1e-3
 
 
 class Trainer:
@@ -66,12 +67,7 @@ class Trainer:
         The frozen recognisers are trained here; a killed training of theirs goes on from what is in
         `folder`.
         """
-        fits = train.images.shape[1:3] == (architecture.size, architecture.size)
-        if not fits or channels_of(train.images) != architecture.channels:
-            raise ValueError(
-                f"images of {train.images.shape[1:]} do not fit networks of size "
-                f"{architecture.size} with {architecture.channels} channels"
-            )
+        require_images(train.images, architecture.size, architecture.channels, "generator")
         # said outright, so that several processes on a machine without an accelerator find each
         # other (gloo)
         self.accelerator = Accelerator(cpu=not torch.accelerator.is_available())
@@ -86,13 +82,12 @@ class Trainer:
             raise ValueError(
                 f"batch {config.batch} leaves {self.batch} images per process; two are the least"
             )
-        self.images = to_tensor(train.images, device)
-        self.patient = torch.from_numpy(train.patient).to(device)
-        self.task = torch.from_numpy(train.diseased.astype(np.int64)).to(device)
+        self.draws = Draws(
+            train, self.batch, device, 1_000_003 * config.seed + self.accelerator.process_index
+        )
         self._build()
-        with (
-            self.accelerator.main_process_first()
-        ):  # the others find the finished ones in the folder
+        # the other processes find the finished ones in the folder
+        with self.accelerator.main_process_first():
             self.recognisers = frozen_recognisers(
                 train,
                 config.frozen_recognisers,
@@ -101,13 +96,7 @@ class Trainer:
                 device,
                 folder,
             )
-        self.random = torch.Generator(device).manual_seed(
-            1_000_003 * config.seed + self.accelerator.process_index
-        )
-        self.warmup = config.rounds // 10 if config.warmup is None else config.warmup
-        self.reconstruction = (
-            config.rounds // 10 if config.reconstruction is None else config.reconstruction
-        )
+        self.warmup, self.reconstruction = config.before()
         self.warmed, self.round, self.seconds = 0, 0, 0.0
         self.curve: list[dict[str, float]] = []
         # what has to be equal for a checkpoint to be of this training
@@ -120,9 +109,8 @@ class Trainer:
         }
 
     def _build(self) -> None:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # layers take their first weights from the global generator only
+        # layers take their first weights from the global generator only
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             generator = Generator(self.architecture)
             discriminator = Discriminator(self.architecture, self.config.discriminator_dropout)
@@ -132,7 +120,7 @@ class Trainer:
         rate = self.config.learning_rate
         self.rates = (rate, self.config.discriminator_rate or rate)
         optimisers = [
-            _optimiser(network, r, self.config)
+            self.config.optimiser_of(network.parameters(), r)
             for network, r in zip(networks, self.rates, strict=True)
         ]
         self.bare_generator, self.bare_discriminator = generator, discriminator
@@ -146,15 +134,9 @@ class Trainer:
             self.discriminator_optimiser,
         ) = self.accelerator.prepare(generator, discriminator, *optimisers)
 
-    def _rows(self, times: int = 1) -> Tensor:
-        return torch.randint(
-            len(self.images), (times * self.batch,), generator=self.random, device=self.device
-        )
-
     def _seen(self, images: Tensor) -> Tensor:
         """Return what D sees of the images."""
-        augmentation = self.config.augmentation
-        return images if augmentation is None else augmentation(images, self.random)
+        return self.draws.distorted(images, self.config.augmentation)
 
     @contextlib.contextmanager
     def _dropout(self) -> Iterator[None]:
@@ -165,30 +147,25 @@ class Trainer:
             torch.manual_seed(step * 1_009 + self.accelerator.process_index)
             yield
 
-    def _uniform(self, count: int, low: float, high: float) -> Tensor:
-        return torch.rand(count, generator=self.random, device=self.device) * (high - low) + low
-
     def generator_step(self) -> Tensor:
         """One step of Equation 2; returns the made images, detached."""
-        rows = self._rows()
-        c = torch.randint(
-            self.architecture.patients, (self.batch,), generator=self.random, device=self.device
-        )
-        noise = torch.randn(
-            self.batch, self.architecture.latent, generator=self.random, device=self.device
-        )
-        joined = (
-            self.recognisers
-            if self.round >= self.config.recognisers_from * self.config.rounds
-            else []
-        )
+        draws, rows = self.draws, self.draws.rows()
+        c = draws.identities(self.architecture.patients)
+        noise = draws.noise(self.architecture.latent)
+        late = self.round >= self.config.recognisers_from * self.config.rounds
+        joined = self.recognisers if late else []
         self.bare_discriminator.requires_grad_(False)
         with self.autocast():
-            fake, mu, log_variance = self.generator(self.images[rows], c, noise)
+            fake, mu, log_variance = self.generator(draws.images[rows], c, noise)
             seen = self._seen(fake)
             judged, named = self.bare_discriminator(seen), [network(seen) for network in joined]
         loss = generator_loss(
-            judged, c, self.task[rows], mu, log_variance, named=[logits.float() for logits in named]
+            judged,
+            c,
+            draws.task[rows],
+            mu,
+            log_variance,
+            named=[logits.float() for logits in named],
         )
         self._descend(self.generator_optimiser, loss)
         self.bare_discriminator.requires_grad_(True)
@@ -196,9 +173,9 @@ class Trainer:
 
     def discriminator_step(self, fake: Tensor) -> None:
         """One step of Equation 1: real and made images in one pass, each distorted anew."""
-        rows = self._rows(self.config.reals)
+        draws, rows = self.draws, self.draws.rows(self.config.reals)
         with self.autocast():
-            heads = self.discriminator(self._seen(torch.cat([self.images[rows], fake])))
+            heads = self.discriminator(self._seen(torch.cat([draws.images[rows], fake])))
         on_real, on_fake = zip(
             *(head.split([len(rows), self.batch]) for head in heads), strict=True
         )
@@ -206,34 +183,27 @@ class Trainer:
         loss = discriminator_loss(
             on_real,
             on_fake,
-            self.patient[rows],
-            self.task[rows],
-            self._uniform(len(rows), 1 - s, 1),
-            self._uniform(self.batch, 0, s),
+            draws.patient[rows],
+            draws.task[rows],
+            draws.uniform(len(rows), 1 - s, 1),
+            draws.uniform(self.batch, 0, s),
         )
         if self.config.r1 and self.round % self.config.r1_every == 0:
-            loss = loss + self.config.r1_every * self.config.r1 / 2 * self._steepness(
-                self._seen(self.images[rows])
-            )
+            slope = squared_slope(self._real, self._seen(draws.images[rows]))
+            loss = loss + self.config.r1_every * self.config.r1 / 2 * slope
         self._descend(self.discriminator_optimiser, loss)
 
-    def _steepness(self, images: Tensor) -> Tensor:
-        """Return the mean squared gradient of D^1's logit at real images (R1 of Mescheder et al.
-        2018).
-        """
-        images = images.detach().requires_grad_()
+    def _real(self, images: Tensor) -> Tensor:
+        """Return D^1's logits: is the image real?"""
         with self.autocast():
-            real = self.discriminator(images)[0]
-        (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
-        return slope.square().sum(dim=(1, 2, 3)).mean()
+            return self.discriminator(images)[0]
 
     def warmup_step(self) -> None:
         """One step of the identity and task terms of Equation 1, on real images."""
-        rows = self._rows()
+        draws, rows = self.draws, self.draws.rows()
         with self._dropout(), self.autocast():
-            _, identity, task = self.discriminator(self._seen(self.images[rows]))
-        loss = D_WEIGHTS[1] * F.cross_entropy(identity, self.patient[rows])
-        loss = loss + D_WEIGHTS[2] * F.cross_entropy(task, self.task[rows])
+            _, identity, task = self.discriminator(self._seen(draws.images[rows]))
+        loss = naming_loss(identity, task, draws.patient[rows], draws.task[rows])
         self._descend(self.discriminator_optimiser, loss)
         self.warmed += 1
 
@@ -241,15 +211,11 @@ class Trainer:
         """One step of a plain conditional variational autoencoder: each training image shown as its
         own patient.
         """
-        rows = self._rows()
-        noise = torch.randn(
-            self.batch, self.architecture.latent, generator=self.random, device=self.device
-        )
+        draws, rows = self.draws, self.draws.rows()
+        images, noise = draws.images[rows], draws.noise(self.architecture.latent)
         with self.autocast():
-            shown, mu, log_variance = self.generator(self.images[rows], self.patient[rows], noise)
-        loss = F.l1_loss(shown, self.images[rows]) + RECONSTRUCTION_KL * divergence(
-            mu, log_variance
-        )
+            shown, mu, log_variance = self.generator(images, draws.patient[rows], noise)
+        loss = reconstruction_loss(shown, images, mu, log_variance)
         for group in self.generator_optimiser.param_groups:
             group["lr"] = RECONSTRUCTION_RATE
         self._descend(self.generator_optimiser, loss)
@@ -272,8 +238,7 @@ class Trainer:
         """One round: two generator steps, each or the last followed by D's, then the average moves
         on.
         """
-        done = self.round / self.config.rounds
-        factor = min(1.0, (1 - done) / max(1e-9, 1 - self.config.decay_from))
+        factor = self.config.slowing(self.round)
         for optimiser, rate in zip(
             (self.generator_optimiser, self.discriminator_optimiser), self.rates, strict=True
         ):
@@ -286,12 +251,8 @@ class Trainer:
                 if left < self.config.discriminator_steps:
                     self.discriminator_step(fake)
         self.round += 1
-        decay = min(self.config.ema, self.round / (self.round + 9))
         state = self.bare_generator.state_dict()
-        keys = [key for key in state if state[key].is_floating_point()]
-        torch._foreach_lerp_(
-            [self.average[key] for key in keys], [state[key] for key in keys], 1 - decay
-        )
+        follow(self.average, state, self.round, self.config.ema, start=9)
 
     def averaged(self) -> Generator:
         """Return the averaged generator, float32, in evaluation mode."""
@@ -303,7 +264,7 @@ class Trainer:
         """Write the checkpoint: the main process writes, all bring the states of their random
         numbers.
         """
-        states = self.accelerator.gather(self.random.get_state().to(self.device))
+        states = self.accelerator.gather(self.draws.random.get_state().to(self.device))
         states = states.view(self.accelerator.num_processes, -1)
         if not self.accelerator.is_main_process:
             return
@@ -324,7 +285,7 @@ class Trainer:
         self.average = part_of(tensors, "average")
         restore_optimiser(self.generator_optimiser, part_of(tensors, "generator_optimiser"))
         restore_optimiser(self.discriminator_optimiser, part_of(tensors, "discriminator_optimiser"))
-        self.random.set_state(tensors["random"][self.accelerator.process_index].cpu())
+        self.draws.random.set_state(tensors["random"][self.accelerator.process_index].cpu())
         for key, value in state.items():
             setattr(self, key, value)
         return True
@@ -337,12 +298,3 @@ class Trainer:
             "generator_optimiser": optimiser_tensors(self.generator_optimiser),
             "discriminator_optimiser": optimiser_tensors(self.discriminator_optimiser),
         }
-
-
-def _optimiser(network: torch.nn.Module, rate: float, config: Training) -> torch.optim.Optimizer:
-    parameters = network.parameters()
-    if config.optimiser == "rmsprop":  # as Chen et al.
-        return torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7, foreach=True)
-    return torch.optim.AdamW(
-        parameters, rate, config.betas, weight_decay=config.weight_decay, fused=True
-    )
