@@ -32,12 +32,12 @@ class LocalTraining:
     """
 
     epochs: int = 1
-    batch: int = 32
-    rate: float = 3e-3
+    batch: int = 16
+    rate: float = 1e-3
     decay: float = 1e-2
     proximal: float = 0.0
-    strength: float = 0.5
-    dropout: float = 0.2
+    strength: float = 0.25
+    dropout: float = 0.0
     class_weights: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from jaxtyping import Float
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.intervals import area, auc_interval
 from medpriv_lib.core.pixels import channels_of, size_of
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.federation.extra import need
@@ -17,7 +19,6 @@ from medpriv_lib.federation.sites import Site
 from medpriv_lib.recognition.grouped import Grouped
 
 if TYPE_CHECKING:  # Flower is an extra
-    import numpy as np
     from flwr.clientapp.typing import Mod
 
     from medpriv_lib.federation.aggregation import Aggregation
@@ -44,7 +45,7 @@ class Federation:
     rounds: "tuple[Round, ...]"
     left: "dict[str, list[Left]]"
 
-    def score(self, cohort: Cohort) -> "Float[np.ndarray, ' n']":
+    def score(self, cohort: Cohort) -> Float[np.ndarray, " n"]:
         """Return the probability of the disease, float64 (N,), for the images of a cohort."""
         from medpriv_lib.federation.validation import score
 
@@ -143,3 +144,39 @@ def plan_of(
     if fewest is None:
         fewest = max(1, len(sites) - 1)
     return Plan(rounds, size, channels, pooling, training, fewest)
+
+
+def written(
+    found: Federation, cohort: Cohort, out: Path, command: str, seed: int
+) -> dict[str, float]:
+    """Write the recogniser with its card, and `rounds.json`, into a folder; return how good it is
+    on the cohort's test images: AUC with its interval over patients, F1 at the threshold, and the
+    F1 of calling everybody diseased.
+    """
+    from medpriv_lib.federation.result import save_recogniser
+
+    test = cohort.of("test")
+    scores, ill = found.score(test), test.diseased
+    called = scores >= found.threshold
+    low, high = auc_interval(scores, ill, test.patient)
+    quality = {
+        "auc": area(scores, ill),
+        "auc_low": low,
+        "auc_high": high,
+        "f1": 2 * float((called & ill).sum()) / max(1, int(called.sum() + ill.sum())),
+        "all_ill": float(2 * ill.mean() / (1 + ill.mean())),
+        "threshold": found.threshold,
+        "test_patients": len(np.unique(test.patient)),
+        "test_images": len(test),
+    }
+    quality = {name: round(value, 4) for name, value in quality.items()}
+    save_recogniser(
+        found.network,
+        found.rounds,
+        out,
+        data_hash=cohort.hash(),
+        command=command,
+        seed=seed,
+        metrics=quality,
+    )
+    return quality

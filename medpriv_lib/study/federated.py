@@ -33,7 +33,7 @@ SITES = 3
 SEEDS = 5
 ROUNDS = 16
 PIXELS = 32
-TRAINING = LocalTraining(batch=16)
+TRAINING = LocalTraining()
 PROXIMAL = 0.1
 FOLDS = 2 * SEEDS  # two of them test a seed's recognisers, one gives the threshold
 
