@@ -8,7 +8,7 @@ import re
 MAX_LINES = 15
 OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
-WITH_WIDGET = {f"{n:02d}" for n in range(15) if n != 11}
+WITH_WIDGET = {f"{n:02d}" for n in range(16) if n != 11}
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",

@@ -41,7 +41,7 @@ serverapp = "apps:server"
 clientapp = "apps:client"
 """
 APPS = '"""The apps of the installed package."""\n\n'
-APPS += "from medpriv_lib.federation.entry import client, server  # noqa: F401\n"
+APPS += "from medpriv_lib.federation import entry\n\nclient = entry.client\nserver = entry.server\n"
 
 
 def lead(
