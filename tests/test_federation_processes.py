@@ -70,13 +70,15 @@ def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
     lead += ["--rounds", 2, "--patience", 60]
     started = {"coordinator": command(*lead, log=tmp_path / "lead.log", mark=mark)}
     try:
+        said = tmp_path / "lead.log"
+        # before it listens, it does not know the sites' keys
+        assert waited(lambda: "listening on" in said.read_text()), said.read_text()
         for number, site in enumerate(hospitals(3), 1):
             name = f"site-{number}"
             site.cohort.save(tmp_path / f"{name}.npz")
             join = ["site", tmp_path / f"{name}.npz", "--certificates", keys, "--name", name]
             join += ["--coordinator", at, "--log", tmp_path / f"{name}-left.jsonl"]
             started[name] = command(*join, log=tmp_path / f"{name}.log", mark=mark)
-        said = tmp_path / "lead.log"
         assert waited(lambda: "round 1 of 2" in said.read_text()), said.read_text()
         for session in sessions_of(started["site-2"].pid):
             os.killpg(session, signal.SIGKILL)
