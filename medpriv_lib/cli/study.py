@@ -14,6 +14,8 @@ Examples:
       also attackers who learn from 500 other patients, rendered first: attacks-others.json
   medpriv study --cohort confounded --out results/confounded
       a cohort of the second version: visits, more controls and judges, a verdict
+  medpriv study --federated --out results/
+      one recogniser from pooled images, of each site alone, and federated; an hour on one core
   medpriv study --train --seeds 3 --out runs/
       everything from scratch; goes on where it was stopped
   medpriv study --cohort my.npz --out runs/ --scale small
@@ -29,6 +31,7 @@ from medpriv_lib.cli.options import (
     add_budget,
     add_seed,
     budget_of,
+    progress,
     require_device,
     require_parent,
     say,
@@ -96,11 +99,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD/SET",
         help="attack this row only; may be repeated",
     )
+    parser.add_argument(
+        "--federated",
+        action="store_true",
+        help="instead: one recogniser from pooled images, of each site alone, and federated; needs "
+        "--out",
+    )
     add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
+    if args.federated:
+        _federated(args.out)
+        return
     from medpriv_lib.attacks.best import render_attacks
     from medpriv_lib.core import weights as store
     from medpriv_lib.core.cohort import Cohort
@@ -152,6 +164,27 @@ def run(args: argparse.Namespace) -> None:
         )
     if out is not None:
         say(f"written to {out}: table.csv, table.json and figures")
+
+
+def _federated(out: str | None) -> None:
+    """Run the federated comparison, or what is left of it, and print its rows."""
+    if out is None:
+        raise ValueError("the federated comparison needs a folder; name one with --out")
+    folder = require_parent(out)
+    folder.mkdir(exist_ok=True)
+    try:
+        from medpriv_lib.study.federated import measure
+
+        rows = measure(folder, progress)["rows"]
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    for row in rows:
+        if row.get("auc") is not None:
+            say(
+                "{cohort}, {arm} {dealt}: AUC {auc:.3f} ({auc_low:.3f} to {auc_high:.3f}), F1 "
+                "{f1:.3f}, {seeds} seed(s)".format(**row)
+            )
+    say(f"written to {folder}: federated.json")
 
 
 def _only(names: list[str] | None) -> tuple[tuple[str, str], ...] | None:

@@ -57,6 +57,12 @@ MUTATIONS = [
         "contrast = of_difference @ k, of_difference @ k**3",
     ),
     Mutation(
+        "15",
+        "federation/sites.py",
+        "weight = 2.0 ** np.arange(sites) if",
+        "weight = 9.0 ** np.arange(sites) if",
+    ),
+    Mutation(
         "encrypted-inference",
         "encrypted/gates.py",
         "seen = mask >> U(IGNORED)",

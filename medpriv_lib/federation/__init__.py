@@ -1,0 +1,1 @@
+"""One recogniser from several hospitals whose images stay where they are."""
