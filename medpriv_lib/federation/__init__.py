@@ -1,0 +1,1 @@
+"""One recogniser trained over hospitals whose images stay where they are."""
