@@ -1,1 +1,1 @@
-"""One recogniser trained over hospitals whose images stay where they are."""
+"""One recogniser from several hospitals whose images stay where they are."""
