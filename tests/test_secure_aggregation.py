@@ -10,6 +10,7 @@ from scipy import stats
 from medpriv_lib.federation.secure_aggregation import fixed_point, keys, masks, messages, shamir
 from medpriv_lib.federation.secure_aggregation.coordinator import Coordinator
 from medpriv_lib.federation.secure_aggregation.identity import Identity, Roster, enrol
+from medpriv_lib.federation.secure_aggregation.member import Member
 from medpriv_lib.federation.secure_aggregation.messages import (
     Advert,
     Agreement,
@@ -22,7 +23,6 @@ from medpriv_lib.federation.secure_aggregation.messages import (
     Survivors,
 )
 from medpriv_lib.federation.secure_aggregation.rounds import aggregate
-from medpriv_lib.federation.secure_aggregation.site import Site
 
 COUNT = 50
 
@@ -32,7 +32,7 @@ class Federation:
 
     def __init__(self, sites=5, threshold=3, count=COUNT, about=b"", seed=0):
         self.identities, self.roster = enrol("test", sites, threshold)
-        self.sites = {n: Site(one, self.roster) for n, one in self.identities.items()}
+        self.sites = {n: Member(one, self.roster) for n, one in self.identities.items()}
         g = np.random.default_rng(seed)
         self.updates = {n: g.normal(size=count).astype(np.float32) for n in self.sites}
         self.patients = {n: int(g.integers(3, 60)) for n in self.sites}
@@ -405,9 +405,9 @@ def test_shares_of_other_sites_are_refused():
 def test_a_site_goes_on_from_its_stored_memory():
     f = Federation()
 
-    def stored(site: Site) -> Site:
+    def stored(site: Member) -> Member:
         kept = messages.plain(site.memory)
-        return Site(site.identity, site.roster, messages.read(type(site.memory), kept))
+        return Member(site.identity, site.roster, messages.read(type(site.memory), kept))
 
     told = f.keys()
     f.sites = {n: stored(site) for n, site in f.sites.items()}
@@ -524,8 +524,8 @@ def test_a_site_refuses_a_roster_with_another_key_in_its_place():
     identities, roster = enrol("f", 3, 2)
     changed = Roster("f", 2, {**roster.members, 1: Identity.draw(1).public})
     with pytest.raises(ValueError, match="the roster has not the key of site 1"):
-        Site(identities[1], changed)
-    honest, lied = Site(identities[2], roster), Site(identities[1], roster)
+        Member(identities[1], changed)
+    honest, lied = Member(identities[2], roster), Member(identities[1], roster)
     assert honest.advertise(1).signature != lied.advertise(1).signature
 
 

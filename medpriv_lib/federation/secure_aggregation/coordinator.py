@@ -15,6 +15,12 @@ from jaxtyping import UInt64
 
 from medpriv_lib.federation.secure_aggregation import keys, masks, shamir
 from medpriv_lib.federation.secure_aggregation.identity import Roster
+from medpriv_lib.federation.secure_aggregation.member import (
+    advert_parts,
+    agreement_parts,
+    pair_use,
+    self_use,
+)
 from medpriv_lib.federation.secure_aggregation.messages import (
     Advert,
     Agreement,
@@ -26,18 +32,12 @@ from medpriv_lib.federation.secure_aggregation.messages import (
     Shares,
     Survivors,
 )
-from medpriv_lib.federation.secure_aggregation.site import (
-    advert_parts,
-    agreement_parts,
-    pair_use,
-    self_use,
-)
 
 FromSite = Advert | Shares | Masked | Agreement | Opened
 
 
 class Coordinator:
-    """One round, for vectors of `count` numbers that answer to `about` (see `Site.mask`)."""
+    """One round, for vectors of `count` numbers that answer to `about` (see `Member.mask`)."""
 
     def __init__(self, roster: Roster, round_number: int, count: int, about: bytes = b"") -> None:
         """Open the round for adverts."""

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import UInt64
 
 from medpriv_lib.federation.secure_aggregation.coordinator import Coordinator
+from medpriv_lib.federation.secure_aggregation.member import Member
 from medpriv_lib.federation.secure_aggregation.messages import Masked
-from medpriv_lib.federation.secure_aggregation.site import Site
 
 Before = Literal["advertise", "share", "mask", "agree", "reveal"]
 
 
 def aggregate(
-    sites: Mapping[int, Site],
+    sites: Mapping[int, Member],
     numbers: Mapping[int, UInt64[np.ndarray, " n"]],
     round_number: int,
     gone: Mapping[Before, Collection[int]] | None = None,
@@ -25,7 +25,7 @@ def aggregate(
 
     `gone` says before which step which sites are lost. `see` is called with every message that the
     coordinator gets. The last entry of `fixed_point.encode` rides along like any other. Errors as
-    of `Site` and `Coordinator`.
+    of `Member` and `Coordinator`.
     """
     gone = gone or {}
     roster = next(iter(sites.values())).roster

@@ -52,10 +52,10 @@ class Memory:
     survivors: tuple[int, ...] = ()
 
 
-class Site:
-    """One site: its `identity`, the `roster` from its own disk, and its `memory`.
+class Member:
+    """A site as a member of the federation: `identity`, `roster` from its own disk, `memory`.
 
-    The memory can be stored between two messages and handed to a new `Site`.
+    The memory can be stored between two messages and handed to a new `Member`.
     """
 
     def __init__(self, identity: Identity, roster: Roster, memory: Memory | None = None) -> None:
