@@ -1,0 +1,87 @@
+"""What a coordinator and its sites agree on, and how it is written into a message."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import torch
+
+from medpriv_lib import __version__
+from medpriv_lib.federation.local import LocalTraining, Weights, weights_of
+from medpriv_lib.recognition.grouped import Grouped
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A federated training: `rounds` of `training` at each site, of a `Grouped` disease recogniser
+    for images of `size` pixels and `channels`.
+
+    A round counts where at least `fewest` sites answered within `patience` seconds.
+    """
+
+    rounds: int
+    size: int
+    channels: int = 1
+    pooling: Literal["average", "max"] = "average"
+    training: LocalTraining = LocalTraining()
+    fewest: int = 2
+    patience: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done."""
+        if self.rounds < 1 or self.fewest < 1 or self.patience <= 0:
+            raise ValueError(
+                "a federation takes at least one round, one site that answers and some patience, "
+                f"not {self.rounds} rounds, {self.fewest} sites and {self.patience} seconds"
+            )
+
+    def network(self) -> Grouped:
+        """Return the network, its weights from torch's global generator."""
+        return Grouped(2, self.size, self.channels, self.pooling)
+
+    def first_weights(self, generator: torch.Generator) -> Weights:
+        """Return the weights before the first round; torch's global generator stays as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+            return weights_of(self.network())
+
+    def of_round(self, number: int, session: str) -> dict[str, Any]:
+        """Return what a site is told in round `number`, as values that a message can hold."""
+        training = asdict(self.training.of_round(number, self.rounds))
+        training["class_weights"] = list(training["class_weights"] or ())
+        return training | {
+            "round": number,
+            "session": session,
+            "protocol": PROTOCOL,
+            "version": __version__,
+            "size": self.size,
+            "channels": self.channels,
+            "pooling": self.pooling,
+        }
+
+
+def training_of(told: Mapping[str, Any]) -> LocalTraining:
+    """Return how a site is told to train; errors as of `LocalTraining`."""
+    names = LocalTraining.__dataclass_fields__
+    values = {name: told[name] for name in names}
+    weights = tuple(values["class_weights"])
+    return LocalTraining(**values | {"class_weights": weights or None})
+
+
+def network_of(told: Mapping[str, Any]) -> Grouped:
+    """Return the network that a site is told to train, with weights that do not matter."""
+    pooling = cast(Literal["average", "max"], told["pooling"])
+    with torch.random.fork_rng(devices=[]):
+        return Grouped(2, told["size"], told["channels"], pooling)
+
+
+def require_same_protocol(told: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where the coordinator speaks another version of the protocol."""
+    if told.get("protocol") != PROTOCOL:
+        raise ValueError(
+            f"the coordinator runs medpriv {told.get('version')} with protocol "
+            f"{told.get('protocol')}, this site {__version__} with protocol {PROTOCOL}; install "
+            "the same version on both"
+        )
