@@ -110,12 +110,10 @@ class Member:
         )
         return Shares(told.round, self.number, keys.commitment(own), sealed)
 
-    def mask(self, inbox: Inbox, numbers: UInt64[np.ndarray, " n"], about: bytes = b"") -> Masked:
-        """Return the numbers under the self-mask and the masks shared with the inbox's senders.
+    def check(self, inbox: Inbox) -> dict[int, bytes]:
+        """Return the shares that an inbox holds and the site's own, by whose they are.
 
-        `about` is a digest of what the numbers answer to, such as the model that the coordinator
-        sent: masks of sites that were told different things do not cancel, so a coordinator gains
-        nothing by sending one site another model (Pasquini et al. 2022).
+        Nothing else changes, so a site looks into its inbox before it trains.
         """
         self._expect(inbox.round, "shared")
         held = self.memory.held | self._unsealed(inbox)
@@ -124,6 +122,16 @@ class Member:
                 f"got shares of {len(held)} sites, itself included, and {self.roster.threshold} "
                 "are needed"
             )
+        return held
+
+    def mask(self, inbox: Inbox, numbers: UInt64[np.ndarray, " n"], about: bytes = b"") -> Masked:
+        """Return the numbers under the self-mask and the masks shared with the inbox's senders.
+
+        `about` is a digest of what the numbers answer to, such as the model that the coordinator
+        sent: masks of sites that were told different things do not cancel, so a coordinator gains
+        nothing by sending one site another model (Pasquini et al. 2022).
+        """
+        held = self.check(inbox)
         self.memory = replace(self.memory, held=held, about=about)
         found = np.array(numbers, dtype=np.uint64)
         masks.apply(found, self.self_mask_key(), 1)
