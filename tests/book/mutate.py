@@ -67,6 +67,12 @@ MUTATIONS = [
         "won = ((fit < own) + 0.5 * (fit == own)) * other",
         "won = ((fit < own) + 1.0 * (fit == own)) * other",
     ),
+    Mutation(
+        "16",
+        "federation/secure_aggregation/masks.py",
+        "return 1 if site < peer else -1",
+        "return 1 if site < peer else 1",
+    ),
 ]
 
 
