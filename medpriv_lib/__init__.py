@@ -44,6 +44,11 @@ OFFERED = {
     "attack": "pipeline.attack",
     "explain": "pipeline.explain",
     "infer": "pipeline.infer",
+    "Site": "federation.sites",
+    "split_by_patient": "federation.sites",
+    "deal": "federation.sites",
+    "LocalTraining": "federation.local",
+    "federate": "pipeline.federate",
 }
 __all__ = ["OFFERED", "__version__", *OFFERED]
 

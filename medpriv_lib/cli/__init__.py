@@ -1,4 +1,6 @@
-"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer."""
+"""The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer,
+federate.
+"""
 
 import argparse
 import contextlib
@@ -11,10 +13,20 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from medpriv_lib import __version__
-from medpriv_lib.cli import attack, evaluate, explain, fit, infer, prepare, privatize, study
+from medpriv_lib.cli import (
+    attack,
+    evaluate,
+    explain,
+    federate,
+    fit,
+    infer,
+    prepare,
+    privatize,
+    study,
+)
 from medpriv_lib.cli.options import shown
 
-COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer)
+COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer, federate)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -199,9 +199,7 @@ class Coordinator:
             return self.first, []
         tensors, state = found
         kept = part_of(tensors, "weights")
-        return {name: kept[name] for name in self.first}, [
-            _round_of(row) for row in state["rounds"]
-        ]
+        return {name: kept[name] for name in self.first}, [round_of(row) for row in state["rounds"]]
 
     def _save(self, weights: Weights, rounds: Iterable[Round]) -> None:
         if self.folder is None:
@@ -223,7 +221,7 @@ class Coordinator:
         return tuple(sorted(map(self._name, nodes)))
 
 
-def _round_of(row: Mapping[str, Any]) -> Round:
+def round_of(row: Mapping[str, Any]) -> Round:
     """Return a round as it was before it went through JSON, which has no tuples."""
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in row.items()

@@ -32,12 +32,12 @@ class LocalTraining:
     """
 
     epochs: int = 1
-    batch: int = 32
-    rate: float = 3e-3
+    batch: int = 16
+    rate: float = 1e-3
     decay: float = 1e-2
     proximal: float = 0.0
-    strength: float = 0.5
-    dropout: float = 0.2
+    strength: float = 0.25
+    dropout: float = 0.0
     class_weights: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ def plain_step(learning: Learning, rows: Int64[Tensor, " b"], generator: torch.G
     """
     settings = learning.settings
     x = augment(learning.images[rows], generator, settings.strength)
-    output = learning.network(x)
+    output = learning.network(x.contiguous(memory_format=torch.channels_last))
     loss = functional.cross_entropy(output, learning.labels[rows], learning.class_weights)
     total = loss
     if settings.proximal:
@@ -133,6 +133,7 @@ def begin(network: Recogniser, site: Site, settings: LocalTraining) -> Learning:
     if settings.class_weights is not None:
         weights = torch.tensor(settings.class_weights)
     network.dropout.p = settings.dropout
+    network.to(memory_format=torch.channels_last)  # a third faster on a CPU
     return Learning(
         network,
         torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay),
@@ -179,4 +180,6 @@ def fit_site(
 
 def weights_of(network: torch.nn.Module) -> Weights:
     """Return copies of all tensors of a network's state, on the CPU, in its order."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+    state = network.state_dict().items()
+    plain = torch.contiguous_format  # whatever layout the training used
+    return {name: one.detach().cpu().clone(memory_format=plain) for name, one in state}

@@ -69,7 +69,7 @@ class Site:
         return len(np.unique(self.cohort.patient[self.cohort.split == "train"]))
 
 
-def by_patient(cohort: Cohort, generator: torch.Generator) -> Cohort:
+def split_by_patient(cohort: Cohort, generator: torch.Generator) -> Cohort:
     """Return the cohort split anew, no patient in two splits: 65/15/20 % as far as patients allow.
 
     Raises `ValueError` for fewer than three patients.
@@ -87,8 +87,8 @@ def deal(cohort: Cohort, sites: int, how: How, generator: torch.Generator) -> tu
     parts, so that the last site has most of the diseased. "scanner": as "even", and each site's
     images are taken by a camera of its own (`Scanner`). Patients with training images and those
     with validation images only are dealt in the same way, apart. Raises `ValueError` where every
-    patient has test images (`by_patient` splits anew), or where a site would have fewer than two
-    training patients.
+    patient has test images (`split_by_patient` splits anew), or where a site would have fewer than
+    two training patients.
     """
     if how not in HOWS:
         raise ValueError(f"unknown way to deal patients {how!r}; choose from {', '.join(HOWS)}")
@@ -101,7 +101,7 @@ def deal(cohort: Cohort, sites: int, how: How, generator: torch.Generator) -> tu
         raise ValueError(
             f"{len(training)} patients have training images and no test image, too few for "
             f"{sites} site(s) of at least {FEWEST}; take fewer sites, more patients, or split the "
-            "cohort by patient first (`by_patient`)"
+            "cohort by patient first (`split_by_patient`)"
         )
     place = np.full(cohort.patients, -1)
     for group in (training, np.setdiff1d(cohort.patient[rows], training)):

@@ -1,0 +1,203 @@
+"""train one disease recogniser at several hospitals whose images stay where they are
+
+`simulate` deals a cohort to sites and trains in this process. `coordinator` and `site` do the same
+between machines, over TLS, each site known by its key; `certificates` makes keys for trying.
+Stopped at any moment, the same command goes on after its last round.
+
+Examples:
+  medpriv federate simulate cohort.npz --sites 3 --how even --rounds 20 --out federated/
+  medpriv federate certificates keys/ --sites 3 --host coordinator.example
+  medpriv federate coordinator --certificates keys/ --listen 0.0.0.0:9092 --sites 3 --rounds 20
+  --size 64 --out federated/
+  medpriv federate site cohort.npz --certificates keys/ --name site-1
+  --coordinator coordinator.example:9092
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medpriv_lib.cli.options import add_seed, load_cohort, progress, require_parent, say, whole
+
+if TYPE_CHECKING:
+    from medpriv_lib.federation.coordinator import Round
+
+STOPPED = "the rounds that were finished are kept, the same command goes on from there"
+HOWS = ("even", "size", "label", "scanner")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the four actions, each with its options."""
+    actions = parser.add_subparsers(
+        dest="action", required=True, parser_class=type(parser), metavar="ACTION"
+    )
+    simulate = actions.add_parser("simulate", help="sites within this process")
+    simulate.add_argument(
+        "cohort", nargs="?", metavar="COHORT", help="made by `medpriv prepare` (default: ours)"
+    )
+    simulate.add_argument(
+        "--how",
+        choices=HOWS,
+        default="even",
+        help="how patients are dealt: even (default), each site twice as many as the one before "
+        "(size), by their share of diseased images (label), each site with a camera of its own "
+        "(scanner)",
+    )
+    add_seed(simulate, "of the split, the deal and the training (default 0)")
+    keys = actions.add_parser("certificates", help="keys and certificates for trying")
+    keys.add_argument("folder", metavar="DIR", help="an empty folder, or a new one")
+    keys.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="by which the sites reach the coordinator; may be repeated (localhost always is)",
+    )
+    lead = actions.add_parser("coordinator", help="lead sites on other machines")
+    lead.add_argument("--certificates", required=True, metavar="DIR", help="certificate and keys")
+    lead.add_argument("--listen", required=True, metavar="HOST:PORT", help="where sites come to")
+    lead.add_argument(
+        "--size", type=whole(16, 1024), default=64, metavar="N", help="of the images (default 64)"
+    )
+    join = actions.add_parser("site", help="take part with a cohort of one's own")
+    join.add_argument("cohort", metavar="COHORT", help="made by `medpriv prepare`")
+    join.add_argument("--name", required=True, metavar="NAME", help="of the site's key")
+    join.add_argument("--certificates", required=True, metavar="DIR", help="ca.crt and the key")
+    join.add_argument("--coordinator", required=True, metavar="HOST:PORT", help="where to go")
+    join.add_argument("--log", metavar="FILE", help="a line for each message that left")
+    for one in (simulate, lead):
+        _add_training(one)
+    for one in (simulate, keys, lead):
+        one.add_argument(
+            "--sites", type=whole(1, 1000), default=3, metavar="N", help="how many (default 3)"
+        )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rounds", type=whole(1, 100_000), default=20, metavar="R", help="(default 20)"
+    )
+    parser.add_argument(
+        "--fewest",
+        type=whole(1, 1000),
+        metavar="N",
+        help="sites that must answer for a round to count (default: all but one)",
+    )
+    parser.add_argument(
+        "--proximal",
+        type=float,
+        default=0.0,
+        metavar="MU",
+        help="the weight of FedProx's term (default 0: FedAvg)",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for weights and rounds; made if missing"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what the action says."""
+    try:
+        ACTIONS[args.action](args)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+
+
+def _simulate(args: argparse.Namespace) -> None:
+    """Deal, train, write, and say how good the recogniser is on patients of no site."""
+    out = require_parent(args.out)
+    from medpriv_lib.core.sharing import refuse_inside
+
+    refuse_inside(out, "what was learned from patients")
+    cohort = load_cohort(args.cohort)
+    from medpriv_lib.core.randomness import seeded
+    from medpriv_lib.core.workplace import reserved
+    from medpriv_lib.federation.local import LocalTraining
+    from medpriv_lib.federation.sites import deal, split_by_patient
+    from medpriv_lib.pipeline.federate import federate, written
+
+    cohort = split_by_patient(cohort, seeded(args.seed, "split"))
+    sites = deal(cohort, args.sites, args.how, seeded(args.seed, "deal"))
+    for site in sites:
+        say(f"{site.name}: {site.patients} training patients, {len(site.train)} images")
+    with reserved(out):
+        out.mkdir(exist_ok=True)
+        found = federate(
+            sites,
+            rounds=args.rounds,
+            training=LocalTraining(proximal=args.proximal),
+            seed=args.seed,
+            fewest=args.fewest,
+            folder=out,
+            progress=_tell,
+        )
+        for name, messages in found.left.items():
+            with open(out / f"{name}-left.jsonl", "a", encoding="utf-8") as file:
+                file.writelines(json.dumps(asdict(left)) + "\n" for left in messages)
+        command = f"medpriv federate simulate --sites {args.sites} --how {args.how}"
+        quality = written(found, cohort, out, command, args.seed)
+    say(
+        "on {test_patients} patients of no site ({test_images} images): AUC {auc:.3f} "
+        "({auc_low:.3f} to {auc_high:.3f}), F1 {f1:.3f} at threshold {threshold:.2f}; calling "
+        "everybody diseased has F1 {all_ill:.3f}".format(**quality)
+    )
+    say(f"written to {out}: recogniser.safetensors, rounds.json, and what left each site")
+
+
+def _tell(number: int, rounds: int, one: "Round") -> None:
+    """Print a line about a round."""
+    line = f"round {number} of {rounds}: {len(one.answered)} site(s) answered"
+    if one.missing:
+        line += f", {len(one.missing)} said nothing ({', '.join(one.missing)})"
+    for name, why in one.refused.items():
+        line += f", {name} left out: {why}"
+    line += "" if one.loss is None else f"; loss {one.loss:.3f}"
+    line += "" if one.f1 is None else f", validation F1 {one.f1:.3f}"
+    progress(f"{line}; {one.seconds:.1f} s, {(one.sent + one.received) / 1e6:.2f} MB")
+
+
+def _certificates(args: argparse.Namespace) -> None:
+    from medpriv_lib.federation.certificates import make_certificates
+
+    made = make_certificates(args.folder, args.sites, args.host)
+    say(f"written to {made}; good for 30 days. Give each site ca.crt and its own two files only")
+
+
+def _coordinator(args: argparse.Namespace) -> None:
+    out = require_parent(args.out)
+    from medpriv_lib.federation.local import LocalTraining
+    from medpriv_lib.federation.plan import Plan
+    from medpriv_lib.federation.processes import lead
+
+    fewest = max(1, args.sites - 1) if args.fewest is None else args.fewest
+    training = LocalTraining(proximal=args.proximal)
+    plan = Plan(args.rounds, args.size, pooling="max", training=training, fewest=fewest)
+    lead(plan, args.sites, args.listen, Path(args.certificates), out, say=progress, tell=_tell)
+    say(f"written to {out}: recogniser.safetensors and rounds.json")
+
+
+def _site(args: argparse.Namespace) -> None:
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.federation.processes import join
+    from medpriv_lib.federation.sites import Site
+
+    log = None if args.log is None else require_parent(args.log)
+    Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here and now
+    join(
+        Path(args.cohort),
+        args.name,
+        args.coordinator,
+        Path(args.certificates),
+        log=log,
+        say=progress,
+    )
+
+
+ACTIONS = {
+    "simulate": _simulate,
+    "certificates": _certificates,
+    "coordinator": _coordinator,
+    "site": _site,
+}

@@ -1,0 +1,107 @@
+"""Who may take part: the coordinator's certificate and each site's key, made here for trying."""
+
+import datetime
+import ipaddress
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medpriv_lib.federation.extra import need
+
+DAYS = 30
+AUTHORITY, SERVER = "ca.crt", "coordinator"
+
+
+def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence[str] = ()) -> Path:
+    """Write an authority's certificate, the coordinator's certificate and key for `hosts` and for
+    this machine, and a key pair for each site, into a folder.
+
+    `ca.crt`, `coordinator.crt` and `coordinator.key`; `site-1` (the key) and `site-1.pub`, and so
+    on. Keys are readable by their owner only, certificates good for 30 days. The authority's own
+    key is thrown away. The coordinator needs its own files and the sites' `.pub`; a site `ca.crt`
+    and its own pair. Raises `FileExistsError` where a file is there already.
+    """
+    x509 = need("cryptography.x509")
+    ec = need("cryptography.hazmat.primitives.asymmetric.ec")
+    code = need("cryptography.hazmat.primitives.serialization")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    root, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
+    names: list[Any] = [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    for host in hosts:
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(host)))
+        except ValueError:  # a name, no address
+            names.append(x509.DNSName(host))
+    pem, clear = code.Encoding.PEM, code.NoEncryption()
+    _write(folder / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
+    _write(folder / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
+    secret = key.private_bytes(pem, code.PrivateFormat.PKCS8, clear)
+    _write(folder / f"{SERVER}.key", secret, 0o600)
+    for number in range(1, sites + 1):
+        own = ec.generate_private_key(ec.SECP384R1())
+        secret = own.private_bytes(pem, code.PrivateFormat.OpenSSH, clear)
+        _write(folder / f"site-{number}", secret, 0o600)
+        public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
+        _write(folder / f"site-{number}.pub", public, 0o644)
+    return folder
+
+
+def require_files(folder: Path, names: Sequence[str]) -> None:
+    """Raise `FileNotFoundError` with the remedy for the first of these files that is missing."""
+    for name in names:
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name}: no such file; make keys for trying with `medpriv federate "
+                f"certificates {folder}`"
+            )
+
+
+def _signed(key: Any, authority: Any, names: list[Any] | None) -> Any:
+    """Return a certificate of `key` for these names, or, without any, of the authority itself."""
+    x509, oid = need("cryptography.x509"), need("cryptography.x509.oid").NameOID
+    hashes = need("cryptography.hazmat.primitives.hashes")
+
+    def named(text: str) -> Any:
+        return x509.Name([x509.NameAttribute(oid.COMMON_NAME, text)])
+
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(named("medpriv, for trying" if names is None else SERVER))
+        .issuer_name(named("medpriv, for trying"))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), False
+        )
+        .add_extension(x509.BasicConstraints(ca=names is None, path_length=None), True)
+    )
+    if names is None:
+        uses = dict.fromkeys(
+            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+        )
+        uses |= {"digital_signature": True, "key_cert_sign": True, "crl_sign": True}
+        uses |= {"encipher_only": False, "decipher_only": False}
+        builder = builder.add_extension(x509.KeyUsage(**uses), True)
+    else:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+    return builder.sign(authority, hashes.SHA384())
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise FileExistsError(
+            f"{path} is there already; name an empty folder for new certificates"
+        ) from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
