@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lead.add_argument(
         "--size", type=whole(16, 1024), default=64, metavar="N", help="of the images (default 64)"
     )
+    lead.add_argument(
+        "--patience",
+        type=whole(1, 10**6),
+        default=600,
+        metavar="SECONDS",
+        help="that a site may take for a round (default 600)",
+    )
     join = actions.add_parser("site", help="take part with a cohort of one's own")
     join.add_argument("cohort", metavar="COHORT", help="made by `medpriv prepare`")
     join.add_argument("--name", required=True, metavar="NAME", help="of the site's key")
@@ -173,7 +180,7 @@ def _coordinator(args: argparse.Namespace) -> None:
 
     fewest = max(1, args.sites - 1) if args.fewest is None else args.fewest
     training = LocalTraining(proximal=args.proximal)
-    plan = Plan(args.rounds, args.size, pooling="max", training=training, fewest=fewest)
+    plan = Plan(args.rounds, args.size, 1, "max", training, fewest, args.patience)
     lead(plan, args.sites, args.listen, Path(args.certificates), out, say=progress, tell=_tell)
     say(f"written to {out}: recogniser.safetensors and rounds.json")
 

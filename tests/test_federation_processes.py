@@ -1,0 +1,163 @@
+"""A coordinator and sites as processes: keys, ports, and a hospital that goes dark mid-round."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from federation_sites import hospitals
+
+from medpriv_lib.cli import main
+from medpriv_lib.core import weights as store
+from medpriv_lib.federation.certificates import make_certificates
+from medpriv_lib.federation.processes import _explain, _group, address_of, free_port, quiet
+
+MARK = "MEDPRIV_TEST_OF_PROCESSES"
+
+
+def marked(value):
+    """Return the processes of this machine that carry the mark of a test in their environment."""
+    found, needle = [], f"{MARK}={value}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            text = path.read_bytes()
+        except OSError:
+            continue
+        if needle in text.split(b"\0"):
+            found.append(int(path.parent.name))
+    return found
+
+
+def sessions_of(pid):
+    """Return the sessions that a process's children lead."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if os.getsid(int(child)) == int(child)]
+
+
+def waited(condition, seconds=240):
+    """Wait until the condition holds, and say whether it did."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def command(*words, log, mark):
+    """Start `medpriv federate`, its output in a file."""
+    environment = os.environ | {MARK: mark, "OMP_NUM_THREADS": "1"}
+    with open(log, "wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "medpriv_lib", "federate", *map(str, words)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
+    keys, out, mark = make_certificates(tmp_path / "keys", 3), tmp_path / "out", str(os.getpid())
+    at = f"127.0.0.1:{free_port()}"
+    lead = ["coordinator", "--certificates", keys, "--listen", at, "--size", 16, "--out", out]
+    lead += ["--rounds", 2, "--patience", 60]
+    started = {"coordinator": command(*lead, log=tmp_path / "lead.log", mark=mark)}
+    try:
+        for number, site in enumerate(hospitals(3), 1):
+            name = f"site-{number}"
+            site.cohort.save(tmp_path / f"{name}.npz")
+            join = ["site", tmp_path / f"{name}.npz", "--certificates", keys, "--name", name]
+            join += ["--coordinator", at, "--log", tmp_path / f"{name}-left.jsonl"]
+            started[name] = command(*join, log=tmp_path / f"{name}.log", mark=mark)
+        said = tmp_path / "lead.log"
+        assert waited(lambda: "round 1 of 2" in said.read_text()), said.read_text()
+        for session in sessions_of(started["site-2"].pid):
+            os.killpg(session, signal.SIGKILL)
+        assert started["coordinator"].wait(300) == 0, said.read_text()
+        text = said.read_text()
+        assert "round 1 of 2: 3 site(s) answered" in text
+        assert re.search(r"round 2 of 2: 2 site\(s\) answered, .*(site-2|node)", text)
+        _, card = store.load(out / "recogniser", "federated disease recogniser")
+        assert card["config"]["size"] == 16
+        left = (tmp_path / "site-1-left.jsonl").read_text()
+        assert left.count('"kind": "train"') == 2
+        assert str(tmp_path) not in left
+    finally:
+        for process in started.values():
+            process.terminate()
+        for process in started.values():
+            process.wait(60)
+    assert waited(lambda: not marked(mark), 20), marked(mark)
+
+
+def test_a_port_in_use_is_one_line(tmp_path, capsys):
+    keys = make_certificates(tmp_path / "keys", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        words = ["federate", "coordinator", "--certificates", str(keys), "--listen", at]
+        assert main([*words, "--sites", "1", "--out", str(tmp_path / "out")]) == 2
+    assert f"{at} cannot be listened on" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_key_and_a_bad_address_are_one_line(tmp_path, capsys):
+    hospitals(1)[0].cohort.save(tmp_path / "own.npz")
+    words = ["federate", "site", str(tmp_path / "own.npz"), "--name", "site-9"]
+    keys = str(make_certificates(tmp_path / "keys", 1))
+    assert main([*words, "--certificates", keys, "--coordinator", "here:1"]) == 2
+    assert "site-9: no such file; make keys for trying" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="written HOST:PORT"):
+        address_of("here")
+
+
+def test_certificates_are_not_overwritten_and_keys_are_ones_own(tmp_path):
+    folder = make_certificates(tmp_path / "keys", 2, ["10.0.0.7", "lead.example"])
+    assert (folder / "site-2").stat().st_mode & 0o777 == 0o600
+    assert (folder / "coordinator.key").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError, match="is there already"):
+        make_certificates(folder, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ssl.SSLCertVerificationError: certificate verify failed", "another certificate"),
+        ("ERROR: UNAUTHENTICATED", "does not know this key"),
+        ("connection refused", "is gone or cannot be reached"),
+    ],
+)
+def test_the_end_of_a_site_is_one_line(text, why):
+    with pytest.raises(ValueError, match=why):
+        _explain("site-1", "here:1", 1, text)
+    _explain("site-1", "here:1", 0, "INFO: done")
+
+
+def test_flower_is_told_to_be_quiet(tmp_path):
+    found = quiet(tmp_path)
+    assert found["FLWR_TELEMETRY_ENABLED"] == "0"
+    assert found["FLWR_DISABLE_UPDATE_CHECK"] == "1"
+    assert found["FLWR_HOME"] == str(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sessions")
+def test_grandchildren_end_with_their_session(tmp_path, monkeypatch):
+    program = tmp_path / "parent"
+    program.write_text("#!/bin/sh\ntrap '' INT\nsleep 300 &\necho $! > child\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("medpriv_lib.federation.processes.PROGRAMS", tmp_path)
+    with _group() as start:
+        start("parent", log=tmp_path / "log", environment=os.environ).wait()
+        child = int((tmp_path / "child").read_text())
+        os.kill(child, 0)
+    stat = Path(f"/proc/{child}/stat")
+    assert waited(lambda: not stat.exists() or stat.read_text().split()[2] == "Z", 5)
