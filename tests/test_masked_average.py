@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from federation_sites import draw, first, hospitals, plan_of
+from federation_sites import QUICK, draw, first, hospitals, plan_of
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
+import medpriv_lib as mp
 from medpriv_lib.federation.aggregation import RoundFailed
 from medpriv_lib.federation.apps import coordinator_app, site_app
 from medpriv_lib.federation.coordinator import Coordinator
@@ -13,6 +14,7 @@ from medpriv_lib.federation.grid import InProcessGrid, as_coordinator, run_in_pr
 from medpriv_lib.federation.local import fit_site
 from medpriv_lib.federation.secure_aggregation import fixed_point
 from medpriv_lib.federation.secure_aggregation.identity import enrol
+from medpriv_lib.federation.secure_aggregation.in_process import masked
 from medpriv_lib.federation.secure_aggregation.masked_average import MaskedAverage
 from medpriv_lib.federation.secure_aggregation.site_mod import (
     METRICS,
@@ -27,26 +29,26 @@ from medpriv_lib.federation.secure_aggregation.site_mod import (
 SITES = hospitals(5, 25, 3)
 
 
-def federated(plan, masked=True, disturb=None, sites=SITES, threshold=3, fit=None, notes=None):
+def federated(plan, masks=True, disturb=None, sites=SITES, threshold=3, fit=None, notes=None):
     """Return the outcome of a federation and its grid."""
     identities, roster = enrol("test", len(sites), threshold)
 
     def app(number, site):
-        mods = [masking_mod(lambda context: (identities[number], roster))] if masked else []
+        mods = [masking_mod(lambda context: (identities[number], roster))] if masks else []
         more = {"fit": fit(number)} if fit else {}
         note = notes[number].append if notes else None
         return site_app(
             site,
             generator_of=draw(site),
             mods=mods,
-            phases=PHASES if masked else (),
+            phases=PHASES if masks else (),
             note=note,
             **more,
         )
 
     apps = {n: app(n, site) for n, site in enumerate(sites, 1)}
     grid, found = InProcessGrid(apps, disturb), []
-    more = {"aggregation": MaskedAverage(roster)} if masked else {}
+    more = {"aggregation": MaskedAverage(roster)} if masks else {}
     coordinator = Coordinator(plan, first(plan), validate=False, **more)
     run_in_process(coordinator_app(coordinator, found.append), grid)
     return found[0], grid
@@ -70,7 +72,7 @@ def far(one, other):
 @pytest.mark.parametrize("lost", [(), (2,), (2, 5)])
 def test_a_round_equals_the_plain_average_of_who_stayed(lost):
     plan = plan_of(1)
-    plain, _ = federated(plan, masked=False, disturb=losing(*lost))
+    plain, _ = federated(plan, masks=False, disturb=losing(*lost))
     secure, _ = federated(plan, disturb=losing(*lost))
     step = fixed_point.error(5 - len(lost), secure.rounds[0].patients)
     largest = max(float(tensor.abs().max()) for tensor in plain.weights.values())
@@ -270,3 +272,15 @@ def test_an_old_train_message_is_refused():
         (reply,) = grid.send_and_receive([again])
     assert reply.has_error()
     assert "its last step in round" in reply.error.reason
+
+
+def test_federate_takes_the_masks_as_arguments():
+    sites = hospitals()
+    few = {"rounds": 1, "training": QUICK, "pooling": "average"}
+    plain, secure = mp.federate(sites, **few), mp.federate(sites, **few, **masked(sites))
+    largest = max(float(tensor.abs().max()) for tensor in plain.network.state_dict().values())
+    assert far(plain.network.state_dict(), secure.network.state_dict()) < 1e-6 * largest
+    assert secure.rounds[0].notes == ("the sum of 3 masked updates",)
+    assert secure.rounds[0].f1 == pytest.approx(plain.rounds[0].f1, abs=0.05)
+    with pytest.raises(ValueError, match="2 sites protects nobody"):
+        masked(sites[:2])
