@@ -69,9 +69,9 @@ MUTATIONS = [
     ),
     Mutation(
         "16",
-        "federation/secure_aggregation/masks.py",
-        "return 1 if site < peer else -1",
-        "return 1 if site < peer else 1",
+        "federation/secure_aggregation/fixed_point.py",
+        "FRACTION = 24  # bits after the point",
+        "FRACTION = 23  # bits after the point",
     ),
 ]
 
