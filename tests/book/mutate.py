@@ -87,6 +87,12 @@ MUTATIONS = [
         "blended = strangers + alpha * (signs.v - strangers)",
         "blended = strangers + alpha * signs.v",
     ),
+    Mutation(
+        "16",
+        "federation/secure_aggregation/fixed_point.py",
+        "FRACTION = 24  # bits after the point",
+        "FRACTION = 23  # bits after the point",
+    ),
 ]
 
 
