@@ -1,10 +1,6 @@
 """Read one image file as grey levels, or say what is wrong with it and what to do."""
 
-import contextlib
 import os
-import threading
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from medpriv_lib.core.printable import printable
+from medpriv_lib.core.quiet import quiet
 from medpriv_lib.data.levels import to_eight_bits
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -61,7 +58,7 @@ def read_noted(path: str | os.PathLike) -> tuple[UInt8[np.ndarray, "h w"], str]:
             f"{shown}: zero-byte file; copy it again from its source, or remove it from the list"
         )
     try:
-        with _without_remarks(), Image.open(path, formats=FORMATS) as image:
+        with quiet("PIL"), Image.open(path, formats=FORMATS) as image:
             _refuse(image)
             deep = any(";16" in str(tile[3]) for tile in image.tile)
             tags = dict(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
@@ -93,33 +90,6 @@ def read_noted(path: str | os.PathLike) -> tuple[UInt8[np.ndarray, "h w"], str]:
 
 class _Unfit(ValueError):
     """What is wrong and the remedy, before the file's name is put in front."""
-
-
-_counting = threading.Lock()
-_readers = 0
-
-
-@contextlib.contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Keep Pillow's remarks on metadata quiet while any thread reads.
-
-    `warnings.catch_warnings` restores what it found, so two threads inside it leave the filters of
-    one another behind. Here the first reader adds one filter and the last takes it away.
-    """
-    global _readers
-    with _counting:
-        _readers += 1
-        if _readers == 1:
-            warnings.filterwarnings("ignore", module=r"PIL\..*")
-            _without_remarks.ours = warnings.filters[0]  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        with _counting:
-            _readers -= 1
-            if _readers == 0:
-                with contextlib.suppress(ValueError):  # somebody else put other filters there
-                    warnings.filters.remove(_without_remarks.ours)  # type: ignore[attr-defined]
 
 
 def _too_large() -> str:
