@@ -80,20 +80,15 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"
         )
-    from medpriv_lib.core.salt import fresh_salt, read_salt, write_salt
-    from medpriv_lib.core.sharing import refuse_inside
+    from medpriv_lib.core.salt import write_salt
     from medpriv_lib.data.left_out import COLUMNS, TooManyLost, write_left_out
     from medpriv_lib.pipeline.prepare import prepare
 
     listed = out.with_suffix(".left_out.csv")
     if listed.exists() and not listed.read_bytes().startswith(",".join(COLUMNS).encode()):
         raise ValueError(f"{listed} is in the way, and not a list of ours; move it away")
-    keep, salt = Path(args.keep or out.with_suffix(".keep")), None
-    if args.kind == "dicom":
-        refuse_inside(require_parent(keep), "the salt of the neutral names")
-        salt = read_salt(keep) or fresh_salt()
-    elif args.keep:
-        raise ValueError("--keep has a meaning for --kind dicom only")
+    keep = Path(args.keep or out.with_suffix(".keep"))
+    salt = _salt(args, keep)
     try:
         cohort, report = prepare(
             args.source,
@@ -128,6 +123,19 @@ def run(args: argparse.Namespace) -> None:
         say(f"keep to yourself: {keep} holds the salt that leads from PatientIDs to the names here")
     if report["left_out"]:
         say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
+
+
+def _salt(args: argparse.Namespace, keep: Path) -> bytes | None:
+    """Return the salt of neutral names, a former one where `keep` holds it; None for others."""
+    from medpriv_lib.core.salt import fresh_salt, read_salt
+    from medpriv_lib.core.sharing import refuse_inside
+
+    if args.kind == "dicom":
+        refuse_inside(require_parent(keep), "the salt of the neutral names")
+        return read_salt(keep) or fresh_salt()
+    if args.keep:
+        raise ValueError("--keep has a meaning for --kind dicom only")
+    return None
 
 
 def _print(report: dict[str, Any], out: Path) -> None:

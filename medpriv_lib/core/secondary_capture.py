@@ -5,7 +5,7 @@ basic profile of PS3.15 (table E.1-1) wants removed, replaced or emptied was nev
 """
 
 import os
-import secrets
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,20 +18,15 @@ from medpriv_lib.core.printable import printable
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 MAKER = "2.25.218837514307425198031337514935741604293"  # of every object that this library writes
-METHOD = (
-    "medpriv: {method}; pixels computed anew, attributes written from a fixed list, none copied"
-)
+METHOD = "medpriv, {method}\\attributes from a fixed list, none copied (PS3.15, E.1)"
 
 
 def fresh_uid() -> str:
-    """Return a UID that nobody can guess or draw again: 2.25 and 122 bits of the operating system.
+    """Return a UID that nobody can guess or draw again: 2.25 and a random UUID (PS3.5, B.2).
 
-    PS3.5, B.2: the bits are those of a random UUID (version 4, RFC 4122) as one whole number.
+    122 of its bits are the operating system's entropy.
     """
-    bits = secrets.randbits(128)
-    bits = bits & ~(0xF << 76) | 4 << 76
-    bits = bits & ~(0x3 << 62) | 2 << 62
-    return f"2.25.{bits}"
+    return f"2.25.{uuid.uuid4().int}"
 
 
 Value = str | int | Callable[[np.ndarray, str, str], str | int | bytes | None]
@@ -47,7 +42,7 @@ TABLE: dict[str, Value] = {
     "PatientBirthDate": "",
     "PatientSex": "",
     "PatientIdentityRemoved": "YES",
-    "DeidentificationMethod": lambda image, number, method: METHOD.format(method=method)[:64],
+    "DeidentificationMethod": lambda image, number, method: METHOD.format(method=method),
     "StudyInstanceUID": lambda image, number, method: fresh_uid(),
     "StudyDate": "",
     "StudyTime": "",

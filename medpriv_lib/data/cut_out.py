@@ -23,8 +23,8 @@ from medpriv_lib.data.text_regions import text_regions
 class Part:
     """What came of one file.
 
-    `image` (size, size) or (size, size, 3), None without an eye; `finding` what the localiser found, None where
-    nothing was looked for; `note` what was done to the levels; `shape` of the file's image; `rows`
+    `image` (size, size) or (size, size, 3), None without an eye; `finding` what the localiser
+    found, None where nothing was looked for; `note` what was done to the levels; `shape` of the file's image; `rows`
     cut at the bottom; `filled` px of the square that lie outside the image, `side` its side in px;
     `agrees` that the iris has the size of the person's other ones; `truth` twin and evidence; `bad`
     why nothing came of it though no eye was missing.
@@ -116,7 +116,7 @@ class CutOut:
         note: str,
         again: bool = False,
     ) -> Part:
-        """Return the part of the rows that were not cut off, `image`, of the file's grey `whole`."""
+        """Return what comes of `image`, the rows that are left of a file's grey `whole`."""
         height = len(image)
         if not again:
             self.marks.add(whole, frame, height, self.listing.covered)

@@ -47,8 +47,8 @@ def prepare(
     the iris is found and becomes the centre of a square of 1.4 iris diameters; images where no eye
     is found are left out and named in the report. Without, the largest centred square is kept, for
     images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size), with
-    `colour` (N, size, size, 3), `size` from 8 to 4096. `split_by` "image" (as the paper; patients are in all splits), "eye" or
-    "patient"; the same seed gives the same split. Where the listing has a truth folder, twins and
+    `colour` (N, size, size, 3), `size` from 8 to 4096. `split_by` "image" (as the paper; patients
+    are in all splits), "eye" or "patient"; the same seed gives the same split. Where the listing has a truth folder, twins and
     evidence masks go through the same cut (a pixel is evidence where at least half of it is) and
     the report holds the errors of the located circles in px of the source images.
 

@@ -49,7 +49,7 @@ def text_regions(image: UInt8[np.ndarray, "h w"]) -> list[Rectangle]:
 def _letters(image: np.ndarray, lines: Bool[np.ndarray, "h w"], ink: int) -> np.ndarray:
     """Return (x, y, width, height, level) of the components that may be letters, int (L, 5)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        lines.astype(np.uint8), None, None, 8
+        lines.astype(np.uint8), connectivity=8
     )
     x, y, width, height, area = stats[1:].T
     size = (height >= HEIGHTS[0]) & (height <= HEIGHTS[1])
@@ -83,8 +83,8 @@ def _lines_of(letters: np.ndarray) -> list[Rectangle]:
         near = (gap >= -0.2 * low) & (gap <= GAP * tall) & (tall <= SIMILAR * low)
         near &= (foot <= 0.2 * tall) & (np.abs(before[:, 4] - level) <= SAME)
         if near.any():
-            at = np.flatnonzero(near)[length[:i][near].argmax()]
-            chain[i], length[i] = at, length[at] + 1
+            longest = np.flatnonzero(near)[length[:i][near].argmax()]
+            chain[i], length[i] = longest, length[longest] + 1
     found = []
     for i in np.flatnonzero(length >= LETTERS):
         members, at = [], int(i)

@@ -85,6 +85,7 @@ def prepare(
         listing = replace(_listing(Path(source), kind, seed, note), covered=tuple(masks))
     return data.prepare(
         listing,
+        name="dicom" if kind == "dicom" else None,  # a folder may be called by a patient
         colour=colour,
         size=size,
         localize=localize,

@@ -114,7 +114,9 @@ def _headers(root: Path, own: Path) -> tuple[dict[Path, Header], list[LeftOut]]:
 
 def _without_doubles(kept: dict[Path, Header], root: Path) -> list[LeftOut]:
     """Take out series of two patients and objects that are there twice; return them."""
-    people, first, left_out = defaultdict(set), {}, []
+    people: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    first: dict[str, Path] = {}
+    left_out: list[LeftOut] = []
     for header in kept.values():
         people[header.series].add((header.issuer, header.patient))
     for path, header in list(kept.items()):
