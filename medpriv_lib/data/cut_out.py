@@ -24,10 +24,10 @@ class Part:
     """What came of one file.
 
     `image` (size, size) or (size, size, 3), None without an eye; `finding` what the localiser
-    found, None where nothing was looked for; `note` what was done to the levels; `shape` of the file's image; `rows`
-    cut at the bottom; `filled` px of the square that lie outside the image, `side` its side in px;
-    `agrees` that the iris has the size of the person's other ones; `truth` twin and evidence; `bad`
-    why nothing came of it though no eye was missing.
+    found, None where nothing was looked for; `note` what was done to the levels; `shape` of the
+    file's image; `rows` cut at the bottom; `filled` px of the square that lie outside the image,
+    `side` its side in px; `agrees` that the iris has the size of the person's other ones; `truth`
+    twin and evidence; `bad` why nothing came of it though no eye was missing.
     """
 
     image: np.ndarray | None

@@ -48,9 +48,10 @@ def prepare(
     is found are left out and named in the report. Without, the largest centred square is kept, for
     images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size), with
     `colour` (N, size, size, 3), `size` from 8 to 4096. `split_by` "image" (as the paper; patients
-    are in all splits), "eye" or "patient"; the same seed gives the same split. Where the listing has a truth folder, twins and
-    evidence masks go through the same cut (a pixel is evidence where at least half of it is) and
-    the report holds the errors of the located circles in px of the source images.
+    are in all splits), "eye" or "patient"; the same seed gives the same split. Where the listing
+    has a truth folder, twins and evidence masks go through the same cut (a pixel is evidence where
+    at least half of it is) and the report holds the errors of the located circles in px of the
+    source images.
 
     Nothing is left out quietly: `report["left_out"]` lists every file that did not become an image,
     those of the loader included, for `data.left_out.write_left_out`. Where fewer than `least_kept`

@@ -83,14 +83,14 @@ def _lines_of(letters: np.ndarray) -> list[Rectangle]:
         near = (gap >= -0.2 * low) & (gap <= GAP * tall) & (tall <= SIMILAR * low)
         near &= (foot <= 0.2 * tall) & (np.abs(before[:, 4] - level) <= SAME)
         if near.any():
-            longest = np.flatnonzero(near)[length[:i][near].argmax()]
+            longest = int(np.flatnonzero(near)[length[:i][near].argmax()])
             chain[i], length[i] = longest, length[longest] + 1
     found = []
-    for i in np.flatnonzero(length >= LETTERS):
-        members, at = [], int(i)
-        while at >= 0:
-            members.append(letters[at])
-            at = int(chain[at])
+    for end in np.flatnonzero(length >= LETTERS):
+        members, last = [], int(end)
+        while last >= 0:
+            members.append(letters[last])
+            last = int(chain[last])
         left, top = np.min(members, axis=0)[:2]
         ends = np.array(members)[:, :2] + np.array(members)[:, 2:4]
         right, bottom = ends.max(axis=0)

@@ -106,7 +106,10 @@ def _syntax(path: Path) -> str:
         except Exception as error:  # as in `read_header`
             raise Unusable("truncated: the file ends within its header; copy it again") from error
     if not syntax:
-        raise Unusable("names no transfer syntax, so nobody can know how it is stored")
+        raise Unusable(
+            "names no transfer syntax, so nobody can know how it is stored; it may be truncated: "
+            "copy it again from its source"
+        )
     if syntax == DEFLATED:
         raise Unusable(
             "deflated as a whole, so its size shows only while memory fills; store it inflated "
@@ -163,7 +166,9 @@ def _refuse_no_image(dataset: Any) -> None:
             raise Unusable("floating point pixels, and nobody says which is white; rescale them")
     if "PixelData" in dataset:
         return
-    kind = need("pydicom.uid").UID(str(dataset.get("SOPClassUID") or "")).name
+    if "SOPClassUID" not in dataset:  # pydicom hands on an empty header where a file ends early
+        raise Unusable("truncated, or no object at all: copy it again from its source")
+    kind = need("pydicom.uid").UID(str(dataset.SOPClassUID)).name
     image = "Image Storage" in kind or "Rows" in dataset
     what = "" if image else f": an object of kind {printable(kind, 60)}, no image"
     raise Unusable(f"no pixel data{what or '; export the object again with its image'}", image)
