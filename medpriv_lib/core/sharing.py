@@ -178,7 +178,7 @@ def _write(
     publish(place, folder)
 
 
-def _names(count: int, ending: str) -> list[str]:
+def _names(count: int, ending: str = ".png") -> list[str]:
     width = max(4, len(str(count)))
     return [f"{number:0{width}d}{ending}" for number in range(1, count + 1)]
 
