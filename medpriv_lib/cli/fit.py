@@ -11,6 +11,7 @@ Examples:
 """
 
 import argparse
+import os
 import sys
 
 from medpriv_lib.cli.options import (
@@ -24,6 +25,7 @@ from medpriv_lib.cli.options import (
     say,
 )
 
+WORTH_TIMING = 200  # rounds: what is shorter is over as soon as it is timed
 STOPPED = "what was finished is kept, the same command goes on from there"
 
 
@@ -48,12 +50,17 @@ def run(args: argparse.Namespace) -> None:
     from medpriv_lib.core.weights import PRIVATE
     from medpriv_lib.pipeline.fit import fit
 
+    budget = budget_of(args)
+    if budget.rounds >= WORTH_TIMING and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        from medpriv_lib.pipeline.cost import cost_of_fit
+
+        say(str(cost_of_fit(cohort, budget, args.device)))
     # a bar on a terminal; elsewhere a line each minute, so that a log shows that the work goes on
     note = None if sys.stderr.isatty() else progress
     fit(
         cohort,
         out,
-        budget=budget_of(args),
+        budget=budget,
         seed=args.seed,
         device=args.device,
         note=note,

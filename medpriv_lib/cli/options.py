@@ -12,6 +12,7 @@ from medpriv_lib.core.printable import printable
 
 if TYPE_CHECKING:  # these import more than `medpriv --help` needs
     from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.core.rectangle import Rectangle
     from medpriv_lib.privatizers.protocol import Parameter, Privatizer
 
 SEEDS = 2**31 - 1
@@ -75,6 +76,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--no-localize", action="store_true", help="keep the centred square: for images of no eyes"
     )
     parser.add_argument(
+        "--colour", action="store_true", help="keep colours: for photographs of a retina or of skin"
+    )
+    parser.add_argument(
         "--doubles",
         choices=("refuse", "report"),
         default="refuse",
@@ -88,6 +92,16 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the images that must be readable and hold an eye (default .9)",
     )
+
+
+def rectangle(text: str) -> "Rectangle":
+    """Read a rectangle x,y,width,height."""
+    from medpriv_lib.core.rectangle import Rectangle
+
+    try:
+        return Rectangle.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def share(text: str) -> float:

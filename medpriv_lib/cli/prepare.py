@@ -7,13 +7,15 @@ Examples:
       the licensed set
   medpriv prepare xrays.csv --kind manifest --no-localize --out xrays.npz
       file,patient,label[,eye]; images that are not eyes
+  medpriv prepare scans/ --kind dicom --labels labels.csv --mask 0,0,320,40 --out scans.npz
+      DICOM files; patients get neutral names, by a salt that scans.keep/ holds
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.cli.options import add_reading, add_seed, require_parent, say
+from medpriv_lib.cli.options import add_reading, add_seed, rectangle, require_parent, say
 
 STOPPED = "nothing was written"
 
@@ -21,12 +23,38 @@ STOPPED = "nothing was written"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("source", metavar="SOURCE", help="a folder, or the CSV of a manifest")
-    parser.add_argument("--kind", choices=("synthetic", "warsaw", "manifest"), required=True)
+    parser.add_argument(
+        "--kind", choices=("synthetic", "warsaw", "manifest", "dicom"), required=True
+    )
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="the cohort file to write, .npz"
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
     add_reading(parser)
+    parser.add_argument(
+        "--labels",
+        metavar="CSV",
+        help="of DICOM files: label and one of SOPInstanceUID, file (below SOURCE) or PatientID",
+    )
+    parser.add_argument(
+        "--mask",
+        type=rectangle,
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="pixels of every image to paint black, as often as needed: where text is burned in",
+    )
+    parser.add_argument(
+        "--allow-burned-in",
+        action="store_true",
+        help="take DICOM images with text burned in; without this they are left out",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="DIR",
+        help="where the salt of the neutral names lies, or is put; never share it "
+        "(default FILE with .keep in place of .npz)",
+    )
     parser.add_argument(
         "--split-by",
         choices=("image", "eye", "patient"),
@@ -52,12 +80,15 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"
         )
+    from medpriv_lib.core.salt import write_salt
     from medpriv_lib.data.left_out import COLUMNS, TooManyLost, write_left_out
     from medpriv_lib.pipeline.prepare import prepare
 
     listed = out.with_suffix(".left_out.csv")
     if listed.exists() and not listed.read_bytes().startswith(",".join(COLUMNS).encode()):
         raise ValueError(f"{listed} is in the way, and not a list of ours; move it away")
+    keep = Path(args.keep or out.with_suffix(".keep"))
+    salt = _salt(args, keep)
     try:
         cohort, report = prepare(
             args.source,
@@ -69,20 +100,42 @@ def run(args: argparse.Namespace) -> None:
             doubles=args.doubles,
             least_kept=args.least_kept,
             seed=args.seed,
+            colour=args.colour,
+            labels=args.labels,
+            salt=salt,
+            masks=args.mask,
+            allow_burned_in=args.allow_burned_in,
             note=say,
             progress=None,
         )
     except TooManyLost as error:
         write_left_out(listed, error.left_out)
         raise ValueError(f"{error}; {listed} lists them all") from error
+    if salt is not None:
+        write_salt(keep, salt)
     cohort.save(out)
     if report["left_out"]:
         write_left_out(listed, report["left_out"])
     else:
         listed.unlink(missing_ok=True)  # of an earlier run
     _print(report, out)
+    if salt is not None:
+        say(f"keep to yourself: {keep} holds the salt that leads from PatientIDs to the names here")
     if report["left_out"]:
         say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
+
+
+def _salt(args: argparse.Namespace, keep: Path) -> bytes | None:
+    """Return the salt of neutral names, a former one where `keep` holds it; None for others."""
+    from medpriv_lib.core.salt import fresh_salt, read_salt
+    from medpriv_lib.core.sharing import refuse_inside
+
+    if args.kind == "dicom":
+        refuse_inside(require_parent(keep), "the salt of the neutral names")
+        return read_salt(keep) or fresh_salt()
+    if args.keep:
+        raise ValueError("--keep has a meaning for --kind dicom only")
+    return None
 
 
 def _print(report: dict[str, Any], out: Path) -> None:

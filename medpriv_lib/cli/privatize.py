@@ -60,6 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="test",
         help="which images of a cohort file (default test)",
     )
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=("png", "dicom"),
+        default="png",
+        help="of the images in DIR/share: PNG (default), or DICOM secondary captures with nothing "
+        "copied from any input",
+    )
     add_reading(parser)
 
 
@@ -68,11 +76,15 @@ def run(args: argparse.Namespace) -> None:
     from medpriv_lib.core.sharing import write_release
     from medpriv_lib.core.workplace import reserved
     from medpriv_lib.pipeline.prepare import as_strangers, read_images
-    from medpriv_lib.pipeline.privatize import numbered_as, privatize
+    from medpriv_lib.pipeline.privatize import numbered_as, privatize, refuse_text
 
     settings = settings_of(args)
     if args.weights is not None and offered()[args.method].needs == "nothing":
         raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
+    if args.form == "dicom":
+        from medpriv_lib.core.dicom_extra import need
+
+        need("pydicom")  # before any work
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
             args.input,
@@ -80,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
             localize=not args.no_localize,
             doubles=args.doubles,
             least_kept=args.least_kept,
+            colour=args.colour,
             progress=None,
         )
         of_a_cohort = args.input.endswith(".npz")
@@ -100,8 +113,10 @@ def run(args: argparse.Namespace) -> None:
             note=say,
             **settings,
         )
+        if args.form == "dicom":
+            refuse_text(release)
         left_out = {item.file: item.reason for item in given.left_out}
-        write_release(release, images, args.out, left_out=left_out, place=place)
+        write_release(release, images, args.out, left_out=left_out, place=place, form=args.form)
     _report(args, len(release), images, given, release.method)
 
 

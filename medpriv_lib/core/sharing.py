@@ -18,9 +18,12 @@ from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import secret_order
 from medpriv_lib.core.release import Given, Release
+from medpriv_lib.core.secondary_capture import read_capture, write_capture
 from medpriv_lib.core.workplace import NEW, publish, recover, reserved
 
-IMAGE_NAME = re.compile(r"\d{4,}\.png")
+FORMS = ("png", "dicom")
+ENDINGS = {"png": ".png", "dicom": ".dcm"}
+IMAGE_NAME = re.compile(r"\d{4,}\.(png|dcm)")
 KEPT = ("README.txt", "order.csv", "release.npz")
 LEFT_OUT = "left_out.csv"
 ONE_TIME = (
@@ -46,11 +49,13 @@ def write_release(
     *,
     left_out: Mapping[str, str] | None = None,
     place: Path | None = None,
+    form: str = "png",
 ) -> None:
     """Write `folder`/share, the images in secret order, and `folder`/keep, the linkage key.
 
     share/0001.png, 0002.png, ... are 8-bit PNGs without metadata, their times all the same, their
-    order drawn from the operating system's entropy: nobody can draw it again. keep/ holds
+    order drawn from the operating system's entropy: nobody can draw it again. With `form` "dicom"
+    they are 0001.dcm, ..., DICOM objects as `core.secondary_capture` writes them. keep/ holds
     release.npz, order.csv (file, released row, row in the cohort as it was prepared, patient),
     `left_out` (file -> why) where files were, and a warning; only its owner can enter it. `cohort`
     holds the originals, at least those that were privatised. A former release in `folder` is
@@ -61,13 +66,15 @@ def write_release(
     the release does not fit `cohort`; nothing is written or removed then.
     """
     folder = Path(os.path.abspath(folder))
+    if form not in FORMS:
+        raise ValueError(f"unknown form {form!r}; choose from {', '.join(FORMS)}")
     release = _given(release, cohort)
     refuse_exposed(release.images, cohort)
     if place is None:
         with reserved(folder) as place:
-            _write(release, folder, left_out or {}, place)
+            _write(release, folder, left_out or {}, place, ENDINGS[form])
     else:
-        _write(release, folder, left_out or {}, place)
+        _write(release, folder, left_out or {}, place, ENDINGS[form])
 
 
 def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, " n"]]:
@@ -89,8 +96,9 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     if len(release) == 0:
         raise ValueError(f"{key}: holds no image; {AGAIN}")
     order = _read_order(folder / "keep" / "order.csv", len(release))
-    _require_shared(folder / "share", _names(len(release)))
-    for name, row in zip(_names(len(release)), order, strict=True):
+    names = _names(len(release), _ending(folder / "share"))
+    _require_shared(folder / "share", names)
+    for name, row in zip(names, order, strict=True):
         if not np.array_equal(_read_image(folder / "share" / name), release.images[row]):
             raise ValueError(
                 f"{folder / 'share' / name}: differs from the image in keep/release.npz; {AGAIN}"
@@ -158,33 +166,37 @@ def _given(release: Release, cohort: Cohort) -> Release:
     return replace(release, given=Given.of(cohort))
 
 
-def _write(release: Release, folder: Path, left_out: Mapping[str, str], place: Path) -> None:
+def _write(
+    release: Release, folder: Path, left_out: Mapping[str, str], place: Path, ending: str
+) -> None:
     require_replaceable(folder)
     new = place / NEW
     new.mkdir()
     order = secret_order(len(release))
-    _write_share(release, order, new / "share")
-    _write_keep(release, order, left_out, new / "keep")
+    _write_share(release, order, new / "share", ending)
+    _write_keep(release, order, left_out, new / "keep", ending)
     publish(place, folder)
 
 
-def _names(count: int) -> list[str]:
+def _names(count: int, ending: str = ".png") -> list[str]:
     width = max(4, len(str(count)))
-    return [f"{number:0{width}d}.png" for number in range(1, count + 1)]
+    return [f"{number:0{width}d}{ending}" for number in range(1, count + 1)]
 
 
-def _write_share(release: Release, order: np.ndarray, share: Path) -> None:
+def _write_share(release: Release, order: np.ndarray, share: Path, ending: str) -> None:
     share.mkdir()
-    for name, row in zip(_names(len(release)), order, strict=True):
-        Image.fromarray(release.images[row]).save(
-            share / name, format="PNG"
-        )  # an image from an array has no metadata
+    for name, row in zip(_names(len(release), ending), order, strict=True):
+        image, path = release.images[row], share / name
+        if ending == ".dcm":
+            write_capture(image, path, path.stem, release.method)
+        else:
+            Image.fromarray(image).save(path, format="PNG")  # from an array: without metadata
         os.utime(share / name, (ONE_TIME, ONE_TIME))
     os.utime(share, (ONE_TIME, ONE_TIME))
 
 
 def _write_keep(
-    release: Release, order: np.ndarray, left_out: Mapping[str, str], keep: Path
+    release: Release, order: np.ndarray, left_out: Mapping[str, str], keep: Path, ending: str
 ) -> None:
     keep.mkdir(mode=0o700)
     keep.chmod(0o700)
@@ -193,7 +205,7 @@ def _write_keep(
     given = release.given
     assert given is not None  # `_given` has seen to that
     rows = []
-    for name, row in zip(_names(len(release)), order.tolist(), strict=True):
+    for name, row in zip(_names(len(release), ending), order.tolist(), strict=True):
         source = int(release.source[row])
         rows.append([name, row, int(given.row[source]), str(given.patient[source])])
     _write_table(keep / "order.csv", ["file", "released_row", "source_row", "patient"], rows)
@@ -232,6 +244,12 @@ def _read_order(path: Path, count: int) -> np.ndarray:
     return order
 
 
+def _ending(share: Path) -> str:
+    """Return the ending of the shared images: all of a release have one form."""
+    objects = share.is_dir() and any(path.suffix == ".dcm" for path in share.iterdir())
+    return ENDINGS["dicom" if objects else "png"]
+
+
 def _require_shared(share: Path, names: list[str]) -> None:
     found = sorted(path.name for path in share.iterdir()) if share.is_dir() else []
     if found != names:
@@ -242,6 +260,11 @@ def _require_shared(share: Path, names: list[str]) -> None:
 
 
 def _read_image(path: Path) -> np.ndarray:
+    if path.suffix == ".dcm":
+        try:
+            return read_capture(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; {AGAIN}") from error
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return np.asarray(image)

@@ -6,12 +6,14 @@ that stands at the same place in all images comes out of K-Same as crisp as it w
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from medpriv_lib.core.rectangle import Rectangle
 from medpriv_lib.data.frame import Frame
 
 SIDE = 320  # px of the longer side at which images are compared: letters are still lines there
@@ -50,8 +52,17 @@ class CommonMarks:
         self._counts: dict[tuple[int, int], np.ndarray] = {}
         self._images: dict[tuple[int, int], int] = defaultdict(int)
 
-    def add(self, image: UInt8[np.ndarray, "h w"], frame: Frame, rows: int) -> None:
-        """Count an image as it was read; its first `rows` rows are used, its `frame` is kept."""
+    def add(
+        self,
+        image: UInt8[np.ndarray, "h w"],
+        frame: Frame,
+        rows: int,
+        covered: Sequence[Rectangle] = (),
+    ) -> None:
+        """Count an image as it was read; its first `rows` rows are used, its `frame` is kept.
+
+        The edges of what is `covered` are the same in all images, and no mark.
+        """
         height, width = shape = image.shape
         scale = min(1.0, SIDE / max(shape))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -63,6 +74,8 @@ class CommonMarks:
             max(0, round(frame.top * scale)) : max(0, round(bottom * scale)),
             max(0, round(frame.left * scale)) : max(0, round((frame.left + frame.side) * scale)),
         ] = True
+        for one in covered:
+            seen[one.around(scale, margin=8)] = False
         new = np.stack([seen, seen & (line > EDGE), seen & (line < -EDGE)])
         with self._lock:
             self._images[shape] += 1

@@ -46,8 +46,11 @@ def cut_all(cut: CutOut, workers: int | None, progress: bool | None) -> Cuts:
         ):
             kept[row] = part
         else:
-            doubt = "no eye was found" if finding is None or cut.first_recipe else finding.doubt
             name, patient = listing.name_of(row), str(listing.patient[row])
+            if part.bad:
+                lost.append(LeftOut(name, patient, part.bad))
+                continue
+            doubt = "no eye was found" if finding is None or cut.first_recipe else finding.doubt
             lost.append(LeftOut(name, patient, f"{doubt}; {REMEDY}"))
     return Cuts(kept, lost, odd)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -16,16 +16,18 @@ from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.frame import EMPTY, FADED, MIRRORED, Frame, frame_of_centre, frame_of_eye
 from medpriv_lib.data.images import BadImage, read_grey, read_noted
 from medpriv_lib.data.listing import FIRST_RECIPE, Listing
+from medpriv_lib.data.text_regions import text_regions
 
 
 @dataclass
 class Part:
     """What came of one file.
 
-    `image` (size, size), or None without an eye; `finding` what the localiser found, None where
-    nothing was looked for; `note` what was done to the levels; `shape` of the file's image; `rows`
-    cut at the bottom; `filled` px of the square that lie outside the image, `side` its side in px;
-    `agrees` that the iris has the size of the person's other ones; `truth` twin and evidence.
+    `image` (size, size) or (size, size, 3), None without an eye; `finding` what the localiser
+    found, None where nothing was looked for; `note` what was done to the levels; `shape` of the
+    file's image; `rows` cut at the bottom; `filled` px of the square that lie outside the image,
+    `side` its side in px; `agrees` that the iris has the size of the person's other ones; `truth`
+    twin and evidence; `bad` why nothing came of it though no eye was missing.
     """
 
     image: np.ndarray | None
@@ -37,6 +39,7 @@ class Part:
     side: int = 0
     agrees: bool = False
     truth: dict[str, np.ndarray] = field(default_factory=dict)
+    bad: str = ""
 
 
 class CutOut:
@@ -47,23 +50,45 @@ class CutOut:
     looked at again, and what lies beyond the image fades.
     """
 
-    def __init__(self, listing: Listing, size: int, localize: bool, marks: CommonMarks) -> None:
-        """Say what is cut and how."""
+    def __init__(
+        self,
+        listing: Listing,
+        size: int,
+        localize: bool,
+        marks: CommonMarks,
+        colour: bool = False,
+    ) -> None:
+        """Say what is cut and how; eyes are looked for, and text is, in grey levels always."""
         self.listing, self.size, self.localize, self.marks = listing, size, localize, marks
+        self.colour = colour
         self.first_recipe = listing.recipe == FIRST_RECIPE
         self.border = MIRRORED if self.first_recipe else FADED
 
     def cut(self, row: int, iris_r: float | None = None) -> Part:
         """Return what comes of a row; `iris_r` the size of the iris where it is known.
 
-        Raises what reading raises, and `BadImage` for what is too small or too large to work on.
+        Raises what reading raises, and `BadImage` for what is too small or too large to work on;
+        a strict listing gets the reason in the part instead.
         """
+        file = self.listing.files[row]
+        if not self.listing.strict:
+            return self._cut(row, iris_r)
+        try:
+            return self._cut(row, iris_r)
+        except BadImage as error:
+            reason = str(error).removeprefix(f"{printable(file, 1000)}: ")
+            return Part(None, None, "", (), bad=reason)
+
+    def _cut(self, row: int, iris_r: float | None) -> Part:
         with naming(self.listing.files[row]):
-            whole, note = read_noted(self.listing.files[row])
+            seen, note = self.listing.reader(self.listing.files[row], self.colour)
+            for one in self.listing.covered:
+                seen[one.of] = 0
+            whole = seen if seen.ndim == 2 else cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
             right = bool(self.listing.eye[row] == "R")
             if not self.localize:
                 frame = frame_of_centre(whole.shape, right)
-                return self._part(row, whole, len(whole), frame, None, note)
+                return self._part(row, seen, whole, frame, None, note)
             if min(whole.shape) < SMALLEST:
                 raise ValueError(
                     f"{whole.shape[1]}x{whole.shape[0]} pixels, and an eye is looked for from "
@@ -74,7 +99,9 @@ class CutOut:
             if finding.eye is None:
                 return Part(None, finding, note, whole.shape, len(whole) - height)
             frame = frame_of_eye(finding.eye, right)
-            return self._part(row, whole, height, frame, finding, note, again=iris_r is not None)
+            return self._part(
+                row, seen[:height], whole, frame, finding, note, again=iris_r is not None
+            )
 
     def _find(self, image: np.ndarray, iris_r: float | None) -> Finding:
         return Finding(*locate_scored(image)) if self.first_recipe else examine(image, iris_r)
@@ -82,16 +109,19 @@ class CutOut:
     def _part(
         self,
         row: int,
+        image: np.ndarray,
         whole: np.ndarray,
-        height: int,
         frame: Frame,
         finding: Finding | None,
         note: str,
         again: bool = False,
     ) -> Part:
-        image = whole[:height]
+        """Return what comes of `image`, the rows that are left of a file's grey `whole`."""
+        height = len(image)
         if not again:
-            self.marks.add(whole, frame, height)
+            self.marks.add(whole, frame, height, self.listing.covered)
+        if self.listing.refuse_text and (found := self._text(whole[:height], frame)):
+            return Part(None, finding, note, whole.shape, bad=found)
         part = Part(
             frame.cut(image, self.size, self.border),
             finding,
@@ -105,6 +135,19 @@ class CutOut:
             part.truth = self._truth(row, frame, height, part)
         return part
 
+    def _text(self, image: np.ndarray, frame: Frame) -> str:
+        """Say where, within what is kept, text seems to be burned in; "" where none is."""
+        top, left = max(0, frame.top), max(0, frame.left)
+        kept = image[top : frame.top + frame.side, left : frame.left + frame.side]
+        found = text_regions(np.ascontiguousarray(kept))
+        if not found:
+            return ""
+        place = replace(found[0], x=found[0].x + left, y=found[0].y + top)
+        return (
+            f"looks as if text were burned in at {place} (x,y,width,height); cover it by --mask, "
+            "or look at it and accept it by --allow-burned-in"
+        )
+
     def _truth(self, row: int, frame: Frame, height: int, part: Part) -> dict[str, np.ndarray]:
         """Cut twin and mask exactly as the image; a healthy image is its own twin and shows no
         evidence.
@@ -113,7 +156,7 @@ class CutOut:
             none = np.zeros((self.size, self.size), dtype=bool)
             return {"twin": part.image, "evidence": none} if part.image is not None else {}
         stem = self.listing.truth / self.listing.files[row].stem
-        twin = read_grey(f"{stem}_twin.png")[:height]
+        twin = read_noted(f"{stem}_twin.png", self.colour)[0][:height]
         mask = (read_grey(f"{stem}_mask.png")[:height] > 0).astype(np.float32)
         return {
             "twin": frame.cut(twin, self.size, self.border),

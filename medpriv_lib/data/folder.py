@@ -75,9 +75,12 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
         elif suffix in SUFFIXES:
             files.append(file)
         elif suffix in OTHER_IMAGES:
-            left_out.append(
-                LeftOut(name, "", "of a format that is not read here; save it as PNG or TIFF")
+            remedy = (
+                "prepare the folder with `medpriv prepare --kind dicom`"
+                if suffix in ("", ".dcm", ".dicom", ".ima")
+                else "save it as PNG or TIFF"
             )
+            left_out.append(LeftOut(name, "", f"of a format that is not read here; {remedy}"))
         else:
             left_out.append(LeftOut(name, "", "no image by its ending", lost=False))
     return files, left_out

@@ -1,10 +1,6 @@
 """Read one image file as grey levels, or say what is wrong with it and what to do."""
 
-import contextlib
 import os
-import threading
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from medpriv_lib.core.printable import printable
+from medpriv_lib.core.quiet import quiet
 from medpriv_lib.data.levels import to_eight_bits
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -46,9 +43,11 @@ def read_grey(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     return read_noted(path)[0]
 
 
-def read_noted(path: str | os.PathLike) -> tuple[UInt8[np.ndarray, "h w"], str]:
+def read_noted(path: str | os.PathLike, colour: bool = False) -> tuple[np.ndarray, str]:
     """Return what `read_grey` returns, and what was done to the levels where the file's own scale
     could not be kept ("" where it was).
+
+    With `colour` RGB, uint8 (H, W, 3); a grey file has then three equal channels.
     """
     path = Path(path)
     shown = printable(path, 1000)
@@ -61,12 +60,12 @@ def read_noted(path: str | os.PathLike) -> tuple[UInt8[np.ndarray, "h w"], str]:
             f"{shown}: zero-byte file; copy it again from its source, or remove it from the list"
         )
     try:
-        with _without_remarks(), Image.open(path, formats=FORMATS) as image:
+        with quiet("PIL"), Image.open(path, formats=FORMATS) as image:
             _refuse(image)
             deep = any(";16" in str(tile[3]) for tile in image.tile)
             tags = dict(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
             image.load()
-            return _grey(ImageOps.exif_transpose(image), tags, deep)
+            return _levels(ImageOps.exif_transpose(image), tags, deep, colour)
     except _Unfit as error:
         raise BadImage(f"{shown}: {error}") from error
     except PermissionError as error:
@@ -93,33 +92,6 @@ def read_noted(path: str | os.PathLike) -> tuple[UInt8[np.ndarray, "h w"], str]:
 
 class _Unfit(ValueError):
     """What is wrong and the remedy, before the file's name is put in front."""
-
-
-_counting = threading.Lock()
-_readers = 0
-
-
-@contextlib.contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Keep Pillow's remarks on metadata quiet while any thread reads.
-
-    `warnings.catch_warnings` restores what it found, so two threads inside it leave the filters of
-    one another behind. Here the first reader adds one filter and the last takes it away.
-    """
-    global _readers
-    with _counting:
-        _readers += 1
-        if _readers == 1:
-            warnings.filterwarnings("ignore", module=r"PIL\..*")
-            _without_remarks.ours = warnings.filters[0]  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        with _counting:
-            _readers -= 1
-            if _readers == 0:
-                with contextlib.suppress(ValueError):  # somebody else put other filters there
-                    warnings.filters.remove(_without_remarks.ours)  # type: ignore[attr-defined]
 
 
 def _too_large() -> str:
@@ -150,6 +122,26 @@ def _refuse(image: Image.Image) -> None:
         raise _Unfit(f"pixels of kind {image.mode!r}; save it as 8- or 16-bit grey or as RGB")
 
 
+def _levels(
+    image: Image.Image, tags: dict[int, object], deep: bool, colour: bool
+) -> tuple[np.ndarray, str]:
+    grey, note = _grey(image, tags, deep)
+    if not colour:
+        return grey, note
+    if image.mode in (*SIXTEEN_BIT, "1", "L", "LA", "La"):
+        return np.repeat(grey[..., None], 3, axis=2), note
+    return np.array(_opaque(image).convert("RGB"), dtype=np.uint8), note
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return an image of colours without its transparency, whose colours are taken as they are."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGB")
+    if image.mode in ("RGBA", "RGBa", "RGBX"):
+        return Image.merge("RGB", image.split()[:3])
+    return image
+
+
 def _grey(
     image: Image.Image, tags: dict[int, object], deep: bool
 ) -> tuple[UInt8[np.ndarray, "h w"], str]:
@@ -160,12 +152,7 @@ def _grey(
             raise _Unfit(str(error)) from error
         # Pillow inverts 8-bit files in which 0 means white, and leaves 16-bit ones as they are
         return (255 - levels if tags.get(PHOTOMETRIC) == 0 else levels), note
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGB")
-    elif image.mode in ("RGBA", "RGBa", "RGBX"):
-        image = Image.merge("RGB", image.split()[:3])
-    elif image.mode in ("LA", "La"):
-        image = image.getchannel(0)
+    image = image.getchannel(0) if image.mode in ("LA", "La") else _opaque(image)
     levels = np.array(image if image.mode == "L" else image.convert("L"), dtype=np.uint8)
     if deep and 0 < int(np.ptp(levels)) < COLOUR_LEVELS:
         raise _Unfit(

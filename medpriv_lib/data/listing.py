@@ -2,15 +2,20 @@
 read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from medpriv_lib.core.printable import printable
+from medpriv_lib.core.rectangle import Rectangle
+from medpriv_lib.data.images import read_noted
 from medpriv_lib.data.left_out import LeftOut
 
 FIRST_RECIPE, LATEST_RECIPE = 1, 2  # of `data.cut_out`
+# from a file, and whether in colour, to uint8 (H, W) or (H, W, 3) and a note on the levels
+Reader = Callable[[Path, bool], tuple[np.ndarray, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,11 @@ class Listing:
     their rows in it, or None and empty; `named` false where nobody said who the patients are and
     every file stands for a patient of its own; `recipe` how the images are cut out, 1 for what must
     come out as the packaged cohort did (`data.cut_out` says what that is); `visit` int64
-    (N,), the number of the visit within the patient, or None where nobody said. Raises `ValueError`
+    (N,), the number of the visit within the patient, or None where nobody said; `reader` reads one
+    file; `covered` are painted black in every image; `strict`: an image that cannot be read is left
+    out with its reason in place of ending the preparation; `refuse_text`: so is one that looks as
+    if text were burned in; `alike` groups of patients' names that seem to be one person, None where
+    the names themselves show that. Raises `ValueError`
     where the parts do not fit together or where there is no file.
     """
 
@@ -42,6 +51,11 @@ class Listing:
     named: bool = True
     recipe: int = LATEST_RECIPE
     visit: np.ndarray | None = None
+    reader: Reader = read_noted
+    covered: tuple[Rectangle, ...] = ()
+    strict: bool = False
+    refuse_text: bool = False
+    alike: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the lengths and the eyes once."""

@@ -146,7 +146,7 @@ def _find_table(path: Path) -> Path:
 def _rows(table: Path) -> list[_Row]:
     """Return the rows below the header that are not empty, by the columns that are used."""
     shown = printable(table, 1000)
-    header, rows = _read(table, shown)
+    header, rows = read_table(table, shown)
     places = {name: _column(shown, header, name) for name in (*COLUMNS, *OPTIONAL)}
     found = []
     for number, cells in rows:
@@ -162,8 +162,11 @@ def _rows(table: Path) -> list[_Row]:
     return found
 
 
-def _read(table: Path, shown: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header in small letters, and the non-empty rows with their numbers."""
+def read_table(table: Path, shown: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header in small letters, and the non-empty rows with their numbers.
+
+    `shown` stands for the table in messages. Raises `BadManifest` for what is no CSV in UTF-8.
+    """
     try:
         text = table.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

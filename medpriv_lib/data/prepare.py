@@ -4,6 +4,7 @@ split.
 
 import os
 import time
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.cut_all import cut_all
 from medpriv_lib.data.cut_out import CutOut, Part
 from medpriv_lib.data.frame import Frame, frame_of_centre, frame_of_eye
+from medpriv_lib.data.left_out import LeftOut, TooManyLost
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.people import refuse_shared, refuse_spellings, shared_pictures, spellings
 from medpriv_lib.data.split import split_groups, split_images
@@ -34,6 +36,7 @@ def prepare(
     least_kept: float = 0.9,
     doubles: str = "refuse",
     keep_single: bool = True,
+    colour: bool = False,
     workers: int | None = None,
     name: str | None = None,
     progress: bool | None = None,
@@ -43,11 +46,12 @@ def prepare(
     With `localize`, the label strip is cut (the last 11 of 480 rows, or more for a taller label),
     the iris is found and becomes the centre of a square of 1.4 iris diameters; images where no eye
     is found are left out and named in the report. Without, the largest centred square is kept, for
-    images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size), `size`
-    from 8 to 4096. `split_by` "image" (as the paper; patients are in all splits), "eye" or
-    "patient"; the same seed gives the same split. Where the listing has a truth folder, twins and
-    evidence masks go through the same cut (a pixel is evidence where at least half of it is) and
-    the report holds the errors of the located circles in px of the source images.
+    images that are not eyes. Right eyes are mirrored. The result is uint8 (N, size, size), with
+    `colour` (N, size, size, 3), `size` from 8 to 4096. `split_by` "image" (as the paper; patients
+    are in all splits), "eye" or "patient"; the same seed gives the same split. Where the listing
+    has a truth folder, twins and evidence masks go through the same cut (a pixel is evidence where
+    at least half of it is) and the report holds the errors of the located circles in px of the
+    source images.
 
     Nothing is left out quietly: `report["left_out"]` lists every file that did not become an image,
     those of the loader included, for `data.left_out.write_left_out`. Where fewer than `least_kept`
@@ -60,8 +64,8 @@ def prepare(
     Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no
     eye is found at all.
     """
-    _check(listing, size, split_by, least_kept, doubles)
-    names = spellings(listing.patient) if listing.named else []
+    _check(listing, size, split_by, least_kept, doubles, colour)
+    names = _spellings(listing)
     if doubles == "refuse":
         refuse_spellings(listing, names)
     strict = split_by == "image" and not keep_single
@@ -69,13 +73,10 @@ def prepare(
         refuse_single(listing)
     start = time.perf_counter()
     marks = CommonMarks()
-    cuts = cut_all(CutOut(listing, size, localize, marks), workers, progress)
+    cuts = cut_all(CutOut(listing, size, localize, marks, colour), workers, progress)
     parts, kept = cuts.kept, np.array(sorted(cuts.kept), dtype=np.int64)
     if len(kept) == 0:
-        raise ValueError(
-            f"{printable(listing.root)}: no eye was found in any of the {len(listing)} images; "
-            "for images that are not eyes prepare with localize=False (--no-localize)"
-        )
+        _refuse_empty(listing, [*listing.left_out, *cuts.lost], localize)
     left_out = [*listing.left_out, *cuts.lost]
     refuse_losses(listing, len(kept), left_out, least_kept)
     if strict:
@@ -123,7 +124,30 @@ def _names(listing: Listing, kept: np.ndarray, pair: tuple[int, int]) -> tuple[s
     return listing.name_of(int(kept[pair[0]])), listing.name_of(int(kept[pair[1]]))
 
 
-def _check(listing: Listing, size: int, split_by: str, least_kept: float, doubles: str) -> None:
+def _spellings(listing: Listing) -> list[tuple[str, ...]]:
+    if listing.alike is not None:
+        return list(listing.alike)
+    return spellings(listing.patient) if listing.named else []
+
+
+def _refuse_empty(listing: Listing, left_out: list[LeftOut], localize: bool) -> NoReturn:
+    """Raise where no image is left, with the reason of the first."""
+    root, first = printable(listing.root), next(item for item in left_out if item.lost)
+    if localize and not listing.strict:
+        raise ValueError(
+            f"{root}: no eye was found in any of the {len(listing)} images; for images that are "
+            "not eyes prepare with localize=False (--no-localize)"
+        )
+    raise TooManyLost(
+        f"{root}: none of the {len(listing)} images is left (the first: {printable(first.file)}, "
+        f"{first.reason})",
+        left_out,
+    )
+
+
+def _check(
+    listing: Listing, size: int, split_by: str, least_kept: float, doubles: str, colour: bool
+) -> None:
     """Refuse what cannot be done before any image is read."""
     if size < SIZES[0]:
         raise ValueError(f"size is {size}; use 8 or more pixels")
@@ -140,7 +164,8 @@ def _check(listing: Listing, size: int, split_by: str, least_kept: float, double
         raise ValueError(f"least_kept is {least_kept}; use a share from 0 to 1")
     if doubles not in ("refuse", "report"):
         raise ValueError(f"doubles is {doubles!r}; use refuse or report")
-    needed, memory = len(listing) * size**2 * (1 if listing.truth is None else 3), _memory()
+    each = size**2 * (3 if colour else 1) * (1 if listing.truth is None else 3)
+    needed, memory = len(listing) * each, _memory()
     if memory and needed > memory:
         raise ValueError(
             f"{len(listing)} images of {size}x{size} need {needed / 2**30:.1f} GiB and this "

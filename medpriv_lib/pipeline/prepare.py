@@ -1,6 +1,7 @@
 """From files to cohorts: a source with its table, or a folder of images without one."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.rectangle import Rectangle
+from medpriv_lib.core.salt import fresh_salt
 from medpriv_lib.data import prepare as data
+from medpriv_lib.data.dicom.folder import list_dicom
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
@@ -16,7 +20,8 @@ from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.warsaw import read_warsaw
 from medpriv_lib.pipeline import Note, silent
 
-KINDS = ("synthetic", "warsaw", "manifest")
+KINDS = ("synthetic", "warsaw", "manifest", "dicom")
+FEWER = ("manifest", "dicom")  # kinds whose patients with one image are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +50,22 @@ def prepare(
     doubles: str = "refuse",
     least_kept: float = 0.9,
     seed: int = 0,
+    colour: bool = False,
+    labels: str | os.PathLike | None = None,
+    salt: bytes | None = None,
+    masks: Sequence[Rectangle] = (),
+    allow_burned_in: bool = False,
     note: Note = silent,
     progress: bool | None = False,
 ) -> tuple[Cohort, dict[str, Any]]:
     """Return the cohort that a source makes, and a report; see `data.prepare.prepare`.
 
     `kind` "manifest" (a CSV with file,patient,label[,eye], or a folder with one), "warsaw" (the
-    licensed set) or "synthetic" (drawn into `source` where nothing is there). `keep_single`
+    licensed set), "synthetic" (drawn into `source` where nothing is there) or "dicom" (a folder of
+    DICOM files with the table `labels`, by PatientID, file or SOPInstanceUID; patients get neutral
+    names by `salt`, or by a fresh one that nobody keeps, and images with text burned in are left
+    out unless `masks` cover it or `allow_burned_in` accepts it). `colour` keeps colours; eyes are
+    looked for in grey. `masks` are painted black in every image of any kind. `keep_single`
     accepts patients with one image, who cannot be in training and in test; `doubles` "report"
     accepts what seems to be one person under two names; `least_kept` is the share of images that
     must not be lost. `progress` shows a bar: None on a terminal only. Raises `ValueError` and
@@ -59,13 +73,25 @@ def prepare(
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; choose from {', '.join(KINDS)}")
+    if kind == "dicom":
+        if labels is None:
+            raise ValueError("DICOM files need a table of labels; name it by labels (--labels)")
+        listing = list_dicom(
+            source, labels, salt or fresh_salt(), masks=masks, allow_burned_in=allow_burned_in
+        )
+    elif labels is not None or allow_burned_in:
+        raise ValueError(f"labels and allow_burned_in belong to the kind dicom, not to {kind}")
+    else:
+        listing = replace(_listing(Path(source), kind, seed, note), covered=tuple(masks))
     return data.prepare(
-        _listing(Path(source), kind, seed, note),
+        listing,
+        name="dicom" if kind == "dicom" else None,  # a folder may be called by a patient
+        colour=colour,
         size=size,
         localize=localize,
         split_by=split_by,
         seed=seed,
-        keep_single=keep_single or kind != "manifest",
+        keep_single=keep_single or kind not in FEWER,
         doubles=doubles,
         least_kept=least_kept,
         progress=progress,
@@ -79,6 +105,7 @@ def read_images(
     localize: bool = True,
     doubles: str = "refuse",
     least_kept: float = 0.9,
+    colour: bool = False,
     progress: bool | None = False,
 ) -> Images:
     """Return the images of a cohort file, a CSV, or a folder with or without a CSV.
@@ -93,6 +120,7 @@ def read_images(
     labelled = not path.is_dir() or any(file.suffix.lower() == ".csv" for file in path.iterdir())
     cohort, report = data.prepare(
         read_manifest(path) if labelled else list_folder(path),
+        colour=colour,
         size=size,
         localize=localize,
         doubles=doubles,

@@ -12,6 +12,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.randomness import begun, fresh_start
 from medpriv_lib.core.release import Release
+from medpriv_lib.data.text_regions import text_regions
 from medpriv_lib.pipeline import Note, silent
 from medpriv_lib.privatizers.protocol import Privatizer, Resources
 from medpriv_lib.privatizers.registry import again, privatizer
@@ -81,6 +82,24 @@ def made_again(
     method: Privatizer = again(release, _resources(gallery, weights))
     made = method.privatize(given, begun(release.parameters["start"]))
     return replace(made, parameters=release.parameters)
+
+
+def refuse_text(release: Release) -> None:
+    """Raise `ValueError` where released images look as if text were burned in.
+
+    A DICOM object of the release says BurnedInAnnotation NO, and somebody must have looked.
+    """
+    found = [row for row, image in enumerate(release.images) if text_regions(_grey(image))]
+    if found:
+        raise ValueError(
+            f"{len(found)} of {len(release)} released images look as if text were burned in, and a "
+            "DICOM object of the release would deny it; cover the text with "
+            "`medpriv prepare --mask`, or write PNGs"
+        )
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 2 else np.rint(image.mean(axis=2)).astype(np.uint8)
 
 
 def numbered_as(cohort: Cohort, images: Cohort) -> Cohort:

@@ -1,0 +1,1 @@
+"""DICOM objects as a kind of cohort: headers, pixels, neutral names, labels."""
