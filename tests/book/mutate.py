@@ -67,6 +67,12 @@ MUTATIONS = [
         "won = ((fit < own) + 0.5 * (fit == own)) * other",
         "won = ((fit < own) + 1.0 * (fit == own)) * other",
     ),
+    Mutation(
+        "17",
+        "attacks/gradient_inversion/dense.py",
+        "values = weight.T @ bias / size",
+        "values = weight.T @ bias.abs() / size",
+    ),
 ]
 
 

@@ -21,13 +21,14 @@ PURE = 1e-3  # up to this share of unexplained gradient, one image made the upda
 class Search:
     """How long and how the search runs.
 
-    `steps` of it from `rate` down to 0, `noise` the standard deviation of what is laid over the
-    public start, `terms` the objective's weights.
+    `steps` of it from `rate` down to 0, `signed` or not (`search`), `noise` the standard deviation
+    of what is laid over the public start, `terms` the objective's weights.
     """
 
-    steps: int = 250
-    rate: float = 0.08
-    noise: float = 0.1
+    steps: int = 60
+    rate: float = 0.02
+    noise: float = 0.02
+    signed: bool = False
     terms: Terms = field(default_factory=Terms)
 
 
@@ -67,7 +68,7 @@ def invert(
     step. Raises `ValueError` for gradients that do not belong to the network (`require_gradients`),
     public images that do not fit, fewer than one image or step, and a network without a dense
     layer where the labels are not given. Source: Geiping et al. 2020 (cosine, total variation,
-    signed Adam); Phong et al. 2018 (the dense layer).
+    Adam); Phong et al. 2018 (the dense layer).
     """
     how = how or Search()
     require_gradients(network, gradients)
@@ -98,7 +99,7 @@ def invert(
             entered = found.values if found is not None and found.mixed < PURE else None
         objective = Objective(network, gradients, labels, how.terms, entered)
         start = start_from(public, count, how.noise, generator)
-        images, parts = search(objective, start, how.steps, how.rate, watch)
+        images, parts = search(objective, start, how.steps, how.rate, how.signed, watch)
     return Reconstruction(images, labels, parts, entered)
 
 

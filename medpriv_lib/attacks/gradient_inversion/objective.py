@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from medpriv_lib.attacks.gradient_inversion.dense import dense_layers
 from medpriv_lib.attacks.gradient_inversion.gradients import Gradients, gradients_of
 
-TINY = 1e-12
+TINY = 1e-20  # far below the gradients of a network that is sure
+Distance = Literal["cosine", "layers", "squared"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class Terms:
     """How the parts of the objective are weighed.
 
     `distance` between gradients: "cosine", 1 - the cosine of their angle, which does not see their
-    length (Geiping et al. 2020); "squared", the squared distance over the squared length of the
-    given ones (Zhu et al. 2019). `roughness` weighs total variation, `dense` the relative error of
+    length (Geiping et al. 2020); "layers", the same for each parameter alone and their mean, so
+    that a dense layer with large gradients does not drown the convolutions; "squared", the squared
+    distance over the squared length of the given ones (Zhu et al. 2019). `roughness` weighs total
+    variation, `dense` the relative error of
     what enters the first dense layer (used where one image made the update).
     """
 
-    distance: Literal["cosine", "squared"] = "cosine"
+    distance: Distance = "layers"
     roughness: float = 0.03
     dense: float = 1.0
 
@@ -38,7 +41,7 @@ def cosine_distance(found: Gradients, wanted: Gradients) -> Float[Tensor, ""]:
     """Return 1 - <found, wanted> / (|found| |wanted|) over all parameters as one vector."""
     a = torch.cat([found[name].flatten() for name in wanted])
     b = torch.cat([wanted[name].flatten() for name in wanted])
-    return 1 - a @ b / (a.norm() * b.norm() + TINY)
+    return 1 - (a / (a.norm() + TINY)) @ (b / (b.norm() + TINY))
 
 
 def squared_distance(found: Gradients, wanted: Gradients) -> Float[Tensor, ""]:
@@ -48,7 +51,24 @@ def squared_distance(found: Gradients, wanted: Gradients) -> Float[Tensor, ""]:
     return (a - b).square().sum() / (b.square().sum() + TINY)
 
 
-DISTANCES = {"cosine": cosine_distance, "squared": squared_distance}
+def layers_distance(found: Gradients, wanted: Gradients) -> Float[Tensor, ""]:
+    """Return the mean of 1 - cosine over the parameters, each as a vector of its own.
+
+    Parameters whose given gradient is 0 are left out: they have no direction.
+    """
+    apart = [
+        cosine_distance({name: found[name]}, {name: wanted[name]})
+        for name in wanted
+        if bool(wanted[name].any())
+    ]
+    return torch.stack(apart).mean()
+
+
+DISTANCES = {
+    "cosine": cosine_distance,
+    "layers": layers_distance,
+    "squared": squared_distance,
+}
 
 
 class Objective:

@@ -1,4 +1,4 @@
-"""The search for images whose gradients are the given ones: signed Adam with a cosine decay."""
+"""The search for images whose gradients are the given ones: Adam with a cosine decay."""
 
 import math
 from collections.abc import Callable
@@ -17,15 +17,16 @@ def search(
     start: Float[Tensor, "n c h w"],
     steps: int,
     rate: float,
+    signed: bool = False,
     watch: Watcher | None = None,
 ) -> tuple[Float[Tensor, "n c h w"], dict[str, float]]:
     """Return the images after `steps` steps from `start`, in [-1, 1], and the parts of their
     objective.
 
-    Adam is given only the sign of each pixel's derivative, so that all pixels move at one pace
-    whatever the size of the gradients (Geiping et al. 2020); the rate falls from `rate` to 0 along
-    half a cosine. `watch(step, images, parts)` is called before each step. Raises `ValueError`
-    where the objective is no longer finite.
+    The rate falls from `rate` to 0 along half a cosine. With `signed`, Adam is given only the sign
+    of each pixel's derivative, so that all pixels move at one pace whatever the size of the
+    gradients (Geiping et al. 2020). `watch(step, images, parts)` is called before each step.
+    Raises `ValueError` where the objective is no longer finite.
     """
     x = start.detach().clone().requires_grad_(True)
     tool = torch.optim.Adam([x], rate)
@@ -40,7 +41,7 @@ def search(
         if watch is not None:
             watch(step, x.detach(), dict(parts))
         (slope,) = torch.autograd.grad(total, x)
-        x.grad = slope.sign()
+        x.grad = slope.sign() if signed else slope
         tool.step()
         with torch.no_grad():
             x.clamp_(-1, 1)

@@ -1,6 +1,5 @@
 """The study from targets to results, one target after the other."""
 
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from medpriv_lib.attacks.gradient_inversion.invert import Search
-from medpriv_lib.attacks.gradient_inversion.objective import Terms
+from medpriv_lib.attacks.gradient_inversion.objective import Distance, Terms
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
@@ -40,7 +39,15 @@ FILE = "gradient-inversion.json"
 COHORT = "confounded"
 PUBLIC = 64  # invented eyes of nobody in the cohort
 PICTURES = 4  # reconstructions of a row that are kept to be looked at
-RATES, ROUGHNESS = (0.05, 0.1), (0.03, 0.01)  # tried on validation targets
+RANKINGS = ("eye", "patient", "photograph")
+# (distance, signed, rate, roughness) tried on validation targets
+SETTINGS: tuple[tuple[Distance, bool, float, float], ...] = (
+    ("cosine", True, 0.05, 0.03),
+    ("cosine", False, 0.02, 0.03),
+    ("cosine", False, 0.02, 0.1),
+    ("layers", False, 0.02, 0.03),
+    ("layers", False, 0.04, 0.1),
+)
 
 Say = Callable[[str], None]
 
@@ -147,22 +154,24 @@ def described(study: Study) -> dict[str, Any]:
 
 
 def choose(study: Study, content: dict, save: Callable[[], None], say: Say) -> Search:
-    """Return the search whose rate and roughness rank best on validation targets, of patients who
-    are in no row.
+    """Return the search whose settings rank best on validation targets, of patients who are in no
+    row: by the mean logarithm of the ranks, over all three rankings.
     """
     tried = content.setdefault("validation", [])
     targets = study.order[-plan.VALIDATION :]
     row = Row("validation", len(targets))
-    for rate, rough in list(itertools.product(RATES, ROUGHNESS))[len(tried) :]:
-        how = Search(study.steps, rate, terms=Terms(roughness=rough))
+    for distance, signed, rate, rough in SETTINGS[len(tried) :]:
+        how = Search(study.steps, rate, signed=signed, terms=Terms(distance, rough))
         found = [
             record
             for number, target in enumerate(targets)
             for record in one_update(study, row, target[None], targets[:1], how, 0.0, number)
         ]
-        ranks = [record["rank_eye"] for record in found]
+        ranks = [[record[f"rank_{key}"] for key in RANKINGS] for record in found]
         tried.append(
             {
+                "distance": distance,
+                "signed": signed,
                 "rate": rate,
                 "roughness": rough,
                 "ranks": ranks,
@@ -170,9 +179,14 @@ def choose(study: Study, content: dict, save: Callable[[], None], say: Say) -> S
             }
         )
         save()
-        say(f"validation, rate {rate}, roughness {rough}: ranks {ranks}")
-    best = min(tried, key=lambda one: (float(np.mean(np.log(one["ranks"]))), -one["psnr"]))
-    return Search(study.steps, best["rate"], terms=Terms(roughness=best["roughness"]))
+        say(f"validation, {distance}, signed {signed}, {rate}, {rough}: ranks {ranks}")
+    best = min(tried, key=lambda one: float(np.mean(np.log(one["ranks"]))))
+    return Search(
+        study.steps,
+        best["rate"],
+        signed=best["signed"],
+        terms=Terms(best["distance"], best["roughness"]),
+    )
 
 
 def attack_rows(
@@ -184,7 +198,8 @@ def attack_rows(
     say: Say,
 ) -> None:
     """Attack the updates of each row that are not done yet."""
-    content["search"] = asdict(how)
+    if content.get("search") != asdict(how):
+        content |= {"search": asdict(how), "rows": {}}
     done = content.setdefault("rows", {})
     if "targets" not in content:
         content["targets"] = controls(study, max((row.targets for row in rows), default=0))
