@@ -16,7 +16,8 @@ def summarised(content: dict[str, Any]) -> dict[str, dict[str, float]]:
     `first` is the share of targets whose eye the judge of eyes ranks first, with its 95 % interval
     over patients (`low`, `high`), `median` the median rank; `patient` and `photograph` the shares
     by the two other rankings. Of the same targets: `original` is the share for the images
-    themselves, the ceiling; `mean_eye` that for the public mean eye; `other` that of another
+    themselves, the ceiling; `mean_eye` that for the public mean eye (`mean_eye_median` its
+    median rank); `other` that of another
     patient's eye in the same reconstructions. `psnr`, `ssim` and those of the
     mean eye are means; `chance` is guessing, `n` the number of targets, `labels` the share with
     right labels.
@@ -41,6 +42,7 @@ def summarised(content: dict[str, Any]) -> dict[str, dict[str, float]]:
             "original": float(_firsts(beside, "original_eye").mean()),
             "mean_eye": float(_firsts(beside, "mean_eye_eye").mean()),
             "other": float(_firsts(records, "other_eye").mean()),
+            "mean_eye_median": float(np.median(_values(beside, "mean_eye_eye"))),
             "psnr": float(_values(records, "psnr").mean()),
             "ssim": float(_values(records, "ssim").mean()),
             "mean_eye_psnr": float(_values(beside, "mean_eye_psnr").mean()),
