@@ -93,6 +93,12 @@ MUTATIONS = [
         "FRACTION = 24  # bits after the point",
         "FRACTION = 23  # bits after the point",
     ),
+    Mutation(
+        "17",
+        "attacks/gradient_inversion/dense.py",
+        "values = weight.T @ bias / size",
+        "values = weight.T @ bias.abs() / size",
+    ),
 ]
 
 

@@ -1,0 +1,170 @@
+"""The study of gradient inversion on a toy: resumable, with its controls beside it."""
+
+import json
+from dataclasses import replace
+
+import dp_accounting
+import numpy as np
+import pytest
+import torch
+from second_cohorts import confounded
+from test_gradient_inversion import smooth_images
+
+from medpriv_lib.core.pixels import to_tensor
+from medpriv_lib.recognition.eye_judge import EyeJudge
+from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.wide import Shape, Wide
+from medpriv_lib.study.gradient_inversion import run as study_run
+from medpriv_lib.study.gradient_inversion.attacked import Court, as_text, from_text, likeness
+from medpriv_lib.study.gradient_inversion.networks import network_of, trained, with_statistics
+from medpriv_lib.study.gradient_inversion.noise import multiplier
+from medpriv_lib.study.gradient_inversion.rows import Row
+from medpriv_lib.study.gradient_inversion.summary import LINES, summarised
+
+SIZE = 16
+TOY = (
+    Row("plain", 3),
+    Row("batch", 4, count=2),
+    Row("sum", 2, count=2, sites=True),
+    Row("noise", 2, defence="noise"),
+    Row("masked", 2, defence="mask"),
+    Row("trained", 2, trained=True),
+    Row("normed", 2, make="batch norm", statistics="public eyes'"),
+)
+
+
+def toy_study():
+    cohort = confounded(patients=8, each=4, size=SIZE)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        judge = EyeJudge(Wide(16, SIZE, shape=Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)).eval())
+        court = Court(judge, Recogniser(8, SIZE).eval(), cohort.of("train"))
+    return study_run.Study(cohort, court, smooth_images(4), steps=2)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(study_run, "multiplier", lambda *_: 0.8)
+    monkeypatch.setattr(study_run, "SETTINGS", (("layers", False, 0.05, 0.1),))
+
+
+def test_the_study_goes_on_where_it_was_stopped(tmp_path, quick):
+    said = []
+
+    def stop(text):
+        said.append(text)
+        if text.startswith("batch: 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study_run.run(tmp_path, stop, toy_study(), TOY)
+    kept = json.loads((tmp_path / study_run.FILE).read_text())
+    assert len(kept["rows"]["plain"]["records"]) == 3
+    assert len(kept["rows"]["batch"]["records"]) == 2
+    more = []
+    whole = study_run.run(tmp_path, more.append, toy_study(), TOY)
+    assert not [text for text in more if text.startswith(("plain", "validation"))]
+    assert {name: len(row["records"]) for name, row in whole["rows"].items()} == {
+        row.name: row.targets for row in TOY
+    }
+    again = []
+    assert study_run.run(tmp_path, again.append, toy_study(), TOY) == whole
+    assert not again
+    # in one go the same, but for the masks, which no seed gives
+    (tmp_path / "other").mkdir()
+    other = study_run.run(tmp_path / "other", more.append, toy_study(), TOY)
+    for row in TOY:
+        if row.defence != "mask":
+            assert other["rows"][row.name] == whole["rows"][row.name], row.name
+    one_patient_each(whole)
+    lines = summarised(whole)
+    assert set(LINES) - set(lines) == set(LINES) - {row.name for row in TOY}
+
+
+def one_patient_each(content):
+    """Targets are of different patients, and no validation target is among them."""
+    study = toy_study()
+    for row in content["rows"].values():
+        patients = [record["patient"] for record in row["records"]]
+        assert len(set(patients)) == len(patients)
+        assert not set(patients) & set(study.cohort.patient[study.order[-4:]].tolist())
+    assert [one["row"] for one in content["targets"]] == study.order[:4].tolist()
+
+
+def test_a_file_of_other_settings_is_begun_anew(tmp_path, quick):
+    study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+    longer = replace(toy_study(), steps=3)
+    content = study_run.run(tmp_path, lambda _: None, longer, TOY[:1])
+    assert content["provenance"]["config"]["steps"] == 3
+    assert content["search"]["steps"] == 3
+
+
+def test_a_summary_by_hand():
+    records = [
+        {"patient": i, "rank_eye": rank, "other_eye": 9.0, "psnr": 10.0 + i, "labels_right": True}
+        | {"rank_patient": 1.0, "rank_photograph": 2.0, "ssim": 0.5}
+        for i, rank in enumerate((1.0, 1.0, 3.0, 2.0))
+    ]
+    content = {
+        "provenance": {"patients": 8},
+        "targets": [
+            {"patient": i, "original_eye": 1.0, "mean_eye_eye": 7.0, "mean_eye_psnr": 20.0}
+            | {"mean_eye_ssim": 0.6}
+            for i in range(4)
+        ],
+        "rows": {"plain": {"row": {}, "records": records}},
+    }
+    line = summarised(content)["plain"]
+    assert line["first"] == pytest.approx(0.5)
+    assert line["median"] == pytest.approx(1.5)
+    assert line["low"] <= 0.5 <= line["high"]
+    assert (line["other"], line["mean_eye"], line["original"]) == (0, 0, 1)
+    assert line["psnr"] == pytest.approx(11.5)
+    assert line["chance"] == pytest.approx(1 / 16)
+    assert line["n"] == 4
+
+
+def test_the_noise_keeps_the_budget_and_is_not_wasted():
+    """A second accountant, of Renyi divergences, is never below the first; its bound holds."""
+    found = multiplier(8.0, 1e-3, 100, 0.1)
+
+    def spent(noise):
+        one = dp_accounting.PoissonSampledDpEvent(0.1, dp_accounting.GaussianDpEvent(noise))
+        accountant = dp_accounting.rdp.RdpAccountant()
+        accountant.compose(dp_accounting.SelfComposedDpEvent(one, 100))
+        return accountant.get_epsilon(1e-3)
+
+    assert 8.0 < spent(found) < 11
+    assert spent(1.2 * found) < 8.0
+
+
+def test_networks_are_seeded_and_statistics_are_those_of_the_images():
+    one, two = (network_of("average", SIZE, seed) for seed in (0, 1))
+    assert torch.equal(one.head.weight, network_of("average", SIZE, 0).head.weight)
+    assert not torch.equal(one.head.weight, two.head.weight)
+    x = smooth_images(5)
+    network = with_statistics(network_of("batch norm", SIZE, 0), x)
+    convolution, norm = next(network.convolutions())
+    torch.testing.assert_close(norm.running_mean, convolution(x).mean((0, 2, 3)))
+    assert not network.training
+
+
+def test_the_training_learns_the_labels():
+    cohort = confounded(patients=8, each=4, size=SIZE).of("train")
+    network = network_of("average", SIZE, 0)
+    x, y = to_tensor(cohort.images), torch.from_numpy(cohort.diseased).long()
+
+    def loss(of):
+        return float(torch.nn.functional.cross_entropy(of(x), y).detach())
+
+    later = trained(network, cohort, 0, epochs=30)
+    assert loss(later) < loss(network) - 0.1
+
+
+def test_pictures_and_their_likeness():
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE), dtype=np.uint8)
+    assert (from_text(as_text(image)) == image).all()
+    near = likeness(image[None], image[None])
+    assert near["ssim"][0] == pytest.approx(1, abs=1e-4)
+    black, white = np.zeros((1, SIZE, SIZE), np.uint8), np.full((1, SIZE, SIZE), 255, np.uint8)
+    assert likeness(black, white)["psnr"][0] == pytest.approx(0, abs=1e-4)
