@@ -57,7 +57,7 @@ MUTATIONS = [
         "contrast = of_difference @ k, of_difference @ k**3",
     ),
     Mutation(
-        "15",
+        "federated-learning",
         "federation/sites.py",
         "weight = 2.0 ** np.arange(sites) if",
         "weight = 9.0 ** np.arange(sites) if",
@@ -88,13 +88,13 @@ MUTATIONS = [
         "blended = strangers + alpha * signs.v",
     ),
     Mutation(
-        "16",
+        "secure-aggregation",
         "federation/secure_aggregation/fixed_point.py",
         "FRACTION = 24  # bits after the point",
         "FRACTION = 23  # bits after the point",
     ),
     Mutation(
-        "17",
+        "gradient-inversion",
         "attacks/gradient_inversion/dense.py",
         "values = weight.T @ bias / size",
         "values = weight.T @ bias.abs() / size",

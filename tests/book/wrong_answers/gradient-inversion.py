@@ -1,7 +1,7 @@
-"""Plausible wrong answers to the exercises of chapter 17; the self-checks must refuse each."""
+"""Plausible wrong answers to the exercises of the chapter "Gradient inversion"; the self-checks must refuse each."""
 
 WRONG = {
-    "17-1": [
+    "Exercise 1": [
         # the first unit may be dead
         """def my_input(grad_w, grad_b):
     return grad_w[0] / grad_b[0]""",
@@ -10,7 +10,7 @@ WRONG = {
     unit = grad_b.argmax()
     return grad_w[unit] / grad_b[unit]""",
     ],
-    "17-2": [
+    "Exercise 2": [
         # forgets that the gradient is a mean over the batch
         """def my_times(grad_b, count, expected):
     return (expected - grad_b).round().long()""",
@@ -18,7 +18,7 @@ WRONG = {
         """def my_times(grad_b, count, expected):
     return count * (grad_b < 0).long()""",
     ],
-    "17-3": [
+    "Exercise 3": [
         # all quotients, mixtures among them
         """def my_images(grad_w, grad_b):
     return grad_w / grad_b[:, None]""",

@@ -1,7 +1,7 @@
-"""Plausible wrong answers to the exercises of chapter 16; the self-checks must refuse each."""
+"""Plausible wrong answers to the exercises of the chapter "Secure aggregation"; the self-checks must refuse each."""
 
 WRONG = {
-    "16-1": [
+    "Exercise 1": [
         # the bound of one site's number, not of the sum
         """def my_fraction(sites, patients, largest):
     bits = 0
@@ -15,7 +15,7 @@ WRONG = {
         bits += 1
     return bits""",
     ],
-    "16-2": [
+    "Exercise 2": [
         # any majority, whoever colludes
         """def my_threshold(sites, dropouts, colluders):
     for t in range(max(colluders + 2, sites // 2 + 1), sites - dropouts + 1):
@@ -28,7 +28,7 @@ WRONG = {
             return t
     return None""",
     ],
-    "16-3": [
+    "Exercise 3": [
         # a difference of means, as if all hospitals had one patient altogether
         """def my_missing(mean_all, count_all, mean_without, count_without):
     return mean_all - mean_without""",

@@ -1,7 +1,7 @@
-"""Plausible wrong answers to the exercises of chapter 15; the self-checks must refuse each."""
+"""Plausible wrong answers to the exercises of the chapter "Federated learning"; the self-checks must refuse each."""
 
 WRONG = {
-    "15-1": [
+    "Exercise 1": [
         # leaves the site out of the sum and not of its divisor
         """def my_average(weights, patients):
     good = np.isfinite(weights).all(axis=1)
@@ -10,7 +10,7 @@ WRONG = {
         """def my_average(weights, patients):
     return np.nansum(patients[:, None] * weights, axis=0) / patients.sum()""",
     ],
-    "15-2": [
+    "Exercise 2": [
         # exactly as many bytes are taken for more
         """def my_rounds(images, size, weights):
     return -(-images * size * size // (4 * weights))""",
@@ -18,7 +18,7 @@ WRONG = {
         """def my_rounds(images, size, weights):
     return images * size * size // weights + 1""",
     ],
-    "15-3": [
+    "Exercise 3": [
         # the count without class weights
         """def my_count(g, p, batch, a):
     return batch * (p - g)""",
