@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import area
-from medpriv_lib.core.pixels import size_of, to_tensor
+from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.recognition.grouped import Grouped
 from medpriv_lib.recognition.networks import Recogniser
@@ -65,8 +65,3 @@ def with_statistics(network: Recogniser, x: Float[Tensor, "n c h w"]) -> Recogni
         for some in x.split(64):
             network(some)
     return network.eval()
-
-
-def size_for(cohort: Cohort) -> int:
-    """Return the size of the images that the networks are made for."""
-    return size_of(cohort.images)
