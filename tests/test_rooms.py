@@ -9,7 +9,7 @@ import pytest
 LIBRARY = Path(__file__).resolve().parent.parent / "medpriv_lib"
 # as in CONTRIBUTING.md; what comes later may use what comes earlier
 ROOMS = ["core", "lessons", "data", "learning", "recognition", "privatizers", "measures", "attacks"]
-ROOMS += ["explanation", "encrypted", "pipeline", "study", "cli"]
+ROOMS += ["explanation", "federation", "encrypted", "pipeline", "study", "cli"]
 MOST_FLOORS = 10
 
 

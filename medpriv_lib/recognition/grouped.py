@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import nn
 
-from medpriv_lib.recognition.networks import FILTERS, KERNELS, Recogniser, require_sizes
+from medpriv_lib.recognition.networks import FILTERS, KERNELS, Recogniser
 
 GROUPS = 8
 
