@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from scipy.optimize import brentq
+
 from medpriv_lib.federation.private.extra import need
 
 AGREEMENT = 0.02  # of the smaller: more is a fault of one of them
@@ -128,10 +130,9 @@ def noise_for(
             raise ValueError(f"no noise brings {steps} steps below epsilon {target}")
     while low == high or cost(low) <= target:
         low, high = low / 2, low
-    while high - low > NARROW * low:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if cost(middle) <= target else (middle, high)
-    return high
+    ends = math.log(low), math.log(high)
+    found = brentq(lambda x: math.log(cost(math.exp(x)) / target), *ends, xtol=NARROW / 2)
+    return math.exp(found + NARROW / 2)  # the root is at most half as far away
 
 
 @contextlib.contextmanager

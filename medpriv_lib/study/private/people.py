@@ -17,7 +17,8 @@ from medpriv_lib.measures.radiomics.region import eye_regions
 
 PART = 500  # people rendered at once
 TRAINING_SEED, TEST_SEED = 9050, 9100
-TEST_PEOPLE = 400
+TEST_PEOPLE, PUBLIC_PEOPLE = 400, 100  # the public ones are no test patients
+MOST = 3.0  # spreads
 FAMILIES = ("first order", "glcm", "glrlm")
 
 
@@ -53,6 +54,24 @@ class People:
                 f"{patients} patients are asked for and {len(there)} are there; render more people"
             )
         return self.take(np.isin(self.patient, there[:patients]))
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Mean and spread of each feature (F,), taken from people who are in no training."""
+
+    mean: Float[np.ndarray, " f"]
+    spread: Float[np.ndarray, " f"]
+
+    @classmethod
+    def of(cls, features: Float[np.ndarray, "n f"]) -> "Scale":
+        """Measure features; a constant one has spread 1."""
+        spread = features.std(axis=0)
+        return cls(features.mean(axis=0), np.where(spread > 0, spread, 1.0))
+
+    def apply(self, features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
+        """Return features as multiples of the spread, cut at 3 of them."""
+        return np.clip((features - self.mean) / self.spread, -MOST, MOST)
 
 
 def of_cohort(cohort: Cohort) -> People:
