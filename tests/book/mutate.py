@@ -62,6 +62,12 @@ MUTATIONS = [
         "seen = mask >> U(IGNORED + 1)",
     ),
     Mutation(
+        "18",
+        "federation/private/logistic.py",
+        "factor = (mechanism.clip / each.norm(dim=2).clamp_min(TINY)).clamp(max=1) * drawn",
+        "factor = (mechanism.clip / each.norm(dim=2).clamp_min(TINY)) * drawn",
+    ),
+    Mutation(
         "12",
         "measures/own_signs.py",
         "won = ((fit < own) + 0.5 * (fit == own)) * other",
