@@ -63,9 +63,9 @@ MUTATIONS = [
     ),
     Mutation(
         "18",
-        "federation/private/logistic.py",
-        "factor = (mechanism.clip / each.norm(dim=2).clamp_min(TINY)).clamp(max=1) * drawn",
-        "factor = (mechanism.clip / each.norm(dim=2).clamp_min(TINY)) * drawn",
+        "federation/private/ledger.py",
+        "if spent > self.budget:",
+        "if spent > 2 * self.budget:",
     ),
     Mutation(
         "12",

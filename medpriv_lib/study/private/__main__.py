@@ -50,6 +50,7 @@ NAME = "private.json"
 COHORT = "crossed"
 EPSILONS = (8.0, 3.0, 1.0)
 CURVE = (115, 300, 1000)
+SPARE = 50  # more people, where some eyes are not found
 PUBLIC = 500  # invented people for the model that has seen no patient
 NETWORK_SEEDS = 2  # on the curve, and for images as unit
 Work = tuple[str, Callable[[], dict]]
@@ -104,7 +105,9 @@ class Study:
             vectors = self.vectors(cell.model)
             return Material(self.cohort(), vectors, class_weights=COHORT_WEIGHTS)
         scale, test = self.scale(), self.strangers()[1]
-        people = invented(cell.patients + cell.patients // 20, self.keep, self.say)
+        people = invented(cell.patients, self.keep, self.say)
+        if len(people) < cell.patients:  # an eye was not found
+            people = invented(cell.patients + SPARE, self.keep, self.say)
         people = people.first(cell.patients)
         others = (test, scale.apply(test.features))
         return Material(people, scale.apply(people.features), others)
