@@ -69,6 +69,12 @@ MUTATIONS = [
         "seen = mask >> U(IGNORED + 1)",
     ),
     Mutation(
+        "differential-privacy",
+        "federation/private/ledger.py",
+        "if spent > self.budget:",
+        "if spent > 2 * self.budget:",
+    ),
+    Mutation(
         "a-yardstick",
         "measures/own_signs.py",
         "won = ((fit < own) + 0.5 * (fit == own)) * other",

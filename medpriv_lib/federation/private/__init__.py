@@ -1,0 +1,1 @@
+"""Differential privacy whose unit is the patient: gradients, training, accountants, ledger."""

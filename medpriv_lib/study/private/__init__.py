@@ -1,0 +1,1 @@
+"""How much a recogniser is worth under differential privacy, and how many patients it takes."""
