@@ -1,7 +1,7 @@
-"""Plausible wrong answers to the exercises of chapter 18; the self-checks must refuse each."""
+"""Plausible wrong answers to the exercises of the chapter "Differential privacy, the patient as unit"; the self-checks must refuse each."""
 
 WRONG = {
-    "18-1": [
+    "Exercise 1": [
         # cuts each image: a patient with many images moves the sum by more than the bound
         """def my_sum(gradients, patients, bound):
     length = np.linalg.norm(gradients, axis=1, keepdims=True)
@@ -14,7 +14,7 @@ WRONG = {
         total += mean * bound / np.linalg.norm(mean)
     return total""",
     ],
-    "18-2": [
+    "Exercise 2": [
         # the noise for its square
         """def my_epsilon(noise, steps, delta):
     rho = steps / (2 * noise)
@@ -24,7 +24,7 @@ WRONG = {
     rho = 1 / (2 * noise**2)
     return rho + 2 * math.sqrt(rho * math.log(1 / delta))""",
     ],
-    "18-3": [
+    "Exercise 3": [
         # takes the multiplier for a variance
         """def my_noise_left(noise, sites, lost):
     return noise * (sites - lost) / sites""",
