@@ -101,6 +101,11 @@ def cautions(report: dict) -> list[str]:
     for key, what in (
         ("shared_pictures", "are one picture, and count as two patients"),
         ("repeated_pictures", "are one picture, which may be in training and in test"),
+        (
+            "alike_pictures",
+            "are one picture but for brightness, size or compression (pixels correlate by .999 or "
+            "more), and count as two patients",
+        ),
     ):
         pairs = report[key]
         if pairs:

@@ -11,6 +11,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.account import account, errors, refuse_losses, refuse_single
+from medpriv_lib.data.alike import alike_pictures
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.cut_all import cut_all
 from medpriv_lib.data.cut_out import CutOut, Part
@@ -54,7 +55,9 @@ def prepare(
     (a share, 0 to 1) of what should be images are left, `TooManyLost` is raised and holds that
     list. `doubles` says what happens where two patients seem to be one person, by two spellings of
     a name or by one picture under both: "refuse" raises `DoubledPeople`, "report" counts them as
-    two and says so in the report (`spellings`, `shared_pictures`). `keep_single` False refuses a
+    two and says so in the report (`spellings`, `shared_pictures`). Pictures of two patients that are
+    one but for brightness, size or a codec's losses are reported only (`alike_pictures`: pixels
+    correlate by .999 or more). `keep_single` False refuses a
     split by image with a patient who has one image, whether listed so or left so by losses.
 
     Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no
@@ -93,6 +96,7 @@ def prepare(
         "spellings": names,
         "shared_pictures": [_names(listing, kept, pair) for pair in two],
         "repeated_pictures": [_names(listing, kept, pair) for pair in one],
+        "alike_pictures": _alike(listing, kept, images, two),
         "odd_size": [listing.name_of(row) for row in cuts.odd],
         "common_marks": [str(mark) for mark in marks.found()],
         "per_image": [_one(listing, int(row), parts[int(row)]) for row in kept],
@@ -121,6 +125,15 @@ def _one(listing: Listing, row: int, part: Part) -> dict:
 
 def _names(listing: Listing, kept: np.ndarray, pair: tuple[int, int]) -> tuple[str, str]:
     return listing.name_of(int(kept[pair[0]])), listing.name_of(int(kept[pair[1]]))
+
+
+def _alike(
+    listing: Listing, kept: np.ndarray, images: Images, equal: list[tuple[int, int]]
+) -> list[tuple[str, str]]:
+    """Return the pairs of files with nearly one picture that are not among the equal ones."""
+    told = {later for _, later in equal}
+    pairs = alike_pictures(images, listing.patient[kept])
+    return [_names(listing, kept, pair) for pair in pairs if pair[1] not in told]
 
 
 def _check(listing: Listing, size: int, split_by: str, least_kept: float, doubles: str) -> None:

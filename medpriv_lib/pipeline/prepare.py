@@ -13,6 +13,7 @@ from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.manifest import read_manifest
+from medpriv_lib.data.people import shared_pictures
 from medpriv_lib.data.warsaw import read_warsaw
 from medpriv_lib.pipeline import Note, silent
 
@@ -23,7 +24,7 @@ KINDS = ("synthetic", "warsaw", "manifest")
 class Images:
     """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
     (`labelled`), the files that were left out, with the reason (`left_out`), and pairs of files
-    with one picture that stand for two patients (`shared`), and places where all images have the
+    with one picture, or nearly one, that stand for two patients (`shared`), and places where all images have the
     same lines (`marks`).
     """
 
@@ -89,7 +90,10 @@ def read_images(
     """
     path = Path(source)
     if path.suffix == ".npz":
-        return Images(Cohort.load(path), True)
+        cohort = Cohort.load(path)
+        pairs, _ = shared_pictures(cohort.images, cohort.patient)
+        equal = tuple((f"image {a} of the cohort", f"image {b}") for a, b in pairs)
+        return Images(cohort, True, shared=equal)
     labelled = not path.is_dir() or any(file.suffix.lower() == ".csv" for file in path.iterdir())
     cohort, report = data.prepare(
         read_manifest(path) if labelled else list_folder(path),
@@ -99,7 +103,7 @@ def read_images(
         least_kept=least_kept,
         progress=progress,
     )
-    shared = tuple(report["shared_pictures"])
+    shared = (*report["shared_pictures"], *report["alike_pictures"])
     marks = tuple(report["common_marks"])
     return Images(cohort, labelled, tuple(report["left_out"]), shared, marks)
 
