@@ -129,6 +129,8 @@ def _report(
             f"warning: the same lines stand in all images, {mark}: a burned-in text survives "
             "averaging; look at what is shared"
         )
+    for doubt in given.doubts:
+        say(f"warning: {doubt}")
     if given.left_out:
         where = out / "keep" / "left_out.csv"
         say(f"{len(given.left_out)} files were left out: {where} says which, and why")

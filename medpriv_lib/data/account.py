@@ -8,6 +8,7 @@ import numpy as np
 
 from medpriv_lib.core.cohort import SPLITS, Cohort
 from medpriv_lib.core.printable import printable
+from medpriv_lib.data.doubts import doubts, one_sided
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.left_out import LeftOut, TooManyLost
 from medpriv_lib.data.listing import Listing
@@ -125,7 +126,7 @@ def cautions(report: dict) -> list[str]:
             "image "
             f"and was filled{more}"
         )
-    return found
+    return found + doubts(report) + one_sided(report)
 
 
 def _more(count: int, what: str) -> str:

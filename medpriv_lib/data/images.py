@@ -158,7 +158,7 @@ def _refuse_hidden(image: Image.Image) -> None:
     """Refuse what is transparent anywhere: without it, the picture would show what somebody hid."""
     if not image.has_transparency_data or image.mode in ("1", "I", "I;16"):
         return
-    alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    alpha = np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").getchannel("A"))
     if (alpha < 255).any():
         share = 100 * float((alpha < 255).mean())
         raise _Unfit(

@@ -91,6 +91,7 @@ def prepare(
     eyes = {row: f.eye for row in parts if (f := parts[row].finding) and f.eye is not None}
     report = account(cohort, listing, left_out, kept) | {
         "found_rate": len(kept) / len(listing) if localize else None,
+        "size": size,
         "split_by": split_by,
         "seed": seed,
         "spellings": names,
@@ -115,6 +116,9 @@ def _one(listing: Listing, row: int, part: Part) -> dict:
         "file": listing.name_of(row),
         "rows_cut": part.rows,
         "pixels_filled": part.filled,
+        "side": part.side,
+        "shape": part.shape[:2],
+        "grey_levels": part.levels,
         "share_filled": part.filled / max(1, part.side**2),
         "score": None if finding is None else finding.score,
         "iris_r": None if eye is None else eye.iris_r,

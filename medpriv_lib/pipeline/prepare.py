@@ -9,6 +9,7 @@ import numpy as np
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data import prepare as data
+from medpriv_lib.data.doubts import doubts
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
@@ -25,7 +26,7 @@ class Images:
     """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
     (`labelled`), the files that were left out, with the reason (`left_out`), and pairs of files
     with one picture, or nearly one, that stand for two patients (`shared`), and places where all images have the
-    same lines (`marks`).
+    same lines (`marks`), and sentences on images that show less than they seem to (`doubts`).
     """
 
     cohort: Cohort
@@ -33,6 +34,7 @@ class Images:
     left_out: tuple[LeftOut, ...] = ()
     shared: tuple[tuple[str, str], ...] = ()
     marks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def prepare(
@@ -105,7 +107,8 @@ def read_images(
     )
     shared = (*report["shared_pictures"], *report["alike_pictures"])
     marks = tuple(report["common_marks"])
-    return Images(cohort, labelled, tuple(report["left_out"]), shared, marks)
+    weak = tuple(doubts(report))
+    return Images(cohort, labelled, tuple(report["left_out"]), shared, marks, weak)
 
 
 def as_strangers(images: Images) -> Images:
