@@ -46,9 +46,9 @@ def plain(images, patient):
         for a in range(b):
             for one in (images[a], images[a][:, ::-1]):
                 x, y = one.ravel().astype(float), images[b].ravel().astype(float)
-                if patient[a] != patient[b] and x.std() and y.std():
-                    if np.corrcoef(x, y)[0, 1] >= LEAST:
-                        rows.add(b)
+                asked = patient[a] != patient[b] and x.std() and y.std()
+                if asked and np.corrcoef(x, y)[0, 1] >= LEAST:
+                    rows.add(b)
     return rows
 
 

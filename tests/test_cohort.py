@@ -147,4 +147,6 @@ def test_only_the_owner_can_read_a_cohort(tmp_path):
 def test_a_name_twice_is_refused():
     cohort = make()
     with pytest.raises(ValueError, match="a name twice"):
-        replace(cohort, patient_names=np.repeat(cohort.patient_names[:1], cohort.patients))
+        dataclasses.replace(
+            cohort, patient_names=np.repeat(cohort.patient_names[:1], cohort.patients)
+        )

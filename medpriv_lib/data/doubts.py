@@ -1,4 +1,4 @@
-"""Images that were read and show less than they seem to: enlarged, cut to a sliver, of two levels."""
+"""Images that were read and show less than they seem to: enlarged, slivers, of two levels."""
 
 from typing import Any
 

@@ -24,8 +24,8 @@ OTHER_IMAGES = {
 def list_folder(root: str | os.PathLike) -> Listing:
     """List the images below a folder, sorted by path; patient is the file's name, label "no".
 
-    A release below the folder is left out by its name, and a workplace of ours is passed over. Left
-    out are hidden files and folders, links, and what is no PNG, JPEG, BMP or TIFF by its
+    A release below the folder is left out by its name, and a workplace of ours is passed over.
+    Left out are hidden files and folders, links, and what is no PNG, JPEG, BMP or TIFF by its
     ending. What a link inside the folder leads to is listed by its own name; by a second name it
     would be a second patient. All are in `left_out` with the reason; images of another format and
     what lies behind a link that leads out of the folder count as lost. Raises `FileNotFoundError`
@@ -70,18 +70,16 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
     below, files, left_out = Below(root), [], []
     everything = sorted(root.rglob("*"))
     releases = {folder for folder in everything if is_release(folder)}
-    workplaces = {file.parent for file in everything if file.name == MARKER}
+    ours = releases | {file.parent for file in everything if file.name == MARKER}
     for file in everything:
         name = file.relative_to(root).as_posix()
         suffix = file.suffix.lower()
         above = set(file.parents)
-        if above & workplaces:
+        if above & ours:
             continue
         if file in releases:
             reason = "a release made by `medpriv privatize`, no originals; none of it was read"
             left_out.append(LeftOut(name, "", reason, lost=False))
-        elif above & releases:
-            continue
         elif file.is_symlink() and not below.holds(file):
             left_out.append(
                 LeftOut(name, "", "a link that leads out of the folder; copy the image into it")

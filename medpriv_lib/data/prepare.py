@@ -55,10 +55,9 @@ def prepare(
     (a share, 0 to 1) of what should be images are left, `TooManyLost` is raised and holds that
     list. `doubles` says what happens where two patients seem to be one person, by two spellings of
     a name or by one picture under both: "refuse" raises `DoubledPeople`, "report" counts them as
-    two and says so in the report (`spellings`, `shared_pictures`). Pictures of two patients that are
-    one but for brightness, size or a codec's losses are reported only (`alike_pictures`: pixels
-    correlate by .999 or more). `keep_single` False refuses a
-    split by image with a patient who has one image, whether listed so or left so by losses.
+    two and says so in the report (`spellings`, `shared_pictures`). Pictures of two patients that
+    are one but for brightness, size or a codec's losses are reported only (`alike_pictures`: pixels
+    correlate by .999 or more). `keep_single` False refuses a split by image with a patient who has one image, whether listed so or left so by losses.
 
     Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no
     eye is found at all.
