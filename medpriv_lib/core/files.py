@@ -16,8 +16,8 @@ def atomic_write(path: str | os.PathLike, private: bool = False) -> Iterator[Pat
 
     The temporary file keeps the suffix of `path`, for libraries that choose the format by it. On an
     error (full disk, kill, exception) the temporary file is removed where that is still possible
-    and `path` stays as it was. What is
-    `private` only its owner can read. Raises `FileNotFoundError` when the folder of `path` does not exist.
+    and `path` stays as it was. What is `private` only its owner can read. Raises
+    `FileNotFoundError` when the folder of `path` does not exist.
     """
     path = Path(path)
     if not path.parent.is_dir():

@@ -36,8 +36,8 @@ def refuse_single(listing: Listing, kept: np.ndarray | None = None) -> None:
     raise ValueError(
         f"{printable(listing.name_of(row))}: {printable(name)!r}{more} is a patient with one "
         f"image{why}, which cannot be in training and in test; correct the name where it is "
-        "another spelling of a patient's with more images, add images, remove the row, use --split-by "
-        "patient, or accept it with --keep-single"
+        "another spelling of a patient's with more images, add images, remove the row, use "
+        "--split-by patient, or accept it with --keep-single"
     )
 
 

@@ -37,8 +37,8 @@ def list_folder(root: str | os.PathLike) -> Listing:
         raise FileNotFoundError(f"{shown}: no such folder; give one that holds images")
     if is_release(root):
         raise ValueError(
-            f"{shown}: a release, made by `medpriv privatize`, and no originals; give the folder of "
-            "the originals"
+            f"{shown}: a release, made by `medpriv privatize`, and no originals; give the folder "
+            "of the originals"
         )
     files, left_out = _sorted_out(root)
     if not files:

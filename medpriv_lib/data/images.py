@@ -35,8 +35,8 @@ def read_grey(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     """Read a PNG, JPEG, BMP or TIFF file as uint8 (H, W) grey levels, turned upright by its EXIF
     orientation.
 
-    Colour becomes luma (ITU-R BT.601: .299 R + .587 G + .114 B); what is transparent anywhere is refused; a TIFF in
-    which 0 means white is inverted; 16-bit grey becomes 8-bit by the rules of
+    Colour becomes luma (ITU-R BT.601: .299 R + .587 G + .114 B); what is transparent anywhere is refused;
+    a TIFF in which 0 means white is inverted; 16-bit grey becomes 8-bit by the rules of
     `data.levels.to_eight_bits`. Raises `FileNotFoundError` for a missing file, `PermissionError`
     for one that may not be read, and `BadImage` (a `ValueError`) for zero bytes, corrupt or
     truncated files, other formats, animations and files of several pages, CMYK, floating point,

@@ -24,8 +24,8 @@ KINDS = ("synthetic", "warsaw", "manifest")
 @dataclass(frozen=True, eq=False)
 class Images:
     """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
-    (`labelled`), the files that were left out, with the reason (`left_out`), pairs of files with one
-    picture, or nearly one, that stand for two patients (`shared`), places where all images have the
+    (`labelled`), the files that were left out, with the reason (`left_out`), pairs of files with
+    one picture, or nearly one, that stand for two patients (`shared`), places where all images have the
     same lines (`marks`), and sentences on images that show less than they seem to (`doubts`).
     """
 
