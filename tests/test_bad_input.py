@@ -204,6 +204,7 @@ def test_empty_folder_to_privatize(source, refuses):
 def test_patient_with_one_image(source, refuses):
     write_manifest(source, ["00.png,p0,1", "01.png,p0,1", "02.png,lonely,0"])
     refuses(*prepare(source), words=["02.png", "patient with one image", "lonely", "--keep-single"])
+    refuses(*prepare(source), words=["correct the name where it is another spelling"])
 
 
 def test_class_smaller_than_k(tmp_path, refuses):

@@ -139,7 +139,14 @@ def test_tensor_round_trip_is_exact(seed):
     np.testing.assert_array_equal(to_uint8(tensor), images)
 
 
-def test_what_is_written_is_as_readable_as_any_file(tmp_path):
+def test_only_the_owner_can_read_a_cohort(tmp_path):
     make().save(tmp_path / "c.npz")
-    (tmp_path / "plain").write_text("")
-    assert (tmp_path / "c.npz").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "c.npz").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_name_twice_is_refused():
+    cohort = make()
+    with pytest.raises(ValueError, match="a name twice"):
+        dataclasses.replace(
+            cohort, patient_names=np.repeat(cohort.patient_names[:1], cohort.patients)
+        )

@@ -132,7 +132,7 @@ def test_the_list_holds_no_formula_and_no_control_character(tmp_path):
 
 def test_an_image_too_small_for_an_eye_is_named(tmp_path):
     listing = _write(tmp_path, ["a", "a", "b", "b"])
-    Image.new("L", (8, 8)).save(tmp_path / "2.png")
+    Image.fromarray(_eye(2)[56:64, 76:84]).save(tmp_path / "2.png")
     with pytest.raises(ValueError, match=r"2\.png: 8x8 pixels.*32x32"):
         prepare(listing, size=16)
     assert len(prepare(listing, size=16, localize=False)[0]) == 4

@@ -20,6 +20,9 @@ from medpriv_lib.data.prepare import prepare
         ("Jos\u00e9", "Jose\u0301", "JOS\u00c9", "jos\u00e9\u200b"),
         ("Stra\u00dfe", "STRASSE"),
         ("\ufb01ne", "fine"),
+        ("Garcia", "Garc\u00eda", "GARCI\u0301A"),
+        ("Soren \u0141uk", "S\u00f8ren Luk"),
+        ("ANNA PETRO", "\u0410NN\u0410 PETRO", "\u0391NNA \u03a1ETRO"),
     ],
 )
 def test_spellings_of_one_name_have_one_key(group):
@@ -29,7 +32,15 @@ def test_spellings_of_one_name_have_one_key(group):
 
 @pytest.mark.parametrize(
     "pair",
-    [("17", "170"), ("1.5", "1.05"), ("p1", "p10"), ("a", "\u00e1"), ("12 3", "1 23"), ("0", "10")],
+    [
+        ("17", "170"),
+        ("1.5", "1.05"),
+        ("p1", "p10"),
+        ("Li", "Lu"),
+        ("\u0410\u043d\u043d\u0430", "\u0410\u043b\u043b\u0430"),
+        ("12 3", "1 23"),
+        ("0", "10"),
+    ],
 )
 def test_different_names_keep_different_keys(pair):
     assert key_of(pair[0]) != key_of(pair[1])

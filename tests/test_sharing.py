@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import stat
 import struct
 import subprocess
@@ -459,3 +460,70 @@ def test_reading_notices_what_is_missing_added_or_changed(tmp_path):
     (out / "keep" / "release.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"release.npz: not a readable release"):
         read_release(out)
+
+
+def swap_files(lines):
+    """Swap the names of the files of the first two rows."""
+    a, b = lines[1].split(",", 1), lines[2].split(",", 1)
+    return [lines[0], f"{b[0]},{a[1]}", f"{a[0]},{b[1]}", *lines[3:]]
+
+
+def swap_rows(lines):
+    """Give the first two files to one another's images: all but the file's name is exchanged."""
+    a, b = lines[1].split(",", 1), lines[2].split(",", 1)
+    return [lines[0], f"{a[0]},{b[1]}", f"{b[0]},{a[1]}", *lines[3:]]
+
+
+def rename_patient(lines):
+    return [lines[0], lines[1].rpartition(",")[0] + ",FAKE", *lines[2:]]
+
+
+def other_source(lines):
+    file, row, source, patient = lines[1].split(",")
+    return [lines[0], f"{file},{row},{int(source) + 1},{patient}", *lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        (swap_files, "row 2: file"),
+        (swap_rows, "differs"),
+        (rename_patient, "row 2: patient is 'FAKE'"),
+        (other_source, "row 2: source_row"),
+    ],
+)
+def test_a_table_of_the_key_that_was_changed_is_noticed(tmp_path, change, column):
+    release, cohort = make()
+    write_release(release, cohort, tmp_path / "out")
+    table = tmp_path / "out" / "keep" / "order.csv"
+    read_release(tmp_path / "out")
+    table.write_text("\n".join(change(table.read_text().splitlines())) + "\n")
+    with pytest.raises(ValueError, match=column):
+        read_release(tmp_path / "out")
+
+
+def test_equal_pictures_do_not_hide_a_change_of_the_table(tmp_path):
+    release, cohort = make()
+    alike = dataclasses.replace(release, images=np.repeat(release.images[:1], len(release), axis=0))
+    write_release(alike, cohort, tmp_path / "out")
+    table = tmp_path / "out" / "keep" / "order.csv"
+    table.write_text("\n".join(swap_files(table.read_text().splitlines())) + "\n")
+    with pytest.raises(ValueError, match="row 2: file"):
+        read_release(tmp_path / "out")
+
+
+def test_names_that_a_table_quotes_are_read_as_they_were_written(tmp_path):
+    release, cohort = make()
+    odd = np.array([f'{name}, "x"\n=1é ' for name in cohort.patient_names])
+    write_release(release, dataclasses.replace(cohort, patient_names=odd), tmp_path / "out")
+    read_release(tmp_path / "out")
+
+
+def test_the_key_of_another_release_is_called_so(tmp_path):
+    for name, seed in (("one", 0), ("two", 1)):
+        release, cohort = make(seed=seed)
+        write_release(release, cohort, tmp_path / name)
+    shutil.rmtree(tmp_path / "one" / "keep")
+    shutil.copytree(tmp_path / "two" / "keep", tmp_path / "one" / "keep")
+    with pytest.raises(ValueError, match=r"share: none of its 30 pictures .* another release"):
+        read_release(tmp_path / "one")

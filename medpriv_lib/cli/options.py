@@ -1,8 +1,9 @@
 """What several commands share: options and their ranges, early checks, output."""
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,20 @@ SEEDS = 2**31 - 1
 def say(text: str) -> None:
     """Print lines of result to stdout."""
     print(shown(text, sys.stdout.encoding), flush=True)
+
+
+@contextlib.contextmanager
+def printing(written: Path) -> Iterator[None]:
+    """Say, where printing fails (a full disk behind stdout), that the file was written already."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ValueError(
+            f"{written} was written and is complete, but what was found could not be printed "
+            f"({error.strerror}); there is no need to run the command again"
+        ) from error
 
 
 def note(text: str) -> None:
@@ -120,6 +135,9 @@ def require_parent(path: str | Path) -> Path:
     exist.
     """
     path = Path(path)
+    for above in path.absolute().parents:
+        if above.exists() and not above.is_dir():
+            raise FileNotFoundError(f"{above} is a file, no folder; name another place than {path}")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
     return path
@@ -175,8 +193,7 @@ def require_device(name: str | None) -> None:
         here = device.type == "cpu" or torch.empty(0, device=device).device.type == device.type
     except (RuntimeError, AssertionError, NotImplementedError, AttributeError) as error:
         raise ValueError(
-            f"--device {name}: there is no such device here ({_first_line(error)}); use "
-            "--device cpu, or leave it out"
+            f"--device {name}: there is no such device here; use --device cpu, or leave it out"
         ) from error
     if not here or device.type == "meta":
         raise ValueError(f"--device {name}: computes nothing; use --device cpu, or leave it out")
@@ -258,7 +275,3 @@ def _in_words(methods: Mapping[str, "type[Privatizer]"]) -> str:
         "weights": "needs weights",
     }
     return "; ".join(f"{name} {needs[cls.needs]}" for name, cls in methods.items())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -15,7 +15,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.cli.options import add_reading, add_seed, rectangle, require_parent, say
+from medpriv_lib.cli.options import (
+    add_reading,
+    add_seed,
+    printing,
+    rectangle,
+    require_parent,
+    say,
+)
 
 STOPPED = "nothing was written"
 
@@ -77,6 +84,10 @@ def run(args: argparse.Namespace) -> None:
     if out.suffix != ".npz":
         raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
     if out.exists() and not args.force:
+        from medpriv_lib.core.npz import kind_of
+
+        if kind_of(out) != "cohort":
+            raise ValueError(f"{out} exists and is no cohort file; name a new file")
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"
         )
@@ -118,9 +129,13 @@ def run(args: argparse.Namespace) -> None:
         write_left_out(listed, report["left_out"])
     else:
         listed.unlink(missing_ok=True)  # of an earlier run
-    _print(report, out)
-    if salt is not None:
-        say(f"keep to yourself: {keep} holds the salt that leads from PatientIDs to the names here")
+    with printing(out):
+        _print(report, out)
+        if salt is not None:
+            say(
+                f"keep to yourself: {keep} holds the salt that leads from PatientIDs to the names "
+                "here"
+            )
     if report["left_out"]:
         say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
 

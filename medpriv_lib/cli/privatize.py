@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_of(args)
     if args.weights is not None and offered()[args.method].needs == "nothing":
         raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
+    _refuse_among_originals(args.input, args.out)
     if args.form == "dicom":
         from medpriv_lib.core.dicom_extra import need
 
@@ -143,11 +144,23 @@ def _report(
             f"warning: the same lines stand in all images, {mark}: a burned-in text survives "
             "averaging; look at what is shared"
         )
+    for doubt in given.doubts:
+        say(f"warning: {doubt}")
     if given.left_out:
         where = out / "keep" / "left_out.csv"
         say(f"{len(given.left_out)} files were left out: {where} says which, and why")
     say(f"give away: {out / 'share'}")
     say(f"keep to yourself: {out / 'keep'} says whose image each one is")
+
+
+def _refuse_among_originals(source: str, out: str) -> None:
+    """Raise where the release would lie in the folder of originals, and be given away with them."""
+    folder, new = Path(source).resolve(), Path(out).resolve()
+    if folder.is_dir() and new.is_relative_to(folder):
+        raise ValueError(
+            f"--out {out} lies inside {source}, the folder of the originals: the release would be "
+            "mixed with them, and be read as originals next time; name a folder outside"
+        )
 
 
 def _new_folder(path: str) -> Path:

@@ -72,6 +72,8 @@ class Cohort:
         if self.patient.min() < 0 or self.patient.max() >= len(self.patient_names):
             last = len(self.patient_names) - 1
             raise ValueError(f"unknown patient: indices must lie in 0..{last}")
+        if len(set(self.patient_names.tolist())) < len(self.patient_names):
+            raise ValueError("`patient_names` holds a name twice: two patients would be one person")
         for key, allowed in (("split", SPLITS), ("eye", ("L", "R", ""))):
             odd = sorted(set(np.unique(getattr(self, key)).tolist()) - set(allowed))
             if odd:

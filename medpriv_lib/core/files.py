@@ -10,18 +10,24 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` when the block ends without an
     error.
 
     The temporary file keeps the suffix of `path`, for libraries that choose the format by it. On an
     error (full disk, kill, exception) the temporary file is removed where that is still possible
-    and `path` stays as it was. Raises `FileNotFoundError` when the folder of `path` does not exist.
+    and `path` stays as it was. What is `private` only its owner can read. Raises
+    `FileNotFoundError` when the folder of `path` does not exist.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+    except OSError as error:  # of the file that was asked for, not of the hidden one
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     try:
         yield Path(name)
@@ -29,7 +35,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         # new file
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
+        os.chmod(name, (0o600 if private else 0o666) & ~umask)
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -16,8 +16,8 @@ LARGE, RATIO = 2**28, 100
 
 
 def write_npz(path: str | os.PathLike, kind: str, version: int, arrays: dict[str, object]) -> None:
-    """Write arrays and texts as one compressed file, atomically."""
-    with atomic_write(path) as temporary:
+    """Write arrays and texts as one compressed file, atomically; only its owner can read it."""
+    with atomic_write(path, private=True) as temporary:
         np.savez_compressed(temporary, version=np.int64(version), kind=kind, **arrays)  # type: ignore[arg-type]
 
 
@@ -72,6 +72,15 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
             f"again with {maker}"
         )
     return arrays
+
+
+def kind_of(path: str | os.PathLike) -> str:
+    """Return the kind of a file that `write_npz` wrote, "" for any other file."""
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            return _text(_read_array(archive, archive.getinfo("kind.npy")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return ""
 
 
 def _refuse_bomb(archive: zipfile.ZipFile) -> None:

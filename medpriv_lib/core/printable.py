@@ -10,9 +10,17 @@ def printable(text: object, longest: int = LONGEST) -> str:
     cell of somebody's table, a file's name or a text inside a file goes through here before it
     stands in a message. What is longer than `longest` characters is cut, with `…` at its end.
     """
-    shown = str(text)
+    shown = _decoded(str(text))
     cut = shown[:longest] + "…" if len(shown) > longest else shown
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in cut
     )
+
+
+def _decoded(text: str) -> str:
+    """Return a path that came in as bytes of UTF-8 in a locale without it as the text it is."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return text

@@ -15,6 +15,7 @@ from PIL import Image
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.linkage import require_linked
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import secret_order
 from medpriv_lib.core.release import Given, Release
@@ -82,7 +83,8 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     order[0], and so on.
 
     Raises `FileNotFoundError` where `folder` or its key is missing and `ValueError` where the
-    shared images are not those of the key: what was given away must be what is evaluated.
+    shared images are not those of the key, or where order.csv and release.npz do not say the same:
+    what was given away must be what is evaluated.
     """
     folder = Path(os.path.abspath(folder))
     recover(folder)
@@ -100,9 +102,9 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     _require_shared(folder / "share", names)
     for name, row in zip(names, order, strict=True):
         if not np.array_equal(_read_image(folder / "share" / name), release.images[row]):
-            raise ValueError(
-                f"{folder / 'share' / name}: differs from the image in keep/release.npz; {AGAIN}"
-            )
+            raise ValueError(_differing(folder / "share", release, name))
+    shared = sorted(path.name for path in (folder / "share").iterdir())
+    require_linked(folder / "keep" / "order.csv", release, order, shared)
     return release, order
 
 
@@ -248,6 +250,18 @@ def _ending(share: Path) -> str:
     """Return the ending of the shared images: all of a release have one form."""
     objects = share.is_dir() and any(path.suffix == ".dcm" for path in share.iterdir())
     return ENDINGS["dicom" if objects else "png"]
+
+
+def _differing(share: Path, release: Release, name: str) -> str:
+    """Return what to say of a shared picture that is not the key's, from the first on."""
+    known = {image.tobytes() for image in release.images}
+    shown = (_read_image(path).tobytes() for path in sorted(share.iterdir()))
+    if not any(picture in known for picture in shown):
+        return (
+            f"{share}: none of its {len(release)} pictures is in keep/release.npz, so keep/ is the "
+            "key of another release; put the two folders of one release beside one another"
+        )
+    return f"{share / name}: differs from the image in keep/release.npz; {AGAIN}"
 
 
 def _require_shared(share: Path, names: list[str]) -> None:

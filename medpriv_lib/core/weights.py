@@ -65,7 +65,10 @@ def save(path: str | os.PathLike, tensors: Mapping[str, Tensor], card: dict[str,
             f"{card_path}: the card is no JSON ({error}); use finite plain numbers"
         ) from error
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_write(card_path) as card_file, atomic_write(tensor_path) as tensor_file:
+    with (
+        atomic_write(card_path, private=True) as card_file,
+        atomic_write(tensor_path, private=True) as tensor_file,
+    ):
         # one entry: the order of several is random, and equal weights shall be equal files
         save_file(ready, tensor_file, metadata={"kind": card["kind"]})
         added = {"versions": versions("safetensors"), "sha256": sha256_of(tensor_file)}

@@ -35,7 +35,10 @@ def reserved(folder: str | os.PathLike) -> Iterator[Path]:
         raise FileNotFoundError(f"the folder {folder.parent} does not exist; create it first")
     recover(folder)
     place = _place(folder)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{place.name}-"))
+    try:
+        made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{place.name}-"))
+    except OSError as error:  # of the folder that was asked for, not of the hidden one
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
     try:
         (made / MARKER).write_text(json.dumps(_process(os.getpid())), encoding="utf-8")
         _claim(made, place, folder)

@@ -8,6 +8,7 @@ import numpy as np
 
 from medpriv_lib.core.cohort import SPLITS, Cohort
 from medpriv_lib.core.printable import printable
+from medpriv_lib.data.doubts import doubts, one_sided
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.left_out import LeftOut, TooManyLost
 from medpriv_lib.data.listing import Listing
@@ -34,7 +35,8 @@ def refuse_single(listing: Listing, kept: np.ndarray | None = None) -> None:
     why = f", left of {listed} because no eye was found in the others" if listed > 1 else ""
     raise ValueError(
         f"{printable(listing.name_of(row))}: {printable(name)!r}{more} is a patient with one "
-        f"image{why}, which cannot be in training and in test; add images, remove the row, use "
+        f"image{why}, which cannot be in training and in test; correct the name where it is "
+        "another spelling of a patient's with more images, add images, remove the row, use "
         "--split-by patient, or accept it with --keep-single"
     )
 
@@ -100,6 +102,11 @@ def cautions(report: dict) -> list[str]:
     for key, what in (
         ("shared_pictures", "are one picture, and count as two patients"),
         ("repeated_pictures", "are one picture, which may be in training and in test"),
+        (
+            "alike_pictures",
+            "are one picture but for brightness, size or compression (pixels correlate by .999 or "
+            "more), and count as two patients",
+        ),
     ):
         pairs = report[key]
         if pairs:
@@ -119,7 +126,7 @@ def cautions(report: dict) -> list[str]:
             "image "
             f"and was filled{more}"
         )
-    return found
+    return found + doubts(report) + one_sided(report)
 
 
 def _more(count: int, what: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.common_marks import CommonMarks
+from medpriv_lib.data.doubts import grey_levels, refuse_blank
 from medpriv_lib.data.eyes.examine import Finding, examine
 from medpriv_lib.data.eyes.localize import SMALLEST, locate_scored
 from medpriv_lib.data.eyes.strip import strip_rows
@@ -37,6 +38,7 @@ class Part:
     rows: int = 0
     filled: int = 0
     side: int = 0
+    levels: int = 0  # that the file's image uses, in grey
     agrees: bool = False
     truth: dict[str, np.ndarray] = field(default_factory=dict)
     bad: str = ""
@@ -131,6 +133,9 @@ class CutOut:
             frame.missing(image.shape),
             frame.side,
         )
+        part.levels = grey_levels(whole)
+        if part.image is not None:
+            refuse_blank(part.levels, part.image)
         if self.listing.truth is not None:
             part.truth = self._truth(row, frame, height, part)
         return part

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from medpriv_lib.core.printable import printable
+from medpriv_lib.core.workplace import MARKER
 from medpriv_lib.data.below import Below
 from medpriv_lib.data.images import SUFFIXES
 from medpriv_lib.data.left_out import LeftOut
@@ -23,6 +24,7 @@ OTHER_IMAGES = {
 def list_folder(root: str | os.PathLike) -> Listing:
     """List the images below a folder, sorted by path; patient is the file's name, label "no".
 
+    A release below the folder is left out by its name, and a workplace of ours is passed over.
     Left out are hidden files and folders, links, and what is no PNG, JPEG, BMP or TIFF by its
     ending. What a link inside the folder leads to is listed by its own name; by a second name it
     would be a second patient. All are in `left_out` with the reason; images of another format and
@@ -33,6 +35,11 @@ def list_folder(root: str | os.PathLike) -> Listing:
     shown = printable(root, 1000)
     if not root.is_dir():
         raise FileNotFoundError(f"{shown}: no such folder; give one that holds images")
+    if is_release(root):
+        raise ValueError(
+            f"{shown}: a release, made by `medpriv privatize`, and no originals; give the folder "
+            "of the originals"
+        )
     files, left_out = _sorted_out(root)
     if not files:
         others = [item for item in left_out if item.lost]
@@ -54,12 +61,26 @@ def list_folder(root: str | os.PathLike) -> Listing:
     )
 
 
+def is_release(folder: Path) -> bool:
+    """Say whether a folder is a release with its key."""
+    return (folder / "keep" / "release.npz").is_file()
+
+
 def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
     below, files, left_out = Below(root), [], []
-    for file in sorted(root.rglob("*")):
+    everything = sorted(root.rglob("*"))
+    releases = {folder for folder in everything if is_release(folder)}
+    ours = releases | {file.parent for file in everything if file.name == MARKER}
+    for file in everything:
         name = file.relative_to(root).as_posix()
         suffix = file.suffix.lower()
-        if file.is_symlink() and not below.holds(file):
+        above = set(file.parents)
+        if above & ours:
+            continue
+        if file in releases:
+            reason = "a release made by `medpriv privatize`, no originals; none of it was read"
+            left_out.append(LeftOut(name, "", reason, lost=False))
+        elif file.is_symlink() and not below.holds(file):
             left_out.append(
                 LeftOut(name, "", "a link that leads out of the folder; copy the image into it")
             )

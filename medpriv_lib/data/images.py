@@ -32,8 +32,8 @@ def read_grey(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     """Read a PNG, JPEG, BMP or TIFF file as uint8 (H, W) grey levels, turned upright by its EXIF
     orientation.
 
-    Colour becomes luma (ITU-R BT.601: .299 R + .587 G + .114 B); transparency is ignored; a TIFF in
-    which 0 means white is inverted; 16-bit grey becomes 8-bit by the rules of
+    Colour becomes luma (ITU-R BT.601: .299 R + .587 G + .114 B); what is transparent anywhere is
+    refused; a TIFF in which 0 means white is inverted; 16-bit grey becomes 8-bit by the rules of
     `data.levels.to_eight_bits`. Raises `FileNotFoundError` for a missing file, `PermissionError`
     for one that may not be read, and `BadImage` (a `ValueError`) for zero bytes, corrupt or
     truncated files, other formats, animations and files of several pages, CMYK, floating point,
@@ -51,6 +51,9 @@ def read_noted(path: str | os.PathLike, colour: bool = False) -> tuple[np.ndarra
     """
     path = Path(path)
     shown = printable(path, 1000)
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise BadImage(f"{shown}: {kind}, no image file; name an image file")
     if not path.is_file():
         raise FileNotFoundError(
             f"{shown}: no such image file; correct the path or remove it from the list"
@@ -65,6 +68,7 @@ def read_noted(path: str | os.PathLike, colour: bool = False) -> tuple[np.ndarra
             deep = any(";16" in str(tile[3]) for tile in image.tile)
             tags = dict(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
             image.load()
+            _refuse_hidden(image)
             return _levels(ImageOps.exif_transpose(image), tags, deep, colour)
     except _Unfit as error:
         raise BadImage(f"{shown}: {error}") from error
@@ -140,6 +144,19 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "RGBa", "RGBX"):
         return Image.merge("RGB", image.split()[:3])
     return image
+
+
+def _refuse_hidden(image: Image.Image) -> None:
+    """Refuse what is transparent anywhere: without it, the picture would show what somebody hid."""
+    if not image.has_transparency_data or image.mode in ("1", "I", "I;16"):
+        return
+    alpha = np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").getchannel("A"))
+    if (alpha < 255).any():
+        share = 100 * float((alpha < 255).mean())
+        raise _Unfit(
+            f"{share:.2g} % of its pixels are transparent, and reading it would show what lies "
+            "there; flatten it onto a background (save it without an alpha channel)"
+        )
 
 
 def _grey(

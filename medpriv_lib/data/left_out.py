@@ -46,7 +46,7 @@ def write_left_out(path: str | os.PathLike, left_out: Iterable[LeftOut]) -> int:
     """
     count = 0
     with (
-        atomic_write(path) as temporary,
+        atomic_write(path, private=True) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")

@@ -3,13 +3,14 @@
 import csv
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from medpriv_lib.core.printable import printable
+from medpriv_lib.core.printable import LONGEST, printable
 from medpriv_lib.data.below import Below, Escapes
 from medpriv_lib.data.images import SUFFIXES
 from medpriv_lib.data.listing import Listing
@@ -22,6 +23,8 @@ EYES = {"": "", "l": "L", "left": "L", "os": "L", "r": "R", "right": "R", "od": 
 OPTIONAL = ("eye", "visit")
 TRUTH = "truth"  # of images that were drawn: twins, masks and geometry, beside the manifest
 HEADER = "file,patient,label[,eye]"
+
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # order of letters
 
 T = TypeVar("T")
 
@@ -65,7 +68,8 @@ def read_manifest(path: str | os.PathLike) -> Listing:
     """List the images of a manifest: a CSV file, or a folder that holds exactly one.
 
     The first row names the columns, in any order and case: `file` (a path below the CSV's folder),
-    `patient` (any text but what programs write for an empty cell, such as nan or N/A), `label`
+    `patient` (any text of up to 200 characters but what programs write for an empty cell, such as
+    nan or N/A, and without control characters), `label`
     (0/1, 0.0/1.0, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty) and
     `visit` (a number from 1 within the patient); other columns are ignored. A line `sep=;` before
     it names the separator. A file's name may stand in the table in another Unicode form than on the
@@ -97,6 +101,7 @@ def read_manifest(path: str | os.PathLike) -> Listing:
             raise BadManifest(
                 f"{row.where}: unknown patient ({what}); name the patient of {printable(name)}"
             )
+        _refuse_unprintable(row)
         files.append(file)
         patients.append(row.cells["patient"])
         labels.append(row.value("label", LABELS, "0/1, false/true or no/yes"))
@@ -121,6 +126,21 @@ def read_manifest(path: str | os.PathLike) -> Listing:
         truth=truth if (truth / "geometry.csv").is_file() else None,
         visit=None if None in visits else np.array(visits, dtype=np.int64),
     )
+
+
+def _refuse_unprintable(row: _Row) -> None:
+    """Refuse a patient whose name a terminal would obey, or that is no name by its length."""
+    name = row.cells["patient"]
+    if len(name) > LONGEST:
+        raise BadManifest(
+            f"{row.where}: the patient's name has {len(name):,} characters; use {LONGEST} or fewer"
+        )
+    odd = next((c for c in name if unicodedata.category(c) == "Cc" or c in TURNING), None)
+    if odd is not None:
+        raise BadManifest(
+            f"{row.where}: the patient {printable(name)!r} holds the control character "
+            f"{printable(odd)}, which a terminal or a page would obey; remove it from the cell"
+        )
 
 
 def _find_table(path: Path) -> Path:
@@ -170,7 +190,7 @@ def read_table(table: Path, shown: str) -> tuple[list[str], list[tuple[int, list
     try:
         text = table.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadManifest(f"{shown}: not UTF-8 text ({error}); save it as CSV in UTF-8") from error
+        raise BadManifest(f"{shown}{_other_text(error)}") from error
     except PermissionError as error:
         raise PermissionError(
             error.errno, "may not be read; ask for the right to", shown
@@ -186,6 +206,15 @@ def read_table(table: Path, shown: str) -> tuple[list[str], list[tuple[int, list
             f"{shown}: the file is empty; its first row must name the columns {HEADER}"
         )
     return [c.lower() for c in rows[0][1]], rows[1:]
+
+
+def _other_text(error: UnicodeDecodeError) -> str:
+    """Return what to say of a table in another encoding: its row, and the remedy."""
+    before, remedy = error.object[: error.start], 'save it as "CSV UTF-8" in the spreadsheet'
+    if error.object.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return f": text in UTF-16, not UTF-8; {remedy}"
+    row = before.count(b"\n") + 1
+    return f", row {row}: not UTF-8 text (byte 0x{error.object[error.start]:02x}); {remedy}"
 
 
 def _column(shown: str, header: list[str], name: str) -> int | None:
@@ -218,6 +247,13 @@ def _image_of(below: Below, row: _Row) -> Path:
             f"{row.where}: {shown!r} is no usable file name ({printable(error)}); rename the image"
         ) from error
     if file is None:
+        there = below.root / name.replace("\\", "/")
+        if there.exists():
+            kind = "a folder" if there.is_dir() else "a pipe or a device"
+            raise BadManifest(
+                f"{row.where}: {shown!r} is {kind}, no image file; correct the file cell or remove "
+                "the row"
+            )
         raise FileNotFoundError(
             f"{row.where}: no such image {printable(below.root / name, 1000)}; correct the file "
             "cell or "

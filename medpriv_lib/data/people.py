@@ -20,6 +20,13 @@ from medpriv_lib.data.listing import Listing
 # what spreadsheets and data frames write into an empty cell
 NOBODY = {"nan", "n/a", "#n/a", "na", "#na", "<na>", "null", "none", "nat", "#ref!", "#value!"}
 SHOWN = 3
+# letters that look like Latin ones, once in small letters (their capitals do), and letters that
+# consist of no letter and accent
+LOOK_ALIKE = str.maketrans(
+    "авекмнорстхуіјѕ" + "αβεζηικμνορτυχ" + "øłđðħı",
+    "abekmhopctxyijs" + "abezhikmnoptyx" + "olddhi",
+)
+ACCENTS = re.compile("[\u0300-\u036f]")
 
 
 class DoubledPeople(ValueError):
@@ -31,7 +38,8 @@ def key_of(name: str) -> str:
 
     Compatibility forms (NFKC), case, blanks, marks of direction, zeros in front of a number and the
     `.0` that a spreadsheet appends do not make another person: `0017`, `17` and `17.0` are one, and
-    so are `P001`, `p1` and `P 001`.
+    so are `P001`, `p1` and `P 001`. Nor do accents (`García`, `Garcia`) and Cyrillic and Greek
+    letters whose capitals look like Latin ones.
     """
     text, before = name, None
     while text != before:  # taking one thing away may let two others join
@@ -41,6 +49,7 @@ def key_of(name: str) -> str:
 
 def _folded(name: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    text = ACCENTS.sub("", unicodedata.normalize("NFKD", text)).translate(LOOK_ALIKE)
     text = "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
     text = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)  # `1 23` and `12 3` are two numbers each
     number = re.fullmatch(r"([+-]?\d+)[.,]0*", text)

@@ -12,6 +12,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.account import account, errors, refuse_losses, refuse_single
+from medpriv_lib.data.alike import alike_pictures
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.cut_all import cut_all
 from medpriv_lib.data.cut_out import CutOut, Part
@@ -58,8 +59,10 @@ def prepare(
     (a share, 0 to 1) of what should be images are left, `TooManyLost` is raised and holds that
     list. `doubles` says what happens where two patients seem to be one person, by two spellings of
     a name or by one picture under both: "refuse" raises `DoubledPeople`, "report" counts them as
-    two and says so in the report (`spellings`, `shared_pictures`). `keep_single` False refuses a
-    split by image with a patient who has one image, whether listed so or left so by losses.
+    two and says so in the report (`spellings`, `shared_pictures`). Pictures of two patients that
+    are one but for brightness, size or a codec's losses are reported only (`alike_pictures`: pixels
+    correlate by .999 or more). `keep_single` False refuses a split by image
+    with a patient who has one image, whether listed so or left so by losses.
 
     Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no
     eye is found at all.
@@ -89,11 +92,13 @@ def prepare(
     eyes = {row: f.eye for row in parts if (f := parts[row].finding) and f.eye is not None}
     report = account(cohort, listing, left_out, kept) | {
         "found_rate": len(kept) / len(listing) if localize else None,
+        "size": size,
         "split_by": split_by,
         "seed": seed,
         "spellings": names,
         "shared_pictures": [_names(listing, kept, pair) for pair in two],
         "repeated_pictures": [_names(listing, kept, pair) for pair in one],
+        "alike_pictures": _alike(listing, kept, images, two),
         "odd_size": [listing.name_of(row) for row in cuts.odd],
         "common_marks": [str(mark) for mark in marks.found()],
         "per_image": [_one(listing, int(row), parts[int(row)]) for row in kept],
@@ -112,6 +117,9 @@ def _one(listing: Listing, row: int, part: Part) -> dict:
         "file": listing.name_of(row),
         "rows_cut": part.rows,
         "pixels_filled": part.filled,
+        "side": part.side,
+        "shape": part.shape[:2],
+        "grey_levels": part.levels,
         "share_filled": part.filled / max(1, part.side**2),
         "score": None if finding is None else finding.score,
         "iris_r": None if eye is None else eye.iris_r,
@@ -143,6 +151,15 @@ def _refuse_empty(listing: Listing, left_out: list[LeftOut], localize: bool) -> 
         f"{first.reason})",
         left_out,
     )
+
+
+def _alike(
+    listing: Listing, kept: np.ndarray, images: Images, equal: list[tuple[int, int]]
+) -> list[tuple[str, str]]:
+    """Return the pairs of files with nearly one picture that are not among the equal ones."""
+    told = {later for _, later in equal}
+    pairs = alike_pictures(images, listing.patient[kept])
+    return [_names(listing, kept, pair) for pair in pairs if pair[1] not in told]
 
 
 def _check(

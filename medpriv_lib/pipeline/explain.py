@@ -111,9 +111,9 @@ def _patient(name: str | None, cohort: Cohort) -> int:
         return UNKNOWN
     rows = np.flatnonzero(cohort.patient_names == name)
     if len(rows) == 0:
-        some = ", ".join(cohort.patient_names[:3].tolist())
         raise ValueError(
-            f"unknown patient {name!r}: the cohort has {some}, …; leave --patient out for a "
-            "patient who is not on file"
+            f"unknown patient {printable(name)!r}: none of the {cohort.patients} patients of the "
+            "cohort has this name; correct it, or leave --patient out for a patient who is not on "
+            "file"
         )
     return int(rows[0])

@@ -13,10 +13,12 @@ from medpriv_lib.core.rectangle import Rectangle
 from medpriv_lib.core.salt import fresh_salt
 from medpriv_lib.data import prepare as data
 from medpriv_lib.data.dicom.folder import list_dicom
+from medpriv_lib.data.doubts import doubts
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.manifest import read_manifest
+from medpriv_lib.data.people import shared_pictures
 from medpriv_lib.data.warsaw import read_warsaw
 from medpriv_lib.pipeline import Note, silent
 
@@ -27,9 +29,9 @@ FEWER = ("manifest", "dicom")  # kinds whose patients with one image are refused
 @dataclass(frozen=True, eq=False)
 class Images:
     """Images of somebody's own to privatise: the `cohort` they make, whether its labels are known
-    (`labelled`), the files that were left out, with the reason (`left_out`), and pairs of files
-    with one picture that stand for two patients (`shared`), and places where all images have the
-    same lines (`marks`).
+    (`labelled`), the files that were left out, with the reason (`left_out`), pairs of files with
+    one picture, or nearly one, that stand for two patients (`shared`), places where all images have
+    the same lines (`marks`), and sentences on images that show less than they seem to (`doubts`).
     """
 
     cohort: Cohort
@@ -37,6 +39,7 @@ class Images:
     left_out: tuple[LeftOut, ...] = ()
     shared: tuple[tuple[str, str], ...] = ()
     marks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def prepare(
@@ -116,7 +119,10 @@ def read_images(
     """
     path = Path(source)
     if path.suffix == ".npz":
-        return Images(Cohort.load(path), True)
+        cohort = Cohort.load(path)
+        pairs, _ = shared_pictures(cohort.images, cohort.patient)
+        equal = tuple((f"image {a} of the cohort", f"image {b}") for a, b in pairs)
+        return Images(cohort, True, shared=equal)
     labelled = not path.is_dir() or any(file.suffix.lower() == ".csv" for file in path.iterdir())
     cohort, report = data.prepare(
         read_manifest(path) if labelled else list_folder(path),
@@ -127,9 +133,10 @@ def read_images(
         least_kept=least_kept,
         progress=progress,
     )
-    shared = tuple(report["shared_pictures"])
+    shared = (*report["shared_pictures"], *report["alike_pictures"])
     marks = tuple(report["common_marks"])
-    return Images(cohort, labelled, tuple(report["left_out"]), shared, marks)
+    weak = tuple(doubts(report))
+    return Images(cohort, labelled, tuple(report["left_out"]), shared, marks, weak)
 
 
 def as_strangers(images: Images) -> Images:

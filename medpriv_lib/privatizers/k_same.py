@@ -83,7 +83,7 @@ class KSame(Privatizer):
             worst = cohort.patient_names[patients[counts.argmax()]]
             raise NotApplicable(
                 f"K-Same needs one image per patient, but patient {worst} has {counts.max()}; "
-                'keep one each, or use KSameSelect(k, form="release")'
+                "keep one each, or use the method k-same-select"
             )
         n = np.arange(len(cohort))
         order = np.lexsort((byte_rank(cohort.images, n), cohort.patient))

@@ -42,6 +42,8 @@ class Parameter:
             raise ValueError(f"{self.name} must be {_KINDS[kind]}, not {value!r}: {self.help}")
         if self.choices is not None and value not in self.choices:
             raise ValueError(f"{self.name} must be {' or '.join(self.choices)}, not {value!r}")
+        if isinstance(value, float | np.floating) and not np.isfinite(value):
+            raise ValueError(f"{self.name} must be a finite number, not {value}: {self.help}")
         if self.least is not None and value < self.least:  # type: ignore[operator]
             raise ValueError(
                 f"{self.name} must be at least {self.least:g}, not {value}: {self.help}"
