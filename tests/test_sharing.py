@@ -26,7 +26,7 @@ from medpriv_lib.core.workplace import Busy, reserved
 from medpriv_lib.privatizers.k_same import KSameSelect
 
 
-def make(n=30):
+def make(n=30, seed=0):
     cohort = noise_cohort(
         np.arange(n) // 3,
         np.arange(n) % 2 == 0,
@@ -34,6 +34,7 @@ def make(n=30):
         eye="L",
         split="test",
         names=[f"Kowalski-{i}" for i in range(n)],
+        seed=seed,
     )
     release = Release(
         images=255 - cohort.images,
