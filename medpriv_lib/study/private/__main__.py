@@ -154,7 +154,7 @@ def works(study: Study) -> Iterator[Work]:
     """Yield the name of every part of the file and how it is made."""
     for reader in ("expert", "radiomics"):
         yield f"public/{reader}", partial(study.without_patients, reader)
-    attacks = {"lira": (attacked.CASES, attacked.membership)}
+    attacks: dict = {"lira": (attacked.CASES, attacked.membership)}
     attacks["canary"] = (attacked.CANARY_CASES, attacked.canary)
     for name, (cases, made) in attacks.items():
         for case in cases:
