@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
@@ -154,10 +154,8 @@ def works(study: Study) -> Iterator[Work]:
     """Yield the name of every part of the file and how it is made."""
     for reader in ("expert", "radiomics"):
         yield f"public/{reader}", partial(study.without_patients, reader)
-    attacks: dict[str, tuple[Iterable[str], Callable]] = {
-        "lira": (attacked.CASES, attacked.membership),
-        "canary": (attacked.CANARY_CASES, attacked.canary),
-    }
+    attacks: dict = {"lira": (attacked.CASES, attacked.membership)}
+    attacks["canary"] = (attacked.CANARY_CASES, attacked.canary)
     for name, (cases, made) in attacks.items():
         for case in cases:
 
