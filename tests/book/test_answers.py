@@ -85,6 +85,8 @@ def small(tmp_path: Path, test: str, solution: str, wrong: list[str]) -> list[st
     nbformat.write(chapter, notebook)
     shown, tried = execute(notebook, {"Exercise 1": wrong}, 60)
     assert [cell["source"] for cell in shown["cells"]] == [source for source, _ in cells]
+    # the build finds what was executed by cells and their metadata
+    assert [cell["metadata"] for cell in shown["cells"]] == [data for _, data in cells]
     assert [cell["execution_count"] for cell in shown["cells"]] == [1, 2, 3, 4, 5]
     assert shown["cells"][2]["outputs"][0]["text"].startswith("Exercise 1: ")
     found = problems(tried, ["Exercise 1"])
