@@ -125,7 +125,8 @@ def test_a_patient_without_an_identity_code_is_an_error(cohort):
     ):
         Averaged(vgan).privatize(cohort, seeded())
     stranger = dataclasses.replace(
-        cohort.take(np.arange(3)), patient_names=np.array(["p0", "p1", "new"] + ["x"] * 9)
+        cohort.take(np.arange(3)),
+        patient_names=np.array(["p0", "p1", "new"] + [f"x{i}" for i in range(9)]),
     )
     with pytest.raises(ValueError, match="image 2: .* but new has no image"):
         Averaged(vgan).privatize(stranger, seeded())

@@ -158,7 +158,7 @@ def test_the_frozen_recognisers_stay_as_they_are_and_the_generator_listens_to_th
     ] == ([True] * len(frozen))
     deaf = Trainer(cohort, small(cohort), CONFIG)
     deaf.recognisers = []
-    deaf.random.set_state(random)
+    deaf.draws.random.set_state(random)
     deaf.bare_discriminator.heads.weight.data.zero_()
     deaf.generator_step()
     assert not torch.allclose(deaf.bare_generator.decoder.dense.weight.detach() - still, moved)
