@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
     _refuse_among_originals(args.input, args.out)
     if args.form == "dicom":
-        from medpriv_lib.core.dicom_extra import need
+        from medpriv_lib.core.extra import DICOM
 
-        need("pydicom")  # before any work
+        DICOM.need("pydicom")  # before any work
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
             args.input,

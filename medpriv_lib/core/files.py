@@ -53,3 +53,15 @@ def write_json(path: str | os.PathLike, content: dict) -> None:
         temporary.write_text(
             json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
+
+
+def write_new(path: str | os.PathLike, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that is not there yet, with this mode from the start: a key that lies readable
+    for a moment is no secret. Raises `FileExistsError` where a file is there already.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise FileExistsError(f"{path} is there already; name an empty folder") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medpriv_lib.core.dicom_extra import need
+from medpriv_lib.core.extra import DICOM
 from medpriv_lib.core.pixels import channels_of
 from medpriv_lib.core.printable import printable
 
@@ -78,7 +78,7 @@ def write_capture(image: np.ndarray, path: str | os.PathLike, number: str, metho
     `number` is the image's number in its release, `method` the name of the method; neither may name
     a patient. Raises `ImportError` with the remedy where pydicom is not installed.
     """
-    pydicom = need("pydicom")
+    pydicom = DICOM.need("pydicom")
     dataset = pydicom.Dataset()
     for keyword, value in TABLE.items():
         told = value(image, number, method) if callable(value) else value
@@ -102,7 +102,7 @@ def read_capture(path: Path) -> np.ndarray:
     Raises `ValueError` for a file that is none, or that holds another attribute than `TABLE` names:
     what was given away must be what is evaluated.
     """
-    pydicom = need("pydicom")
+    pydicom = DICOM.need("pydicom")
     try:
         dataset = pydicom.dcmread(path)
         strange = sorted(str(e.tag) for e in dataset if e.keyword not in TABLE)

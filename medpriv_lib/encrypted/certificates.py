@@ -8,7 +8,8 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.encrypted.extra import need
+from medpriv_lib.core.extra import ENCRYPTED
+from medpriv_lib.core.files import write_new
 
 MODEL_OWNER, DATA_OWNER, DEALER = ROLES = ("model-owner", "data-owner", "dealer")
 DAYS = 30
@@ -23,10 +24,10 @@ def make_certificates(folder: str | os.PathLike) -> Path:
     `authority.crt` and its own two files, and no party another's key. Raises `FileExistsError`
     where a file is there already.
     """
-    x509, oid = need("cryptography.x509"), need("cryptography.x509.oid").NameOID
-    ec = need("cryptography.hazmat.primitives.asymmetric.ec")
-    hashes = need("cryptography.hazmat.primitives.hashes")
-    code = need("cryptography.hazmat.primitives.serialization")
+    x509, oid = ENCRYPTED.need("cryptography.x509"), ENCRYPTED.need("cryptography.x509.oid").NameOID
+    ec = ENCRYPTED.need("cryptography.hazmat.primitives.asymmetric.ec")
+    hashes = ENCRYPTED.need("cryptography.hazmat.primitives.hashes")
+    code = ENCRYPTED.need("cryptography.hazmat.primitives.serialization")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
@@ -58,7 +59,7 @@ def make_certificates(folder: str | os.PathLike) -> Path:
         decipher_only=False,
     )
     whole = whole.add_extension(signing, critical=True).sign(root, hashes.SHA256())
-    _write(folder / AUTHORITY, whole.public_bytes(code.Encoding.PEM), 0o644)
+    write_new(folder / AUTHORITY, whole.public_bytes(code.Encoding.PEM), 0o644)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
     for role in ROLES:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -66,8 +67,8 @@ def make_certificates(folder: str | os.PathLike) -> Path:
         leaf = begin(role, key.public_key()).add_extension(names, critical=False)
         leaf = leaf.add_extension(issuer, critical=False).sign(root, hashes.SHA256())
         secret = key.private_bytes(code.Encoding.PEM, code.PrivateFormat.PKCS8, code.NoEncryption())
-        _write(folder / f"{role}.key", secret, 0o600)
-        _write(folder / f"{role}.crt", leaf.public_bytes(code.Encoding.PEM), 0o644)
+        write_new(folder / f"{role}.key", secret, 0o600)
+        write_new(folder / f"{role}.crt", leaf.public_bytes(code.Encoding.PEM), 0o644)
     return folder
 
 
@@ -104,14 +105,3 @@ def roles_of(connection: ssl.SSLSocket) -> list[str]:
     found = connection.getpeercert() or {}
     names = found.get("subjectAltName", ())
     return [str(pair[1]) for pair in names if isinstance(pair, tuple) and pair[0] == "DNS"]
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        raise FileExistsError(
-            f"{path} is there already; name an empty folder for new certificates"
-        ) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)

@@ -20,9 +20,9 @@ from torch.nn import functional
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.encrypted.extra import need
 from medpriv_lib.learning.augment import augment
 
 KIND = "square-network"
@@ -113,7 +113,7 @@ class Client:
         products in a row and keys for rotations, some hundred MB; scores need one product, so that
         more bits are left for the numbers. Raises `ValueError` for another degree.
         """
-        tenseal = need("tenseal")
+        tenseal = ENCRYPTED.need("tenseal")
         if degree not in MODULI:
             raise ValueError(f"degrees are {', '.join(map(str, MODULI))}, not {degree}")
         ends, between = (60, 40) if scores else MODULI[degree]
@@ -134,7 +134,7 @@ class Client:
 
     def encrypt_image(self, image: Float[Tensor, "1 32 32"]) -> bytes:
         """Return one image as one ciphertext, its windows beside each other."""
-        vector, _ = need("tenseal").im2col_encoding(
+        vector, _ = ENCRYPTED.need("tenseal").im2col_encoding(
             self._context, image[0].tolist(), KERNEL, KERNEL, STRIDE
         )
         return bytes(vector.serialize())
@@ -148,13 +148,13 @@ class Client:
             raise ValueError(
                 f"{len(features)} patients, and a ciphertext has {self.slots} slots; send batches"
             )
-        tenseal = need("tenseal")
+        tenseal = ENCRYPTED.need("tenseal")
         columns = (tenseal.ckks_vector(self._context, column.tolist()) for column in features.T)
         return [bytes(column.serialize()) for column in columns]
 
     def decrypt(self, ciphertext: bytes) -> Float[np.ndarray, " n"]:
         """Return the numbers of an answer."""
-        vector = need("tenseal").ckks_vector_from(self._context, ciphertext)
+        vector = ENCRYPTED.need("tenseal").ckks_vector_from(self._context, ciphertext)
         return np.array(vector.decrypt())
 
 
@@ -163,7 +163,7 @@ class Server:
 
     def __init__(self, public: bytes) -> None:
         """Take a client's public keys. Raises `ValueError` where they hold the secret key, too."""
-        self._tenseal = need("tenseal")
+        self._tenseal = ENCRYPTED.need("tenseal")
         self._context: Any = self._tenseal.context_from(public)
         if self._context.is_private():
             raise ValueError("the client sent its secret key; send what `Client.public` returns")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
-from medpriv_lib.encrypted.extra import need
+from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.encrypted.shares import U, random_ring
 
 Numbers = UInt64[np.ndarray, " n"]
@@ -151,7 +151,7 @@ class _Tree:
 
     def __init__(self, count: int) -> None:
         """Set AES up; its keys are public and the same for everybody."""
-        ciphers = need("cryptography.hazmat.primitives.ciphers")
+        ciphers = ENCRYPTED.need("cryptography.hazmat.primitives.ciphers")
         self.seeds, self.values, self.leaves = (
             ciphers.Cipher(ciphers.algorithms.AES(key), ciphers.modes.ECB()).encryptor()
             for key in (SEEDS, VALUES, LAST)

@@ -9,7 +9,7 @@ import secrets
 import numpy as np
 from jaxtyping import Float, UInt64
 
-from medpriv_lib.encrypted.extra import need
+from medpriv_lib.core.extra import ENCRYPTED
 
 U = np.uint64
 Ring = UInt64[np.ndarray, "..."]
@@ -24,7 +24,7 @@ def random_ring(*shape: int) -> Ring:
     """Return uniformly random numbers: AES-128 in counter mode under a fresh key of the operating
     system.
     """
-    ciphers = need("cryptography.hazmat.primitives.ciphers")
+    ciphers = ENCRYPTED.need("cryptography.hazmat.primitives.ciphers")
     key = ciphers.algorithms.AES(secrets.token_bytes(16))
     stream = ciphers.Cipher(key, ciphers.modes.CTR(bytes(16))).encryptor()
     count = int(np.prod(shape, dtype=np.int64))

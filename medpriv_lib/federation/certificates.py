@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.federation.extra import need
+from medpriv_lib.core.extra import FEDERATED
+from medpriv_lib.core.files import write_new
 
 DAYS = 30
 AUTHORITY, SERVER = "ca.crt", "coordinator"
@@ -22,9 +23,9 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     key is thrown away. The coordinator needs its own files and the sites' `.pub`; a site `ca.crt`
     and its own pair. Raises `FileExistsError` where a file is there already.
     """
-    x509 = need("cryptography.x509")
-    ec = need("cryptography.hazmat.primitives.asymmetric.ec")
-    code = need("cryptography.hazmat.primitives.serialization")
+    x509 = FEDERATED.need("cryptography.x509")
+    ec = FEDERATED.need("cryptography.hazmat.primitives.asymmetric.ec")
+    code = FEDERATED.need("cryptography.hazmat.primitives.serialization")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     root, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
@@ -38,16 +39,16 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
         except ValueError:  # a name, no address
             names.append(x509.DNSName(host))
     pem, clear = code.Encoding.PEM, code.NoEncryption()
-    _write(folder / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
-    _write(folder / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
+    write_new(folder / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
+    write_new(folder / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
     secret = key.private_bytes(pem, code.PrivateFormat.PKCS8, clear)
-    _write(folder / f"{SERVER}.key", secret, 0o600)
+    write_new(folder / f"{SERVER}.key", secret, 0o600)
     for number in range(1, sites + 1):
         own = ec.generate_private_key(ec.SECP384R1())
         secret = own.private_bytes(pem, code.PrivateFormat.OpenSSH, clear)
-        _write(folder / f"site-{number}", secret, 0o600)
+        write_new(folder / f"site-{number}", secret, 0o600)
         public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
-        _write(folder / f"site-{number}.pub", public, 0o644)
+        write_new(folder / f"site-{number}.pub", public, 0o644)
     return folder
 
 
@@ -63,8 +64,8 @@ def require_files(folder: Path, names: Sequence[str]) -> None:
 
 def _signed(key: Any, authority: Any, names: list[Any] | None) -> Any:
     """Return a certificate of `key` for these names, or, without any, of the authority itself."""
-    x509, oid = need("cryptography.x509"), need("cryptography.x509.oid").NameOID
-    hashes = need("cryptography.hazmat.primitives.hashes")
+    x509, oid = FEDERATED.need("cryptography.x509"), FEDERATED.need("cryptography.x509.oid").NameOID
+    hashes = FEDERATED.need("cryptography.hazmat.primitives.hashes")
 
     def named(text: str) -> Any:
         return x509.Name([x509.NameAttribute(oid.COMMON_NAME, text)])
@@ -94,14 +95,3 @@ def _signed(key: Any, authority: Any, names: list[Any] | None) -> Any:
     else:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
     return builder.sign(authority, hashes.SHA384())
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        raise FileExistsError(
-            f"{path} is there already; name an empty folder for new certificates"
-        ) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)

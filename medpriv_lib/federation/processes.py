@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import write_json
 from medpriv_lib.federation.certificates import AUTHORITY, SERVER, require_files
-from medpriv_lib.federation.extra import need
 from medpriv_lib.federation.plan import Plan
 
 Say = Callable[[str], None]
@@ -55,7 +55,7 @@ def lead(
     it goes on after the last round. Raises `ValueError` with one line where the port is in use, a
     file is none of these, or a round failed.
     """
-    need("flwr.app")
+    FEDERATED.need("flwr.app")
     names = [f"site-{number}.pub" for number in range(1, sites + 1)]
     require_files(keys, [AUTHORITY, f"{SERVER}.crt", f"{SERVER}.key", *names])
     host, port = address_of(listen)
@@ -95,7 +95,7 @@ def join(
     `keys` holds `ca.crt` and the site's key. `log` gets a line for each message that left. Raises
     `ValueError` where the coordinator cannot be reached or does not know the key.
     """
-    need("flwr.app")
+    FEDERATED.need("flwr.app")
     require_files(keys, [AUTHORITY, name])
     address_of(coordinator)
     from medpriv_lib.federation.entry import SITE

@@ -42,17 +42,18 @@ class Cost:
         """Return one line."""
         kind = "grey" if self.channels == 1 else "colour"
         return (
-            f"{kind} images of {self.size}x{self.size}: at most {_minutes(self.recognisers)} for "
-            f"the recognisers, {_minutes(self.vgan)} for PPRL-VGAN, and "
-            f"{self.memory / 2**30:.1f} GiB of memory, by one timed step of each on this machine"
+            f"{kind} images of {self.size}x{self.size}: about {_minutes(self.recognisers)} for "
+            f"the recognisers, {_minutes(self.vgan)} for PPRL-VGAN (without its warm-up), and "
+            f"{self.memory / 2**30:.1f} GiB of memory or more, by one timed step of each here"
         )
 
 
 def cost_of_fit(cohort: Cohort, budget: Budget, device: str | None = None) -> Cost:
-    """Return what `fit` will cost with this budget, at most, where it starts from nothing.
+    """Return about what `fit` will cost with this budget, where it starts from nothing.
 
     A step of a recogniser and a round of PPRL-VGAN are run on a few images and timed; torch's
-    global random numbers are left as they were. Early stopping ends sooner.
+    global random numbers are left as they were. Early stopping ends sooner; PPRL-VGAN's warm-up is
+    not counted, and memory is what these steps took.
     """
     train = cohort.of("train")
     size, channels = size_of(train.images), channels_of(train.images)

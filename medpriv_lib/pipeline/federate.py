@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.intervals import area, auc_interval
 from medpriv_lib.core.pixels import channels_of, size_of
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.federation.extra import need
 from medpriv_lib.federation.local import Fit, LocalTraining, fit_site
 from medpriv_lib.federation.sites import Site
 from medpriv_lib.recognition.grouped import Grouped
@@ -82,7 +82,7 @@ def federate(
     images of different sizes, `RoundFailed` where too few answered, and `ImportError` where Flower
     is not installed.
     """
-    need("flwr.app")
+    FEDERATED.need("flwr.app")
     from medpriv_lib.federation.apps import coordinator_app, site_app
     from medpriv_lib.federation.coordinator import Coordinator, Outcome
     from medpriv_lib.federation.grid import InProcessGrid, run_in_process

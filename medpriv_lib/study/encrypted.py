@@ -4,12 +4,10 @@
 the file where it was stopped.
 """
 
-import argparse
 import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,6 +33,7 @@ from medpriv_lib.pipeline.infer import loopback
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
+from medpriv_lib.study.command import into_folder
 
 NAME = "encrypted.json"
 SIZES = (16, 32, 64)
@@ -264,14 +263,8 @@ def _middle(values: list[float]) -> float:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the folder from the command line, measure, say how far it is on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m medpriv_lib.study.encrypted")
-    parser.add_argument("--out", default="chapters/results", metavar="FOLDER")
-    folder = Path(parser.parse_args(argv).out)
-    if not folder.is_dir():
-        parser.error(f"{folder}: no such folder; create it first")
-    torch.set_num_threads(1)
-    measure(folder, lambda text: print(text, file=sys.stderr, flush=True))
+    """Run the study as a command."""
+    into_folder("medpriv_lib.study.encrypted", measure, argv)
 
 
 if __name__ == "__main__":

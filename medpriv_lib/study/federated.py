@@ -4,10 +4,8 @@
 goes on from the file where it was stopped.
 """
 
-import argparse
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
@@ -27,6 +24,7 @@ from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.federation.sites import How, Site, deal
 from medpriv_lib.pipeline.federate import Federation, federate
 from medpriv_lib.recognition.crossfit import folds
+from medpriv_lib.study.command import into_folder
 from medpriv_lib.study.federated_rows import NAME, Run, read, summary, written
 
 SITES = 3
@@ -176,14 +174,8 @@ def provenance(cohorts: dict[Kind, Cohort]) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the folder from the command line, train, say how far it is on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m medpriv_lib.study.federated")
-    parser.add_argument("--out", default="chapters/results", metavar="FOLDER")
-    folder = Path(parser.parse_args(argv).out)
-    if not folder.is_dir():
-        parser.error(f"{folder}: no such folder; create it first")
-    torch.set_num_threads(1)
-    measure(folder, lambda text: print(text, file=sys.stderr, flush=True))
+    """Run the study as a command."""
+    into_folder("medpriv_lib.study.federated", measure, argv)
 
 
 if __name__ == "__main__":

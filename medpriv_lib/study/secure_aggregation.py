@@ -5,11 +5,9 @@ there, and goes on from the file where it was stopped. Every round that is timed
 the sum must be the plain sum, number by number.
 """
 
-import argparse
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterable
 from importlib import metadata
@@ -26,6 +24,7 @@ from medpriv_lib.federation.secure_aggregation import fixed_point, messages, sha
 from medpriv_lib.federation.secure_aggregation.coordinator import Coordinator
 from medpriv_lib.federation.secure_aggregation.identity import enrol
 from medpriv_lib.federation.secure_aggregation.member import Member
+from medpriv_lib.study.command import into_folder
 
 NAME = "secure-aggregation.json"
 SITES, WEIGHTS = (3, 10, 30, 100), (1_000, 1_000_000)
@@ -251,13 +250,8 @@ def _predict(constants: list[float], part: str, n: int, t: int, m: int) -> float
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the folder from the command line, measure, say how far it is on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m medpriv_lib.study.secure_aggregation")
-    parser.add_argument("--out", default="chapters/results", metavar="FOLDER")
-    folder = Path(parser.parse_args(argv).out)
-    if not folder.is_dir():
-        parser.error(f"{folder}: no such folder; create it first")
-    measure(folder, lambda text: print(text, file=sys.stderr, flush=True))
+    """Run the study as a command."""
+    into_folder("medpriv_lib.study.secure_aggregation", measure, argv)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medpriv_lib.core.dicom_extra import need
+from medpriv_lib.core.extra import DICOM
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.rectangle import Rectangle
 from medpriv_lib.data.below import Below
@@ -51,7 +51,7 @@ def list_dicom(
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{printable(root, 1000)}: no such folder; give one with DICOM")
-    need("pydicom")
+    DICOM.need("pydicom")
     table, own = read_labels(labels), Path(labels).resolve()
     kept, left_out = _headers(root, own)
     left_out += _without_doubles(kept, root)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.core.dicom_extra import need
+from medpriv_lib.core.extra import DICOM
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.quiet import quiet
 from medpriv_lib.data.dicom.frame_values import chosen_frame, laterality
@@ -65,7 +65,7 @@ def read_header(path: Path) -> Header:
     syntax = _syntax(path)
     with quiet("pydicom"):
         try:
-            dataset = need("pydicom").dcmread(path, defer_size=DEFER)
+            dataset = DICOM.need("pydicom").dcmread(path, defer_size=DEFER)
             return _checked(dataset, path, syntax)
         except Unusable:
             raise
@@ -99,7 +99,7 @@ def _syntax(path: Path) -> str:
         raise Unusable(f"{size / 2**30:.1f} GiB; split it into files of at most 4 GiB")
     with quiet("pydicom"):
         try:
-            meta = need("pydicom.filereader").read_file_meta_info(path)
+            meta = DICOM.need("pydicom.filereader").read_file_meta_info(path)
             syntax = str(meta.get("TransferSyntaxUID", ""))
         except ImportError:
             raise
@@ -116,7 +116,7 @@ def _syntax(path: Path) -> str:
             "first (dcmconv +te)"
         )
     try:
-        decoder = need("pydicom.pixels").get_decoder(syntax)
+        decoder = DICOM.need("pydicom.pixels").get_decoder(syntax)
     except NotImplementedError as error:
         raise Unusable(
             f"unknown transfer syntax {printable(syntax, 64)}; store it uncompressed first "
@@ -168,7 +168,7 @@ def _refuse_no_image(dataset: Any) -> None:
         return
     if "SOPClassUID" not in dataset:  # pydicom hands on an empty header where a file ends early
         raise Unusable("truncated, or no object at all: copy it again from its source")
-    kind = need("pydicom.uid").UID(str(dataset.SOPClassUID)).name
+    kind = DICOM.need("pydicom.uid").UID(str(dataset.SOPClassUID)).name
     image = "Image Storage" in kind or "Rows" in dataset
     what = "" if image else f": an object of kind {printable(kind, 60)}, no image"
     raise Unusable(f"no pixel data{what or '; export the object again with its image'}", image)
@@ -194,7 +194,7 @@ def _pixel_data(dataset: Any, path: Path, syntax: str, frames: int) -> tuple[int
     """Return where the pixel data begins and how long it is; refuse what is not there."""
     item = dataset.get_item("PixelData")
     position, length = int(item.value_tell), int(item.length)
-    compressed = need("pydicom.uid").UID(syntax).is_compressed
+    compressed = DICOM.need("pydicom.uid").UID(syntax).is_compressed
     if compressed != (length == UNDEFINED):
         stored = "compressed" if length == UNDEFINED else "uncompressed"
         raise Unusable(f"{stored} pixel data under the transfer syntax {syntax}; export it again")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medpriv_lib.core.dicom_extra import need
+from medpriv_lib.core.extra import DICOM
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.quiet import quiet
 from medpriv_lib.data.dicom.codestream import claimed_size
@@ -40,7 +40,7 @@ def _decoded(path: Path, header: Header) -> tuple[np.ndarray, str]:
     dataset = header.dataset
     if header.length is None:
         _refuse_other_size(path, header)
-    pixels = need("pydicom.pixels")
+    pixels = DICOM.need("pydicom.pixels")
     try:
         with quiet("pydicom"):
             values = pixels.pixel_array(str(path), index=header.frame)
@@ -58,7 +58,7 @@ def _decoded(path: Path, header: Header) -> tuple[np.ndarray, str]:
 
 def _levels(values: np.ndarray, dataset: Any, frame: int) -> tuple[np.ndarray, str]:
     if dataset.PhotometricInterpretation == PALETTE:
-        colours = need("pydicom.pixels.processing").apply_color_lut(values, dataset)
+        colours = DICOM.need("pydicom.pixels.processing").apply_color_lut(values, dataset)
         depth = 8 * colours.dtype.itemsize
         return (colours >> (depth - 8)).astype(np.uint8), "palette"
     if values.ndim == 2:
@@ -72,7 +72,7 @@ def _levels(values: np.ndarray, dataset: Any, frame: int) -> tuple[np.ndarray, s
 
 def _refuse_other_size(path: Path, header: Header) -> None:
     """Refuse a compressed frame that is not there, or that claims another size than the header."""
-    encaps, dataset = need("pydicom.encaps"), header.dataset
+    encaps, dataset = DICOM.need("pydicom.encaps"), header.dataset
     extended = None
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Integer, UInt8
 
-from medpriv_lib.core.dicom_extra import need
+from medpriv_lib.core.extra import DICOM
 from medpriv_lib.data.dicom.frame_values import item_with
 
 TAIL = 0.001  # of the pixels at either end: a dead or hot one, a marker's edge
@@ -29,7 +29,7 @@ def to_levels(
     window = item_with(dataset, frame, "FrameVOILUTSequence", "WindowCenter")
     if voi is not None and len(voi.VOILUTSequence):
         table = voi.VOILUTSequence[0]
-        processing = need("pydicom.pixels.processing")
+        processing = DICOM.need("pydicom.pixels.processing")
         looked_up = processing.apply_voi(np.rint(modal).astype(np.int64), voi, 0)
         shares, note = looked_up / (2.0 ** int(table.LUTDescriptor[2]) - 1), "VOI LUT"
     elif window is not None and window.get("WindowWidth") not in (None, ""):
@@ -68,7 +68,7 @@ def windowed(
 def _modality(values: np.ndarray, dataset: Any, frame: int) -> np.ndarray:
     table = dataset.get("ModalityLUTSequence")
     if table:
-        processing = need("pydicom.pixels.processing")
+        processing = DICOM.need("pydicom.pixels.processing")
         return processing.apply_modality_lut(values, dataset).astype(np.float64)
     slope, intercept = _rescale(dataset, frame)
     return values.astype(np.float64) * slope + intercept

@@ -15,7 +15,7 @@ from typing import Literal
 
 from scipy.optimize import brentq
 
-from medpriv_lib.federation.private.extra import need
+from medpriv_lib.core.extra import PRIVATE
 
 AGREEMENT = 0.02  # of the smaller: more is a fault of one of them
 SMALL = 1e-3  # epsilons that differ by less agree, however small both are
@@ -91,11 +91,11 @@ def by_moments(charges: Sequence[Charge], delta: float, how: How = "prv") -> flo
     dp-accounting.
     """
     if how == "prv":
-        accountant = need("opacus.accountants").RDPAccountant()
+        accountant = PRIVATE.need("opacus.accountants").RDPAccountant()
         accountant.history = _history(charges)
         with _quietly():
             return float(accountant.get_epsilon(delta))
-    accountant = need("dp_accounting.rdp").RdpAccountant()
+    accountant = PRIVATE.need("dp_accounting.rdp").RdpAccountant()
     with _quietly():
         for event in _events(charges):
             accountant.compose(event)
@@ -153,7 +153,7 @@ def _history(charges: Sequence[Charge]) -> list[tuple[float, float, int]]:
 
 
 def _opacus(charges: Sequence[Charge], delta: float, bound: float) -> float:
-    accountant = need("opacus.accountants").PRVAccountant()
+    accountant = PRIVATE.need("opacus.accountants").PRVAccountant()
     accountant.history = _history(charges)
     # the error is absolute, and a small epsilon would drown in Opacus' .01
     error = min(COARSEST, max(FINEST, FINE * bound))
@@ -162,14 +162,14 @@ def _opacus(charges: Sequence[Charge], delta: float, bound: float) -> float:
 
 
 def _google(charges: Sequence[Charge], delta: float) -> float:
-    accountant = need("dp_accounting.pld").PLDAccountant()
+    accountant = PRIVATE.need("dp_accounting.pld").PLDAccountant()
     for event in _events(charges):
         accountant.compose(event)
     return float(accountant.get_epsilon(delta))
 
 
 def _events(charges: Sequence[Charge]) -> list:
-    da = need("dp_accounting")
+    da = PRIVATE.need("dp_accounting")
     return [
         da.SelfComposedDpEvent(
             da.PoissonSampledDpEvent(charge.rate, da.GaussianDpEvent(charge.noise)), charge.steps

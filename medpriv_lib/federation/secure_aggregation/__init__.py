@@ -16,9 +16,6 @@ protocol (`identity.Roster.fingerprint`); the software and the operating system'
 site. The coordinator is not trusted: its keys, lists and models are checked against signatures.
 """
 
-try:
-    import cryptography  # noqa: F401  every file of this folder needs the package
-except ImportError as error:
-    raise ImportError(
-        "secure aggregation needs cryptography: pip install 'medpriv[federated]'"
-    ) from error
+from medpriv_lib.core.extra import FEDERATED
+
+FEDERATED.need("cryptography")  # every file of this folder needs the package
