@@ -38,7 +38,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations=10
 
 test: $(READY)
 	$(MAKE) lint
-	$(ONE) $(PYTEST) tests --ignore tests/book --dist loadscope
+	$(ONE) $(PYTEST) tests --ignore tests/book --dist loadscope --no-loadscope-reorder
 	$(MAKE) pages ANSWERED=$(ANSWERS)
 	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadscope
 	$(ONE) MEDPRIV_ANSWERS=$(ANSWERS) $(PYTEST) $(SPLIT) --dist worksteal

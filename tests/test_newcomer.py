@@ -147,6 +147,7 @@ def seen(toy_weights, tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_command_offers_a_new_method_with_its_settings(seen):
     assert "posterised" in seen["help"]
     assert "--levels" in seen["help"]

@@ -16,6 +16,7 @@ def seeded():
     return torch.Generator().manual_seed(0)
 
 
+@pytest.mark.slow
 def test_it_learns_to_show_the_source(tmp_path):
     cohort, losses = confounded(patients=6, size=16), []
     method = fit_autoencoder(
@@ -39,6 +40,7 @@ def test_it_learns_to_show_the_source(tmp_path):
         PlainAutoencoder.ready(Resources(confounded(patients=6, size=16, seed=2), tmp_path))
 
 
+@pytest.mark.slow
 def test_stopped_it_goes_on_to_the_same_weights(tmp_path):
     cohort, budget = confounded(patients=4, size=16), Steps(steps=120, batch=4, keep=100)
     whole = fit_autoencoder(cohort, tmp_path / "whole", budget=budget, device="cpu")

@@ -15,6 +15,7 @@ from medpriv_lib.data.second import KINDS, NAMES
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 def test_a_kept_folder_gives_the_same_cohort_again_at_any_size(tmp_path):
     cohort, report = redraw("confounded", patients=4, images=18, workers=1, folder=tmp_path / "f")
     again, _ = redraw("confounded", patients=4, images=18, workers=2)
@@ -32,6 +33,7 @@ def test_a_kept_folder_gives_the_same_cohort_again_at_any_size(tmp_path):
     assert large.visit.tolist() == cohort.visit.tolist()
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_file(tmp_path):
     out = tmp_path / "cohorts" / "crossed.npz"
     command = [sys.executable, str(ROOT / "data_scripts" / "make_second.py"), "--kind", "crossed"]

@@ -75,6 +75,7 @@ def test_releases_are_the_draws_there_are_and_more_with_fresh_randomness():
         np.testing.assert_allclose(one, mean / np.sqrt((mean**2).sum()))
 
 
+@pytest.mark.slow
 def test_the_long_tower_learns_from_several_releases_of_each_known_image():
     cohort, _ = coded_cohort(patients=40, each=6)
     long = Schedule(steps=60, rate=3e-3, batch=32)

@@ -50,6 +50,7 @@ def found(content, name):
     return result, {one["attack"]: one for one in result["findings"]}
 
 
+@pytest.mark.slow
 def test_every_method_is_attacked_in_every_way_it_allows(content):
     basic = {
         "naive",
@@ -169,6 +170,7 @@ def test_a_stopped_run_goes_on(weights, tmp_path):
     assert done == []  # none of the three uses the generator
 
 
+@pytest.mark.slow
 def test_further_seeds_add_to_what_is_there_and_can_be_stopped(weights, tmp_path):
     judges, vgan, cards = weights
     plan = Plan(draws=2, only=(SOME[1], SOME[5]), scratch=False, budget=FEW)
@@ -289,6 +291,7 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsys):
     from medpriv_lib.cli import main
 

@@ -124,6 +124,7 @@ def test_remembered_prior_samples_are_those_of_the_network(networks, monkeypatch
     )
 
 
+@pytest.mark.slow
 def test_rows_examined_one_after_the_other_equal_rows_examined_alone(networks):
     """The slow twin: a new examiner, which remembers nothing, for every row; true and predicted
     labels share images."""

@@ -63,6 +63,7 @@ def study(made, tmp_path_factory):
     return run_study(*made, out, draws=2, progress=False), out
 
 
+@pytest.mark.slow
 def test_the_new_rows_are_there_and_measured(study):
     rows = {(row["experiment"], row["set"]): row for row in study[0].rows}
     for name in ("stranger", "true signs on a stranger", "own iris in a stranger"):
@@ -95,6 +96,7 @@ def test_the_table_holds_the_new_columns_and_the_comparisons(study, made):
     assert result.paired == written["paired"]
 
 
+@pytest.mark.slow
 def test_the_first_versions_table_has_neither(made, tmp_path, monkeypatch):
     cohort = without_visits(made[0])
     folder = tmp_path / "weights"
@@ -171,6 +173,7 @@ def test_the_threshold_of_unseen_judges_comes_from_validation(made):
     assert unseen_threshold(replace(judges, crossfit=None), val) == 0
 
 
+@pytest.mark.slow
 def test_the_command_knows_the_cohorts_that_ship(made, tmp_path, monkeypatch, capsys):
     cohort, folder = made
     (tmp_path / "cohorts").mkdir()
