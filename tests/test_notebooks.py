@@ -149,7 +149,7 @@ def append(cell: dict):
             "function of Exercise 1 does not begin as",
         ),
         (
-            replace("answer_1(3) == 9", "1 + sum(2 * i + 1 for i in range(1, 3)) == answer_1(3)"),
+            replace("answer_1(3) == 9", "1 + sum(2 * i + 1 for i in range(1, n)) == answer_1(n)"),
             "check of Exercise 1 holds a part of its solution",
         ),
         (
