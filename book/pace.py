@@ -10,7 +10,7 @@ MAX_WORDS = 3500
 MAX_MINUTES = 60
 WORDS_A_MINUTE = 150  # technical prose, read to be understood
 LINES_A_MINUTE = 30  # of code, followed and not typed
-MINUTES_AN_EXERCISE = 4  # of the core ones
+MINUTES_AN_EXERCISE = 8  # of the core ones
 BELOW = 0.7  # a stated reading time may be this much below the estimate: readers differ
 
 
