@@ -71,9 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Decide, look up, privatise, write the page."""
     from medpriv_lib.explanation.page import write_page
-    from medpriv_lib.pipeline.explain import explain, read_case
+    from medpriv_lib.pipeline.explain import explain, read_case, require_explaining
 
     settings, classes, out = settings_of(args), _classes(args.classes), _new_file(args)
+    require_explaining(args.method, settings)
     cohort = load_cohort(args.cohort)
     size = cohort.images.shape[1]
     image = read_case(args.image, size, right=args.right, localize=not args.no_localize)

@@ -47,12 +47,24 @@ def sha256_of(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write indented JSON, atomically. Raises `ValueError` for nan and infinite numbers."""
-    with atomic_write(path) as temporary:
+def write_json(path: str | os.PathLike, content: dict, private: bool = False) -> None:
+    """Write indented JSON, atomically. What is `private` only its owner can read. Raises
+    `ValueError` for nan and infinite numbers.
+    """
+    with atomic_write(path, private) as temporary:
         temporary.write_text(
             json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
+
+
+def private_folder(path: str | os.PathLike) -> Path:
+    """Make a folder, and those above it that are missing, that only its owner can enter; a folder
+    that is there already stays as it is.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
 
 
 def write_new(path: str | os.PathLike, content: bytes, mode: int = 0o600) -> None:
