@@ -47,8 +47,8 @@ from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN  # noqa: E402
 from medpriv_lib.recognition.judges import Judges  # noqa: E402
 from medpriv_lib.study.decoded import networks_of  # noqa: E402
 from medpriv_lib.study.plan import file_name  # noqa: E402
+from medpriv_lib.study.row_scenes import scenes_of  # noqa: E402
 from medpriv_lib.study.rows import Method, methods  # noqa: E402
-from medpriv_lib.study.scenes import scenes_of  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ NOISE, BLACK = 0.06, 0.25  # white noise, and how far a black level may be raise
 
 @dataclass(frozen=True)
 class Teaching:
-    """How long the expert learns: `settings` of each network, the seeds and the shape of the networks,
-    and how long at most between two checkpoints.
+    """How long the expert learns: `settings` of each network, the seeds and the shape of the
+    networks, and how long at most between two checkpoints.
     """
 
     settings: Settings = Settings(

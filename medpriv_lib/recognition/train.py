@@ -63,8 +63,9 @@ def fit_recogniser(
     `progress(epoch, epochs, row)` after each epoch with the epoch's quantities. With `resume`, a
     folder or where and how often (`Kept`), the state is written there; a killed training that is
     started again with the same arguments ends at the same weights, bit for bit on the same machine
-    and threads. `form` is that of the network, and how its batches are distorted. Raises `ValueError` where the images are not square multiples of 16, where the
-    disease has one label only, and where the folder holds the training of other data or settings.
+    and threads. `form` is that of the network, and how its batches are distorted. Raises
+    `ValueError` where the images are not square multiples of 16, where the disease has one label
+    only, and where the folder holds the training of other data or settings.
     """
     _check(train, val, target)
     settings = settings or DEFAULTS[target]
