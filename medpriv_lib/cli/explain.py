@@ -22,6 +22,7 @@ from medpriv_lib.cli.options import (
     require_parent,
     say,
     settings_of,
+    two_names,
     whole,
 )
 
@@ -103,12 +104,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _classes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    classes = tuple(name.strip() for name in text.split(","))
-    if len(classes) != 2 or not all(classes):
-        raise ValueError(f"--classes needs two names with a comma between them, not {text!r}")
-    return classes
+    return None if text is None else two_names(text)
 
 
 def _new_file(args: argparse.Namespace) -> Path:

@@ -120,6 +120,14 @@ def rectangle(text: str) -> "Rectangle":
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def two_names(text: str) -> tuple[str, ...]:
+    """Read the names of the two readings, A,B."""
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        raise ValueError(f"--classes needs two names with a comma between them, not {text!r}")
+    return names
+
+
 def share(text: str) -> float:
     """Read a share from 0 to 1."""
     try:

@@ -57,11 +57,20 @@ def write_json(path: str | os.PathLike, content: dict, private: bool = False) ->
         )
 
 
+def require_no_file(path: str | os.PathLike) -> Path:
+    """Return the path of a folder; raise `ValueError` where it, or one above it, is a file."""
+    path = Path(path)
+    for place in (path, *path.absolute().parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(f"{place} is a file, no folder; name another place than {path}")
+    return path
+
+
 def private_folder(path: str | os.PathLike) -> Path:
     """Make a folder, and those above it that are missing, that only its owner can enter; a folder
-    that is there already stays as it is.
+    that is there already stays as it is. Raises `ValueError` where a file is in the way.
     """
-    path = Path(path)
+    path = require_no_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     return path
