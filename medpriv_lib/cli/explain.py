@@ -108,11 +108,16 @@ def _classes(text: str | None) -> tuple[str, ...] | None:
 
 
 def _new_file(args: argparse.Namespace) -> Path:
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(args.out)
+    refuse_inside(out, "a page that shows an image as it is")
     if out.is_dir():
         raise ValueError(
             f"{out} is a folder; name the file to write, such as {out / 'explanation.html'}"
         )
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out}: a page ends in .html; name it {out.with_suffix('.html')}")
     if out.exists() and not args.force:
         raise ValueError(
             f"{out} holds something already; name a new file, or overwrite it with --force"

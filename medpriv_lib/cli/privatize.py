@@ -181,7 +181,10 @@ def _refuse_among_originals(source: str, out: str) -> None:
 
 
 def _new_folder(path: str) -> Path:
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(path)
+    refuse_inside(out.parent, "a new release, with its key,")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(
             f"{out} holds something already; name a new or an empty folder: nothing is overwritten"
