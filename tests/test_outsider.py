@@ -13,7 +13,9 @@ from test_bad_input import MAIN, tree
 
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.cli import main
+from medpriv_lib.core.files import all_or_nothing
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
+from medpriv_lib.pipeline.infer import infer
 
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n" + MAIN
 FULL_OUTPUT = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
@@ -178,6 +180,31 @@ def test_nothing_is_written_into_what_is_given_away(work, monkeypatch, capsys, w
     assert main(list(IN_RELEASE[what])) == 2
     assert "does not belong into a release" in capsys.readouterr().err
     assert tree(work / "r") == before
+
+
+def test_keys_that_could_not_all_be_written_are_all_taken_away(tmp_path):
+    (tmp_path / "there.txt").write_text("mine")
+
+    def fill(folder):
+        with all_or_nothing(folder) as new:
+            (new / "a.key").write_text("secret")
+            raise OSError(28, "full")
+
+    for folder in (tmp_path / "new", tmp_path):
+        with pytest.raises(OSError, match="full"):
+            fill(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["there.txt"]
+    with pytest.raises(ValueError, match="is a file, no folder"):
+        fill(tmp_path / "there.txt")
+
+
+def test_an_image_of_another_size_is_refused_before_parties_are_started(work):
+    """What a party refuses is a `SessionError`."""
+    images = np.zeros((1, 32, 32), np.uint8)
+    with pytest.raises(ValueError, match="the network sees 16x16; prepare them with --size 16"):
+        infer(images, encrypted=True, processes=True, weights=work / "weights")
+    with pytest.raises(FileNotFoundError, match="no such card of weights"):
+        infer(images, encrypted=True, processes=True, weights=work / "nowhere")
 
 
 def mode(path):

@@ -76,6 +76,27 @@ def private_folder(path: str | os.PathLike) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def all_or_nothing(folder: str | os.PathLike) -> Iterator[Path]:
+    """Make a folder where it is missing and yield it; where the block fails, the files that it
+    wrote are removed, and the folder where it was made here.
+
+    Raises `ValueError` where a file is in the way.
+    """
+    folder = require_no_file(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    try:
+        yield folder
+    except BaseException:
+        for path in set(folder.iterdir()) - before:
+            path.unlink()
+        if new:
+            folder.rmdir()
+        raise
+
+
 def write_new(path: str | os.PathLike, content: bytes, mode: int = 0o600) -> None:
     """Write a file that is not there yet, with this mode from the start: a key that lies readable
     for a moment is no secret. Raises `FileExistsError` where a file is there already.
