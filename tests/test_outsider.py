@@ -169,6 +169,8 @@ IN_RELEASE = {
     "an image as it is": (*EXPLAIN[:-1], "r/share/why.html", *BLUR),
     "another release": ("privatize", "c.npz", *BLUR, "--out", "r/share/again"),
     "a study": ("study", *OWN, "--out", "r/share/study"),
+    "keys of parties": ("infer", "--make-certificates", "r/share/keys"),
+    "keys of sites": ("federate", "certificates", "r/share/keys"),
 }
 
 

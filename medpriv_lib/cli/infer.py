@@ -91,8 +91,10 @@ def run(args: argparse.Namespace) -> None:
     _refuse(args)
     try:
         if args.make_certificates:
+            from medpriv_lib.core.sharing import refuse_inside
             from medpriv_lib.encrypted.certificates import make_certificates
 
+            refuse_inside(args.make_certificates, "a key")
             say(f"written to {make_certificates(args.make_certificates)}; good for 30 days")
         elif args.role in ("dealer", "model-owner"):
             _serve(args)
