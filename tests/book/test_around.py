@@ -56,7 +56,7 @@ def test_questions_are_answered_in_a_fold(book):
 @pytest.mark.slow
 def test_a_printed_book_has_its_pages_and_pictures(book, browser):
     wanted = ["chapters/parts/hide", "chapters/blur", "chapters/glossary"]
-    printed, wrong = pdf.printed(book, wanted)
+    printed, wrong = pdf.printed(book, wanted, browser)
     assert wrong == []
     assert pdf.count_pages(printed) >= 12
     assert pdf.count_pictures(printed) >= 5
