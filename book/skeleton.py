@@ -9,7 +9,7 @@ MAX_LINES = 15
 OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
 WITHOUT_WIDGET = {"encrypted-inference"}
-GUIDES = {"bring-your-own-images"}  # notebooks that are no chapters
+GUIDES = {"a-tour", "a-case-study", "bring-your-own-images", "capstone"}  # no chapters
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",

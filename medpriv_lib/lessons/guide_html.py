@@ -36,7 +36,8 @@ border-bottom:1px solid rgba(128,128,128,.4);min-width:6.5rem}
 SCRIPT = """
 (function(){
 const box=document.getElementById(ID);if(!box||box.dataset.ready)return;box.dataset.ready="1";
-const data=DATA,sets=[...box.querySelectorAll("fieldset")],answer=box.querySelector(".guide-answer");
+const data=DATA,sets=[...box.querySelectorAll("fieldset")];
+const answer=box.querySelector(".guide-answer");
 const part=name=>answer.querySelector(".guide-"+name);
 function list(element,lines){element.replaceChildren(...lines.map(text=>{
 const item=document.createElement("li");item.textContent=text;return item;}));}
@@ -62,7 +63,8 @@ show();
 class Outcome:
     """What follows from some answers: `title`, the next `step`, the `reason`, `figures` and what
     was `missed` as sentences, a `page` with the text of its `link`, and whether it is a refusal
-    (`refused`)."""
+    (`refused`).
+    """
 
     title: str
     step: str

@@ -1,1 +1,1 @@
-"""Which method? Four questions, rules that are data, and the attacker's figure beside each answer."""
+"""Which method? Four questions, rules that are data, and what an attacker reached."""

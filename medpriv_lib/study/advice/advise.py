@@ -22,7 +22,8 @@ COHORTS = {"first": "first cohort", "confounded": "confounded", "crossed": "cros
 class Advice:
     """What the guide says: the `method` ("nothing": do not release), its `title`, the next `step`,
     the `reason`, the `attacker`'s figures as sentences, what is `missed` by methods that were
-    tried before, and the `page` of the book that explains the method."""
+    tried before, and the `page` of the book that explains the method.
+    """
 
     method: str
     title: str
@@ -60,7 +61,8 @@ def advise(
 
 def advice(situation: Situation, facts: Facts) -> Advice:
     """Return what these facts recommend: the first candidate of the rule whose needed lines all
-    hold, or nothing."""
+    hold, or nothing.
+    """
     rule, missed = rule_for(situation), []
     needs = rule.requirements(situation)
     for name in rule.candidates:
@@ -90,7 +92,8 @@ def _missed(method: Method, lines: list[Line]) -> str:
 
 def _nearest(candidates: tuple[str, ...], needs: tuple[str, ...], facts: Facts) -> Method | None:
     """Return the candidate with an attacker's figure that misses the fewest lines, of several the
-    first."""
+    first.
+    """
     missed = {
         name: sum(not facts.line(METHODS[name], need).holds for need in needs)
         for name in candidates

@@ -1,4 +1,4 @@
-"""What the results files say about each method: lines of the verdict, and the attacker's figures."""
+"""What the results files say about each method: lines of the verdict, and attackers' figures."""
 
 import json
 import os
@@ -52,7 +52,8 @@ class Facts:
 
     def line(self, method: Method, requirement: str) -> Line:
         """Return one requirement's line for a method: it holds where it holds on every cohort on
-        which it was measured."""
+        which it was measured.
+        """
         if requirement == MEMBERS:
             return self._members(method)
         if requirement in (HIDDEN, FROM_SOURCE):
@@ -73,7 +74,8 @@ class Facts:
 
 def read_facts(results: str | os.PathLike) -> Facts:
     """Read the results files of a folder, once. Raises `FileNotFoundError` naming what is missing
-    and how it is made."""
+    and how it is made.
+    """
     folder = Path(results).resolve()
     if not (folder / "attacks.json").is_file():
         raise FileNotFoundError(
@@ -86,7 +88,6 @@ def read_facts(results: str | os.PathLike) -> Facts:
 @cache
 def _read(folder: Path) -> Facts:
     lines: dict[Name, dict[str, list[Line]]] = {}
-    attacked: dict[Name, list[Attacked]] = {}
     judged: dict[Name, list[str]] = {}
     for kind in SECOND:
         rows = read_table(folder / kind / "table.csv")
@@ -98,6 +99,19 @@ def _read(folder: Path) -> Facts:
                 if line.requirement != HIDDEN:  # from the attacks, whose cohorts are more
                     said = line._replace(numbers=f"{kind}: {line.numbers}")
                     lines.setdefault(name, {}).setdefault(line.requirement, []).append(said)
+    return Facts(
+        lines,
+        _attacks(folder),
+        judged,
+        summarised(_json(folder / "gradient-inversion.json")),
+        _json(folder / "private.json")["parts"],
+        _json(folder / "encrypted.json"),
+    )
+
+
+def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
+    """Return the attacks on the first cohort, and those on the others where they were made."""
+    attacked: dict[Name, list[Attacked]] = {}
     content = _json(folder / "attacks.json")
     made = content["provenance"]
     for one in content["methods"]:
@@ -110,14 +124,7 @@ def _read(folder: Path) -> Facts:
                 name = (row["experiment"], row["set"])
                 found = _second(kind, row["figures"]["all"], cohort["n"], cohort["patients"])
                 attacked.setdefault(name, []).append(found)
-    return Facts(
-        lines,
-        attacked,
-        judged,
-        summarised(_json(folder / "gradient-inversion.json")),
-        _json(folder / "private.json")["parts"],
-        _json(folder / "encrypted.json"),
-    )
+    return attacked
 
 
 def _judged(kind: str, row: Row) -> str:

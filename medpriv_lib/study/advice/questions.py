@@ -67,7 +67,8 @@ def situations() -> Iterator[dict[str, str]]:
 
 def checked(situation: Situation) -> dict[str, str]:
     """Return the situation. Raises `ValueError` naming the question and its answers for an answer
-    that there is not."""
+    that there is not.
+    """
     for one in QUESTIONS:
         if situation.get(one.name) not in one.answers:
             raise ValueError(

@@ -310,7 +310,8 @@ def rule_for(situation: Situation) -> Rule:
 
 def asked(situation: Situation) -> tuple[str, ...]:
     """Return the questions whose answers matter, what one has and who sees it being answered: those
-    that the rules for this read up to the first that asks nothing more."""
+    that the rules for this read up to the first that asks nothing more.
+    """
     found = {HAVE, SEES}
     for one in RULES:
         if all(situation[n] in one.when[n] for n in (HAVE, SEES) if n in one.when):
