@@ -108,7 +108,7 @@ def test_a_submission_is_told_neither_names_nor_truth(task):
         assert seed == 11
         assert cohort.twin is None
         assert cohort.evidence is None
-        assert cohort.visit is None
+        assert set(cohort.visit.tolist()) == {1}
         assert len(set(cohort.patient.tolist())) == len(cohort)
         assert not set(cohort.patient_names) & set(task.cohort.patient_names)
 

@@ -38,7 +38,7 @@ class Task:
             patient_names=np.array([f"case {one}" for one in number]),
             evidence=None,
             twin=None,
-            visit=None,
+            visit=np.ones(len(part), dtype=np.int64),  # the second version's camera, and no more
             row=number,
             name="capstone",
         )
