@@ -72,9 +72,10 @@ def advice(situation: Situation, facts: Facts) -> Advice:
             return _said(method, rule.reason, _figures(method, facts), missed)
         missed.append(_missed(method, lines))
     nearest = _nearest(rule.candidates, needs, facts)
-    figures = [] if nearest is None else _figures(nearest, facts)
     if nearest is None:  # no method was tried
-        figures = _figures(METHODS["encrypted"], facts)
+        return _said(METHODS[NOTHING], rule.reason, _figures(METHODS["encrypted"], facts), missed)
+    failed = _missed(nearest, [facts.line(nearest, need) for need in needs])
+    figures = [f"Nearest came: {failed}.", *_figures(nearest, facts)]
     return _said(METHODS[NOTHING], rule.reason, figures, missed)
 
 

@@ -12,11 +12,20 @@ from medpriv_lib.attacks.best import AUC, OWN, RANK1
 from medpriv_lib.study.advice.rules import FROM_SOURCE, HIDDEN, MEMBERS, Method
 from medpriv_lib.study.gradient_inversion.summary import summarised
 from medpriv_lib.study.table import Row, read_table
-from medpriv_lib.study.verdict import GUESSING, LINKED, LINKED_HIGH, TIMES, Line, verdicts
+from medpriv_lib.study.verdict import (
+    GUESSING,
+    LINKED,
+    LINKED_HIGH,
+    ORIGINAL,
+    TIMES,
+    Line,
+    verdicts,
+)
 
 SECOND = ("confounded", "crossed")
 FIRST = "first"  # the cohort that the course begins with
 Name = tuple[str, str]
+Three = tuple[float, float | None, float | None]  # a number and the ends of its interval
 
 
 @dataclass(frozen=True)
@@ -29,9 +38,9 @@ class Attacked:
     """
 
     cohort: str
-    linked: tuple[float, float, float] | None
-    named: tuple[float, float, float] | None
-    source: tuple[float, float, float] | None
+    linked: Three | None
+    named: Three | None
+    source: Three | None
     chance: float
     n: int
     patients: int
@@ -39,8 +48,9 @@ class Attacked:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the guide reads: `lines`, `attacked` and what the identity judge named (`judged`,
-    sentences) by the row's name, and the files of training, membership and encryption as they are.
+    """All that the guide reads: `lines`, `attacked` and, as sentences, what weak attackers reached
+    (`judged`: the identity judge, comparisons without training) by the row's name, and the files of
+    training, membership and encryption as they are.
     """
 
     lines: Mapping[Name, dict[str, list[Line]]]
@@ -99,6 +109,8 @@ def _read(folder: Path) -> Facts:
                 if line.requirement != HIDDEN:  # from the attacks, whose cohorts are more
                     said = line._replace(numbers=f"{kind}: {line.numbers}")
                     lines.setdefault(name, {}).setdefault(line.requirement, []).append(said)
+    for name, said_too in _compared(folder).items():
+        judged.setdefault(name, []).extend(said_too)
     return Facts(
         lines,
         _attacks(folder),
@@ -127,6 +139,21 @@ def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
     return attacked
 
 
+def _compared(folder: Path) -> dict[Name, list[str]]:
+    """Return what comparisons without a training link, beside the same on the originals."""
+    found: dict[Name, list[str]] = {}
+    path = folder / "compared-second.json"
+    for kind, one in (_json(path)["cohorts"] if path.is_file() else {}).items():
+        linked = {(row["experiment"], row["set"]): shown(row["linked"]) for row in one["rows"]}
+        for name, area in linked.items():
+            found.setdefault(name, []).append(
+                f"{kind}: comparisons without a training link other photographs with an area of "
+                f"{area} (guessing 50, the originals {linked[ORIGINAL]}); {one['n']} images of "
+                f"{one['patients']} patients."
+            )
+    return found
+
+
 def _judged(kind: str, row: Row) -> str:
     three = [row[f"identity_accuracy{end}"] for end in ("", "_low", "_high")]
     return (
@@ -147,7 +174,7 @@ def _first(one: dict[str, Any], n: int, patients: int) -> Attacked:
         FIRST,
         (cells[AUC], cells[f"{AUC}_low"], cells[f"{AUC}_high"]),
         (cells[RANK1], cells[f"{RANK1}_low"], cells[f"{RANK1}_high"]),
-        None if own is None else (own, *(ends[0] if ends else (own, own))),
+        None if own is None else (own, *(ends[0] if ends else (None, None))),
         100 / patients,
         n,
         patients,
@@ -155,13 +182,12 @@ def _first(one: dict[str, Any], n: int, patients: int) -> Attacked:
 
 
 def _second(kind: str, figures: dict[str, dict[str, Any]], n: int, patients: int) -> Attacked:
-    def three(what: str) -> tuple[float, float, float] | None:
+    def three(what: str) -> Three | None:
         one = figures.get(what)
         if one is None:
             return None
-        ends = (one["value"] if end is None else end for end in (one["low"], one["high"]))
-        low, high = ends
-        return 100 * one["value"], 100 * low, 100 * high
+        low, high = (None if end is None else 100 * end for end in (one["low"], one["high"]))
+        return 100 * one["value"], low, high
 
     chance = figures.get("named", {}).get("chance") or 1 / patients
     return Attacked(
@@ -174,20 +200,25 @@ def _hidden(one: Attacked, requirement: str) -> Line:
         return _area(requirement, one.source, f"{one.cohort}: linked to the very picture")
     line = _area(requirement, one.linked, f"{one.cohort}: linked to other photographs")
     if line.holds and one.named is not None:  # as in the verdict: named from, not above twice
-        return line._replace(holds=one.named[1] <= TIMES * one.chance)
+        low = one.named[1]
+        return line._replace(holds=None if low is None else low <= TIMES * one.chance)
     return line
 
 
-def _area(requirement: str, area: tuple[float, float, float] | None, what: str) -> Line:
+def _area(requirement: str, area: Three | None, what: str) -> Line:
     if area is None:
         return Line(requirement, None, f"{what}: not measured")
-    holds = area[0] <= GUESSING + LINKED and area[2] <= GUESSING + LINKED_HIGH
+    value, _, high = area
+    holds: bool | None = value <= GUESSING + LINKED
+    if holds:  # a value whose interval is not known is a missing number
+        holds = None if high is None else high <= GUESSING + LINKED_HIGH
     return Line(requirement, holds, f"{what} {shown(area)}")
 
 
-def shown(three: Sequence[float]) -> str:
-    """Return a number with its interval, in percent."""
-    return f"{three[0]:.1f} [{three[1]:.1f}, {three[2]:.1f}]"
+def shown(three: Sequence[float | None]) -> str:
+    """Return a number with its interval, where there is one, in percent."""
+    value, low, high = three
+    return f"{value:.1f}" if low is None or high is None else f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,12 +8,13 @@ The same four on the originals are the positive control.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from medpriv_lib.attacks.iris_ring import discriminants, unrolled
+from medpriv_lib.attacks.iris_ring import Discriminants, discriminants, unrolled
 from medpriv_lib.attacks.verification import pairs, places
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import centred
@@ -132,8 +133,13 @@ def judge(submission: Submission, task: Task, seed: int) -> Judgement:
         _disease(part, shown),
         Line(FOUND, 100 * float(found(shown[:LOOKED_AT], locate).mean())),
     )
-    originals = (task.cohort.images[rows] for rows in (task.shown, task.known))
-    return Judgement(lines, attacked(task, *originals), len(part), len(np.unique(part.patient)))
+    return Judgement(lines, control(task), len(part), len(np.unique(part.patient)))
+
+
+@cache
+def control(task: Task) -> Line:
+    """Return what the attacker links where nothing is hidden: the originals themselves."""
+    return attacked(task, *(task.cohort.images[rows] for rows in (task.shown, task.known)))
 
 
 def attacked(task: Task, shown: Images, known: Images) -> Line:
@@ -157,15 +163,22 @@ def comparisons(task: Task, shown: Images, known: Images) -> dict[str, Float[np.
     ways; larger is more alike.
     """
     originals = task.cohort.images[task.known]
-    rings, eyes = unrolled(originals), task.cohort.patient[task.known]
-    apart = discriminants(rings, eyes)
+    apart, rings = _rings(task)
     ratio = pupil_ratios(shown)[:, None] - pupil_ratios(originals)[None]
     return {
         "pixels": _unit(shown) @ _unit(originals).T,
         "pixels, the method run again": _unit(shown) @ _unit(known).T,
-        "iris rings": apart(unrolled(shown)) @ apart(rings).T,
+        "iris rings": apart(unrolled(shown)) @ rings.T,
         "pupils": -np.abs(ratio),
     }
+
+
+@cache
+def _rings(task: Task) -> tuple[Discriminants, Float[np.ndarray, "m q"]]:
+    """Return what tells the eyes of the attacker's photographs apart, and these photographs."""
+    rings = unrolled(task.cohort.images[task.known])
+    apart = discriminants(rings, task.cohort.patient[task.known])
+    return apart, apart(rings)
 
 
 def _released(submission: Submission, part: Cohort, seed: int) -> Images:
