@@ -100,7 +100,7 @@ def page(
         raise ValueError(
             f"{len(outcomes)} of {count} combinations of answers have an outcome; give one to each"
         )
-    listed = list(dict.fromkeys(outcomes.values()))
+    listed, first = list(dict.fromkeys(outcomes.values())), outcomes[start]
     keys = {
         "|".join(answers): {"outcome": listed.index(one), "asked": list(asked[answers])}
         for answers, one in outcomes.items()
@@ -117,7 +117,8 @@ def page(
         '<p>What an attacker reached:</p><ul class="guide-figures"></ul>'
         '<details class="guide-why"><summary>Tried before, and what was missed</summary>'
         '<ul class="guide-missed"></ul></details>'
-        '<p><a class="guide-link" href="#"></a></p></div></div>'
+        f'<p><a class="guide-link" href="{html.escape(first.page)}.html">'
+        f"{html.escape(first.link)}</a></p></div></div>"
         f"{_table(questions, outcomes, asked)}<script>{script}</script></div>"
     )
 
