@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import medpriv_lib as mp
+from medpriv_lib.lessons import guide_html
+from medpriv_lib.lessons.guide_html import Outcome
 from medpriv_lib.study.advice.advise import advice
 from medpriv_lib.study.advice.facts import read_facts
 from medpriv_lib.study.advice.guide import guide
@@ -162,3 +164,14 @@ def test_the_page_holds_every_answer_and_escapes_texts():
     assert body.count("<tr>") == len(distinct) == 30
     assert METHODS[NOTHING].title in body
     assert METHODS["stranger"].title in body
+
+
+def test_a_guide_needs_an_outcome_for_every_combination_and_escapes_it():
+    asked_of = {"q": ("Q?", {"a": "A", "b": "</script><b>"})}
+    bad = Outcome("</script><b>", "s", "r", ("</script>",), (), "p", "l")
+    with pytest.raises(ValueError, match="1 of 2 combinations"):
+        guide_html.page("x", asked_of, {("a",): bad}, {("a",): ["q"]}, ("a",))
+    both = {("a",): bad, ("b",): bad}
+    page = guide_html.page("x", asked_of, both, {key: ["q"] for key in both}, ("a",))
+    assert page.count("</script>") == 1
+    assert "<b>" not in page
