@@ -48,7 +48,7 @@ class Bar:
 
 LINKED = Bar("linked", "best attacker, other photographs of the eye: area", 62.0, True, 50.0)
 COPIED = Bar("copied", "pictures that are as good as an original", 0.0, True, 0.0)
-OWN = Bar("own signs", "fits its own signs better than others': area", 70.0, False, 50.0)
+OWN = Bar("own signs", "fits its own signs better than others': area", 75.0, False, 50.0)
 DISEASE = Bar("disease", "an expert tells ill from healthy: area", 75.0, False, 50.0)
 FOUND = Bar("eyes found", "an eye is found where it should be", 90.0, False, None)
 BARS = (LINKED, COPIED, OWN, DISEASE, FOUND)

@@ -11,6 +11,7 @@ from medpriv_lib.data.synthetic.population import population
 
 PATIENTS = 40
 EACH = 4  # images of a person of the unseen set: two to show, two in the attacker's hands
+HELD = 6  # photographs of a patient of the practice set that the attacker holds, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,9 @@ def practice(patients: int = PATIENTS) -> Task:
     """Return the set to practise on: the first patients of the cohort "crossed" that ships."""
     cohort = second_cohort("crossed")
     few = cohort.take(np.flatnonzero(cohort.patient < patients))
-    return Task(few, np.flatnonzero(few.split == "test"), np.flatnonzero(few.split == "train"))
+    train = np.flatnonzero(few.split == "train")
+    held = train[_places(few.patient[train]) < HELD]
+    return Task(few, np.flatnonzero(few.split == "test"), held)
 
 
 def unseen(seed: int, patients: int = PATIENTS, workers: int | None = None) -> Task:
@@ -58,6 +61,10 @@ def unseen(seed: int, patients: int = PATIENTS, workers: int | None = None) -> T
     image has findings and a visit of its own. Raises `ValueError` for fewer than five people.
     """
     cohort = population(patients, EACH, seed, workers=workers)
-    place = np.array([(cohort.patient[:i] == p).sum() for i, p in enumerate(cohort.patient)])
-    first = place < EACH // 2
+    first = _places(cohort.patient) < EACH // 2
     return Task(cohort, np.flatnonzero(first), np.flatnonzero(~first))
+
+
+def _places(patient: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Return how many images of the same patient stand before each image."""
+    return np.array([(patient[:i] == p).sum() for i, p in enumerate(patient)], dtype=np.int64)
