@@ -104,7 +104,7 @@ def _nearest(candidates: tuple[str, ...], needs: tuple[str, ...], facts: Facts) 
 
 
 def _figures(method: Method, facts: Facts) -> list[str]:
-    if method.name in (*PRIVATE, "plain-network"):
+    if method.name in (*PRIVATE, "plain-network", "kept-network"):
         return _membership(method, facts)
     if method.name in ("federated", "aggregated"):
         return _inverted(method, facts)
@@ -159,7 +159,7 @@ def _membership(method: Method, facts: Facts) -> list[str]:
     part = facts.private[method.row[1]]
     right = [100 * v for v in (part["auc"], *part["interval"])]
     said.append(f"What the network is worth: ill told from healthy with an area of {shown(right)}.")
-    return said[:1] + said[2:] if method.name == "plain-network" else said
+    return said if method.name in PRIVATE else said[:1] + said[2:]
 
 
 def _inverted(method: Method, facts: Facts) -> list[str]:

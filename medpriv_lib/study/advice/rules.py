@@ -166,6 +166,13 @@ METHODS = {
             for epsilon in (8, 3, 1)
         ),
         Method(
+            "kept-network",
+            ("lira/none", "cohort/embedding/patient/none/115"),
+            "Use the network inside",
+            "Keep the weights as you keep the pictures: with access rights and a log.",
+            "the-attackers-view",
+        ),
+        Method(
             "plain-network",
             ("lira/none", "cohort/embedding/patient/none/115"),
             "Hand the network over under the contract",
@@ -266,7 +273,7 @@ RULES = (  # the first that fits
     ),
     Rule(
         {HAVE: ("network",), SEES: ("ward",)},
-        ("plain-network",),
+        ("kept-network",),
         "The network stays with those who hold the pictures.",
     ),
     Rule(
