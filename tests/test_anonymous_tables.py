@@ -31,7 +31,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def table():
-    return register(np.random.default_rng(14), 300, visits=1.6)
+    return register(np.random.default_rng(14), 160, visits=1.6)
 
 
 @pytest.mark.parametrize("k", [2, 5, 25])
@@ -67,7 +67,7 @@ def test_ranges_hold_the_values_that_they_hide(table):
 def test_groups_are_those_of_the_peer():
     """On ordered columns anonypyx's Mondrian makes the same cuts."""
     rng = np.random.default_rng(0)
-    numbers = rng.integers(0, 60, (240, 3))
+    numbers = rng.integers(0, 60, (120, 3))
     ours = anonymise(
         {str(i): c.tolist() for i, c in enumerate(numbers.T)}, dict.fromkeys("012", "number"), 4
     )
@@ -119,7 +119,7 @@ def test_loss_by_hand():
 def test_counts_get_worse_as_groups_grow(table):
     errors = [
         query_errors(anonymise(table, QUASI, k, table["number"]), np.random.default_rng(1)).mean()
-        for k in (2, 60)
+        for k in (2, 40)
     ]
     assert errors[0] < errors[1]
 
@@ -183,9 +183,9 @@ def test_homogeneity_is_found_where_it_is_and_guessing_where_it_is_not():
 
 def test_what_is_known_beforehand_undoes_as_many_values():
     group, people = np.repeat(np.arange(20), 6), list(range(120))
-    for values in (2, 3, 4):
+    for values in (2, 3):
         sick = [str(i % values) for i in range(120)]
-        for ruled_out in range(4):
+        for ruled_out in range(3):
             found = guess(group, sick, people, np.random.default_rng(0), ruled_out)
             assert found.certain == (ruled_out >= values - 1)
 

@@ -1,4 +1,4 @@
-"""Mondrian (LeFevre, DeWitt, Ramakrishnan 2006): cut a table at medians as long as groups stay large.
+"""Mondrian (LeFevre, DeWitt, Ramakrishnan 2006): cut a table at medians while groups stay large.
 
 Rows are points in the space of the quasi-identifiers. A box of rows is cut in two at the median of
 its widest column (its spread over that of the whole table); where a part would hold fewer than k
