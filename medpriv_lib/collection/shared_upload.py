@@ -66,7 +66,7 @@ class Layout:
                 f"values that are NaN or of magnitude {LARGEST / self.most / 2**self.fraction:.3g} "
                 f"and more could wrap a sum of {self.most} records; nothing was sent"
             )
-        vector = np.zeros((len(self.groups), 1 + self.columns), U)
+        vector: np.ndarray = np.zeros((len(self.groups), 1 + self.columns), U)
         vector[self.groups.index(group)] = [U(1), *scaled.astype(np.int64).view(U)]
         return vector.reshape(-1)
 
@@ -118,7 +118,8 @@ def recover(shares: Iterable[Share]) -> UInt64[np.ndarray, " width"]:
 @dataclass
 class Collector:
     """One of the parties that add. It answers about at least `least` records, and about each record
-    once: two sums that differ in one record would show that record.
+    once: two sums that differ in one record would show that record. Records are counted, not
+    patients, of whom a collector knows nothing: send one record for each.
     """
 
     number: int
@@ -167,7 +168,7 @@ class Collector:
             raise ValueError(
                 f"a sum over {len(wanted)} records; {self.least} to {self.layout.most} are allowed"
             )
-        total = np.zeros(self.layout.width, U)
+        total: np.ndarray = np.zeros(self.layout.width, U)
         for record in wanted:
             total += self._held.pop(record)
         self._summed = total.reshape(len(self.layout.groups), -1)

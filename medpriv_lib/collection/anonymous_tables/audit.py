@@ -24,8 +24,8 @@ def groups_of(table: Table, quasi: Sequence[str]) -> Int64[np.ndarray, " n"]:
 
 def smallest(group: Int64[np.ndarray, " n"], patient: Sequence | None = None) -> int:
     """Return the k that holds: how many different patients the smallest group has."""
-    patient = np.arange(len(group)) if patient is None else np.asarray(patient)
-    return min(len(np.unique(patient[group == one])) for one in np.unique(group))
+    who = np.arange(len(group)) if patient is None else np.asarray(patient)
+    return min(len(np.unique(who[group == one])) for one in np.unique(group))
 
 
 def diversity(group: Int64[np.ndarray, " n"], sensitive: Sequence) -> tuple[int, float]:
@@ -38,7 +38,9 @@ def diversity(group: Int64[np.ndarray, " n"], sensitive: Sequence) -> tuple[int,
     return int((counts > 0).sum(axis=1).min()), float(np.exp(entropy.min()))
 
 
-def tallies(group: Int64[np.ndarray, " n"], sensitive: Sequence) -> Int64[np.ndarray, "g v"]:
+def tallies(
+    group: Int64[np.ndarray, " n"], sensitive: Sequence | np.ndarray
+) -> Int64[np.ndarray, "g v"]:
     """Return how often each sensitive value (sorted) stands in each group."""
     places = np.unique(group, return_inverse=True)[1]
     values, codes = np.unique(np.asarray(sensitive), return_inverse=True)

@@ -42,7 +42,7 @@ def _numbers(name: str, values: Sequence, kind: str) -> Int64[np.ndarray, " n"]:
             if not isinstance(value, str) or not value:
                 raise ValueError(f"column {name!r}, row {row}: {value!r} is no text of a {kind}")
         return np.unique(np.asarray(values, dtype=str), return_inverse=True)[1].astype(np.int64)
-    found = np.empty(len(values), dtype=np.int64)
+    found: np.ndarray = np.empty(len(values), dtype=np.int64)
     for row, value in enumerate(values):
         try:
             found[row] = _day(value) if kind == "date" else _whole(value)

@@ -72,7 +72,7 @@ def anonymise(
             f"groups cannot hold {different} values of {sensitive!r}: there are "
             f"{len(np.unique(value))}"
         )
-    group = np.empty(rows, dtype=np.int64)
+    group: np.ndarray = np.empty(rows, dtype=np.int64)
     low, high = np.empty_like(encoded), np.empty_like(encoded)
     for number, part in enumerate(_boxes(encoded, who, value, k, different)):
         group[part] = number
