@@ -1,6 +1,7 @@
 """What somebody tries who has read the help and no code: refused at once, or nothing is left."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from test_bad_input import MAIN, tree
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.cli import main
 from medpriv_lib.core.files import all_or_nothing
+from medpriv_lib.data.folder import list_folder
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
 from medpriv_lib.pipeline.infer import infer
 
@@ -224,3 +226,43 @@ def test_what_learned_from_patients_only_its_owner_can_read(tmp_path):
     assert mode(tmp_path / "checkpoint.safetensors") == 0o600
     assert mode(tmp_path / "deep" / "attackers") == 0o700
     assert read_checkpoint(tmp_path) == ({}, {"epoch": 1})
+
+
+CLOSED = "import os, sys; os.close(1); sys.stdout = None\n" + MAIN
+
+
+def test_a_closed_output_and_a_full_one_end_in_no_traceback(work):
+    """As `medpriv … >&-` and `medpriv --help > /dev/full` do; what was written stays."""
+    here = f"import os; os.chdir({str(work)!r})\n"
+    done = run_code(here + CLOSED, "privatize", "c.npz", *BLUR, "--out", "r")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_code(here + FULL_OUTPUT, "privatize", "c.npz", *BLUR, "--out", "again")
+    assert done.returncode == 2
+    assert "again was written and is complete" in done.stderr
+    assert (work / "again" / "keep" / "release.npz").is_file()
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_with_its_reason(work):
+    closed = work / "scans" / "closed"
+    closed.mkdir()
+    shutil.copy(work / "scans" / "0.png", closed)
+    (work / "scans" / "list.csv").unlink()
+    closed.chmod(0)
+    try:
+        if os.access(closed, os.R_OK):
+            pytest.skip("whoever runs this may read everything")
+        listing = list_folder(work / "scans")
+    finally:
+        closed.chmod(0o700)
+    assert [(item.file, item.lost) for item in listing.left_out] == [("closed", True)]
+    assert "may not be read" in listing.left_out[0].reason
+
+
+@pytest.mark.parametrize("role", ["dealer", "model-owner"])
+def test_missing_certificates_are_named_before_anybody_is_waited_for(tmp_path, capsys, role):
+    command = ["infer", "--role", role, "--listen", "127.0.0.1:0", "--dealer", "127.0.0.1:1"]
+    command = command if role == "model-owner" else command[:-2]
+    assert main([*command, "--certificates", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr()
+    assert "authority.crt: no such file" in said.err
+    assert "listening" not in said.out

@@ -19,7 +19,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medpriv_lib.cli.options import add_seed, load_cohort, progress, require_parent, say, whole
+from medpriv_lib.cli.options import (
+    add_seed,
+    load_cohort,
+    printing,
+    progress,
+    require_parent,
+    say,
+    whole,
+)
 
 if TYPE_CHECKING:
     from medpriv_lib.federation.coordinator import Round
@@ -171,7 +179,10 @@ def _certificates(args: argparse.Namespace) -> None:
 
     refuse_inside(args.folder, "a key")
     made = make_certificates(args.folder, args.sites, args.host)
-    say(f"written to {made}; good for 30 days. Give each site ca.crt and its own two files only")
+    with printing(made):
+        say(
+            f"written to {made}; good for 30 days. Give each site ca.crt and its own two files only"
+        )
 
 
 def _coordinator(args: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medpriv_lib.cli.options import load_cohort, say, two_names, whole
+from medpriv_lib.cli.options import load_cohort, printing, say, two_names, whole
 
 if TYPE_CHECKING:
     from medpriv_lib.pipeline.infer import Inference
@@ -95,7 +95,9 @@ def run(args: argparse.Namespace) -> None:
             from medpriv_lib.encrypted.certificates import make_certificates
 
             refuse_inside(args.make_certificates, "a key")
-            say(f"written to {make_certificates(args.make_certificates)}; good for 30 days")
+            made = make_certificates(args.make_certificates)
+            with printing(made):
+                say(f"written to {made}; good for 30 days")
         elif args.role in ("dealer", "model-owner"):
             _serve(args)
         else:
