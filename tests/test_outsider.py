@@ -15,6 +15,7 @@ from test_bad_input import MAIN, tree
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.cli import main
 from medpriv_lib.core.files import all_or_nothing
+from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
 from medpriv_lib.pipeline.infer import infer
@@ -89,6 +90,10 @@ REFUSED = {
     "two readings of one name, inferred": (
         ("infer", "eye.png", "--no-localize", "--classes", "a, a"),
         "--classes needs two names",
+    ),
+    "a right eye of a cohort": (
+        ("infer", "c.npz", "--weights", "weights", "--right"),
+        "--right is of an image file",
     ),
     "a file as folder of weights": (
         ("privatize", "c.npz", "--method", "pprl-vgan", "--weights", "eye.png", "--out", "r"),
@@ -226,6 +231,15 @@ def test_what_learned_from_patients_only_its_owner_can_read(tmp_path):
     assert mode(tmp_path / "checkpoint.safetensors") == 0o600
     assert mode(tmp_path / "deep" / "attackers") == 0o700
     assert read_checkpoint(tmp_path) == ({}, {"epoch": 1})
+
+
+def test_a_reading_by_the_package_s_network_says_that_it_learned_from_synthetic_images(
+    tmp_path, capsys
+):
+    image = default_cohort().images[0]
+    Image.fromarray(image).save(tmp_path / "eye.png")
+    assert main(["infer", str(tmp_path / "eye.png"), "--no-localize"]) == 0
+    assert "learned from synthetic images" in capsys.readouterr().out
 
 
 CLOSED = "import os, sys; os.close(1); sys.stdout = None\n" + MAIN
