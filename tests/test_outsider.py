@@ -95,6 +95,14 @@ REFUSED = {
         ("infer", "c.npz", "--weights", "weights", "--right"),
         "--right is of an image file",
     ),
+    "more answers than sites": (
+        ("federate", "simulate", "c.npz", "--sites", "2", "--fewest", "3", "--out", "f"),
+        "--fewest 3: there are only 2 sites",
+    ),
+    "a file as folder of a federation": (
+        ("federate", "simulate", "c.npz", "--out", "eye.png"),
+        "eye.png is a file, no folder",
+    ),
     "a file as folder of weights": (
         ("privatize", "c.npz", "--method", "pprl-vgan", "--weights", "eye.png", "--out", "r"),
         "eye.png: is a file; name the folder of the weights",
@@ -240,6 +248,14 @@ def test_a_reading_by_the_package_s_network_says_that_it_learned_from_synthetic_
     Image.fromarray(image).save(tmp_path / "eye.png")
     assert main(["infer", str(tmp_path / "eye.png"), "--no-localize"]) == 0
     assert "learned from synthetic images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_a_weight_that_is_none_is_refused_by_the_option(work, capsys, value):
+    command = ["federate", "simulate", str(work / "c.npz"), f"--proximal={value}", "--out", "f"]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "argument --proximal: must be a finite number from 0 on" in capsys.readouterr().err
 
 
 CLOSED = "import os, sys; os.close(1); sys.stdout = None\n" + MAIN
