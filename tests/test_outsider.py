@@ -99,6 +99,15 @@ REFUSED = {
         ("federate", "simulate", "c.npz", "--sites", "2", "--fewest", "3", "--out", "f"),
         "--fewest 3: there are only 2 sites",
     ),
+    "a file as folder of a study": (
+        ("study", *OWN, "--draws", "1", "--out", "eye.png"),
+        "eye.png is a file, no folder",
+    ),
+    "a picture as key of a site": (
+        ("federate", "site", "c.npz", "--certificates", ".", "--name", "eye.png")
+        + ("--coordinator", "localhost:1"),
+        "eye.png: no private key of a site",
+    ),
     "a file as folder of a federation": (
         ("federate", "simulate", "c.npz", "--out", "eye.png"),
         "eye.png is a file, no folder",

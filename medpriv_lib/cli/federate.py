@@ -206,10 +206,13 @@ def _coordinator(args: argparse.Namespace) -> None:
 
 def _site(args: argparse.Namespace) -> None:
     from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.federation.certificates import require_key
     from medpriv_lib.federation.processes import join
     from medpriv_lib.federation.sites import Site
 
     log = None if args.log is None else require_parent(args.log)
+    if (key := Path(args.certificates) / args.name).is_file():
+        require_key(key)
     Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here and now
     join(
         Path(args.cohort),
