@@ -158,7 +158,6 @@ FULL = {
     "explain": (*EXPLAIN, *BLUR),
     "keys of the parties": ("infer", "--make-certificates", "keys"),
     "keys of the sites": ("federate", "certificates", "keys"),
-    "study": ("study", *OWN, "--draws", "1", "--out", "study"),
 }
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import IO
 
 from medpriv_lib import __version__
 from medpriv_lib.cli import (
@@ -38,6 +39,13 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         line = " ".join(f"medpriv: error: {message}; `{self.prog} --help` shows examples".split())
         self.exit(2, shown(line, sys.stderr.encoding) + "\n")
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        """Print; argparse would hide that a full disk took no help text."""
+        if message and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 class Terminated(KeyboardInterrupt):
