@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import IO
+from typing import Any
 
 from medpriv_lib import __version__
 from medpriv_lib.cli import (
@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         line = " ".join(f"medpriv: error: {message}; `{self.prog} --help` shows examples".split())
         self.exit(2, shown(line, sys.stderr.encoding) + "\n")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         """Print; argparse would hide that a full disk took no help text."""
         if message and file is sys.stdout:
             file.write(message)
