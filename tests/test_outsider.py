@@ -103,6 +103,10 @@ REFUSED = {
         ("study", *OWN, "--draws", "1", "--out", "eye.png"),
         "eye.png is a file, no folder",
     ),
+    "a file as folder of a training": (
+        ("fit", "--cohort", "c.npz", "--out", "eye.png", "--scale", "toy"),
+        "eye.png is a file, no folder",
+    ),
     "a picture as key of a site": (
         ("federate", "site", "c.npz", "--certificates", ".", "--name", "eye.png")
         + ("--coordinator", "localhost:1"),
