@@ -15,16 +15,21 @@ Examples:
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medpriv_lib.cli.options import (
     add_methods,
     load_cohort,
+    printing,
     require_parent,
     say,
     settings_of,
     two_names,
     whole,
 )
+
+if TYPE_CHECKING:
+    from medpriv_lib.explanation.case import Explanation
 
 STOPPED = "nothing was written"
 
@@ -90,8 +95,13 @@ def run(args: argparse.Namespace) -> None:
         **settings,
     )
     write_page(result, out)
+    with printing(out):
+        _print(result, args.cases, out)
+
+
+def _print(result: "Explanation", cases: int, out: Path) -> None:
     reading = result.classes[result.decision]
-    say(f"read as {reading} ({result.chance}); {args.cases} cases, changed by {result.method}")
+    say(f"read as {reading} ({result.chance}); {cases} cases, changed by {result.method}")
     if result.caution:
         say(f"caution: {result.caution}")
     if result.held_back.any():
