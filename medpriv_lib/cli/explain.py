@@ -2,10 +2,10 @@
 
 IMAGE is the case to explain: an image file. The recogniser decides on it, the most similar training
 images of the same decision are looked up (never of --patient), privatised by --method and written
-with relevance maps into one page that asks the network for nothing. With --counterfactual the page
-also shows IMAGE itself with the other reading, and what was changed for that. Cases whose patient an identity
-judge still names after the change are held back. With the package's weights the network and the
-cases are synthetic: a reading of a real image then means nothing.
+with relevance maps into one page that asks the network for nothing. Cases whose patient an identity
+judge still names after the change are held back. With --counterfactual the page also shows IMAGE
+itself with the other reading, and what was changed for that. With the package's weights the network
+and the cases are synthetic: a reading of a real image then means nothing.
 
 Examples:
   medpriv explain eye.png --method averaged --out why.html
