@@ -154,10 +154,13 @@ def remembered(ill: Ill) -> Ill:
     return asked
 
 
-def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    folder: Path, say: Callable[[str], None], asked_of: Callable[[Kind], Asked] = Asked.of
+) -> dict[str, Any]:
     """Measure what is not in `folder/counterfactuals.json` yet, save after each row, return all.
 
-    A file of other images, weights or draws is begun anew.
+    `asked_of` gives for a kind of cohort what is asked. A file of other images, weights or draws is
+    begun anew.
     """
     path, told = folder / NAME, provenance()
     content: dict[str, Any] = {"provenance": told, "rows": []}
@@ -168,7 +171,7 @@ def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
             content = found
     done = {key_of(row) for row in content["rows"]}
     for kind in KINDS:
-        for row in rows_of(kind, Asked.of(kind), done):
+        for row in rows_of(kind, asked_of(kind), done):
             content["rows"].append(row)
             write_json(path, content)
             say(", ".join(key_of(row)))
