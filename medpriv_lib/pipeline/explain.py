@@ -87,28 +87,31 @@ def explain(
     )
     refuse_exposed(result.cases[~result.held_back], cohort, "cases")
     if counterfactual:
-        others = _others(image, result.decision, judges.disease, resources)
+        others = _others(image, result.decision, judges.disease, resources, cohort)
         result = replace(result, others=others)
     return result
 
 
 def _others(
-    image: UInt8[np.ndarray, "h w"], decision: int, network: Recogniser, resources: Resources
+    image: UInt8[np.ndarray, "h w"],
+    decision: int,
+    network: Recogniser,
+    resources: Resources,
+    cohort: Cohort,
 ) -> tuple[OtherReading, ...]:
     """Return the image with the other reading; a way that is not possible says why."""
     change = "Signs removed" if decision else "Signs of an invented person added"
     ways: Mapping[str, Way] = {
-        f"{change}, as sign transfer reads them": _by_signs(resources),
+        f"{change}, as sign transfer reads them": _by_signs(resources, cohort),
         "The medical vector of the other reading (the mean of the training images), everything "
         "else as it was": _by_medical_vector(resources),
     }
-    expert: Expert | None = Expert.load()
-    if image.shape != (expert.networks[0].size,) * 2:
-        expert = None
-    return other_readings(image, decision, network, ways, fresh(), expert)
+    expert = Expert.load()
+    fits = image.shape == (expert.networks[0].size,) * 2
+    return other_readings(image, decision, network, ways, fresh(), expert if fits else None)
 
 
-def _by_signs(resources: Resources) -> Edit:
+def _by_signs(resources: Resources, cohort: Cohort) -> Edit:
     reader = SignTransfer.ready(resources)
 
     @cache
@@ -117,7 +120,7 @@ def _by_signs(resources: Resources) -> Edit:
 
     def edit(images: np.ndarray, wanted: np.ndarray, generator: Any) -> np.ndarray:
         reader.read(images[:0])  # refuses images that it cannot read, before anybody is drawn
-        lent = donors() if wanted.any() else resources.cohort
+        lent = donors() if wanted.any() else cohort
         return by_signs(reader.read, lent, reader.calibration)(images, wanted, generator)
 
     return edit

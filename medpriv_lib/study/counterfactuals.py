@@ -239,8 +239,8 @@ def summary(draws: list[Counterfactuals]) -> dict[str, Any]:
     for key in (*SHARES, *ERRORS):
         values = [(one.shares | one.errors)[key] for one in draws]
         low, high = first.intervals[key]
-        told = {"mean": np.mean(values), "low": low, "high": high}
-        told |= {"least": np.min(values), "most": np.max(values)}
+        told: dict[str, float] = {"mean": float(np.mean(values)), "low": low, "high": high}
+        told |= {"least": float(np.min(values)), "most": float(np.max(values))}
         row[key] = {k: None if np.isnan(v) else round(float(v), 4) for k, v in told.items()}
     return row
 
