@@ -12,7 +12,7 @@ from medpriv_lib.study.advice.rules import NOTHING, asked
 START = ("pictures", "anybody", "photographs", "signs")  # what this book began with
 
 
-def guide(results: str | os.PathLike = "results", name: str = "which-method") -> str:
+def guide(results: str | os.PathLike = "results", name: str = "guide") -> str:
     """Return the guide over the results of a folder as HTML; `name` is its id on the page.
 
     Raises `FileNotFoundError` where results are missing.
