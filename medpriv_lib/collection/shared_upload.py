@@ -112,7 +112,7 @@ def recover(shares: Iterable[Share]) -> UInt64[np.ndarray, " width"]:
         raise ValueError(f"shares of collectors {numbers}: each collector's is needed once")
     if len({share.record for share in shares}) > 1:
         raise ValueError("shares of different records do not add up to one")
-    return np.sum([share.values for share in shares], axis=0, dtype=U)
+    return np.stack([share.values for share in shares]).sum(axis=0, dtype=U)
 
 
 @dataclass
@@ -208,15 +208,17 @@ def open_totals(collectors: Sequence[Collector], records: Iterable[bytes]) -> To
                 f"collector {one.number} does not hold all {len(wanted)} records, or summed them "
                 "before; nothing was opened"
             )
-    counts = np.sum([one.counts(wanted) for one in collectors], axis=0, dtype=U).view(np.int64)
+    counted = np.stack([one.counts(wanted) for one in collectors])
+    counts = np.asarray(counted.sum(axis=0, dtype=U)).view(np.int64)
     if counts.min() < 0 or counts.sum() != len(wanted):
         raise ValueError(
             f"the groups' counts do not add up to {len(wanted)} records: a share was changed on "
             "the way, or a record counts in no group or in several"
         )
-    shares = [one.sums(counts.tolist()) for one in collectors]
-    opened = np.sum(shares, axis=0, dtype=U).view(np.int64) / 2.0**layout.fraction
+    told: list[int] = counts.tolist()
+    shares = np.stack([one.sums(told) for one in collectors])
+    opened = np.asarray(shares.sum(axis=0, dtype=U)).view(np.int64) / 2.0**layout.fraction
     least = max(one.least for one in collectors)
     opened[counts < least] = np.nan
-    named = list(zip(layout.groups, counts.tolist(), opened, strict=True))
+    named = list(zip(layout.groups, told, opened, strict=True))
     return Totals({g: c for g, c, _ in named}, {g: row for g, _, row in named})

@@ -34,8 +34,8 @@ def alone(group: Int64[np.ndarray, " n"], patient: Sequence) -> Bool[np.ndarray,
 
     Knowledge: every quasi-identifier of the row. On a raw table this is the positive control.
     """
-    patient = np.asarray(patient)
-    pairs = np.unique(np.stack([group, np.unique(patient, return_inverse=True)[1]]), axis=1)[0]
+    number = np.unique(np.asarray(patient), return_inverse=True)[1]
+    pairs = np.unique(np.stack([group, number]), axis=1)[0]
     return np.bincount(pairs, minlength=int(group.max()) + 1)[group] == 1
 
 

@@ -63,7 +63,8 @@ def advice(situation: Situation, facts: Facts) -> Advice:
     """Return what these facts recommend: the first candidate of the rule whose needed lines all
     hold, or nothing.
     """
-    rule, missed = rule_for(situation), []
+    rule = rule_for(situation)
+    missed: list[str] = []
     needs = rule.requirements(situation)
     for name in rule.candidates:
         method = METHODS[name]
