@@ -25,7 +25,9 @@ def prepared(seed=0):
     vectors[:, 0] += 2.0 * ill
     split = np.tile(["train", "train", "val", "test"], PEOPLE)
     cohort = cohort_of(np.zeros((160, 4, 4)), patient, ill, split=split)
-    return Prepared(cohort, "radiomics", vectors, np.arange(PEOPLE) // 2 % 5, lambda x: vectors[: len(x)])
+    return Prepared(
+        cohort, "radiomics", vectors, np.arange(PEOPLE) // 2 % 5, lambda x: vectors[: len(x)]
+    )
 
 
 def test_every_slot_has_a_plain_technology_and_promises():
@@ -104,7 +106,9 @@ def test_hospitals_share_no_patient():
 
     work = prepared()
     table = work.table(np.arange(160))
-    context = Context(torch.Generator().manual_seed(0), 3, 0.01, table, work.cohort, np.arange(160), work.scale)
+    context = Context(
+        torch.Generator().manual_seed(0), 3, 0.01, table, work.cohort, np.arange(160), work.scale
+    )
     parts = split_by_patient(table, context)
     owned = [set(part.patient.tolist()) for part in parts]
     assert sum(map(len, owned)) == PEOPLE == len(set().union(*owned))

@@ -92,7 +92,10 @@ def test_a_site_that_sends_its_sum_is_named_and_one_sum_names_nobody():
 
 
 def test_a_rate_over_two_trainings():
-    hits = Hits(np.array([True, False]), np.arange(2), 0.1), Hits(np.array([True]), np.array([0]), 0.3)
+    hits = (
+        Hits(np.array([True, False]), np.arange(2), 0.1),
+        Hits(np.array([True]), np.array([0]), 0.3),
+    )
     found = rate("a", "b", hits)
     assert (found.value, found.chance, found.n) == (pytest.approx(2 / 3), pytest.approx(0.2), 3)
     assert found.above == pytest.approx((2 / 3 - 0.2) / 0.8)

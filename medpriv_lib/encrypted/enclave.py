@@ -37,7 +37,7 @@ PROMISE = Promise(
 
 @dataclass(frozen=True)
 class Quote:
-    """What the manufacturer's key signed: `measurement` (32 bytes), `nonce`, `public` (32 bytes)."""
+    """What the manufacturer's key signed: `measurement`, `nonce`, `public`, 32 bytes each."""
 
     measurement: bytes
     nonce: bytes
@@ -80,9 +80,7 @@ class Enclave:
         public = self._private.public_key().public_bytes_raw()
         return self._platform.quote(self.measurement, nonce, public)
 
-    def score(
-        self, sender: bytes, sealed: bytes
-    ) -> tuple[bytes, Bool[np.ndarray, " nodes"]]:
+    def score(self, sender: bytes, sealed: bytes) -> tuple[bytes, Bool[np.ndarray, " nodes"]]:
         """Return the encrypted score of an encrypted vector, and, for whoever watches the memory,
         which nodes were touched.
 

@@ -2,10 +2,11 @@
 
 Cheon, Kim, Kim, Song (2017), through TenSEAL. The client encrypts one vector as one ciphertext and
 keeps the secret key; the server multiplies by its weights, adds the products up by rotations, and
-returns one encrypted number. A sigmoid has no exact form in sums and products; a cubic that is fitted by least
-squares on [-reach, reach] stands for it (Kim et al. 2018, *Secure logistic regression based on
-homomorphic encryption*). Beyond about two thirds of the reach the cubic bends back, so the reach
-has to cover the logits that occur, and the order of the scores near both ends is not kept.
+returns one encrypted number. A sigmoid has no exact form in sums and products; a cubic that is
+fitted by least squares on [-reach, reach] stands for it (Kim et al. 2018, *Secure logistic
+regression based on homomorphic encryption*). Beyond about two thirds of the reach the cubic bends
+back, so the reach has to cover the logits that occur, and the order of the scores near both ends is
+not kept.
 """
 
 from typing import Any

@@ -36,7 +36,7 @@ HYBRID = Promise(
     "the vector and the decision from the server, the weights from the client",
     "each other and the dealer",
     "CKKS, a dealer of comparisons, and parties who follow the protocol",
-    "a leak of about 2^-10 for each number through masks that are real numbers; what the logit says",
+    "about 2^-10 of a leak a number through masks that are real numbers; what the logit says",
 )
 
 
@@ -166,5 +166,3 @@ def hidden_bits() -> float:
     shifts the mask's range by at most 2^(HIDDEN_MOST - MASK) of its width.
     """
     return MASK - HIDDEN_MOST
-
-

@@ -117,7 +117,11 @@ def _node(
 
 
 def _split(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray, rows: np.ndarray, generator: np.random.Generator
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    rows: np.ndarray,
+    generator: np.random.Generator,
 ) -> tuple[int, float] | None:
     """Return the best of a few random splits, by the weighted Gini impurity; None for no split."""
     few = max(1, int(np.sqrt(x.shape[1])))

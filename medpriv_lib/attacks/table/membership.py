@@ -50,5 +50,12 @@ def member(
     low, high = resampled(statistic, everybody, DRAWS)
     pairs = score.size
     return Rate(
-        "membership, AUC", KNOWS, statistic(everybody), low, high, 0.5, pairs, "pairs of model and patient"
+        "membership, AUC",
+        KNOWS,
+        statistic(everybody),
+        low,
+        high,
+        0.5,
+        pairs,
+        "pairs of model and patient",
     )

@@ -24,8 +24,8 @@ def treated_where(
     `rounds` holds the model and the sites' sums of every round; a coordinator who sees one sum
     alone has the same sum for every site, and guesses. `treated` (P,) are the patients of each
     site; `gradients` maps a model to the gradient on the attacker's photographs of each of the
-    `patients` (Q,), ascending. The score of a site is the inner product of its sum, less the mean of all sites', with the
-    patient's gradient, both of length 1, added over the rounds.
+    `patients` (Q,), ascending. The score of a site is the inner product of its sum, less the mean
+    of all sites', with the patient's gradient, both of length 1, added over the rounds.
     """
     numbers = patients
     place = np.full(len(numbers), -1)

@@ -6,21 +6,41 @@ import numpy as np
 from jaxtyping import Int64
 
 from medpriv_lib.core import weights
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.promise import Promise
 from medpriv_lib.explanation.retrieval import privatize_cases
-from medpriv_lib.pipeline.slots.technology import PLAIN, Context, Given, Seen, Table, Technology, slot
+from medpriv_lib.pipeline.slots.technology import (
+    PLAIN,
+    Context,
+    Given,
+    Seen,
+    Table,
+    Technology,
+    slot,
+)
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
 
-BLUR = Promise("fine detail of the eye", "whoever is shown the case", "nobody",
-               "a recogniser that learnt on blurred eyes")  # fmt: skip
-GROUP = Promise("which of K patients a case is of", "whoever is shown the case",
-                "that the K patients resemble each other by chance alone",
-                "intersections of several releases; the group, which resembles its members")  # fmt: skip
-GENERATED = Promise("the patient of the case, behind another identity", "whoever is shown the case",
-                    "a network that was trained on the patients", "the replacement, who is a patient")  # fmt: skip
-TRANSFER = Promise("the patient of the case, behind an invented eye", "whoever is shown the case",
-                   "nobody's eye but the signs' reader", "what the signs themselves tell")  # fmt: skip
+WHOM = "whoever is shown the case"
+BLUR = Promise("fine detail of the eye", WHOM, "nobody", "a recogniser that learnt on blurred eyes")
+GROUP = Promise(
+    "which of K patients a case is of",
+    WHOM,
+    "that the K patients resemble each other by chance alone",
+    "intersections of several releases; the group, which resembles its members",
+)
+GENERATED = Promise(
+    "the patient of the case, behind another identity",
+    WHOM,
+    "a network that was trained on the patients",
+    "the replacement, who is a patient too",
+)
+TRANSFER = Promise(
+    "the patient of the case, behind an invented eye",
+    WHOM,
+    "the network that reads the signs",
+    "what the signs themselves tell",
+)
 
 
 def nearest_of_decision(
@@ -46,7 +66,7 @@ def shown(name: str, **settings: object) -> Callable[[np.ndarray, Context], Give
         if not name:
             images = part.images[rows]
         else:
-            images = _method(name, settings, context, part).images_of(rows)
+            images = _Method(name, settings, context, part).images_of(rows)
         seen = Seen("whoever is shown the case", "pictures",
                     {"images": images, "patient": part.patient[rows]})  # fmt: skip
         return Given(images, [seen], images.nbytes)
@@ -54,19 +74,19 @@ def shown(name: str, **settings: object) -> Callable[[np.ndarray, Context], Give
     return work
 
 
-class _method:
+class _Method:
     """A privatiser that is ready for a cohort and shows its cases."""
 
-    def __init__(self, name: str, settings: dict, context: Context, part: object) -> None:
+    def __init__(self, name: str, settings: dict, context: Context, part: Cohort) -> None:
         cls = privatizer(name)
-        own = weights.FOLDER / context.cohort.name
+        own = weights.FOLDER / context.cohort.name.rpartition("-")[2]
         folder = own if cls.needs == "weights" and (own / f"{name}.safetensors").is_file() else None
         self.method = cls.ready(Resources(context.cohort, folder), **settings)
         self.context, self.part = context, part
 
     def images_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the released images of these rows, in their order."""
-        release = privatize_cases(self.part, rows, self.method, self.context.generator)  # type: ignore[arg-type]
+        release = privatize_cases(self.part, rows, self.method, self.context.generator)
         return release.images
 
 

@@ -57,7 +57,10 @@ def ckks(model: Model, queries: Table, training: Table, context: Context) -> Giv
         scores[row] = client.decrypt(answer)
         sent += len(message) + len(answer)
         messages.append(message)
-    notes = _notes(start, few, sent, off) | {"key_bytes": float(len(client.public())), "reach": reach}
+    notes = _notes(start, few, sent, off) | {
+        "key_bytes": float(len(client.public())),
+        "reach": reach,
+    }
     seen = _ciphertexts(messages, queries.take(few), client.encrypt, context)
     return Given(scores, [seen], sent // max(len(few), 1) * len(scores), notes)
 
@@ -70,7 +73,9 @@ def enclosed(oblivious: bool) -> Work:
         coin = np.random.default_rng(int(drawn))
         trees = grow(training.features, training.diseased, TREES, coin)
         inside = enclave.Enclave(enclave.Platform(), trees, oblivious)
-        client = enclave.EnclaveClient(inside._platform.manufacturer, enclave.measure(trees, oblivious))
+        client = enclave.EnclaveClient(
+            inside._platform.manufacturer, enclave.measure(trees, oblivious)
+        )
         client.accept(inside.attest(client.nonce))
         few, start, sent, off = _few(queries, context), time.process_time(), 0, []
         scores = np.array([trees.walk(x)[0] for x in queries.features])
@@ -146,16 +151,16 @@ def fit_layers(training: Table, context: Context) -> Layers:
     first, second = network[0], network[2]
     assert isinstance(first, nn.Linear)
     assert isinstance(second, nn.Linear)
-    arrays = [
-        t.detach().double().numpy() for t in (first.weight.T, first.bias, second.weight[0])
-    ]
+    arrays = [t.detach().double().numpy() for t in (first.weight.T, first.bias, second.weight[0])]
     return Layers(arrays[0], arrays[1], arrays[2], float(second.bias.detach()[0]))
 
 
 def _few(queries: Table, context: Context) -> np.ndarray:
     """Return which rows are computed as they would be in earnest: spread over the table."""
     count = min(context.few, len(queries.features))
-    return np.linspace(0, len(queries.features) - 1, count).astype(int) if count else np.zeros(0, int)
+    return (
+        np.linspace(0, len(queries.features) - 1, count).astype(int) if count else np.zeros(0, int)
+    )
 
 
 def _notes(start: float, few: np.ndarray, sent: int, off: list[float]) -> dict[str, float | str]:

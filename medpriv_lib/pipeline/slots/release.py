@@ -67,9 +67,7 @@ def synthetic(table: Table, context: Context) -> Given:
     order = np.argsort(release.source, kind="stable")
     features = context.describe(release.images[order])
     sent = Table(features, table.diseased, table.patient, table.group)
-    return Given(
-        sent, [vectors("the trainer", sent, context)], release.images.nbytes
-    )
+    return Given(sent, [vectors("the trainer", sent, context)], release.images.nbytes)
 
 
 LEAVING = slot(

@@ -1,4 +1,4 @@
-"""What a slot holds: a technology's name, what it promises, the chapter that builds it, its work."""
+"""What a slot holds: a technology's name, its promise, the chapter that builds it, its work."""
 
 import functools
 import math
@@ -30,9 +30,7 @@ class Table:
 
     def take(self, rows: np.ndarray) -> "Table":
         """Return the chosen rows."""
-        return Table(
-            self.features[rows], self.diseased[rows], self.patient[rows], self.group[rows]
-        )
+        return Table(self.features[rows], self.diseased[rows], self.patient[rows], self.group[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +53,9 @@ class Context:
 
     `generator` of all that is random in it (fresh entropy in earnest); `epsilon` and `delta` that a
     patient may spend; `photographs` other images of the patients, which an attacker is assumed to
-    have; `cohort` the images, `rows` those of the training; `describe` turns images into vectors; `few` is how many images go
-    through what is slow, such as encryption, the others through the same computation in the clear.
+    have; `cohort` the images, `rows` those of the training; `describe` turns images into vectors;
+    `few` is how many images go through what is slow, such as encryption, the others through the
+    same in the clear.
     """
 
     generator: torch.Generator
@@ -81,7 +80,7 @@ class Model:
 
 @dataclass
 class Given:
-    """What a slot hands on: its `result`, what was `seen`, and the `sent` bytes; `notes` are numbers
+    """What a slot hands on: `result`, what was `seen`, the `sent` bytes; `notes` are numbers
     worth a line in the results, such as an error or an epsilon.
     """
 

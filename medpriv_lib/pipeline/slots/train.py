@@ -30,7 +30,11 @@ from medpriv_lib.pipeline.slots.technology import (
 from medpriv_lib.privatizers.strangers import Strangers
 
 SITES = 3
-RATE, ROUNDS, CLIP = 0.25, 60, 1.0  # of every private training, as the study of private training has
+RATE, ROUNDS, CLIP = (
+    0.25,
+    60,
+    1.0,
+)  # of every private training, as the study of private training has
 SPLIT = split_learning.SplitPlan(epochs=15, rate=0.003)
 SPLIT_CLIP, SPLIT_EPOCHS = 1.0, 10
 TEACHERS, QUESTIONS = 15, 100
@@ -86,9 +90,11 @@ def federated(
     """
 
     def work(table: Table, context: Context) -> Given:
-        parts = split_by_patient(table, context) if sites > 1 else [
-            SiteTable(table.features, table.diseased, table.patient)
-        ]
+        parts = (
+            split_by_patient(table, context)
+            if sites > 1
+            else [SiteTable(table.features, table.diseased, table.patient)]
+        )
         plan, notes = _plan(noised, parts, context)
         summing, open_parts = (linear.in_the_open, True) if add is None else add(len(parts))
         rounds: list = []
@@ -167,7 +173,9 @@ def split(noised: bool) -> Callable[[Table, Context], Given]:
             network, context.photographs.features, split_learning.SplitPlan(), context.generator
         )[1]
         table = table.take(rows)
-        sent = Table(np.concatenate(crossed.activations), table.diseased, table.patient, table.group)
+        sent = Table(
+            np.concatenate(crossed.activations), table.diseased, table.patient, table.group
+        )
         told = np.concatenate(crossed.label_gradient) < 0
         notes["labels read from the gradient"] = float((told == sent.diseased).mean())
         given = Given(None, [vectors("the server", sent, context, gallery)],
@@ -190,9 +198,7 @@ def ensemble(table: Table, context: Context) -> Given:
     found = pate.teachers(
         table.features, table.diseased, table.patient, TEACHERS, Logistic, context.generator
     )
-    labels = pate.noised_labels(
-        pate.votes(found, public), TEACHERS, noise, context.generator
-    )
+    labels = pate.noised_labels(pate.votes(found, public), TEACHERS, noise, context.generator)
     student = Logistic().fit(public, labels)
     clean = pate.votes(found, public) > TEACHERS / 2
     notes: dict[str, float | str] = {

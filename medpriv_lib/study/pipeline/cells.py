@@ -65,6 +65,4 @@ WORKS_ON: Mapping[str, str] = {
 
 def reason(made_for: str, stage: str) -> str:
     """Return why a technology that is made for one stage has no number at another one."""
-    return (
-        f"it works on {WORKS_ON[made_for]}; at this place there are {STAGES[stage]}"
-    )
+    return f"it works on {WORKS_ON[made_for]}; at this place there are {STAGES[stage]}"

@@ -29,7 +29,11 @@ def claims(cells: Mapping[str, Mapping[str, Any]]) -> list[dict]:
 
 
 def _every_step(cells: Mapping[str, Mapping[str, Any]]) -> Claim | None:
-    names = ("train/masked/radiomics/3", "release/plain/radiomics/3", "explain/original/radiomics/3")
+    names = (
+        "train/masked/radiomics/3",
+        "release/plain/radiomics/3",
+        "explain/original/radiomics/3",
+    )
     if not all(name in cells for name in names):
         return None
     masked, vectors, case = (strongest(cells[name]) for name in names)

@@ -128,5 +128,3 @@ def provenance(data_hash: str) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "command": "medpriv study --pipeline --out chapters/results",
     }
-
-
