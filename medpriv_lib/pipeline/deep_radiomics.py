@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.intervals import area, auc_interval
+from medpriv_lib.core.intervals import area, auc_interval, ranks
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import fresh, seeded
 from medpriv_lib.measures.radiomics.extract import TEXTURES, radiomics
@@ -187,7 +187,7 @@ class _Run:
         told = self._at("release", training, context)
         model = told if isinstance(told, Model) else self._at("train", told, context)
         score = self._at("infer", model, queries, training, context)
-        self.ranks.append(score.argsort().argsort() / len(score))
+        self.ranks.append(ranks(score) / len(score))
         self.asked.append(asked)
         if plan.queries:
             some = np.linspace(0, len(asked) - 1, min(plan.queries, len(asked))).astype(int)

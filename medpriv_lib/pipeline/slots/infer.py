@@ -197,10 +197,10 @@ def _bytes_of(message: bytes) -> np.ndarray:
 
 INFERRING = slot(
     Technology("plain", "the vector in the clear", PLAIN, "radiomics", plain),
-    Technology("ckks", "CKKS", scoring.PROMISE, "hybrids", ckks),
+    Technology("ckks", "CKKS", scoring.PROMISE, "encrypted-inference", ckks),
     Technology("shared", "function secret sharing", vector_network.SHARED, "encrypted-inference",
                between(SharedNetwork)),
-    Technology("ckks-shared", "CKKS + function secret sharing", vector_network.HYBRID, "hybrids",
+    Technology("ckks-shared", "CKKS + function secret sharing", vector_network.HYBRID, "the-map",
                between(HybridNetwork)),
     Technology("enclave", "enclave (simulated)", enclave.PROMISE, "the-map", enclosed(False)),
     Technology("enclave-oblivious", "enclave (simulated), all memory touched", enclave.PROMISE,

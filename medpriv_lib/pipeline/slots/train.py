@@ -60,6 +60,10 @@ SHARES = Promise(
     "hospitals that add their share of the noise and do not collude",
     "colluding hospitals, who know their own shares of the noise",
 )  # fmt: skip
+NOISED = Promise(
+    "the vector, up to epsilon", "the server that holds the upper half",
+    "the device that adds the noise, and its entropy", "the label, which the gradient tells",
+)  # fmt: skip
 
 
 def pooled(table: Table, context: Context) -> Given:
@@ -237,15 +241,15 @@ TRAINING = slot(
     Technology("federated", "federated", FEDERATED, "federated-learning", federated()),
     Technology("masked", "federated + secure aggregation", MASKED, "secure-aggregation",
                federated(_masked)),
-    Technology("ckks", "federated + CKKS", averaging.PROMISE, "hybrids", federated(_encrypted)),
+    Technology("ckks", "federated + CKKS", averaging.PROMISE, "the-map", federated(_encrypted)),
     Technology("private", "differential privacy, pooled", CENTRAL, "differential-privacy",
                federated(noised="each", sites=1)),
-    Technology("each", "federated + differential privacy of each site", EACH, "hybrids",
+    Technology("each", "federated + differential privacy of each site", EACH, "combining-them",
                federated(noised="each")),
-    Technology("shares", "federated + secure aggregation + distributed noise", SHARES, "hybrids",
-               federated(_masked, "shares")),
-    Technology("split", "split learning", split_learning.PROMISE, "hybrids", split(False)),
-    Technology("split-private", "split learning + local noise", split_learning.PROMISE, "hybrids",
+    Technology("shares", "federated + secure aggregation + distributed noise", SHARES,
+               "combining-them", federated(_masked, "shares")),
+    Technology("split", "split learning", split_learning.PROMISE, "the-map", split(False)),
+    Technology("split-private", "split learning + local noise", NOISED, "the-map",
                split(True)),
     Technology("pate", "teachers' noised votes (PATE)", pate.PROMISE, "the-map", ensemble),
 )  # fmt: skip

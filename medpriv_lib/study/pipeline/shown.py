@@ -21,6 +21,7 @@ COLUMNS = (
     *("place", "technology", "hides", "from whom", "must be trusted", "does not protect against"),
     *("AUC", "CPU s", "bytes", "attack", "attacker gets", "guessing", "chapter"),
 )
+CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
 USEFUL, LEAKING = "#0f766e", "#b45309"
 Content = Mapping[str, Any]
 
@@ -31,7 +32,9 @@ def read_map(path: str | Path) -> dict[str, Any]:
     Raises `FileNotFoundError` with the command where there are none.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; `medpriv study --pipeline --out …` makes it")
+        raise FileNotFoundError(
+            f"{path}: no such file; `medpriv study --pipeline --out …` makes it"
+        )
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
@@ -65,13 +68,14 @@ def rows(content: Content) -> list[list[object]]:
         )
     for name, cell in content.get("collect", {}).items():
         words = (cell["hides"], None, cell["trusts"], cell["not_against"])
-        cost = (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}"), (
-            cell["bytes"],
-            _bytes(cell["bytes"]),
+        cost = (
+            (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}"),
+            (
+                cell["bytes"],
+                _bytes(cell["bytes"]),
+            ),
         )
-        found.append(
-            [ARROWS["collect"], name, *words, None, *cost, None, None, None, "collecting"]
-        )
+        found.append([ARROWS["collect"], name, *words, None, *cost, None, None, None, CHAPTER])
     return found
 
 
@@ -129,9 +133,9 @@ def _pipeline(axis: Any, stage: str) -> None:
         axis.text(place, 0, name, ha="center", va="center", fontsize=9,
                   bbox={"boxstyle": "round", "fc": "white", "ec": "0.4"})  # fmt: skip
         if place:
-            on = place - 1 == lit
-            axis.annotate("", (place - 0.36, 0), (place - 0.62, 0), arrowprops={
-                "arrowstyle": "-|>", "lw": 4 if on else 1.2, "color": USEFUL if on else "0.6"})  # fmt: skip
+            width, colour = (4.0, USEFUL) if place - 1 == lit else (1.2, "0.6")
+            style = {"arrowstyle": "-|>", "lw": width, "color": colour}
+            axis.annotate("", (place - 0.36, 0), (place - 0.62, 0), arrowprops=style)
 
 
 def said(content: Content, stage: str) -> str:
