@@ -9,7 +9,7 @@ MAX_LINES = 15
 OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
 WITHOUT_WIDGET = {"encrypted-inference"}
-GUIDES = {"bring-your-own-images"}  # notebooks that are no chapters
+GUIDES = {"bring-your-own-images", "the-map"}  # notebooks that are no chapters
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",

@@ -9,6 +9,7 @@ model has seen; without arguments nothing is protected. What each slot may hold 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -198,7 +199,7 @@ class _Run:
             images = self._at("explain", nearest, context)
             self.cases.append((images, asked[some]))
 
-    def _at(self, stage: str, *arguments: object) -> object:
+    def _at(self, stage: str, *arguments: Any) -> Any:
         technology = SLOTS[stage][getattr(self.plan, stage)]
         start = time.process_time()
         given: Given = technology.work(*arguments)

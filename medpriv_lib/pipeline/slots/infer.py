@@ -12,6 +12,7 @@ from torch.nn import functional
 from medpriv_lib.core.intervals import area
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.encrypted import enclave, scoring, vector_network
+from medpriv_lib.encrypted.in_process import Ledger
 from medpriv_lib.encrypted.vector_network import HybridNetwork, Layers, SharedNetwork
 from medpriv_lib.learning.trees import LEAF, Trees, grow
 from medpriv_lib.pipeline.slots.technology import (
@@ -118,7 +119,7 @@ def between(make: Callable[[Layers], SharedNetwork]) -> Work:
         session = make(layers)
         scores = layers.logits(queries.features)
         few, start, off, sent = _few(queries, context), time.process_time(), [], 0
-        ledger = None
+        ledger: Ledger | None = None
         for row in few:
             found, ledger = session.infer(queries.features[row])
             off.append(abs(found - scores[row]))

@@ -13,8 +13,9 @@ from medpriv_lib.core.extra import ENCRYPTED, PRIVATE
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.provenance import versions
 from medpriv_lib.data.second import second_cohort
-from medpriv_lib.pipeline.deep_radiomics import SLOTS, Outcome, acquire
+from medpriv_lib.pipeline.deep_radiomics import SLOTS, Outcome, Prepared, acquire
 from medpriv_lib.pipeline.weights import load_weights
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.pipeline.attacked import Court
 from medpriv_lib.study.pipeline.cells import STAGES, Cell, cells, reason
 from medpriv_lib.study.pipeline.claims import claims
@@ -41,7 +42,8 @@ def measure(folder: Path, say: Say, only: Sequence[Cell] | None = None) -> dict:
         if all(found["provenance"][key] == content["provenance"][key] for key in keys):
             content = found
     wanted = cells() if only is None else only
-    identity, ready = None, {}
+    identity: Recogniser | None = None
+    ready: dict[str, Prepared] = {}
     for cell in wanted:
         if cell.key in content["cells"]:
             continue
