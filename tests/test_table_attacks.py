@@ -58,6 +58,9 @@ def test_constant_columns_tell_nothing():
     flat = [np.column_stack([x, np.ones(len(x))]) for x in (seen, gallery)]
     one = named(flat[0], patient, np.arange(len(seen)), flat[1], owner)
     assert (one.right == named(seen, patient, np.arange(len(seen)), gallery, owner).right).all()
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(500, 8)))[0].T  # lengths stay
+    wide = named(seen @ turn, patient, np.arange(len(seen)), gallery @ turn, owner)
+    assert wide.right.mean() > 0.8
     with pytest.raises(ValueError, match="do not fit a gallery"):
         named(seen, patient, patient, gallery[:, :3], owner)
 

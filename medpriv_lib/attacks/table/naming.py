@@ -34,6 +34,10 @@ def named(
             f"vectors {seen.shape} with {len(patient)} patients and {len(group)} groups do not "
             f"fit a gallery {gallery.shape}"
         )
+    if gallery.shape[1] > len(gallery):  # what no photograph of the gallery shows tells nothing
+        middle = gallery.mean(axis=0)
+        basis = np.linalg.svd(gallery - middle, full_matrices=False)[2].T
+        seen, gallery = (seen - middle) @ basis, (gallery - middle) @ basis
     numbers, index = np.unique(owner, return_inverse=True)
     centre = _means(gallery, index)
     turn = _whitening(gallery, centre[index])

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from medpriv_lib.attacks.table.rate import Hits
 
 ATTACK = "hospital named"
+RIDGE = 1e-2  # of the mean diagonal
 KNOWS = "another photograph of the patient with its label, and all that reaches the coordinator"
 
 
@@ -24,18 +25,23 @@ def treated_where(
     `rounds` holds the model and the sites' sums of every round; a coordinator who sees one sum
     alone has the same sum for every site, and guesses. `treated` (P,) are the patients of each
     site; `gradients` maps a model to the gradient on the attacker's photographs of each of the
-    `patients` (Q,), ascending. The score of a site is the inner product of its sum, less the mean
-    of all sites', with the patient's gradient, both of length 1, added over the rounds.
+    `patients` (Q,), ascending. A site's sum is a sum of its patients' gradients, so the attacker
+    asks by least squares which patients' gradients, over all rounds and numbers, add up to it (with
+    a small ridge), and names for each patient the site where its share is largest.
     """
     numbers = patients
     place = np.full(len(numbers), -1)
     for site, own in enumerate(treated):
         place[np.isin(numbers, own)] = site
-    score = np.zeros((len(numbers), len(treated)))
+    parts, targets = [], []
     for model, sums in rounds:
-        own = _unit(gradients(model))
-        sent = np.stack(sums) if len(sums) == len(treated) else np.stack([sums[0]] * len(treated))
-        score += own @ _unit(sent - sent.mean(axis=0)).T
+        parts.append(gradients(model).T)
+        shown = np.stack(sums) if len(sums) == len(treated) else np.stack([sums[0]] * len(treated))
+        targets.append((shown - shown.mean(axis=0)).T)
+    known, target = np.concatenate(parts), np.concatenate(targets)
+    square = known.T @ known
+    ridge = RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+    score = np.linalg.solve(square + ridge, known.T @ target)
     there = place >= 0
     # equal scores are a guess: the largest site
     largest = int(np.argmax([len(own) for own in treated]))
@@ -43,7 +49,3 @@ def treated_where(
     guess = np.where(flat, largest, score.argmax(axis=1))
     chance = float((place[there] == largest).mean())
     return Hits((guess == place)[there], numbers[there], chance)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -93,7 +93,7 @@ def _practical(cells: Mapping[str, Mapping[str, Any]]) -> Claim | None:
         "contradicted" if quick else "supported",
         f"a vector of features is scored under CKKS in {one['seconds_each']:.2f} CPU s with "
         f"{one['bytes_each'] / 1e3:.0f} kB, and by a small network on shares in "
-        f"{other['seconds_each']:.3f} CPU s with {other['bytes_each'] / 1e3:.1f} kB, each off by at "
+        f"{other['seconds_each']:.3f} CPU s with {other['bytes_each'] / 1e3:.1f} kB, off by at "
         f"most {max(one['error'], other['error']):.1e}; this speaks of vectors, while images cost "
         "what the chapter on encrypted inference says",
     )
