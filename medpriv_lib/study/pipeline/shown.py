@@ -1,6 +1,7 @@
 """The map as a reader sees it: rows of a table, and one picture for each arrow of the pipeline."""
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from matplotlib.figure import Figure
 from medpriv_lib.study.pipeline.claims import strongest
 
 ARROWS = {
-    "collect": "acquire -> collect",
-    "release": "features -> training",
+    "collect": "collecting",
+    "release": "vectors to training",
     "train": "training",
     "infer": "decision",
     "explain": "explanation by a case",
 }
-BOXES = ("acquire", "collect", "features", "train", "decide", "explain")
+BOXES = ("acquire", "describe", "send", "train", "decide", "explain")
 COLUMNS = (
     *("place", "technology", "hides", "from whom", "must be trusted", "does not protect against"),
     *("AUC", "CPU s", "bytes", "attack", "attacker gets", "guessing", "chapter"),
@@ -110,7 +111,7 @@ def draw(content: Content, stage: str) -> Figure:
             gain = (best["value"] - best["chance"]) / (1 - best["chance"])
             axis.plot(max(gain, 0), place, "D", color=LEAKING, ms=7,
                       label="attacker: of what there is to gain" if not place else "")  # fmt: skip
-    axis.set_yticks(range(len(some)), [title(cell) for cell in some], fontsize=8)
+    axis.set_yticks(range(len(some)), [textwrap.fill(title(cell), 30) for cell in some], fontsize=8)
     axis.set_ylim(max(len(some), 1) - 0.5, -0.5)
     axis.set_xlim(-0.03, 1.03)
     axis.axvline(0.5, color="0.7", lw=1, ls=":")
