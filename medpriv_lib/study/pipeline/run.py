@@ -106,7 +106,9 @@ def _merged(outcome: Outcome, stage: str) -> dict[str, float]:
 
 
 def finished(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content with what follows from the cells: reasons for empty places, and claims."""
+    """Return the content with what follows from the cells: reasons for empty places, what is still
+    to be measured, and claims.
+    """
     content["stages"] = STAGES
     content["empty"] = {
         f"{stage}/{made_for}": reason(made_for, stage)
@@ -114,6 +116,7 @@ def finished(content: dict[str, Any]) -> dict[str, Any]:
         for stage in STAGES
         if stage != made_for
     }
+    content["to_do"] = [cell.key for cell in cells() if cell.key not in content["cells"]]
     content["claims"] = claims(content["cells"])
     return content
 

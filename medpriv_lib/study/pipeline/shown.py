@@ -22,6 +22,7 @@ COLUMNS = (
     *("place", "technology", "hides", "from whom", "must be trusted", "does not protect against"),
     *("AUC", "CPU s", "bytes", "attack", "attacker gets", "guessing", "chapter"),
 )
+COMMAND = "`medpriv study --pipeline`"
 CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
 USEFUL, LEAKING = "#0f766e", "#b45309"
 Content = Mapping[str, Any]
@@ -83,9 +84,14 @@ def rows(content: Content) -> list[list[object]]:
 def empty(content: Content) -> list[list[object]]:
     """Return one row (made for, asked at, why there is no number) for every other place."""
     pairs = (key.split("/") for key in content["empty"])
-    return [
+    found: list[list[object]] = [
         [ARROWS[made], ARROWS[stage], content["empty"][f"{stage}/{made}"]] for stage, made in pairs
     ]
+    for key in content["to_do"]:
+        stage, name, features, epsilon = key.split("/")
+        what = f"{name}, {features}, epsilon {epsilon}: not measured yet; {COMMAND} goes on with it"
+        found.append([ARROWS[stage], ARROWS[stage], what])
+    return found
 
 
 def cells_of(content: Content, stage: str) -> list[Content]:
