@@ -33,9 +33,10 @@ def noised_vectors(
     clip: float,
     noise: float,
     generator: torch.Generator,
+    least: float = 0.5,
 ) -> tuple[Float[np.ndarray, "p f"], Bool[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
-    """Return one noised vector of each patient, whether at least half of the patient's images show
-    the disease, and the patients' numbers, ascending.
+    """Return one noised vector of each patient, whether at least the share `least` of the patient's
+    images shows the disease, and the patients' numbers, ascending.
 
     A vector is the mean of the patient's `features`, shortened to length `clip`; two such vectors
     are at most 2 `clip` apart, and normal noise of `noise` times that is added. `generator` is
@@ -52,4 +53,4 @@ def noised_vectors(
     mean *= np.minimum(1, clip / np.maximum(length, 1e-12))
     drawn = torch.randn(mean.shape, generator=generator, dtype=torch.float64).numpy()
     share = np.bincount(index, weights=diseased) / count
-    return mean + 2 * clip * noise * drawn, share >= 0.5, numbers
+    return mean + 2 * clip * noise * drawn, share >= least, numbers

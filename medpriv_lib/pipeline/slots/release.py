@@ -20,6 +20,7 @@ from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
 
 CLIP = 6.0  # of a patient's vector, for local noise; the strangers' median length is near 9
+ANNOUNCED = 0.24  # share of diseased images, known from outside; a patient above counts as ill
 SYNTHETIC = Promise(
     "the eye that a vector was computed from",
     "everybody who gets the synthetic images",
@@ -37,7 +38,7 @@ def local(table: Table, context: Context) -> Given:
     """Send one noised vector of each patient."""
     noise, spent = priced(context.epsilon, context.delta, 1.0, 1)
     x, ill, numbers = local_noise.noised_vectors(
-        table.features, table.diseased, table.patient, CLIP, noise, context.generator
+        table.features, table.diseased, table.patient, CLIP, noise, context.generator, ANNOUNCED
     )
     sent = Table(x, ill, numbers, numbers)
     notes: dict[str, float | str] = {"epsilon": spent, "noise": noise}
