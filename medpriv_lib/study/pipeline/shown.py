@@ -127,7 +127,7 @@ def draw(content: Content, stage: str) -> Figure:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False)
     else:
         axis.set_axis_off()
-        axis.text(0.5, 0, "no vector and no decision yet; see the table", ha="center")
+        axis.text(0.5, 0, "nothing measured here; see the tables", ha="center")
     return figure
 
 
@@ -148,6 +148,8 @@ def _pipeline(axis: Any, stage: str) -> None:
 def said(content: Content, stage: str) -> str:
     """Return what the picture of a stage shows, in numbers."""
     some = cells_of(content, stage)
+    if not some and stage != "collect":
+        return f"{ARROWS[stage].capitalize()}: not measured yet; {COMMAND} goes on with it."
     if not some:
         there = len(content.get("collect", {}))
         return f"Collecting: {there} technologies, without a vector or a decision to measure."
