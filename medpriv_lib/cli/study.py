@@ -16,6 +16,8 @@ Examples:
       a cohort of the second version: visits, more controls and judges, a verdict
   medpriv study --federated --out results/
       one recogniser from pooled images, of each site alone, and federated; an hour on one core
+  medpriv study --pipeline --out results/
+      the map: every technology in its place of the deep-radiomics pipeline; some minutes
   medpriv study --train --seeds 3 --out runs/
       everything from scratch; goes on where it was stopped
   medpriv study --cohort my.npz --out runs/ --scale small
@@ -105,13 +107,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead: one recogniser from pooled images, of each site alone, and federated; needs "
         "--out",
     )
+    parser.add_argument(
+        "--pipeline",
+        action="store_true",
+        help="instead: the map of technologies over the deep-radiomics pipeline; needs --out",
+    )
     add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
-    if args.federated:
-        _federated(args.out)
+    if args.federated or args.pipeline:
+        (_federated if args.federated else _pipeline)(args.out)
         return
     from medpriv_lib.attacks.best import render_attacks
     from medpriv_lib.core import weights as store
@@ -194,6 +201,30 @@ def _federated(out: str | None) -> None:
                 "{f1:.3f}, {seeds} seed(s)".format(**row)
             )
     say(f"written to {folder}: federated.json")
+
+
+def _pipeline(out: str | None) -> None:
+    """Measure the map of the pipeline, or what is left of it, and print its cells."""
+    if out is None:
+        raise ValueError("the map of the pipeline needs a folder; name one with --out")
+    folder = require_parent(out)
+    folder.mkdir(exist_ok=True)
+    try:
+        from medpriv_lib.study.pipeline.run import measure
+
+        content = measure(folder, progress)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    for key, cell in content["cells"].items():
+        value, low, high = cell["auc"]
+        best = cell["attacks"][0] if cell["attacks"] else None
+        attack = (
+            "no attack applies"
+            if best is None
+            else (f"{best['attack']} {best['value']:.3f}, guessing {best['chance']:.3f}")
+        )
+        say(f"{key}: AUC {value:.3f} ({low:.3f} to {high:.3f}); {attack}")
+    say(f"written to {folder}: pipeline.json")
 
 
 def _only(names: list[str] | None) -> tuple[tuple[str, str], ...] | None:

@@ -1,0 +1,131 @@
+"""The pipeline as one object: a declaration names a technology for each arrow, and runs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_cohorts import cohort_of
+
+from medpriv_lib.core.intervals import area
+from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.pipeline.deep_radiomics import SLOTS, DeepRadiomics, Prepared, describe
+from medpriv_lib.pipeline.slots.infer import INFERRING
+from medpriv_lib.pipeline.slots.technology import Context, Model, Table
+from medpriv_lib.pipeline.slots.train import split_by_patient
+
+PEOPLE, EACH, WIDTH = 40, 4, 6
+
+
+def prepared(seed=0):
+    """Return vectors of forty patients: a vector of their own each, plus the disease, plus noise."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(PEOPLE), EACH)
+    ill = patient % 2 == 0
+    vectors = rng.normal(size=(PEOPLE, WIDTH))[patient] + 0.1 * rng.normal(size=(160, WIDTH))
+    vectors[:, 0] += 2.0 * ill
+    split = np.tile(["train", "train", "val", "test"], PEOPLE)
+    cohort = cohort_of(np.zeros((160, 4, 4)), patient, ill, split=split)
+    return Prepared(
+        cohort, "radiomics", vectors, np.arange(PEOPLE) // 2 % 5, lambda x: vectors[: len(x)]
+    )
+
+
+def test_every_slot_has_a_plain_technology_and_promises():
+    for stage, there in SLOTS.items():
+        assert getattr(DeepRadiomics(), stage) in there
+        assert all(one.promise.hides and one.chapter for one in there.values())
+    with pytest.raises(ValueError, match="train cannot be 'magic'; choose from pooled"):
+        DeepRadiomics(train="magic")
+    with pytest.raises(ValueError, match="epsilon must be above 0"):
+        DeepRadiomics(epsilon=0)
+
+
+def test_the_plain_pipeline_asks_only_about_patients_that_no_model_saw():
+    work = prepared()
+    found = DeepRadiomics().run(work, seed=0)
+    assert (found.images, found.patients) == (120, PEOPLE)  # no photograph of the attacker's
+    value, low, high = found.auc
+    assert low <= value <= high
+    assert value > 0.8
+    assert found.sent["infer"] == 120 * WIDTH * 8
+    for fold, seen in enumerate(found.seen["release"]):
+        assert not (work.fold[seen[0].what["patient"]] == fold).any()
+        assert (work.fold[found.seen["infer"][fold][0].what["patient"]] == fold).all()
+
+
+@pytest.mark.parametrize("train", ["federated", "masked", "ckks"])
+def test_three_ways_to_add_give_one_model(train):
+    work = prepared()
+    one = DeepRadiomics(train=train).run(work, seed=0, parts=1)
+    seen = one.seen["train"][0]
+    model = next(part for part in seen if part.kind == "model").what["score"]
+    plain = DeepRadiomics(train="federated").run(work, seed=0, parts=1)
+    other = next(part for part in plain.seen["train"][0] if part.kind == "model").what["score"]
+    assert np.abs(model(work.vectors) - other(work.vectors)).max() < 1e-2
+    sums = next(part for part in seen if part.kind == "sums").what
+    assert len(sums["rounds"][0][1]) == (3 if train == "federated" else 1)
+    assert one.sent["train"] > 0
+
+
+@pytest.mark.parametrize("train", ["private", "each", "shares", "split-private", "pate"])
+def test_private_trainings_say_what_they_cost(train, monkeypatch):
+    work = prepared()
+    monkeypatch.setattr("medpriv_lib.pipeline.slots.train.priced", lambda *_: (1.0, 2.9))
+    monkeypatch.setattr("medpriv_lib.pipeline.slots.train._public", lambda _: work.vectors)
+    notes = DeepRadiomics(train=train).run(work, seed=0, parts=1).notes["train"][0]
+    assert notes["epsilon"] == 2.9
+
+
+@pytest.mark.parametrize("release", ["local", "histograms"])
+def test_what_leaves_is_noised(release, monkeypatch):
+    monkeypatch.setattr("medpriv_lib.pipeline.slots.release.priced", lambda *_: (1.0, 2.9))
+    found = DeepRadiomics(release=release).run(prepared(), seed=0, parts=1)
+    assert found.notes["release"][0] == {"epsilon": 2.9, "noise": 1.0}
+
+
+@pytest.mark.parametrize("infer", ["shared", "enclave", "enclave-oblivious"])
+def test_inference_in_earnest_equals_that_in_the_clear(infer):
+    found = DeepRadiomics(infer=infer, few=2).run(prepared(), seed=0, parts=1)
+    notes = found.notes["infer"][0]
+    assert notes["images"] == 2
+    assert notes["error"] < 1e-4
+    if infer == "enclave":
+        assert notes["decision read from the trace, AUC"] == pytest.approx(
+            found.auc[0], abs=0.01
+        )  # sums in another order part some ties
+    if infer == "enclave-oblivious":
+        assert np.ptp(found.seen["infer"][0][0].what["values"]) == 0
+
+
+def test_ckks_scores_linear_models_alone():
+    table = Table(np.zeros((2, 3)), np.array([True, False]), np.arange(2), np.arange(2))
+    with pytest.raises(NotApplicable, match="linear models"):
+        INFERRING["ckks"].work(Model(lambda x: x[:, 0]), table, table, None)
+
+
+def test_hospitals_share_no_patient():
+    import torch
+
+    work = prepared()
+    table = work.table(np.arange(160))
+    context = Context(
+        torch.Generator().manual_seed(0), 3, 0.01, table, work.cohort, np.arange(160), work.scale
+    )
+    parts = split_by_patient(table, context)
+    owned = [set(part.patient.tolist()) for part in parts]
+    assert sum(map(len, owned)) == PEOPLE == len(set().union(*owned))
+
+
+def test_unknown_features():
+    with pytest.raises(ValueError, match="radiomics or deep"):
+        describe(np.zeros((1, 64, 64), np.uint8), "shallow")
+
+
+def test_scores_are_ranks_of_a_fold():
+    work = prepared()
+    moved = replace(work, vectors=work.vectors * 1.0)
+    one, other = (DeepRadiomics().run(w, seed=0).auc[0] for w in (work, moved))
+    assert one == other
+    alone = DeepRadiomics().run(work, seed=0, parts=1)
+    assert 0.5 < alone.auc[0] <= 1
+    assert area(np.arange(4.0), np.array([False, False, True, True])) == 1
