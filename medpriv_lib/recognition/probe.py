@@ -7,10 +7,12 @@ that a whole network's fifty thousand would have to bear.
 
 import functools
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from medpriv_lib.core.memory import Memory, keys_of
 from medpriv_lib.core.pixels import Images, to_tensor
 from medpriv_lib.recognition.expert import Expert
 from medpriv_lib.recognition.networks import Recogniser
@@ -18,6 +20,7 @@ from medpriv_lib.recognition.wide import Wide
 
 SCALE = 10.0  # about the size of the expert's activations: a constant, no statistic of anybody
 BATCH = 64  # images read at once
+_read = Memory()  # the expert never changes, so each image is read once in a process
 
 
 @functools.cache
@@ -59,5 +62,10 @@ class Probe(Recogniser):
 
     @torch.no_grad()
     def read(self, images: Images) -> Float[Tensor, "n e"]:
-        """Return `embed` of uint8 images, some at a time."""
-        return torch.cat([self.embed(part) for part in to_tensor(images).split(BATCH)])
+        """Return `embed` of uint8 images (n, h, w), some at a time."""
+
+        def new(rows: Int64[np.ndarray, " m"]) -> Float[np.ndarray, "m e"]:
+            parts = to_tensor(images[rows]).split(BATCH)
+            return torch.cat([self.embed(part) for part in parts]).numpy()
+
+        return torch.from_numpy(_read.recall(keys_of(images), new))

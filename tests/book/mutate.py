@@ -100,6 +100,12 @@ MUTATIONS = [
         "FRACTION = 23  # bits after the point",
     ),
     Mutation(
+        "combining-them",
+        "federation/private/demand.py",
+        "return Charge(self.noise, self.rate, self.steps)",
+        "return Charge(2 * self.noise, self.rate, self.steps)",
+    ),
+    Mutation(
         "gradient-inversion",
         "attacks/gradient_inversion/dense.py",
         "values = weight.T @ bias / size",

@@ -2,11 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from medpriv_lib.core.pixels import require_images, to_tensor
@@ -97,24 +95,16 @@ def members_of(site: Site) -> tuple[int, list[Tensor]]:
     return len(numbers), rows
 
 
-_kept: "WeakKeyDictionary[Site, Float[Tensor, 'n e']]" = WeakKeyDictionary()
-
-
 def _read(network: Recogniser, site: Site) -> tuple[Tensor, nn.Module]:
-    """Return what the trained part of the network reads of the site's images, and that part.
-
-    What a `Probe` reads never changes, so it is computed once.
-    """
+    """Return what the trained part of the network reads of the site's images, and that part."""
     images = site.train.images
     try:
         require_images(images, network.size, network.channels, "recogniser")
     except ValueError as error:
         raise ValueError(f"site {site.name}: {error}") from error
-    if not isinstance(network, Probe):
-        return to_tensor(images), network
-    if site not in _kept:
-        _kept[site] = network.read(images)
-    return _kept[site], network.head
+    if isinstance(network, Probe):
+        return network.read(images), network.head
+    return to_tensor(images), network
 
 
 def _agreed(site: Site, demand: Demand | None, guard: Guard | None) -> Guard:
