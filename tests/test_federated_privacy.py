@@ -16,6 +16,7 @@ from medpriv_lib.federation.aggregation import RoundFailed
 from medpriv_lib.federation.apps import site_app
 from medpriv_lib.federation.grid import as_coordinator
 from medpriv_lib.federation.local import LocalTraining
+from medpriv_lib.federation.parties import seen_by
 from medpriv_lib.federation.plan import Plan, training_of
 from medpriv_lib.federation.private import ledger as ledger_file
 from medpriv_lib.federation.private.at_site import Guard, fit_privately, members_of
@@ -295,3 +296,20 @@ def test_a_private_probe_learns():
     from medpriv_lib.core.intervals import area
 
     assert area(found.score(test), test.diseased) > 0.75  # guessing is .5
+
+
+def test_what_each_party_saw_is_read_from_what_left():
+    open_, masked = (
+        mp.federate(SITES, rounds=1, training=STEEP, privacy=private(), aggregation=how)
+        for how in ("open", "secure")
+    )
+    one, other = (seen_by(found.left, found.spent) for found in (open_, masked))
+    assert one["coordinator"]["sees"] == "the update of each site"
+    assert other["coordinator"]["sees"] == "the sum of 3 updates"
+    assert other["coordinator"]["bounded by"] == "epsilon 1.0 for each patient"
+    plain = mp.federate(SITES, rounds=1, training=STEEP)
+    found = seen_by(plain.left, plain.spent)["coordinator"]
+    assert found["sees"].endswith("counts of validation images")
+    assert found["bounded by"] == "nothing"
+    with pytest.raises(ValueError, match="run a round first"):
+        seen_by({"site-1": []}, {})
