@@ -1,6 +1,5 @@
 """A coordinator and sites as processes: keys, ports, and a hospital that goes dark mid-round."""
 
-import json
 import os
 import re
 import signal
@@ -69,8 +68,7 @@ def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
     keys, out, mark = make_certificates(tmp_path / "keys", 3), tmp_path / "out", str(os.getpid())
     at = f"127.0.0.1:{free_port()}"
     lead = ["coordinator", "--certificates", keys, "--listen", at, "--size", 16, "--out", out]
-    lead += ["--rounds", 2, "--patience", 60, "--secure-aggregation"]
-    lead += ["--epsilon", 8, "--delta", 0.01, "--multiplier", 4, "--noise", "distributed"]
+    lead += ["--rounds", 2, "--patience", 60]
     started = {"coordinator": command(*lead, log=tmp_path / "lead.log", mark=mark)}
     try:
         said = tmp_path / "lead.log"
@@ -81,8 +79,6 @@ def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
             site.cohort.save(tmp_path / f"{name}.npz")
             join = ["site", tmp_path / f"{name}.npz", "--certificates", keys, "--name", name]
             join += ["--coordinator", at, "--log", tmp_path / f"{name}-left.jsonl"]
-            join += ["--secure-aggregation", "--epsilon", 8, "--delta", 0.01]
-            join += ["--ledger", tmp_path / f"{name}-ledger.json"]
             started[name] = command(*join, log=tmp_path / f"{name}.log", mark=mark)
         assert waited(lambda: "round 1 of 2" in said.read_text()), said.read_text()
         for session in sessions_of(started["site-2"].pid):
@@ -91,19 +87,10 @@ def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
         text = said.read_text()
         assert "round 1 of 2: 3 site(s) answered" in text
         assert re.search(r"round 2 of 2: 2 site\(s\) answered, .*(site-2|node)", text)
-        rounds = json.loads((out / "rounds.json").read_text())["rounds"]
-        assert [one["notes"][0] for one in rounds] == [
-            "the sum of 3 masked updates",
-            "the sum of 2 masked updates",
-        ]
         _, card = store.load(out / "recogniser", "federated disease recogniser")
         assert card["config"]["size"] == 16
         left = (tmp_path / "site-1-left.jsonl").read_text()
         assert left.count('"kind": "train"') == 2
-        assert '"masked.numbers"' in left
-        assert '"arrays.' not in left  # no weights in the open
-        ledger = json.loads((tmp_path / "site-1-ledger.json").read_text())
-        assert ledger["charges"] == [{"noise": 4.0, "rate": 0.25, "steps": 2, "kind": "training"}]
         assert str(tmp_path) not in left
     finally:
         for process in started.values():
