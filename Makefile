@@ -40,7 +40,7 @@ test: $(READY)
 	$(MAKE) lint
 	$(ONE) $(PYTEST) tests --ignore tests/book --dist loadscope --no-loadscope-reorder
 	$(MAKE) pages ANSWERED=$(ANSWERS)
-	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadscope
+	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadgroup
 	$(ONE) MEDPRIV_ANSWERS=$(ANSWERS) $(PYTEST) $(SPLIT) --dist worksteal
 	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) --nbval --nbval-current-env chapters --dist loadscope
 
