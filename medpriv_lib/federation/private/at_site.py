@@ -83,7 +83,7 @@ def fit_privately(
         expected = mechanism.rate * patients  # how many were drawn would be a statistic
         with torch.no_grad():
             for key, parameter in module.named_parameters():
-                parameter -= settings.rate * total[key] / expected
+                parameter.sub_(settings.rate * total[key] / expected)
     network.eval()
     return Update(site.name, weights_of(network), patients, {"steps": float(demand.steps)})
 
