@@ -57,6 +57,7 @@ OFFERED = {
     "LocalTraining": "federation.local",
     "Privacy": "federation.private.privacy",
     "federate": "pipeline.federate",
+    "advise": "study.advice.advise",
 }
 __all__ = ["OFFERED", "__version__", *OFFERED]
 

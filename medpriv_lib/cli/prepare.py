@@ -80,7 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read, prepare, write, and say what was found."""
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(args.out)
+    refuse_inside(out, "a cohort file, which holds the originals,")
     if out.suffix != ".npz":
         raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
     if out.exists() and not args.force:

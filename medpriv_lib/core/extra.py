@@ -35,6 +35,7 @@ class Extra:
             ) from error
 
 
+COLLECTION = Extra("encrypted", "private set intersection")
 DICOM = Extra("dicom", "DICOM")
 ENCRYPTED = Extra("encrypted", "encrypted inference")
 FEDERATED = Extra("federated", "federated learning")

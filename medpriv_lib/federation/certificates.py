@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv_lib.core.extra import FEDERATED
-from medpriv_lib.core.files import write_new
+from medpriv_lib.core.files import all_or_nothing, write_new
 
 DAYS = 30
 AUTHORITY, SERVER = "ca.crt", "coordinator"
@@ -24,14 +24,12 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     on; for three sites and more what secure aggregation needs, `roster.json` and for each site
     `site-1.identity`. Keys are readable by their owner only, certificates good for 30 days. The
     authority's own key is thrown away. The coordinator needs its own files, the sites' `.pub` and
-    the roster; a site `ca.crt`, the roster, its own pair and its identity. Raises `FileExistsError`
-    where a file is there already.
+    the roster; a site `ca.crt`, the roster, its own pair and its identity. Where one cannot be
+    written, none is left. Raises `FileExistsError` where a file is there already.
     """
     x509 = FEDERATED.need("cryptography.x509")
     ec = FEDERATED.need("cryptography.hazmat.primitives.asymmetric.ec")
     code = FEDERATED.need("cryptography.hazmat.primitives.serialization")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     root, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     names: list[Any] = [
         x509.DNSName("localhost"),
@@ -43,24 +41,25 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
         except ValueError:  # a name, no address
             names.append(x509.DNSName(host))
     pem, clear = code.Encoding.PEM, code.NoEncryption()
-    write_new(folder / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
-    write_new(folder / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
-    secret = key.private_bytes(pem, code.PrivateFormat.PKCS8, clear)
-    write_new(folder / f"{SERVER}.key", secret, 0o600)
-    for number in range(1, sites + 1):
-        own = ec.generate_private_key(ec.SECP384R1())
-        secret = own.private_bytes(pem, code.PrivateFormat.OpenSSH, clear)
-        write_new(folder / f"site-{number}", secret, 0o600)
-        public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
-        write_new(folder / f"site-{number}.pub", public, 0o644)
-    if sites >= FEWEST:
-        from medpriv_lib.federation.secure_aggregation.identity import enrol
+    with all_or_nothing(folder) as new:
+        write_new(new / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
+        write_new(new / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
+        secret = key.private_bytes(pem, code.PrivateFormat.PKCS8, clear)
+        write_new(new / f"{SERVER}.key", secret, 0o600)
+        for number in range(1, sites + 1):
+            own = ec.generate_private_key(ec.SECP384R1())
+            secret = own.private_bytes(pem, code.PrivateFormat.OpenSSH, clear)
+            write_new(new / f"site-{number}", secret, 0o600)
+            public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
+            write_new(new / f"site-{number}.pub", public, 0o644)
+        if sites >= FEWEST:
+            from medpriv_lib.federation.secure_aggregation.identity import enrol
 
-        identities, roster = enrol("medpriv, for trying", sites, two_thirds(sites))
-        for number, identity in identities.items():
-            identity.write(folder / f"site-{number}{IDENTITY}")
-        roster.write(folder / ROSTER)
-    return folder
+            identities, roster = enrol("medpriv, for trying", sites, two_thirds(sites))
+            for number, identity in identities.items():
+                identity.write(new / f"site-{number}{IDENTITY}")
+            roster.write(new / ROSTER)
+    return new
 
 
 def two_thirds(sites: int) -> int:

@@ -16,7 +16,7 @@ RUN = """async everything => {
     kinds.add(kind);
   }
   for (const one of document.querySelectorAll('mjx-container > mjx-math')) one.replaceChildren();
-  const options = {resultTypes: ['violations']};
+  const options = {resultTypes: ['violations'], preload: false};
   if (!everything) options.runOnly = {type: 'rule', values: ['color-contrast', 'link-in-text-block']};
   return (await axe.run(document, options)).violations.map(v => ({id: v.id, impact: v.impact,
     help: v.help,
@@ -69,7 +69,10 @@ def visit(browser, address: str, name: str, view: str) -> Visit:
     here = (address, "data:", "blob:")
     page.on("request", lambda r: None if r.url.startswith(here) else seen.away.add(r.url))
     page.on("response", lambda r: seen.missing.append(r.url) if r.status >= 400 else None)
-    page.on("response", lambda r: seen.loaded.add(urldefrag(r.url)[0]) if r.ok else None)
+    page.on(
+        "response",
+        lambda r: seen.loaded.add(urldefrag(r.url)[0].partition("?")[0]) if r.ok else None,
+    )
     page.goto(address + name, wait_until="load")
     if name == "index.html":  # the front door leads on
         page.wait_for_url("**/chapters/index.html")
