@@ -16,7 +16,7 @@ Examples:
 import argparse
 from typing import TYPE_CHECKING
 
-from medpriv_lib.cli.options import add_seed, load_cohort, note, require_parent, say
+from medpriv_lib.cli.options import add_seed, load_cohort, note, printing, require_parent, say
 
 if TYPE_CHECKING:
     from medpriv_lib.attacks.budget import Budget
@@ -78,10 +78,11 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
             )
         except OtherCohort as error:
             raise ValueError(f"{args.release}: {error}") from error
-    say(report.verdict())
-    for warning in report.audit.warnings:
-        say(f"warning: {warning}")
-    say(
-        f"written to {out}: report.html, report.json; {out / 'keep'} says which patient is which "
-        "number"
-    )
+    with printing(out):
+        say(report.verdict())
+        for warning in report.audit.warnings:
+            say(f"warning: {warning}")
+        say(
+            f"written to {out}: report.html, report.json; {out / 'keep'} says which patient is "
+            "which number"
+        )
