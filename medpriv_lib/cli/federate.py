@@ -21,10 +21,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
-from medpriv_lib.cli.options import add_seed, load_cohort, progress, require_parent, say, whole
-from medpriv_lib.cli.privacy import add_budget, add_privacy, budget_of, privacy_of
-=======
 from medpriv_lib.cli.options import (
     add_seed,
     load_cohort,
@@ -35,7 +31,7 @@ from medpriv_lib.cli.options import (
     say,
     whole,
 )
->>>>>>> main
+from medpriv_lib.cli.privacy import add_budget, add_privacy, budget_of, privacy_of
 
 if TYPE_CHECKING:
     from medpriv_lib.federation.coordinator import Round
@@ -270,14 +266,10 @@ def _site(args: argparse.Namespace) -> None:
     from medpriv_lib.federation.sites import Site
 
     log = None if args.log is None else require_parent(args.log)
-<<<<<<< HEAD
-    here = Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here
-    budget = budget_of(args, here)
-=======
     if (key := Path(args.certificates) / args.name).is_file():
         require_key(key)
-    Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here and now
->>>>>>> main
+    here = Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here
+    budget = budget_of(args, here)
     join(
         Path(args.cohort),
         args.name,

@@ -62,11 +62,11 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     return new
 
 
-<<<<<<< HEAD
 def two_thirds(sites: int) -> int:
     """Return two thirds of the sites, rounded up: the threshold of a roster for trying."""
     return -(-2 * sites // 3)
-=======
+
+
 def require_key(path: Path) -> None:
     """Raise `ValueError` where a file is no private key of a site; the network would only say that
     nobody answers.
@@ -79,7 +79,6 @@ def require_key(path: Path) -> None:
             f"{path}: no private key of a site ({error}); put back the file that came with it, or "
             "make new keys"
         ) from error
->>>>>>> main
 
 
 def require_files(folder: Path, names: Sequence[str]) -> None:
