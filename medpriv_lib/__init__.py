@@ -55,6 +55,7 @@ OFFERED = {
     "split_by_patient": "federation.sites",
     "deal": "federation.sites",
     "LocalTraining": "federation.local",
+    "Privacy": "federation.private.privacy",
     "federate": "pipeline.federate",
     "advise": "study.advice.advise",
 }

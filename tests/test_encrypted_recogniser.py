@@ -17,8 +17,10 @@ from medpriv_lib.encrypted.in_process import InProcess
 from medpriv_lib.encrypted.recogniser import fixed_point, logits_of
 from medpriv_lib.encrypted.shares import encode
 from medpriv_lib.recognition import networks
+from medpriv_lib.recognition.grouped import Grouped
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.wide import Wide
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,11 @@ def test_bad_networks_are_refused(small):
         fixed_point(torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="pooling"):
         fixed_point(network, "median")
+    # without its norm the logits would be others, and nothing would say so
+    with pytest.raises(ValueError, match="group norm, which divides by the spread"):
+        fixed_point(Grouped(2, 16))
+    with pytest.raises(ValueError, match="the same number of filters"):
+        fixed_point(Wide(2, 16).eval())
     for wrong in ({"size": 40}, {"classes": 0}, {"kernels": (4,)}, {"filters": 10**6}):
         with pytest.raises(ValueError, match="no such recogniser"):
             Architecture(**wrong)

@@ -14,8 +14,9 @@ from federation_sites import hospitals
 
 from medpriv_lib.cli import main
 from medpriv_lib.core import weights as store
+from medpriv_lib.federation.address import address_of, free_port
 from medpriv_lib.federation.certificates import make_certificates
-from medpriv_lib.federation.processes import _explain, _group, address_of, free_port, quiet
+from medpriv_lib.federation.processes import _explain, _group, quiet
 
 MARK = "MEDPRIV_TEST_OF_PROCESSES"
 

@@ -14,6 +14,7 @@ from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.wide import Shape, Wide
+from medpriv_lib.study.gradient_inversion import fresh_targets
 from medpriv_lib.study.gradient_inversion import run as study_run
 from medpriv_lib.study.gradient_inversion.attacked import Court, as_text, from_text, likeness
 from medpriv_lib.study.gradient_inversion.networks import network_of, trained, with_statistics
@@ -97,6 +98,21 @@ def test_a_file_of_other_settings_is_begun_anew(tmp_path, quick):
     content = study_run.run(tmp_path, lambda _: None, longer, TOY[:1])
     assert content["provenance"]["config"]["steps"] == 3
     assert content["search"]["steps"] == 3
+
+
+def test_fresh_targets_are_of_patients_whom_the_first_run_left_out(tmp_path, quick):
+    with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion"):
+        fresh_targets.run(tmp_path, lambda _: None, toy_study())
+    first = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+    rows = (Row("average pooling", 1),)
+    found = fresh_targets.run(tmp_path, lambda _: None, toy_study(), rows)
+    seen = {one["patient"] for one in first["targets"]}
+    assert not seen & {one["patient"] for one in found["targets"]}
+    assert found["search"] == first["search"]
+    assert found["provenance"]["config"]["seed"] != first["provenance"]["config"]["seed"]
+    said = []
+    assert fresh_targets.run(tmp_path, said.append, toy_study(), rows) == found
+    assert not said
 
 
 def test_a_summary_by_hand():

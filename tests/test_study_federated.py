@@ -10,7 +10,7 @@ from medpriv_lib.core.intervals import area
 from medpriv_lib.data.second import second_cohort
 from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.study import federated
-from medpriv_lib.study.federated_rows import NAME, read, summary
+from medpriv_lib.study.federated_rows import NAME, read, reference_of, summary
 
 COHORT = patterned_cohort(40, 4)
 
@@ -25,6 +25,19 @@ def test_every_patient_is_a_test_patient_once_and_at_no_site():
             for site in federated.sites_of(cohort, arm, seed):
                 assert mine.isdisjoint(site.cohort.patient.tolist())
     assert sorted(tested) == list(range(40))
+
+
+def test_arms_of_the_linear_layer_are_held_against_their_own_pooled_one():
+    names = {arm.name for arm in federated.ARMS if arm.probe}
+    assert {"probe pooled", "probe secure", "probe clipped", "probe epsilon 8"} < names
+    assert reference_of("probe epsilon 1") == "probe pooled"
+    assert reference_of("fedprox") == "pooled"
+    promised = [arm for arm in federated.ARMS if arm.epsilon < 9]
+    assert all(arm.secure and arm.clip == 1 for arm in promised)
+    runs = runs_of()
+    runs += [run | {"arm": f"probe {run['arm']}"} for run in runs_of()]
+    rows = {row["arm"]: row for row in summary(runs, {"toy": COHORT}, federated.split_for)}
+    assert rows["probe alone"]["difference"] == rows["alone"]["difference"]
 
 
 def test_shrunk_images_are_means_of_blocks():

@@ -6,6 +6,8 @@ Stopped at any moment, the same command goes on after its last round.
 
 Examples:
   medpriv federate simulate cohort.npz --sites 3 --how even --rounds 20 --out federated/
+  medpriv federate simulate --epsilon 8 --secure-aggregation --model probe --rounds 60
+  --out private/
   medpriv federate certificates keys/ --sites 3 --host coordinator.example
   medpriv federate coordinator --certificates keys/ --listen 0.0.0.0:9092 --sites 3 --rounds 20
   --size 64 --out federated/
@@ -29,9 +31,11 @@ from medpriv_lib.cli.options import (
     say,
     whole,
 )
+from medpriv_lib.cli.privacy import add_budget, add_privacy, budget_of, privacy_of
 
 if TYPE_CHECKING:
     from medpriv_lib.federation.coordinator import Round
+    from medpriv_lib.federation.local import LocalTraining
 
 STOPPED = "the rounds that were finished are kept, the same command goes on from there"
 HOWS = ("even", "size", "label", "scanner")
@@ -83,8 +87,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     join.add_argument("--certificates", required=True, metavar="DIR", help="ca.crt and the key")
     join.add_argument("--coordinator", required=True, metavar="HOST:PORT", help="where to go")
     join.add_argument("--log", metavar="FILE", help="a line for each message that left")
+    add_budget(join)
+    join.add_argument("--ledger", metavar="FILE", help="what was spent; belongs to --epsilon")
     for one in (simulate, lead):
         _add_training(one)
+        add_privacy(one)
+    for one in (simulate, lead, join):
+        one.add_argument(
+            "--secure-aggregation",
+            action="store_true",
+            help="show the coordinator the sum of all updates only, under masks",
+        )
     for one in (simulate, keys, lead):
         one.add_argument(
             "--sites", type=whole(1, 1000), default=3, metavar="N", help="how many (default 3)"
@@ -107,6 +120,19 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="MU",
         help="the weight of FedProx's term (default 0: FedAvg)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=("network", "probe"),
+        default="network",
+        help="network (default), or a linear layer on what the expert sees (probe), which needs "
+        "less noise",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="R",
+        help="learning rate (default .001; with --epsilon, plain gradient steps: 1)",
     )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder for weights and rounds; made if missing"
@@ -132,10 +158,10 @@ def _simulate(args: argparse.Namespace) -> None:
 
     require_no_file(out)
     refuse_inside(out, "what was learned from patients")
+    privacy = privacy_of(args)
     cohort = load_cohort(args.cohort)
     from medpriv_lib.core.randomness import seeded
     from medpriv_lib.core.workplace import reserved
-    from medpriv_lib.federation.local import LocalTraining
     from medpriv_lib.federation.sites import deal, split_by_patient
     from medpriv_lib.pipeline.federate import federate, written
 
@@ -148,23 +174,38 @@ def _simulate(args: argparse.Namespace) -> None:
         found = federate(
             sites,
             rounds=args.rounds,
-            training=LocalTraining(proximal=args.proximal),
+            training=_training(args),
             seed=args.seed,
+            model=args.model,
             fewest=args.fewest,
             folder=out,
+            privacy=privacy,
+            aggregation="secure" if args.secure_aggregation else "open",
             progress=_tell,
         )
         for name, messages in found.left.items():
             with open(out / f"{name}-left.jsonl", "a", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(left)) + "\n" for left in messages)
         command = f"medpriv federate simulate --sites {args.sites} --how {args.how}"
+        command += f" --epsilon {args.epsilon:g} --noise {args.noise}" if privacy else ""
+        command += " --secure-aggregation" if args.secure_aggregation else ""
         quality = written(found, cohort, out, command, args.seed)
     say(
         "on {test_patients} patients of no site ({test_images} images): AUC {auc:.3f} "
         "({auc_low:.3f} to {auc_high:.3f}), F1 {f1:.3f} at threshold {threshold:.2f}; calling "
         "everybody diseased has F1 {all_ill:.3f}".format(**quality)
     )
+    for name, spent in found.spent.items():
+        say(f"{name}: epsilon {spent:.2f} of {args.epsilon:g} spent for each patient")
     say(f"written to {out}: recogniser.safetensors, rounds.json, and what left each site")
+
+
+def _training(args: argparse.Namespace) -> "LocalTraining":
+    """Return how sites train. Under privacy no statistic of the labels may leave in weights."""
+    from medpriv_lib.federation.local import LocalTraining
+
+    rate = args.rate if args.rate is not None else 1.0 if args.epsilon else 1e-3
+    return LocalTraining(rate=rate, proximal=args.proximal)
 
 
 def _tell(number: int, rounds: int, one: "Round") -> None:
@@ -192,15 +233,29 @@ def _certificates(args: argparse.Namespace) -> None:
 
 
 def _coordinator(args: argparse.Namespace) -> None:
-    out = require_parent(args.out)
-    from medpriv_lib.federation.local import LocalTraining
+    out, keys, secure = require_parent(args.out), Path(args.certificates), args.secure_aggregation
+    privacy = privacy_of(args)
+    if privacy and privacy.delta is None:
+        raise ValueError(
+            "a coordinator does not know how many patients there are: name --delta, at most 1 / "
+            "the patients of the largest site"
+        )
+    from medpriv_lib.federation.certificates import ROSTER, require_files
     from medpriv_lib.federation.plan import Plan
     from medpriv_lib.federation.processes import lead
 
+    threshold = None
+    if secure:
+        from medpriv_lib.federation.secure_aggregation.identity import Roster
+
+        require_files(keys, [ROSTER])
+        threshold = Roster.read(keys / ROSTER).threshold
+    demand = privacy.demand(args.rounds, 1, threshold) if privacy else None
     fewest = max(1, args.sites - 1) if args.fewest is None else args.fewest
-    training = LocalTraining(proximal=args.proximal)
-    plan = Plan(args.rounds, args.size, 1, "max", training, fewest, args.patience)
-    lead(plan, args.sites, args.listen, Path(args.certificates), out, say=progress, tell=_tell)
+    plan = Plan(
+        args.rounds, args.size, 1, "max", _training(args), fewest, args.patience, args.model, demand
+    )
+    lead(plan, args.sites, args.listen, keys, out, secure=secure, say=progress, tell=_tell)
     say(f"written to {out}: recogniser.safetensors and rounds.json")
 
 
@@ -213,13 +268,16 @@ def _site(args: argparse.Namespace) -> None:
     log = None if args.log is None else require_parent(args.log)
     if (key := Path(args.certificates) / args.name).is_file():
         require_key(key)
-    Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here and now
+    here = Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here
+    budget = budget_of(args, here)
     join(
         Path(args.cohort),
         args.name,
         args.coordinator,
         Path(args.certificates),
         log=log,
+        secure=args.secure_aggregation,
+        budget=budget,
         say=progress,
     )
 

@@ -50,7 +50,7 @@ def fixed_point(network: object, pooling: str = "max") -> tuple[Architecture, We
 
     With "average" the same weights are used as if the network had been trained with average
     pooling: good for costs, not for decisions. Raises `ValueError` for weights too large for exact
-    sums.
+    sums, and for networks that are computed otherwise (group norm, other convolutions).
     """
     from torch import nn
 
@@ -60,6 +60,17 @@ def fixed_point(network: object, pooling: str = "max") -> tuple[Architecture, We
         raise ValueError(f"a Recogniser is computed here, not a {type(network).__name__}")
     linear = [x for x in network.merged().modules() if isinstance(x, nn.Conv2d | nn.Linear)]
     convolutions = [x for x in linear if isinstance(x, nn.Conv2d)]
+    if any(isinstance(x, nn.GroupNorm) for x in network.modules()):
+        raise ValueError(
+            f"a {type(network).__name__} network has group norm, which divides by the spread of "
+            "each image, and no step here divides: train with batch norm, which folds into the "
+            "convolutions, or offer a linear score (`ckks.Server.scores`)"
+        )
+    if not convolutions or len({x.out_channels for x in convolutions}) > 1:
+        raise ValueError(
+            f"a {type(network).__name__} network has not the recogniser's convolutions, all with "
+            "the same number of filters: only those are computed on shares"
+        )
     architecture = Architecture(
         network.size,
         network.classes,

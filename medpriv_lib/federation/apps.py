@@ -15,11 +15,14 @@ from medpriv_lib.federation.coordinator import Coordinator, Outcome
 from medpriv_lib.federation.local import Fit, fit_site
 from medpriv_lib.federation.log import Note, logging_mod
 from medpriv_lib.federation.plan import network_of, require_same_protocol, training_of
+from medpriv_lib.federation.private.at_site import Guard, fit_privately
+from medpriv_lib.federation.private.demand import demand_of
 from medpriv_lib.federation.sites import Site
 from medpriv_lib.federation.validation import counts_at, score
-from medpriv_lib.recognition.grouped import Grouped
+from medpriv_lib.recognition.networks import Recogniser
 
 GeneratorOf = Callable[[int], torch.Generator]
+GuardOf = Callable[[Site], Guard | None]
 MEMORY = "medpriv"  # the name under which a site's context keeps what it has answered
 
 
@@ -31,6 +34,7 @@ def site_app(
     mods: Sequence[Mod] = (),
     phases: Sequence[str] = (),
     note: Note | None = None,
+    guard: GuardOf | None = None,
 ) -> ClientApp:
     """Return the app of one site.
 
@@ -38,8 +42,10 @@ def site_app(
     operating system's entropy), and counts how its validation images are called. `site` may be a
     function of the node's context, for a process that learns from there which cohort is its own.
     `mods` wrap every message, the first one outermost; the names in `phases` are further queries
-    that the mods answer; `note` is told what left with each reply. An error leaves the site as one
-    line; where it is not one that this library words, as its kind alone, for it may hold paths.
+    that the mods answer; `note` is told what left with each reply. Where `guard` returns one, the
+    site takes part in private rounds only and tells no counts of validation images. An error leaves
+    the site as one line; where it is not one that this library words, as its kind alone, for it may
+    hold paths.
     """
     app = ClientApp(mods=[*([logging_mod(note)] if note else []), discreet, *mods])
     draw = generator_of or (lambda number: fresh())
@@ -47,13 +53,21 @@ def site_app(
     def own(context: Context) -> Site:
         return site if isinstance(site, Site) else site(context)
 
+    def guarded(mine: Site) -> Guard | None:
+        return guard(mine) if guard else None
+
     @app.train()
     def train(message: Message, context: Context) -> Message:
         told = _told(message)
         _answer_once(told, context)
         mine = own(context)
         network = _network(message, told, mine)
-        update = fit(network, mine, training_of(told), draw(told["round"]))
+        settings, asked, own_guard = training_of(told), demand_of(told), guarded(mine)
+        if asked is None and own_guard is None:
+            update = fit(network, mine, settings, draw(told["round"]))
+        else:
+            generator, left = draw(told["round"]), int(told["left"])
+            update = fit_privately(network, mine, settings, asked, own_guard, generator, left)
         metrics = MetricRecord({**update.metrics, "patients": update.patients})
         return _reply(message, told, mine, arrays=arrays_of(update.weights), metrics=metrics)
 
@@ -61,6 +75,11 @@ def site_app(
     def evaluate(message: Message, context: Context) -> Message:
         told = _told(message)
         mine = own(context)
+        if guarded(mine) is not None:
+            raise ValueError(
+                f"site {mine.name} tells no counts of validation images: they would leave without "
+                "noise"
+            )
         if mine.val is None:
             return _reply(message, told, mine, metrics=MetricRecord({"images": 0}))
         network = _network(message, told, mine)
@@ -120,7 +139,7 @@ def _answer_once(told: Mapping[str, Any], context: Context) -> None:
     context.state[MEMORY] = ConfigRecord({**known, session: number})
 
 
-def _network(message: Message, told: Mapping[str, Any], site: Site) -> Grouped:
+def _network(message: Message, told: Mapping[str, Any], site: Site) -> Recogniser:
     network = network_of(told)
     try:
         network.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())

@@ -12,6 +12,8 @@ from medpriv_lib.core.files import all_or_nothing, write_new
 
 DAYS = 30
 AUTHORITY, SERVER = "ca.crt", "coordinator"
+ROSTER, IDENTITY = "roster.json", ".identity"
+FEWEST = 3  # sites of a roster
 
 
 def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence[str] = ()) -> Path:
@@ -19,10 +21,11 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     this machine, and a key pair for each site, into a folder.
 
     `ca.crt`, `coordinator.crt` and `coordinator.key`; `site-1` (the key) and `site-1.pub`, and so
-    on. Keys are readable by their owner only, certificates good for 30 days. The authority's own
-    key is thrown away. The coordinator needs its own files and the sites' `.pub`; a site `ca.crt`
-    and its own pair. Where one cannot be written, none is left. Raises `FileExistsError` where a
-    file is there already.
+    on; for three sites and more what secure aggregation needs, `roster.json` and for each site
+    `site-1.identity`. Keys are readable by their owner only, certificates good for 30 days. The
+    authority's own key is thrown away. The coordinator needs its own files, the sites' `.pub` and
+    the roster; a site `ca.crt`, the roster, its own pair and its identity. Where one cannot be
+    written, none is left. Raises `FileExistsError` where a file is there already.
     """
     x509 = FEDERATED.need("cryptography.x509")
     ec = FEDERATED.need("cryptography.hazmat.primitives.asymmetric.ec")
@@ -49,7 +52,19 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
             write_new(new / f"site-{number}", secret, 0o600)
             public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
             write_new(new / f"site-{number}.pub", public, 0o644)
+        if sites >= FEWEST:
+            from medpriv_lib.federation.secure_aggregation.identity import enrol
+
+            identities, roster = enrol("medpriv, for trying", sites, two_thirds(sites))
+            for number, identity in identities.items():
+                identity.write(new / f"site-{number}{IDENTITY}")
+            roster.write(new / ROSTER)
     return new
+
+
+def two_thirds(sites: int) -> int:
+    """Return two thirds of the sites, rounded up: the threshold of a roster for trying."""
+    return -(-2 * sites // 3)
 
 
 def require_key(path: Path) -> None:

@@ -101,7 +101,9 @@ class Coordinator:
         for number in range(len(rounds) + 1, self.plan.rounds + 1):
             started, self.sent, self.received = time.monotonic(), 0, 0
             combined, silent = self._train(number, weights, grid)
-            counts = self._counts(number, combined.weights, grid) if self.validate else None
+            # counts of validation images would leave without noise
+            ask = self.validate and self.plan.demand is None
+            counts = self._counts(number, combined.weights, grid) if ask else None
             weights = combined.weights
             rounds.append(
                 Round(
@@ -110,7 +112,8 @@ class Coordinator:
                     missing=self._named(silent),
                     refused={self._name(n): why for n, why in combined.refused.items()},
                     patients=combined.patients,
-                    loss=combined.metrics.get("loss"),
+                    # under differential privacy no site tells its loss
+                    loss=None if self.plan.demand else combined.metrics.get("loss"),
                     f1=float(counts.f1.max()) if counts and counts.ill else None,
                     threshold=best_threshold(counts) if counts else 0.5,
                     seconds=round(time.monotonic() - started, 3),

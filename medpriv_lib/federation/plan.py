@@ -8,26 +8,34 @@ import torch
 
 from medpriv_lib import __version__
 from medpriv_lib.federation.local import LocalTraining, Weights, weights_of
+from medpriv_lib.federation.private.demand import Demand
 from medpriv_lib.recognition.grouped import Grouped
+from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.probe import Probe
 
-PROTOCOL = 1
+PROTOCOL = 2
+Model = Literal["network", "probe"]
+Pooling = Literal["average", "max"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A federated training: `rounds` of `training` at each site, of a `Grouped` disease recogniser
-    for images of `size` pixels and `channels`.
+    """A federated training: `rounds` of `training` at each site, of a disease recogniser for images
+    of `size` pixels and `channels`: a `Grouped` network, or a `Probe`.
 
-    A round counts where at least `fewest` sites answered within `patience` seconds.
+    A round counts where at least `fewest` sites answered within `patience` seconds. `demand` is the
+    differential privacy that every site is asked for, None for none.
     """
 
     rounds: int
     size: int
     channels: int = 1
-    pooling: Literal["average", "max"] = "average"
+    pooling: Pooling = "average"
     training: LocalTraining = LocalTraining()
     fewest: int = 2
     patience: float = 600.0
+    model: Model = "network"
+    demand: Demand | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
@@ -37,9 +45,9 @@ class Plan:
                 f"not {self.rounds} rounds, {self.fewest} sites and {self.patience} seconds"
             )
 
-    def network(self) -> Grouped:
+    def network(self) -> Recogniser:
         """Return the network, its weights from torch's global generator."""
-        return Grouped(2, self.size, self.channels, self.pooling)
+        return _made(self.model, self.size, self.channels, self.pooling)
 
     def first_weights(self, generator: torch.Generator) -> Weights:
         """Return the weights before the first round; torch's global generator stays as it was."""
@@ -59,6 +67,9 @@ class Plan:
             "size": self.size,
             "channels": self.channels,
             "pooling": self.pooling,
+            "model": self.model,
+            "demand": self.demand.plain() if self.demand else [],
+            "left": self.rounds - number,
         }
 
 
@@ -70,11 +81,17 @@ def training_of(told: Mapping[str, Any]) -> LocalTraining:
     return LocalTraining(**values | {"class_weights": weights or None})
 
 
-def network_of(told: Mapping[str, Any]) -> Grouped:
+def network_of(told: Mapping[str, Any]) -> Recogniser:
     """Return the network that a site is told to train, with weights that do not matter."""
-    pooling = cast(Literal["average", "max"], told["pooling"])
+    model, pooling = cast(Model, told["model"]), cast(Pooling, told["pooling"])
     with torch.random.fork_rng(devices=[]):
-        return Grouped(2, told["size"], told["channels"], pooling)
+        return _made(model, told["size"], told["channels"], pooling)
+
+
+def _made(model: Model, size: int, channels: int, pooling: Pooling) -> Recogniser:
+    if model == "probe":
+        return Probe(size, channels)
+    return Grouped(2, size, channels, pooling)
 
 
 def require_same_protocol(told: Mapping[str, Any]) -> None:

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import write_json
-from medpriv_lib.federation.certificates import AUTHORITY, SERVER, require_files
+from medpriv_lib.federation.address import address_of, free_port, require_free
+from medpriv_lib.federation.certificates import (
+    AUTHORITY,
+    IDENTITY,
+    ROSTER,
+    SERVER,
+    require_files,
+)
 from medpriv_lib.federation.plan import Plan
 
 Say = Callable[[str], None]
@@ -45,19 +52,29 @@ APPS += "from medpriv_lib.federation import entry\n\nclient = entry.client\nserv
 
 
 def lead(
-    plan: Plan, sites: int, listen: str, keys: Path, out: Path, *, say: Say, tell: Callable
+    plan: Plan,
+    sites: int,
+    listen: str,
+    keys: Path,
+    out: Path,
+    *,
+    secure: bool = False,
+    say: Say,
+    tell: Callable,
 ) -> None:
     """Lead a federation of `sites` sites that come to `listen`, "host:port", and write the
     recogniser into `out`.
 
     `keys` holds `ca.crt`, `coordinator.crt`, `coordinator.key` and the public key of each site that
-    may come. `tell(number, rounds, round)` is called after each round. Started again after a kill,
+    may come, and the roster where the sum is made under masks (`secure`).
+    `tell(number, rounds, round)` is called after each round. Started again after a kill,
     it goes on after the last round. Raises `ValueError` with one line where the port is in use, a
     file is none of these, or a round failed.
     """
     FEDERATED.need("flwr.app")
     names = [f"site-{number}.pub" for number in range(1, sites + 1)]
-    require_files(keys, [AUTHORITY, f"{SERVER}.crt", f"{SERVER}.key", *names])
+    masks = [ROSTER] if secure else []
+    require_files(keys, [AUTHORITY, f"{SERVER}.crt", f"{SERVER}.key", *names, *masks])
     host, port = address_of(listen)
     require_free(host, port)
     out.mkdir(exist_ok=True)
@@ -65,7 +82,8 @@ def lead(
 
     for name in (FAILED, SAID):
         (out / name).unlink(missing_ok=True)
-    write_json(out / PLAN, {"plan": asdict(plan), "sites": sites})
+    roster = os.fspath((keys / ROSTER).absolute()) if secure else None
+    write_json(out / PLAN, {"plan": asdict(plan), "sites": sites, "roster": roster})
     with tempfile.TemporaryDirectory(prefix="medpriv-") as made, _group() as start:
         home = Path(made)
         environment = quiet(home) | {LEAD: os.fspath(out.absolute())}
@@ -88,20 +106,36 @@ def lead(
 
 
 def join(
-    cohort: Path, name: str, coordinator: str, keys: Path, *, log: Path | None, say: Say
+    cohort: Path,
+    name: str,
+    coordinator: str,
+    keys: Path,
+    *,
+    log: Path | None,
+    secure: bool = False,
+    budget: Mapping[str, object] | None = None,
+    say: Say,
 ) -> None:
     """Take part as site `name` with the cohort of a file until the coordinator is gone.
 
-    `keys` holds `ca.crt` and the site's key. `log` gets a line for each message that left. Raises
-    `ValueError` where the coordinator cannot be reached or does not know the key.
+    `keys` holds `ca.crt` and the site's key, for masks (`secure`) the roster and the site's
+    identity. `log` gets a line for each message that left. `budget` is the `path`, `budget` and
+    `delta` of the site's ledger, None where it asks for no privacy. Raises `ValueError` where the
+    coordinator cannot be reached or does not know the key.
     """
     FEDERATED.need("flwr.app")
-    require_files(keys, [AUTHORITY, name])
+    masks = {"roster": ROSTER, "identity": f"{name}{IDENTITY}"} if secure else {}
+    require_files(keys, [AUTHORITY, name, *masks.values()])
     address_of(coordinator)
     from medpriv_lib.federation.entry import SITE
 
-    own = {"cohort": os.fspath(cohort.absolute()), "name": name}
-    own["log"] = None if log is None else os.fspath(log.absolute())  # type: ignore[assignment]
+    own = {
+        "cohort": os.fspath(cohort.absolute()),
+        "name": name,
+        "log": None if log is None else os.fspath(log.absolute()),
+        "masks": {key: os.fspath((keys / file).absolute()) for key, file in masks.items()} or None,
+        "budget": None if budget is None else dict(budget),
+    }
     with tempfile.TemporaryDirectory(prefix="medpriv-") as made, _group() as start:
         said = Path(made) / "said.log"
         node = start(
@@ -149,34 +183,6 @@ def quiet(home: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
-
-
-def address_of(text: str) -> tuple[str, int]:
-    """Return host and port of "host:port". Raises `ValueError` for anything else."""
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"an address is written HOST:PORT, such as 127.0.0.1:9092, not {text!r}")
-    return host, int(port)
-
-
-def require_free(host: str, port: int) -> None:
-    """Raise `ValueError` where another process listens on this port."""
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind((host, port))
-        except OSError as error:
-            raise ValueError(
-                f"{host}:{port} cannot be listened on ({os.strerror(error.errno or 0)}); choose "
-                "another port with --listen"
-            ) from error
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -8,14 +8,14 @@ from medpriv_lib.core import weights as store
 from medpriv_lib.core.files import write_json
 from medpriv_lib.federation.coordinator import Round
 from medpriv_lib.federation.local import weights_of
-from medpriv_lib.recognition.grouped import Grouped
+from medpriv_lib.recognition.networks import Recogniser
 
 NAME, ROUNDS = "recogniser", "rounds.json"
 KIND = "federated disease recogniser"
 
 
 def save_recogniser(
-    network: Grouped,
+    network: Recogniser,
     rounds: Sequence[Round],
     folder: Path,
     *,
@@ -31,7 +31,8 @@ def save_recogniser(
     config = {
         "size": network.size,
         "channels": network.channels,
-        "pooling": network.pooling,
+        "pooling": getattr(network, "pooling", None),
+        "model": type(network).__name__,
         "threshold": rounds[-1].threshold,
     }
     card = {

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.probe import Probe
 from medpriv_lib.recognition.train import logits
 
 THRESHOLDS = np.arange(1, 100) / 100
@@ -33,6 +34,10 @@ class Counts:
 
 def score(network: Recogniser, cohort: Cohort) -> Float[np.ndarray, " n"]:
     """Return the probability of the disease, float64 (N,), that a network of two classes gives."""
+    if isinstance(network, Probe):
+        with torch.no_grad():
+            says = network.head(network.read(cohort.images))
+        return torch.softmax(says.double(), dim=1)[:, 1].numpy()
     return torch.softmax(logits(network, cohort.images).double(), dim=1)[:, 1].numpy()
 
 

@@ -1,8 +1,10 @@
 """Train one recogniser at several sites whose images stay where they are."""
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,8 +17,11 @@ from medpriv_lib.core.intervals import area, auc_interval
 from medpriv_lib.core.pixels import channels_of, size_of
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.federation.local import Fit, LocalTraining, fit_site
+from medpriv_lib.federation.private.at_site import Guard
+from medpriv_lib.federation.private.demand import Demand
+from medpriv_lib.federation.private.privacy import Privacy
 from medpriv_lib.federation.sites import Site
-from medpriv_lib.recognition.grouped import Grouped
+from medpriv_lib.recognition.networks import Recogniser
 
 if TYPE_CHECKING:  # Flower is an extra
     from flwr.clientapp.typing import Mod
@@ -26,7 +31,7 @@ if TYPE_CHECKING:  # Flower is an extra
     from medpriv_lib.federation.coordinator import Progress, Round
     from medpriv_lib.federation.grid import Disturb
     from medpriv_lib.federation.log import Left
-    from medpriv_lib.federation.plan import Plan
+    from medpriv_lib.federation.plan import Model, Plan, Pooling
 
 ROUNDS = 20
 
@@ -36,14 +41,16 @@ class Federation:
     """What a federated training came to.
 
     `network`, ready to judge; `threshold`, the probability from which an image is called diseased,
-    chosen on the sites' validation images; `rounds`, what happened in each; `left`, what left each
-    site by its name, message by message.
+    chosen on the sites' validation images (.5 under differential privacy, which tells no counts of
+    them); `rounds`, what happened in each; `left`, what left each site by its name, message by
+    message; `spent`, the epsilon of each site's ledger after the training, none without privacy.
     """
 
-    network: Grouped
+    network: Recogniser
     threshold: float
     rounds: "tuple[Round, ...]"
     left: "dict[str, list[Left]]"
+    spent: dict[str, float] = field(default_factory=dict)
 
     def score(self, cohort: Cohort) -> Float[np.ndarray, " n"]:
         """Return the probability of the disease, float64 (N,), for the images of a cohort."""
@@ -58,10 +65,12 @@ def federate(
     rounds: int = ROUNDS,
     training: LocalTraining | None = None,
     seed: int = 0,
-    pooling: Literal["average", "max"] = "max",
+    model: "Model" = "network",
+    pooling: "Pooling" = "max",
     fewest: int | None = None,
     folder: str | os.PathLike | None = None,
-    aggregation: "Aggregation | None" = None,
+    privacy: Privacy | None = None,
+    aggregation: "Aggregation | Literal['open', 'secure']" = "open",
     mods: "Callable[[Site], Sequence[Mod]] | None" = None,
     phases: Sequence[str] = (),
     fit: Fit = fit_site,
@@ -75,31 +84,35 @@ def federate(
     In each of the `rounds` every site trains from the common weights as `training` says, and their
     weights are averaged, each site's weighted by its patients. A round counts where at least
     `fewest` sites answered (None: all but one, and at least one). With a `folder`, a training that
-    was stopped goes on after its last round. What is left to choose are the parts: `aggregation`
-    how updates are put together, with `mods` and `phases` the sites' side of it; `fit` how a site
-    trains; `disturb` what happens to replies on their way (`InProcessGrid`). The same `seed` gives
-    the same network on the same machine. Raises `ValueError` where sites share a name or have
-    images of different sizes, `RoundFailed` where too few answered, and `ImportError` where Flower
-    is not installed.
+    was stopped goes on after its last round. `model` "network" trains a network, "probe" a linear
+    layer on what the expert sees. `aggregation` "secure" shows the coordinator sums under masks
+    only; `privacy` bounds what weights tell about a patient, and each site's ledger refuses rounds
+    that its budget does not hold. Both are for trying here, where all keys lie in one process.
+    What is left to choose are the parts: another `aggregation`, with `mods` and `phases` the sites'
+    side of it; `fit` how a site trains without privacy; `disturb` what happens to replies on their
+    way (`InProcessGrid`). The same `seed` gives the same network on the same machine, but under
+    privacy, whose noise nobody shall be able to draw again. Raises `ValueError` where sites share a
+    name or have images of different sizes, `RoundFailed` where too few answered or budgets are
+    spent, and `ImportError` where Flower is not installed.
     """
     FEDERATED.need("flwr.app")
     from medpriv_lib.federation.apps import coordinator_app, site_app
     from medpriv_lib.federation.coordinator import Coordinator, Outcome
     from medpriv_lib.federation.grid import InProcessGrid, run_in_process
 
-    plan = plan_of(sites, rounds, training or LocalTraining(), pooling, fewest)
+    training = training or LocalTraining()
+    require_alike(sites)
+    if aggregation == "secure":
+        from medpriv_lib.federation.secure_aggregation.in_process import masked
+
+        parts = masked(sites)
+        aggregation, mods, phases = parts["aggregation"], parts["mods"], parts["phases"]
+    roster = getattr(aggregation, "roster", None)
+    threshold = roster.threshold if roster else None
+    patients = sum(site.patients for site in sites)
+    demand = privacy.demand(rounds, patients, threshold) if privacy else None
+    plan = plan_of(sites, rounds, training, pooling, fewest, model, demand)
     left: dict[str, list[Left]] = {site.name: [] for site in sites}
-    apps = {
-        node: site_app(
-            site,
-            fit=fit,
-            generator_of=_drawn(seed, site.name),
-            mods=mods(site) if mods else (),
-            phases=phases,
-            note=left[site.name].append,
-        )
-        for node, site in enumerate(sites, 1)
-    }
     coordinator = Coordinator(
         plan,
         plan.first_weights(seeded(seed, "first weights")),
@@ -108,13 +121,47 @@ def federate(
         progress=progress,
         validate=validate,
     )
-    if aggregation is not None:
+    if not isinstance(aggregation, str):
         coordinator.aggregation = aggregation
     found: list[Outcome] = []
-    run_in_process(coordinator_app(coordinator, found.append), InProcessGrid(apps, disturb))
+    with _guards(privacy, sites, folder, threshold) as guards:
+        apps = {
+            node: site_app(
+                site,
+                fit=fit,
+                generator_of=_drawn(seed, site.name),
+                mods=mods(site) if mods else (),
+                phases=phases,
+                note=left[site.name].append,
+                guard=lambda site: guards.get(site.name),
+            )
+            for node, site in enumerate(sites, 1)
+        }
+        run_in_process(coordinator_app(coordinator, found.append), InProcessGrid(apps, disturb))
+        spent = {name: one.ledger.spent() for name, one in guards.items() if one.ledger}
     network = plan.network()
     network.load_state_dict(found[0].weights)
-    return Federation(network.eval(), found[0].threshold, found[0].rounds, left)
+    return Federation(network.eval(), found[0].threshold, found[0].rounds, left, spent)
+
+
+@contextlib.contextmanager
+def _guards(
+    privacy: Privacy | None,
+    sites: Sequence[Site],
+    folder: str | os.PathLike | None,
+    threshold: int | None,
+) -> Iterator[Mapping[str, Guard]]:
+    """Yield each site's guard, none without privacy. The ledgers lie where `privacy` says, else in
+    the training's folder; without one they are forgotten with the training.
+    """
+    if privacy is None:
+        yield {}
+    elif privacy.ledgers is not None or folder is not None:
+        place = Path(folder or "") / "ledgers" if privacy.ledgers is None else Path(privacy.ledgers)
+        yield privacy.guards(sites, place, threshold)
+    else:
+        with tempfile.TemporaryDirectory(prefix="medpriv-") as made:
+            yield privacy.guards(sites, Path(made), threshold)
 
 
 def _drawn(seed: int, name: str) -> "GeneratorOf":
@@ -125,12 +172,22 @@ def plan_of(
     sites: Sequence[Site],
     rounds: int,
     training: LocalTraining,
-    pooling: Literal["average", "max"] = "max",
+    pooling: "Pooling" = "max",
     fewest: int | None = None,
+    model: "Model" = "network",
+    demand: Demand | None = None,
 ) -> "Plan":
     """Return the plan for these sites. Errors as of `federate`."""
     from medpriv_lib.federation.plan import Plan
 
+    size, channels = require_alike(sites)
+    if fewest is None:
+        fewest = max(1, len(sites) - 1)
+    return Plan(rounds, size, channels, pooling, training, fewest, model=model, demand=demand)
+
+
+def require_alike(sites: Sequence[Site]) -> tuple[int, int]:
+    """Return size and channels of the sites' images. Errors as of `federate`."""
     if not sites:
         raise ValueError("a federation needs at least one site")
     names = [site.name for site in sites]
@@ -140,10 +197,7 @@ def plan_of(
     if len(kinds) > 1:
         shown = ", ".join(f"{size}x{size} with {c} channel(s)" for size, c in sorted(kinds))
         raise ValueError(f"the sites' images differ: {shown}; prepare them alike, with --size")
-    (size, channels) = kinds.pop()
-    if fewest is None:
-        fewest = max(1, len(sites) - 1)
-    return Plan(rounds, size, channels, pooling, training, fewest)
+    return kinds.pop()
 
 
 def written(

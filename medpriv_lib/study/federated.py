@@ -4,11 +4,13 @@
 goes on from the file where it was stopped.
 """
 
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,13 @@ from medpriv_lib.core.files import write_json
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import Kind, second_cohort
 from medpriv_lib.federation.local import LocalTraining
+from medpriv_lib.federation.private.accountant import noise_for
+from medpriv_lib.federation.private.privacy import Privacy
 from medpriv_lib.federation.sites import How, Site, deal
 from medpriv_lib.pipeline.federate import Federation, federate
 from medpriv_lib.recognition.crossfit import folds
 from medpriv_lib.study.command import into_folder
-from medpriv_lib.study.federated_rows import NAME, Run, read, summary, written
+from medpriv_lib.study.federated_rows import NAME, PROBE, Run, read, summary, written
 
 SITES = 3
 SEEDS = 5
@@ -33,17 +37,48 @@ ROUNDS = 16
 PIXELS = 32
 TRAINING = LocalTraining()
 PROXIMAL = 0.1
+PROBE_ROUNDS = 30
+# plain gradient steps; the class weights are for an announced prevalence, not one counted here
+PROBE_TRAINING = LocalTraining(rate=2.0, class_weights=(0.65, 2.1))
+DELTA = 0.01  # below 1 / the patients of all sites
+EPSILONS = (8.0, 3.0, 1.0)
 FOLDS = 2 * SEEDS  # two of them test a seed's recognisers, one gives the threshold
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row for each seed: who trains with whom. `dealt` None: all patients at one site."""
+    """One row for each seed: who trains with whom. `dealt` None: all patients at one site.
+
+    `secure`: the coordinator sees sums only. `clip` 0 cuts no patient's gradient; `epsilon` is what
+    each patient is promised, with noise in shares under secure aggregation, infinite for nothing.
+    Both are of the linear layer, whose arms' names begin with `PROBE`.
+    """
 
     name: str
     dealt: How | None
     proximal: float = 0.0
     alone: bool = False
+    secure: bool = False
+    clip: float = 0.0
+    epsilon: float = math.inf
+
+    @property
+    def probe(self) -> bool:
+        """Whether a linear layer is trained, in place of the network."""
+        return self.name.startswith(PROBE)
+
+
+def _probes(how: How) -> tuple[Arm, ...]:
+    """Return the arms of the linear layer for one way to deal."""
+    name = PROBE
+    plain = Arm(name + "federated", how), Arm(name + "alone", how, alone=True)
+    masked = Arm(name + "secure", how, secure=True)
+    clipped = Arm(name + "clipped", how, secure=True, clip=1.0)
+    noisy = (
+        Arm(f"{name}epsilon {epsilon:g}", how, secure=True, clip=1.0, epsilon=epsilon)
+        for epsilon in EPSILONS
+    )
+    return *plain, masked, clipped, *noisy
 
 
 ARMS = (
@@ -53,6 +88,10 @@ ARMS = (
     Arm("federated", "size"),
     Arm("alone", "size", alone=True),
     Arm("fedprox", "size", proximal=PROXIMAL),
+    Arm(PROBE + "pooled", None),
+    *_probes("even"),
+    *_probes("size"),
+    Arm("secure", "even", secure=True),
 )
 
 
@@ -91,15 +130,47 @@ def trained(
 ) -> Iterator[tuple[str, Federation]]:
     """Yield the recognisers of an arm, each with the name of its site, "" where it is of all."""
     sites = sites_of(cohort, arm, seed)
-    training = replace(TRAINING, proximal=arm.proximal)
+    training = PROBE_TRAINING if arm.probe else replace(TRAINING, proximal=arm.proximal)
     for group in [(site,) for site in sites] if arm.alone else [sites]:
         name = group[0].name if arm.alone else ""
-        found = federate(group, rounds=ROUNDS, training=training, seed=seed, fewest=len(group))
+        found = federate(
+            group,
+            rounds=PROBE_ROUNDS if arm.probe else ROUNDS,
+            training=training,
+            seed=seed,
+            model="probe" if arm.probe else "network",
+            fewest=len(group),
+            privacy=_privacy(arm) if arm.probe else None,
+            aggregation="secure" if arm.secure else "open",
+        )
         yield name, found
 
 
+def _privacy(arm: Arm) -> Privacy:
+    """Return an arm's privacy: drawn from the seed, for nobody is protected by a study."""
+    promised = math.isfinite(arm.epsilon)
+    return Privacy(
+        arm.epsilon,
+        DELTA,
+        arm.clip,
+        noise="distributed" if promised else "local",
+        multiplier=_noise(arm.epsilon) if promised else 0.0,
+        seeded=True,
+    )
+
+
+@cache
+def _noise(epsilon: float) -> float:
+    return noise_for(epsilon, DELTA, Privacy(epsilon).rate, PROBE_ROUNDS)
+
+
 def run_of(
-    key: dict[str, Any], site: str, found: Federation, test: Cohort, seconds: tuple[float, float]
+    key: dict[str, Any],
+    site: str,
+    found: Federation,
+    test: Cohort,
+    seconds: tuple[float, float],
+    epsilon: float | None = None,
 ) -> Run:
     """Return one row: the scores of the test images, and what the training cost."""
     rounds = found.rounds
@@ -116,7 +187,18 @@ def run_of(
         left_per_site=round(sum(per_site) / len(per_site)),
         loss=[round(one.loss or 0.0, 4) for one in rounds],
         f1=[None if one.f1 is None else round(one.f1, 4) for one in rounds],
+        saw=seen_of(found),
+        noise=round(_noise(epsilon), 4) if epsilon else None,
+        epsilon=round(max(found.spent.values()), 3) if found.spent else None,
     )
+
+
+def seen_of(found: Federation) -> str:
+    """Return what the coordinator got of each site, read from what left the first one."""
+    names = {piece.name for message in next(iter(found.left.values())) for piece in message.pieces}
+    if "masked.numbers" in names:
+        return "the sum"
+    return "each site's weights" if len(found.left) > 1 else "its weights"
 
 
 def measure(
@@ -128,23 +210,29 @@ def measure(
 ) -> dict[str, Any]:
     """Train what is not in `folder/federated.json` yet, write after each row, and return all.
 
-    Rows that others added are kept. A file of other images or settings is begun anew.
+    Rows that others added are kept. A file of other images or settings is begun anew, and rows of
+    the linear layer are where its own settings are others.
     """
     path = folder / NAME
-    whole = {kind: shrunk(second_cohort(kind)) for kind in cohorts}
+    full = {kind: second_cohort(kind) for kind in cohorts}
+    whole = {kind: shrunk(cohort) for kind, cohort in full.items()}
     content = read(path, provenance(whole))
     for seed in range(seeds):
         for kind, cohort in whole.items():
-            here = split_for(cohort, seed)
+            small = split_for(cohort, seed)
             for arm in arms:
+                # the same patients; the expert reads 64 pixels
+                here = split_for(full[kind], seed) if arm.probe else small
                 key = {"cohort": kind, "seed": seed, "dealt": arm.dealt or "", "arm": arm.name}
                 if any(all(run.get(k) == v for k, v in key.items()) for run in content["runs"]):
                     continue
                 started = time.process_time(), time.monotonic()
                 made = []
+                promised = arm.epsilon if math.isfinite(arm.epsilon) else None
                 for site, found in trained(arm, here, seed):
                     spent = time.process_time() - started[0], time.monotonic() - started[1]
-                    made.append(written(run_of(key, site, found, here.of("test"), spent)))
+                    run = run_of(key, site, found, here.of("test"), spent, promised)
+                    made.append(written(run))
                     started = time.process_time(), time.monotonic()
                 content["runs"] += made
                 content["rows"] = summary(content["runs"], whole, split_for)
@@ -166,6 +254,12 @@ def provenance(cohorts: dict[Kind, Cohort]) -> dict[str, Any]:
             "training": asdict(TRAINING),
             "proximal": PROXIMAL,
             "seeds": SEEDS,
+        },
+        "probe": {
+            "rounds": PROBE_ROUNDS,
+            "training": asdict(PROBE_TRAINING),
+            "delta": DELTA,
+            "rate": Privacy(1.0).rate,
         },
         "versions": store.versions() | {"flwr": metadata.version("flwr")},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one used",

@@ -13,7 +13,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import area, bootstrap
 
 NAME = "federated.json"
-REFERENCE = ("", "pooled")  # what every row is held against: (dealt, arm)
+PROBE = "probe "  # how the names of arms with a linear layer begin
 SAME = ("data_hash", "settings")
 
 
@@ -25,6 +25,8 @@ class Run:
     `scores` are the probabilities of the disease for the seed's test images, in the cohort's order;
     `threshold` that from which an image is called diseased. `cpu` and `seconds` of the training,
     `sent_per_site` and `left_per_site` bytes to and from one site, `loss` and `f1` of each round.
+    `saw` is what the coordinator got of each site, `noise` the multiplier, `epsilon` what the
+    sites' ledgers say was spent at most, both None without a promise.
     """
 
     cohort: str
@@ -41,6 +43,9 @@ class Run:
     left_per_site: int
     loss: list[float]
     f1: list[float | None]
+    saw: str = ""
+    noise: float | None = None
+    epsilon: float | None = None
 
 
 def written(run: Run) -> dict[str, Any]:
@@ -55,6 +60,10 @@ def read(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
         # through JSON, so that tuples compare
         wanted = json.loads(json.dumps(provenance))
         if all(content["provenance"].get(key) == wanted[key] for key in SAME):
+            if content["provenance"].get("probe") != wanted.get("probe"):
+                content["provenance"]["probe"] = wanted.get("probe")
+                runs = content["runs"]
+                content["runs"] = [run for run in runs if not run["arm"].startswith(PROBE)]
             return content
     return {"provenance": dict(provenance), "runs": [], "rows": []}
 
@@ -68,8 +77,9 @@ def summary(
 
     AUC and F1 are means over seeds (of a site alone: over sites, too), with intervals over the test
     patients of all seeds, each of whom is one in a single seed; `difference` is that to the pooled
-    recognisers of the same seeds, paired. `best` is the AUC of the site that alone is best, chosen
-    on the test images, which favours it. `all_ill` is the F1 of calling every image diseased.
+    recognisers of the same seeds (of a linear layer: the pooled linear layers), paired. `best` is
+    the AUC of the site that alone is best, chosen on the test images, which favours it. `all_ill`
+    is the F1 of calling every image diseased.
     """
     rows = []
     kinds = dict.fromkeys((run["cohort"], run["dealt"], run["arm"]) for run in runs)
@@ -81,7 +91,7 @@ def summary(
         pooled = [
             run
             for run in runs
-            if (run["cohort"], run["dealt"], run["arm"]) == (cohort, *REFERENCE)
+            if (run["cohort"], run["dealt"], run["arm"]) == (cohort, "", reference_of(arm))
             and run["seed"] in seeds
         ]
         tests = {seed: split(cohorts[cohort], seed).of("test") for seed in seeds}
@@ -92,6 +102,11 @@ def summary(
             | _costs(mine)
         )
     return rows
+
+
+def reference_of(arm: str) -> str:
+    """Return the pooled arm that an arm is held against."""
+    return f"{PROBE}pooled" if arm.startswith(PROBE) else "pooled"
 
 
 def _quality(runs: Sequence[Mapping[str, Any]], tests: Mapping[int, Cohort]) -> dict[str, Any]:
@@ -149,6 +164,9 @@ def _costs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "rounds": runs[0]["rounds"],
         "sent_per_site": round(np.mean([run["sent_per_site"] for run in runs])),
         "left_per_site": round(np.mean([run["left_per_site"] for run in runs])),
+        "saw": runs[0].get("saw", ""),
+        "noise": runs[0].get("noise"),
+        "epsilon": max((run["epsilon"] for run in runs if run.get("epsilon")), default=None),
     }
 
 

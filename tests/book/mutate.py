@@ -124,6 +124,12 @@ MUTATIONS = [
         "FRACTION = 23  # bits after the point",
     ),
     Mutation(
+        "combining-them",
+        "federation/private/demand.py",
+        "return Charge(self.noise, self.rate, self.steps)",
+        "return Charge(2 * self.noise, self.rate, self.steps)",
+    ),
+    Mutation(
         "collecting-without-exposing",
         "collection/anonymous_tables/mondrian.py",
         "return patients >= k and len(np.unique(value[rows])) >= different",

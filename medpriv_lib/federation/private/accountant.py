@@ -6,6 +6,7 @@ patient who is there or not, drawn by Poisson sampling.
 """
 
 import contextlib
+import functools
 import logging
 import math
 import warnings
@@ -77,6 +78,12 @@ def agreed(charges: Sequence[Charge], delta: float) -> float:
     Raises `ArithmeticError` where they differ by more than 2 %: then one of them is wrong, and
     nobody should train on.
     """
+    return _agreed(tuple(charges), delta)
+
+
+@functools.lru_cache(maxsize=64)
+def _agreed(charges: tuple[Charge, ...], delta: float) -> float:
+    """Ask both once for the same charges: sites with the same ledger ask the same."""
     one, other = (epsilon(charges, delta, how) for how in ("prv", "pld"))
     if one != other and abs(one - other) > max(SMALL, AGREEMENT * min(one, other)):
         raise ArithmeticError(

@@ -78,18 +78,28 @@ class Ledger:
         Raises `BudgetSpent`, and writes nothing, where the budget does not allow it.
         """
         with self._alone():
-            before = self.charges()
-            after = merged([*before, charge])
-            spent = agreed(after, self.delta)
-            if spent > self.budget:
-                raise BudgetSpent(
-                    f"{self.site}: {charge.kind} of {charge.steps} steps would bring epsilon from "
-                    f"{agreed(merged(before), self.delta):.2f} to {spent:.2f}, above the budget of "
-                    f"{self.budget:g}; stop here and use the model as it is, plan more noise or "
-                    "fewer steps, or ask the patients for a larger budget"
-                )
+            after = merged([*self.charges(), charge])
+            spent = self._require(charge, after)
             self._write(after)
         return spent
+
+    def pay(self, charge: Charge, ahead: int = 0) -> None:
+        """Write a charge down, as `charge`, and say nothing of what is spent.
+
+        For rounds: where the accountants say once that `ahead` more charges of the kind would fit,
+        too, those are not asked about again. Errors as of `charge`.
+        """
+        with self._alone():
+            after = merged([*self.charges(), charge])
+            fitting = self._fitting()
+            if not _within(after, fitting):
+                last = after[-1]
+                longer = Charge(last.noise, last.rate, last.steps + ahead * charge.steps, last.kind)
+                fitting = [*after[:-1], longer]
+                if ahead < 1 or agreed(fitting, self.delta) > self.budget:
+                    fitting = after
+                    self._require(charge, after)
+            self._write(after, fitting)
 
     def steps_left(self, noise: float, rate: float, most: int = 10_000) -> int:
         """Return how many more steps of this kind the budget allows, at most `most`."""
@@ -108,11 +118,30 @@ class Ledger:
             low, high = (middle, high) if fits(middle) else (low, middle)
         return low
 
+    def _require(self, charge: Charge, after: Sequence[Charge]) -> float:
+        """Return what would be spent; raise `BudgetSpent` where that is too much."""
+        spent = agreed(after, self.delta)
+        if spent > self.budget:
+            raise BudgetSpent(
+                f"{self.site}: {charge.kind} of {charge.steps} steps would bring epsilon from "
+                f"{self.spent():.2f} to {spent:.2f}, above the budget of {self.budget:g}; stop "
+                "here and use the model as it is, plan more noise or fewer steps, or ask the "
+                "patients for a larger budget"
+            )
+        return spent
+
+    def _fitting(self) -> list[Charge]:
+        """Return charges that the accountants found to fit, and that were not all made yet."""
+        content = json.loads(self.path.read_text(encoding="utf-8"))
+        return [Charge(**charge) for charge in content.get("fitting", [])]
+
     def _head(self) -> dict:
         return {"version": VERSION} | {key: getattr(self, key) for key in KEYS}
 
-    def _write(self, charges: Sequence[Charge]) -> None:
-        write_json(self.path, self._head() | {"charges": [asdict(charge) for charge in charges]})
+    def _write(self, charges: Sequence[Charge], fitting: Sequence[Charge] = ()) -> None:
+        parts = {"charges": charges, "fitting": fitting}
+        lists = {name: [asdict(one) for one in part] for name, part in parts.items()}
+        write_json(self.path, self._head() | lists)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -146,3 +175,12 @@ def merged(charges: Sequence[Charge]) -> list[Charge]:
         else:
             found.append(charge)
     return found
+
+
+def _within(charges: Sequence[Charge], fitting: Sequence[Charge]) -> bool:
+    """Return whether the charges are those that fit, up to a last one of no more steps."""
+    if len(charges) != len(fitting) or list(charges[:-1]) != list(fitting[:-1]):
+        return False
+    last, known = charges[-1], fitting[-1]
+    same = (last.noise, last.rate, last.kind) == (known.noise, known.rate, known.kind)
+    return same and last.steps <= known.steps

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from flwr.clientapp.typing import Mod
 
+from medpriv_lib.federation.certificates import two_thirds
 from medpriv_lib.federation.secure_aggregation.identity import enrol
 from medpriv_lib.federation.secure_aggregation.masked_average import MaskedAverage
 from medpriv_lib.federation.secure_aggregation.site_mod import PHASES, masking_mod
@@ -25,7 +26,7 @@ def masked(sites: Sequence[Site], threshold: int | None = None) -> Masked:
     `threshold` None: two thirds of the sites, rounded up. In one process everybody's keys lie side
     by side, so this is for trying and for studies; errors as of `Roster`.
     """
-    wanted = -(-2 * len(sites) // 3) if threshold is None else threshold
+    wanted = two_thirds(len(sites)) if threshold is None else threshold
     identities, roster = enrol("in one process", len(sites), wanted)
     numbers = {site.name: number for number, site in enumerate(sites, 1)}
 

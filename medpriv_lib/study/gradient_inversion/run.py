@@ -54,13 +54,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What all rows share. `cohort` are the training images, rows numbered within them."""
+    """What all rows share. `cohort` are the training images, rows numbered within them; `without`
+    the patients who are neither targets nor for validation.
+    """
 
     whole: Cohort
     court: Court
     public: Float[Tensor, "m 1 h w"]
     seed: int = plan.SEED
     steps: int = plan.STEPS
+    without: tuple[int, ...] = ()
 
     @property
     def cohort(self) -> Cohort:
@@ -75,7 +78,8 @@ class Study:
         generator = np.random.default_rng(self.seed)
         shuffled = generator.permutation(len(self.cohort))
         _, first = np.unique(self.cohort.patient[shuffled], return_index=True)
-        return generator.permutation(shuffled[first])
+        ordered = generator.permutation(shuffled[first])
+        return ordered[~np.isin(self.cohort.patient[ordered], self.without)]
 
     @cached_property
     def learnt(self) -> Recogniser:

@@ -1,0 +1,81 @@
+"""The attack once more, with nothing left to choose: other patients, another seed, one run.
+
+The settings of `gradient-inversion.json` were tried while ranks of some of its targets were known.
+Here the search it ended with meets patients who were in no row and in no validation, a network with
+other first weights and another noise over the start. Nothing was changed after the run.
+
+`python -m medpriv_lib.study.gradient_inversion.fresh_targets --out FOLDER` reads
+`gradient-inversion.json` in the folder, writes `gradient-inversion-fresh.json` beside it, after
+each target, and goes on from there.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medpriv_lib.attacks.gradient_inversion.invert import Search
+from medpriv_lib.attacks.gradient_inversion.objective import Terms
+from medpriv_lib.core.files import write_json
+from medpriv_lib.study.command import into_folder
+from medpriv_lib.study.gradient_inversion import rows as plan
+from medpriv_lib.study.gradient_inversion.rows import Row
+from medpriv_lib.study.gradient_inversion.run import (
+    FILE,
+    Say,
+    Study,
+    attack_rows,
+    described,
+    shipped,
+)
+
+FRESH_FILE = "gradient-inversion-fresh.json"
+FRESH_SEED = 2027
+FRESH_ROWS = (Row("average pooling", plan.TARGETS),)
+
+
+def run(
+    folder: Path, say: Say, study: Study | None = None, rows: tuple[Row, ...] = FRESH_ROWS
+) -> dict[str, Any]:
+    """Attack fresh targets with the search of the folder's first file; return all.
+
+    Raises `FileNotFoundError` where the first file is missing.
+    """
+    earlier = folder / FILE
+    if not earlier.is_file():
+        raise FileNotFoundError(
+            f"{earlier}: no such file; make it with `python -m "
+            "medpriv_lib.study.gradient_inversion`"
+        )
+    first = json.loads(earlier.read_text(encoding="utf-8"))
+    study = fresh(study or shipped(), first)
+    path = folder / FRESH_FILE
+    content: dict[str, Any] = {"provenance": described(study) | {"command": COMMAND}}
+    content["noise"] = first["noise"]
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["provenance"] == content["provenance"]:
+            content = found
+    how = first["search"]
+    search = Search(**how | {"terms": Terms(**how["terms"])})
+    attack_rows(study, rows, search, content, lambda: write_json(path, content), say)
+    return content
+
+
+def fresh(study: Study, first: dict[str, Any]) -> Study:
+    """Return the study with another seed, without the patients whom the first one has looked at."""
+    seen = {one["patient"] for one in first["targets"]}
+    seen |= {int(study.cohort.patient[row]) for row in study.order[-plan.VALIDATION :]}
+    return replace(study, seed=FRESH_SEED, without=tuple(sorted(seen)))
+
+
+COMMAND = "python -m medpriv_lib.study.gradient_inversion.fresh_targets"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the study as a command."""
+    into_folder(COMMAND.rpartition(" ")[2], run, argv)
+
+
+if __name__ == "__main__":
+    main()
