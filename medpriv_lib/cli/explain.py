@@ -76,7 +76,13 @@ def run(args: argparse.Namespace) -> None:
     settings, classes, out = settings_of(args), _classes(args.classes), _new_file(args)
     cohort = load_cohort(args.cohort)
     size = cohort.images.shape[1]
-    image = read_case(args.image, size, right=args.right, localize=not args.no_localize)
+    image = read_case(
+        args.image,
+        size,
+        right=args.right,
+        localize=not args.no_localize,
+        colour=cohort.images.ndim == 4,
+    )
     result = explain(
         image,
         cohort,

@@ -12,6 +12,8 @@ Examples:
   medpriv privatize cohort.npz --method k-same-select --k 6 --form release --split all
       --out release/
   medpriv privatize eyes/ --method blur --kernel 9 --out release/
+  medpriv privatize archive/ --method k-same-select --k 6 --form release --split all --out release/
+      an archive of `medpriv prepare --archive`; DIR/share has a thousand files a folder
   medpriv privatize eyes.csv --method pprl-vgan --policy same --out release/
   medpriv privatize cohort.npz --method averaged --k 6 --weights my-weights/ --cohort cohort.npz
       --out release/
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 from medpriv_lib.cli.options import (
     add_methods,
     add_reading,
+    add_spreading,
     load_cohort,
     offered,
     require_parent,
@@ -69,12 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "copied from any input",
     )
     add_reading(parser)
+    add_spreading(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Privatise and write the release."""
     from medpriv_lib.core.sharing import write_release
     from medpriv_lib.core.workplace import reserved
+    from medpriv_lib.data.archive.archive import is_archive
     from medpriv_lib.pipeline.prepare import as_strangers, read_images
     from medpriv_lib.pipeline.privatize import numbered_as, privatize, refuse_text
 
@@ -86,6 +91,11 @@ def run(args: argparse.Namespace) -> None:
         from medpriv_lib.core.extra import DICOM
 
         DICOM.need("pydicom")  # before any work
+    if is_archive(args.input):
+        _archive(args, settings)
+        return
+    if args.workers is not None or args.scheduler is not None:
+        raise ValueError("--workers and --scheduler have a meaning for an archive only")
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
             args.input,
@@ -119,6 +129,41 @@ def run(args: argparse.Namespace) -> None:
         left_out = {item.file: item.reason for item in given.left_out}
         write_release(release, images, args.out, left_out=left_out, place=place, form=args.form)
     _report(args, len(release), images, given, release.method)
+
+
+def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Privatise an archive part by part."""
+    from medpriv_lib.data.archive.archive import Archive
+    from medpriv_lib.pipeline.archive.privatize import privatize_archive
+
+    archive, out = Archive.open(args.input), require_parent(args.out)
+    needs = offered()[args.method].needs
+    gallery = args.cohort
+    if gallery is None and needs == "weights":
+        raise ValueError(
+            f"{args.method} draws from the patients of its weights; name their cohort by --cohort"
+        )
+    if gallery is None and needs != "nothing" and settings.get("form") != "release":
+        gallery = args.input
+    count = privatize_archive(
+        archive,
+        args.method,
+        out,
+        split=args.split,
+        gallery=gallery,
+        weights=args.weights,
+        files=args.form,
+        progress=None,
+        **spreading(args),
+        **settings,
+    )
+    say(f"{count} images privatised by {args.method}, in parts: {out / 'keep' / 'parts'}")
+    say(
+        "warning: each picture was compared with the originals of its own part only, and no "
+        "attack reads such a release: attack one of a cohort of the same kind before"
+    )
+    say(f"give away: {out / 'share'}")
+    say(f"keep to yourself: {out / 'keep'} says whose image each one is")
 
 
 def _report(
