@@ -20,14 +20,13 @@ from typing import Any
 from medpriv_lib.cli.options import (
     add_reading,
     add_seed,
-    add_spreading,
     printing,
     rectangle,
     require_parent,
     say,
-    spreading,
     whole,
 )
+from medpriv_lib.cli.spreading import add_spreading, spreading
 
 STOPPED = "nothing was written"
 

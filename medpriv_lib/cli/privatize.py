@@ -21,18 +21,18 @@ Examples:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medpriv_lib.cli.options import (
     add_methods,
     add_reading,
-    add_spreading,
     load_cohort,
     offered,
     require_parent,
     say,
     settings_of,
 )
+from medpriv_lib.cli.spreading import add_spreading, spreading
 
 if TYPE_CHECKING:
     from medpriv_lib.core.cohort import Cohort
