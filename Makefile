@@ -14,6 +14,12 @@ book: pages
 	@echo "The book is built. Open this page in a browser:"
 	@echo "  file://$(CURDIR)/_build/html/index.html"
 
+# The whole book as one PDF, printed by a headless Chromium from the pages that `make book` has built.
+.PHONY: pdf
+pdf: $(READY)
+	@test -f _build/html/index.html || $(MAKE) pages
+	$(BIN)/python book/pdf.py --out _build/book.pdf
+
 $(READY): requirements.txt requirements-lock.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"This project needs Python 3.11, 3.12 or 3.13, and {sys.executable} is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -40,7 +46,7 @@ test: $(READY)
 	$(MAKE) lint
 	$(ONE) $(PYTEST) tests --ignore tests/book --dist loadscope --no-loadscope-reorder
 	$(MAKE) pages ANSWERED=$(ANSWERS)
-	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadscope
+	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadgroup
 	$(ONE) MEDPRIV_ANSWERS=$(ANSWERS) $(PYTEST) $(SPLIT) --dist worksteal
 	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) --nbval --nbval-current-env chapters --dist loadscope
 

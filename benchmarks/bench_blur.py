@@ -43,7 +43,7 @@ def run() -> list[dict]:
             "a plain OpenCV loop": plain_loop,
             "torchvision": with_torchvision,
         }
-        speed = {name: [] for name in works}
+        speed: dict[str, list[float]] = {name: [] for name in works}
         for repeat in range(REPEATS + 1):
             for name, work in works.items():
                 start = time.perf_counter()

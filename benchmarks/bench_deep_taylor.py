@@ -94,7 +94,7 @@ def run() -> list[dict]:
         "zennit, one image at a time": (lambda: one_at_a_time(chain, x[:FEW]), FEW),
         "captum's LRP, batched, z+ in all layers": (lambda: with_captum(for_captum, x), IMAGES),
     }
-    speed = {name: [] for name in works}
+    speed: dict[str, list[float]] = {name: [] for name in works}
     for repeat in range(REPEATS + 1):
         for name, (work, count) in works.items():
             start = time.perf_counter()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+import numpy as np
 import torch
 
 from medpriv_lib.core.pixels import to_tensor
@@ -22,7 +23,7 @@ from medpriv_lib.recognition.train import logits
 REPEATS = 3
 
 
-def online(session: InProcess, image) -> Callable[[], object]:
+def online(session: InProcess, image: np.ndarray) -> Callable[[], object]:
     """Return the online part for one image: what the dealer sends is there already."""
     parts = list(deal(session.architecture, session.masks))
     owner = session.model_owner.prepare([part for part, _ in parts])

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -42,7 +43,7 @@ def cohort_of(n: int, patients: int, size: int = 64) -> Cohort:
     )
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -54,7 +55,7 @@ def beside_anonypyx(n: int, k: int) -> list[dict]:
     person_specific, several = cohort_of(n, n), cohort_of(n, 115)
     images = person_specific.images
     select, release = KSameSelect(k).fit(several), KSameSelect(k, "release")
-    ours = {
+    ours: dict[str, Callable[[], object]] = {
         "K-Same, one image each": lambda: KSame(k).privatize(person_specific),
         "K-Same-Select, query form, every image asked": lambda: select.privatize(several),
         "K-Same-Select, release form": lambda: release.privatize(several),
@@ -63,7 +64,7 @@ def beside_anonypyx(n: int, k: int) -> list[dict]:
     def peer() -> None:
         kSame(images, 64, 64, k=k, variant="pixel").anonymize()
 
-    times = {name: [] for name in (*ours, "peer")}
+    times: dict[str, list[float]] = {name: [] for name in (*ours, "peer")}
     for work in ours.values():
         work()  # the first call starts the BLAS threads
     for _ in range(REPEATS[n]):

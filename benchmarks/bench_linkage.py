@@ -6,6 +6,8 @@ is peer / ours.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -68,7 +70,7 @@ def plain_loop(cohort: Cohort, source: np.ndarray, shown: np.ndarray, points: np
     return sum(area * count for area, count in areas) / sum(count for _, count in areas)
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -86,7 +88,7 @@ def run() -> list[dict]:
                 "things"
             )
         times = [
-            (seconds(lambda g=given: ours(*g)), seconds(lambda g=given: plain_loop(*g)))
+            (seconds(partial(ours, *given)), seconds(partial(plain_loop, *given)))
             for _ in range(REPEATS)
         ]
         mine, peer = (median(column) for column in zip(*times, strict=True))

@@ -7,6 +7,8 @@ Both figures are printed.
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,13 +20,15 @@ from medpriv_lib.data.warsaw import read_warsaw
 ROUNDS = 5
 
 
-def plain_loop(files: list) -> int:
+def plain_loop(files: Sequence[Path]) -> int:
     """Crop around the first Hough circle of each file, as the short scripts on the web do; return
     how many had one.
     """
     found = 0
     for file in files:
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            continue
         circles = cv2.HoughCircles(
             cv2.medianBlur(image, 5),
             cv2.HOUGH_GRADIENT,

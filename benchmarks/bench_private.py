@@ -72,7 +72,13 @@ def opacus(mode: str, x: torch.Tensor, y: torch.Tensor) -> Callable[[], None]:
     return stepped(found[0], found[1], criterion, x, y)
 
 
-def stepped(network, optimiser, criterion, x, y) -> Callable[[], None]:
+def stepped(
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    criterion: Callable[..., torch.Tensor],
+    x: torch.Tensor,
+    y: torch.Tensor,
+) -> Callable[[], None]:
     def step() -> None:
         optimiser.zero_grad()
         criterion(network(x), y).backward()

@@ -8,6 +8,7 @@ peer take turns. Generation: privatised images per second beside a loop over sin
 
 import dataclasses
 import time
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -58,7 +59,7 @@ class PlainLoop:
         self.d_optimiser = torch.optim.Adam(self.d.parameters(), 3e-4)
         self.distort, self.random = Augmentation(), torch.Generator(device).manual_seed(0)
 
-    def batch(self):
+    def batch(self) -> list[torch.Tensor]:
         """Return images, patients and labels of the next batch."""
         try:
             found = next(self.batches)
@@ -67,7 +68,7 @@ class PlainLoop:
             found = next(self.batches)
         return [part.to(self.device) for part in found]
 
-    def make(self, images):
+    def make(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the identities drawn and what the generator makes of the images."""
         c = torch.randint(self.a.patients, (BATCH,), device=self.device)
         return (c, *self.g(images, c, torch.randn(BATCH, self.a.latent, device=self.device)))
@@ -93,7 +94,7 @@ class PlainLoop:
             self.g_optimiser.step()
 
 
-def timed(work, device: torch.device) -> float:
+def timed(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -121,11 +122,13 @@ def training_rows(cohort: Cohort) -> list[dict]:
             cohort, architecture, dataclasses.replace(config, precision="bf16")
         )
     torch.set_flush_denormal(False)  # the plain loop does not know of it
-    peer, seconds = PlainLoop(cohort, architecture, device), {name: [] for name in (*ours, "peer")}
+    steps: dict[str, Callable[[], object]] = {name: one.step for name, one in ours.items()}
+    steps["peer"] = PlainLoop(cohort, architecture, device).step
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     for repeat in range(REPEATS + 2):
-        for name, loop in (*ours.items(), ("peer", peer)):
+        for name, step in steps.items():
             torch.set_flush_denormal(name != "peer")
-            spent = timed(loop.step, device)
+            spent = timed(step, device)
             if repeat >= 2:
                 seconds[name].append(spent)
     plain = median(seconds["peer"])
@@ -158,7 +161,7 @@ def generation_row(cohort: Cohort) -> dict:
     def batched() -> None:
         vgan.privatize(few, torch.Generator().manual_seed(0))
 
-    speed = {"ours": [], "peer": []}
+    speed: dict[str, list[float]] = {"ours": [], "peer": []}
     for repeat in range(REPEATS + 1):
         for name, work in (("ours", batched), ("peer", one_by_one)):
             spent = timed(work, torch.device("cpu"))

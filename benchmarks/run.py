@@ -37,6 +37,8 @@ def collect(names: list[str]) -> list[dict]:
         if not names or name in names:
             print(f"{name} ...", file=sys.stderr, flush=True)
             spec = importlib.util.spec_from_file_location(path.stem, path)
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             for row in module.run():

@@ -5,9 +5,10 @@ whose address has changed.
 import html
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
+from bs4 import BeautifulSoup
 from docutils import nodes
 from imprint import policy
 from sphinx.application import Sphinx
@@ -77,6 +78,26 @@ def show_part(
         context["body"] = strip(page, parts()) + context["body"]
 
 
+def name_the_folds(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
+    """Give what unfolds a part in the contents a name for those who do not see its arrow."""
+    made = context.get("generate_toctree_html")
+    if made is None:
+        return
+
+    def named(*args: Any, **kwargs: Any) -> Any:
+        tree = made(*args, **kwargs)
+        soup = BeautifulSoup(tree, "html.parser") if isinstance(tree, str) else tree
+        for entry in soup.select("li.has-children"):
+            fold, link = entry.select_one(":scope > details > summary"), entry.select_one("a")
+            if fold is not None and link is not None:
+                fold["aria-label"] = f"Pages of {link.get_text(strip=True)}"
+        return str(soup) if isinstance(tree, str) else soup
+
+    context["generate_toctree_html"] = named
+
+
 def moved(name: str) -> str:
     """Return a page that leads to the chapter of this name, without a script."""
     return (
@@ -99,5 +120,6 @@ def lead_on(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     """Connect both to Sphinx."""
     app.connect("html-page-context", show_part, priority=900)
+    app.connect("html-page-context", name_the_folds, priority=999)
     app.connect("build-finished", lead_on)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,8 +8,11 @@ import re
 MAX_LINES = 15
 OPENING = ["What you will learn", "Prerequisites", "Time"]
 CLOSING = ["Exercises", "Quiz", "What this does not protect against", "Summary", "References"]
+RECAP = "**So far.**"  # and three lines of a list, at the end of the first cell
+BEGINS = "raise NotImplementedError"  # what an exercise's function holds until the reader answers
+SHARED = 6  # nodes of an expression that a check may not have in common with its solution
 WITHOUT_WIDGET = {"encrypted-inference"}
-GUIDES = {"bring-your-own-images"}  # notebooks that are no chapters
+GUIDES = {"bring-your-own-images", "upsampling"}  # notebooks that are no chapters
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",
@@ -126,7 +129,7 @@ def chapter_faults(notebook: dict, name: str) -> list[str]:
     found, faults = headings(notebook), []
     if not found or found[0][0] != 1 or found[0][1][0].isdigit():
         faults.append("it does not begin with the heading '# Title', without a number")
-    elif source(notebook["cells"][0]).strip() == f"# {found[0][1]}":
+    elif source(notebook["cells"][0]).partition(RECAP)[0].strip() == f"# {found[0][1]}":
         faults.append("the first cell has a title and no paragraph that makes one read on")
     if sum(level == 1 for level, _, _ in found) > 1:
         faults.append("it has more than one heading of level 1")
@@ -147,11 +150,11 @@ def chapter_faults(notebook: dict, name: str) -> list[str]:
         found[i][1]: "".join(text for _, _, text in found[i:end])
         for i, end in zip(second, ends, strict=True)
     }
-    faults += [
-        f"'{name}' has no paragraph that starts with **Question.**"
-        for name in free
-        if not re.search(r"^\s*\*\*Question\.\*\*", body[name], re.M)
-    ]
+    for title in free:
+        faults += [f"'{title}' {fault}" for fault in _section_faults(body[title])]
+    recap = source(notebook["cells"][0]).partition(RECAP)[2]
+    if not re.fullmatch(r"\n\n(- [^\n]+\n?){3}", recap):
+        faults.append(f"its first cell does not end with {RECAP} and a list of three lines")
     if not re.search(r"^\s*\|.*\|.*\|.*\|\s*\n\s*\|[\s:|-]+\|", body["Prerequisites"], re.M):
         faults.append("Prerequisites has no table of concept, how important, where to get it")
     if not 3 <= body["Quiz"].count("<details>") <= 6:
@@ -160,7 +163,82 @@ def chapter_faults(notebook: dict, name: str) -> list[str]:
         )
     if not re.search(r"doi\.org/|arxiv\.org/|DOI|arXiv", body["References"]):
         faults.append("References names no DOI and no arXiv number")
-    return faults + exercise_faults(notebook) + _compared_faults(notebook, name)
+    return (
+        faults
+        + exercise_faults(notebook)
+        + _task_faults(notebook)
+        + _compared_faults(notebook, name)
+    )
+
+
+def _section_faults(text: str) -> list[str]:
+    """Return what is wrong with the text of one section of a chapter's own."""
+    faults = []
+    if not re.match(r"\s*\*(Core|Extra)\.\*\s*$", text, re.M):
+        faults.append("does not say below its heading whether it is *Core.* or *Extra.*")
+    questions = re.findall(r"^\s*\*\*Question\.\*\*[^\n]*\n*(.*)", text, re.M)
+    if not questions:
+        faults.append("has no paragraph that starts with **Question.**")
+    if not all(below.startswith("<details><summary>Answer</summary>") for below in questions):
+        faults.append(
+            "has a **Question.** whose answer does not follow, folded: <details><summary>Answer"
+            "</summary>"
+        )
+    return faults
+
+
+def common(first: str, second: str) -> str:
+    """Return the largest expression, at least `SHARED` nodes, that two pieces of code share but for
+    the names of variables; "" where there is none. Names of called functions count.
+    """
+    here, there = _expressions(first), _expressions(second)
+    both = [here[key] for key in here.keys() & there.keys() if here[key][0] >= SHARED]
+    return max(both, default=(0, ""))[1]
+
+
+def _functions(code: str) -> str:
+    return "\n".join(
+        ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)
+    )
+
+
+def _expressions(code: str) -> dict[str, tuple[int, str]]:
+    """Return each expression with variables blanked -> (its nodes, its text)."""
+    tree, found = ast.parse(code), {}
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
+    texts = [ast.unparse(node) for node in nodes]
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and id(node) not in called:
+            node.id = "_"
+    for node, text in zip(nodes, texts, strict=True):
+        size = sum(isinstance(part, ast.expr) for part in ast.walk(node))
+        found[ast.dump(node)] = (size, text)
+    return found
+
+
+def _task_faults(notebook: dict) -> list[str]:
+    """Return what is wrong with what an exercise asks: how hard, how it begins, what its check
+    gives away.
+    """
+    faults, text, cells = [], "", {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            text += source(cell)
+        for kind in ("exercise", "check", "solution"):
+            if kind in tags(cell):
+                cells[cell["metadata"].get("exercise"), kind] = source(cell)
+    for (name, kind), code in cells.items():
+        if kind == "exercise" and BEGINS not in code:
+            faults.append(f"the function of {name} does not begin as '{BEGINS}  # your lines'")
+        if kind == "exercise" and not re.search(rf"\*\*{name} \((core|extra)\)\.", text):
+            faults.append(f"'**{name} (core).**' or '(extra)' stands nowhere in the text")
+        told = (
+            common(code, _functions(cells.get((name, "solution"), ""))) if kind == "check" else ""
+        )
+        if told:
+            faults.append(f"the check of {name} holds a part of its solution: {told}")
+    return faults
 
 
 def exercise_faults(notebook: dict) -> list[str]:

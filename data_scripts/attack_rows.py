@@ -23,6 +23,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed  # noqa: E402
 from dataclasses import dataclass, fields, replace  # noqa: E402
 from multiprocessing import get_context  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
 
@@ -42,10 +43,12 @@ from medpriv_lib.data.default import default_cohort  # noqa: E402
 from medpriv_lib.data.second import KINDS, second_cohort  # noqa: E402
 from medpriv_lib.pipeline.weights import load_weights  # noqa: E402
 from medpriv_lib.privatizers.protocol import Resources  # noqa: E402
+from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN  # noqa: E402
+from medpriv_lib.recognition.judges import Judges  # noqa: E402
 from medpriv_lib.study.decoded import networks_of  # noqa: E402
 from medpriv_lib.study.plan import file_name  # noqa: E402
+from medpriv_lib.study.row_scenes import scenes_of  # noqa: E402
 from medpriv_lib.study.rows import Method, methods  # noqa: E402
-from medpriv_lib.study.scenes import scenes_of  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class Worker:
 
     job: Job
     cohort: Cohort
+    judges: Judges
+    vgan: PPRLVGAN
+    cards: dict[str, str]
+    resources: Resources
 
     @classmethod
     def begin(cls, job: Job) -> None:
@@ -94,7 +101,8 @@ class Worker:
         path = cls.job.rows / f"{file_name(row)}-{cls.key(row)}.json"
         if path.is_file():
             return dict(json.loads(path.read_text(encoding="utf-8")))
-        began, result = time.perf_counter(), {"experiment": row.experiment, "set": row.set}
+        began = time.perf_counter()
+        result: dict[str, Any] = {"experiment": row.experiment, "set": row.set}
         try:
             result |= cls.found(row)
         except NotApplicable as reason:  # this cohort does not allow the method
@@ -181,9 +189,9 @@ def main() -> None:
         for future in as_completed(first):
             print("network of originals,", future.result(), flush=True)
         running = {pool.submit(Worker.attack, row): row for row in listed}
-        for future in as_completed(running):
-            row = running[future]
-            done[row.name] = future.result()
+        for ended in as_completed(running):
+            row = running[ended]
+            done[row.name] = ended.result()
             print(*row.name, done[row.name]["seconds"], "s", flush=True)
             found = [done[one.name] for one in listed if one.name in done]
             content = {"cohort": cohort_of(options.cohort).hash(), "seed": options.seed}
@@ -194,7 +202,7 @@ def shorter(budget: Budget, by: int) -> Budget:
     """Return a budget with all numbers of steps, decodes and runs divided."""
     if by == 1:
         return budget
-    changed = {}
+    changed: dict[str, Any] = {}
     for one in fields(budget):
         value = getattr(budget, one.name)
         if isinstance(value, int):

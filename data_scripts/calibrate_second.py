@@ -105,6 +105,7 @@ def _judged(text: str, cohort: Cohort, options: argparse.Namespace) -> None:
         named = answers["identity"].argmax(axis=1) == val.patient
         score = answers["disease"][:, 1] - answers["disease"][:, 0]
         called = score > 0
+        assert val.evidence is not None  # every synthetic eye has some
         seen = ~val.diseased | val.evidence.any(axis=(1, 2))
         found.append(
             {

@@ -54,12 +54,13 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"make_second: error: {error}", file=sys.stderr)
         return 2
-    ill, val = cohort.diseased, cohort.of("val")
+    ill, val, evidence = cohort.diseased, cohort.of("val"), cohort.evidence
+    assert evidence is not None  # every synthetic eye has some
     both = val.diseased.any() and not val.diseased.all()
     alone = f"{area(darkest(val.images), val.diseased):.3f}" if both else "without both labels"
     print(
         f"{options.out}: {len(cohort)} images of {cohort.patients} patients, {ill.sum()} with "
-        f"glaucoma, {(~cohort.evidence[ill].any(axis=(1, 2))).mean():.1%} of these with no pixel "
+        f"glaucoma, {(~evidence[ill].any(axis=(1, 2))).mean():.1%} of these with no pixel "
         f"of evidence, {len(report['left_out'])} lost, hash {cohort.hash()}, darkest level alone "
         f"{alone} (val), "
         f"{time.perf_counter() - start:.0f} s"

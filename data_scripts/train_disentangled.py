@@ -18,6 +18,7 @@ import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
 
@@ -26,6 +27,7 @@ import torch  # noqa: E402
 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import write_json  # noqa: E402
+from medpriv_lib.core.pixels import Images  # noqa: E402
 from medpriv_lib.learning.augment import Augmentation  # noqa: E402
 from medpriv_lib.privatizers.disentangled.identities import Synthesis  # noqa: E402
 from medpriv_lib.privatizers.disentangled.model import Model  # noqa: E402
@@ -47,6 +49,7 @@ from medpriv_lib.recognition.expert import DEVELOPMENT_NAME as EXPERT  # noqa: E
 from medpriv_lib.recognition.expert import Expert  # noqa: E402
 from medpriv_lib.recognition.eye_judge import DEVELOPMENT_NAME as EYE  # noqa: E402
 from medpriv_lib.recognition.eye_judge import EyeJudge  # noqa: E402
+from medpriv_lib.recognition.learner import Target  # noqa: E402
 from medpriv_lib.recognition.train import fit_recogniser, logits  # noqa: E402
 
 JUDGE_SEED, JUDGE_EPOCHS = 1, 40
@@ -138,7 +141,7 @@ def settings(
     return architecture, training, synthesis
 
 
-def _typed(value):
+def _typed(value: Any) -> Any:
     if isinstance(value, dict):
         return Augmentation(**value)
     return tuple(value) if isinstance(value, list) else value
@@ -162,7 +165,7 @@ def judges(cohort: Cohort, options: argparse.Namespace, folder: Path) -> tuple[N
     )
 
 
-def recogniser(cohort: Cohort, target, options: argparse.Namespace, folder: Path) -> Names:
+def recogniser(cohort: Cohort, target: Target, options: argparse.Namespace, folder: Path) -> Names:
     train, val = cohort.of("train"), cohort.of("val")
     shared = np.isin(val.patient, train.patient).all()
     network, _ = fit_recogniser(
@@ -176,7 +179,7 @@ def recogniser(cohort: Cohort, target, options: argparse.Namespace, folder: Path
         resume=folder / f"judge-{target}",
     )
 
-    def read(images):
+    def read(images: Images) -> np.ndarray:
         found = logits(network, images).argmax(1).numpy()
         return found.astype(bool) if target == "disease" else found
 

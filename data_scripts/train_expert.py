@@ -14,8 +14,9 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
@@ -24,7 +25,7 @@ from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import write_json  # noqa: E402
 from medpriv_lib.core.weights import FOLDER  # noqa: E402
 from medpriv_lib.data.second import second_cohort  # noqa: E402
-from medpriv_lib.data.synthetic.camera import FAMILIES, HELD_OUT  # noqa: E402
+from medpriv_lib.data.synthetic.camera import FAMILIES, HELD_OUT, Family  # noqa: E402
 from medpriv_lib.data.synthetic.population import population  # noqa: E402
 from medpriv_lib.recognition.expert import DEVELOPMENT_NAME, NAME  # noqa: E402
 from medpriv_lib.recognition.expert_training import (  # noqa: E402
@@ -68,7 +69,7 @@ def main() -> None:
     workers = options.workers
     own = people // 4  # by the cohorts' camera, the others by families of cameras
 
-    def of(name: str, count: int, cameras=None) -> Cohort:
+    def of(name: str, count: int, cameras: Mapping[str, Family] | None = None) -> Cohort:
         file = folder / f"{name}-{count}.npz"
         return kept(file, lambda: population(count, EACH, SEEDS[name], cameras, workers=workers))
 
@@ -77,9 +78,7 @@ def main() -> None:
     families = {
         name: kept(
             folder / f"held-out-{name}-{held}.npz",
-            lambda family=family, name=name: population(
-                held, EACH, SEEDS["held-out"], {name: family}, workers=workers
-            ),
+            partial(population, held, EACH, SEEDS["held-out"], {name: family}, workers=workers),
         )
         for name, family in HELD_OUT.items()
     }

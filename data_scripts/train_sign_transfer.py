@@ -133,11 +133,14 @@ def fit(options: argparse.Namespace) -> int:
     chosen_on = own if own.evidence[:, :2].any() else unseen
     found = validation.read(network, chosen_on, options.device)
     gain = validation.best_gain(found, chosen_on)
+    of_validation = validation.report(network, unseen, options.device, gain)
+    of_held_out = validation.report(network, held_out, options.device, gain)
+    leaked = leakage(network, taught, unseen, options.device, gain, options.leak_steps)
     figures = {
         "gain": gain,
-        "validation": validation.report(network, unseen, options.device, gain),
-        "held out": validation.report(network, held_out, options.device, gain),
-        "leakage": leakage(network, taught, unseen, options.device, gain, options.leak_steps),
+        "validation": of_validation,
+        "held out": of_held_out,
+        "leakage": leaked,
         "seconds": trainer.seconds,
         "milliseconds per step": 1000 * trainer.seconds / config.steps,
         "config": asdict(config),
@@ -146,20 +149,20 @@ def fit(options: argparse.Namespace) -> int:
     }
     path = options.out / f"sign-transfer-{options.seed}"
     write_json(path.with_name(path.name + "-figures.json"), figures)
-    everything = figures["validation"]["all"]
     card = {
         "kind": SignTransfer.name,
         "data_hash": digest(taught),
         "config": asdict(config) | {"scenes": options.scenes, "scenes_seed": options.scenes_seed},
         "seed": options.seed,
         "command": "python " + shlex.join(["data_scripts/train_sign_transfer.py", *sys.argv[1:]]),
-        "metrics": everything | figures["leakage"],
+        "metrics": of_validation["all"] | leaked,
         "curve": {str(row["step"]): row for row in trainer.curve},
     }
-    method = SignTransfer(network=network.to("cpu", memory_format=torch.contiguous_format))
+    network = network.to(memory_format=torch.contiguous_format)
+    method = SignTransfer(network=network.to("cpu"))
     method.calibration = gain
     method.save(path, card)
-    print(f"gain {gain}", {key: round(value, 3) for key, value in figures["leakage"].items()})
+    print(f"gain {gain}", {key: round(value, 3) for key, value in leaked.items()})
     print(f"{path}.safetensors: written", flush=True)
     return 0
 

@@ -15,23 +15,29 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
 
 import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
+from medpriv_lib.core.pixels import Images  # noqa: E402
 from medpriv_lib.learning.augment import Augmentation  # noqa: E402
 from medpriv_lib.privatizers.vgan.networks import Architecture  # noqa: E402
 from medpriv_lib.privatizers.vgan.settings import Training  # noqa: E402
 from medpriv_lib.privatizers.vgan.training import train as train_vgan  # noqa: E402
 from medpriv_lib.privatizers.vgan.validation import validation, write_weights  # noqa: E402
 from medpriv_lib.recognition import train as recognition  # noqa: E402
+from medpriv_lib.recognition.learner import Target  # noqa: E402
 
 
-def judge(cohort: Cohort, target: str, folder: Path, seed: int, epochs: int | None):
+def judge(
+    cohort: Cohort, target: Target, folder: Path, seed: int, epochs: int | None
+) -> Callable[[Images], Tensor]:
     """Return an independent judge: a recogniser trained on originals, kept in `folder`; images to
     logits.
     """
@@ -119,11 +125,13 @@ def fit(
     main_process = int(os.environ.get("RANK", "0")) == 0
     validate = None
     if main_process:  # the others never measure; they wait
-        judges = [
-            judge(cohort, target, folder, options.seed + 1, options.judge_epochs)
-            for target in ("identity", "disease")
-        ]
-        validate = validation(train, cohort.of("val"), *judges)
+        seed, epochs = options.seed + 1, options.judge_epochs
+        validate = validation(
+            train,
+            cohort.of("val"),
+            judge(cohort, "identity", folder, seed, epochs),
+            judge(cohort, "disease", folder, seed, epochs),
+        )
         print(f"judges ready after {time.monotonic() - started:.0f} s", flush=True)
 
     last = {"round": 0, "seconds": 0.0}

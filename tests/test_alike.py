@@ -13,6 +13,7 @@ from medpriv_lib.data.account import cautions
 from medpriv_lib.data.alike import LEAST, alike_pictures
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
+from medpriv_lib.data.synthetic.cohort import write_synthetic
 
 
 def scene(seed, side=64):
@@ -36,6 +37,8 @@ CHANGES = {
     "rescaled": lambda image: cv2.resize(
         cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA), (128, 128)
     ),
+    "barely reduced": lambda image: cv2.resize(image, (125, 125), interpolation=cv2.INTER_AREA),
+    "reduced": lambda image: cv2.resize(image, (70, 70), interpolation=cv2.INTER_AREA),
 }
 
 
@@ -80,6 +83,23 @@ def test_a_changed_copy_of_another_patient_is_warned_about(tmp_path, change):
     _, report = prepare(read_manifest(tmp_path), size=32, localize=False)
     assert report["alike_pictures"] == [("2.png", "5.png")]
     assert any("2.png and 5.png are one picture" in line for line in cautions(report))
+
+
+@pytest.mark.parametrize("scale", [0.98, 0.9, 0.5])
+def test_a_reduced_copy_of_an_eye_is_found_though_the_eye_is_cut_anew(tmp_path, scale):
+    """The localiser sees other pixels in the copy, and its square lies elsewhere by a fraction."""
+    folder = write_synthetic(tmp_path / "eyes", 3, 6, seed=4, workers=1)
+    eyes = sorted(path for path in (folder / "images-NIR").rglob("*") if path.is_file())[:4]
+    lines = ["file,patient,label"]
+    for number, path in enumerate(eyes):
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+        lines.append(f"{number}.png,p{number},{number % 2}")
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "copy.png"), small)
+    (tmp_path / "list.csv").write_text("\n".join([*lines, "copy.png,other,1"]))
+    _, report = prepare(read_manifest(tmp_path / "list.csv"), keep_single=True, progress=False)
+    assert report["alike_pictures"] == [("3.png", "copy.png")]
 
 
 def test_a_copy_of_the_same_patient_and_different_pictures_are_not(tmp_path):

@@ -43,3 +43,23 @@ def test_the_reader_may_interrupt_a_check():
 def test_a_test_must_answer_true_or_false(answer):
     with pytest.raises(TypeError, match="exercise Exercise 1 answered"):
         check("Exercise 1", lambda: answer, "hint")
+
+
+def test_an_exercise_that_nobody_has_begun_gets_one_line_without_a_hint(capsys):
+    def my_sum(numbers):
+        raise NotImplementedError  # your lines
+
+    verdict = check("Exercise 3", lambda: my_sum([1, 2]) == 3, "add them")
+    assert verdict == Verdict("Exercise 3", False, "NotImplementedError")
+    assert capsys.readouterr().out == "Exercise 3: not answered yet.\n"
+
+
+def test_what_a_library_has_not_implemented_is_an_error_like_any_other(capsys):
+    def test():
+        raise NotImplementedError("no such kernel on this device")
+
+    assert not check("Exercise 3", test, "add them").passed
+    assert capsys.readouterr().out.splitlines() == [
+        "Exercise 3: not yet. Hint: add them",
+        "(It stopped with NotImplementedError: no such kernel on this device)",
+    ]

@@ -96,7 +96,8 @@ def test_the_score_is_the_mean_and_is_read_once(taught):
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
     people, others = invented(12), invented(12, seed=1)
-    teaching = replace(BRIEF, settings=replace(BRIEF.settings, epochs=3), seeds=(4,))
+    settings = replace(BRIEF.settings, epochs=3)
+    teaching = replace(BRIEF, settings=settings, seeds=(4,), checkpoint_seconds=0)
     told = {"teaching": teaching, "device": "cpu", "development": True}
     whole = fit_expert(people, others, tmp_path / "whole", progress=False, **told)
 
@@ -105,15 +106,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
             raise KeyboardInterrupt
 
     folder = tmp_path / "stopped"
-    from medpriv_lib.recognition import train
-
-    kept = train.fit_recogniser.__kwdefaults__["checkpoint_seconds"]
-    train.fit_recogniser.__kwdefaults__["checkpoint_seconds"] = 0.0
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            fit_expert(people, others, folder, progress=stop, **told)
-    finally:
-        train.fit_recogniser.__kwdefaults__["checkpoint_seconds"] = kept
+    with pytest.raises(KeyboardInterrupt):
+        fit_expert(people, others, folder, progress=stop, **told)
     assert (folder / f"{DEVELOPMENT_NAME}-in-training" / "4" / "checkpoint.safetensors").is_file()
     again = fit_expert(people, others, folder, progress=False, **told)
     images = others.images[:6]

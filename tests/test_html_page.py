@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from medpriv_lib.attacks import page as attacks
+from medpriv_lib.attacks import findings_page as attacks
 from medpriv_lib.core.html_page import STYLE, html_page
 from medpriv_lib.explanation import page as explanation
 

@@ -14,7 +14,8 @@ import skeleton
 
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP = (ROOT / "book" / "setup_cell.py").read_text()
-QUIZ = "\n\n".join(["What?\n\n<details><summary>Answer</summary>\n\nThat.\n\n</details>"] * 3)
+FOLDED = "<details><summary>Answer</summary>\n\nThat.\n\n</details>"
+QUIZ = "\n\n".join([f"What?\n\n{FOLDED}"] * 3)
 
 
 def md(text: str) -> dict:
@@ -48,15 +49,15 @@ def shown(data: dict) -> dict:
 def chapter() -> dict:
     """Return a notebook without a fault."""
     cells = [
-        md("# Blur\n\nRead on."),
+        md("# Blur\n\nRead on.\n\n**So far.**\n\n- One.\n- Two.\n- Three."),
         code(SET_UP.strip("\n"), tags=["setup"]),
         md("## What you will learn\n\nThis."),
         md(
             "## Prerequisites\n\n| concept | how important | where |\n|---|---|---|\n| sums | very | school |"
         ),
-        md("## Time\n\nAn hour."),
-        md("## By hand\n\n**Question.** Why?"),
-        md("## By the library\n\n**Question.** How?"),
+        md("## Time\n\nTo read: 10 minutes. Exercises: 15 minutes."),
+        md(f"## By hand\n\n*Core.*\n\n**Question.** Why?\n\n{FOLDED}"),
+        md(f"## By the library\n\n*Extra.*\n\n**Question.** How?\n\n{FOLDED}"),
         code("Stepper(draw, {'k': [1]}, said)"),
     ]
     cells += [
@@ -65,11 +66,20 @@ def chapter() -> dict:
     cells.append(md("## Exercises"))
     for n in (1, 2, 3):
         cells += [
-            md(f"### {n}"),
-            code(f"answer_{n} = None", tags=["exercise"], exercise=f"Exercise {n}"),
-            code(f"check_{n}();", tags=["check"], exercise=f"Exercise {n}"),
+            md(f"**Exercise {n} ({'extra' if n == 3 else 'core'}).** Square it."),
             code(
-                f"# @title Solution: Exercise {n}\nanswer_{n} = 1\ncheck_{n}();",
+                f"def answer_{n}(x):\n    raise NotImplementedError  # your line",
+                tags=["exercise"],
+                exercise=f"Exercise {n}",
+            ),
+            code(
+                f"def check_{n}():\n    return check(lambda: answer_{n}(3) == 9)\n\n\ncheck_{n}();",
+                tags=["check"],
+                exercise=f"Exercise {n}",
+            ),
+            code(
+                f"# @title Solution: Exercise {n}\n"
+                f"def answer_{n}(x):\n    return 1 + sum(2 * k + 1 for k in range(1, x))\n\n\ncheck_{n}();",
                 tags=["solution", "hide-input"],
                 exercise=f"Exercise {n}",
                 cellView="form",
@@ -128,7 +138,20 @@ def append(cell: dict):
         (replace("|---|---|---|\n", ""), "no table"),
         (replace(QUIZ, "Nothing."), "0 answers"),
         (replace("https://doi.org/10.1/2", "A book."), "no DOI"),
-        (drop("answer_3 = None"), "exercise cells are"),
+        (drop("def answer_3(x):\n    raise"), "exercise cells are"),
+        (replace("\n- Two.", ""), "does not end with **So far.** and a list of three lines"),
+        (replace("- Three.", "- Three.\n- Four."), "a list of three lines"),
+        (replace("*Core.*", "Core."), "'By hand' does not say below its heading whether it is"),
+        (replace(f"Why?\n\n{FOLDED}", "Why? (So.)"), "'By hand' has a **Question.** whose answer"),
+        (replace("Exercise 2 (core)", "Exercise 2"), "'**Exercise 2 (core).**' or '(extra)'"),
+        (
+            replace("    raise NotImplementedError  # your line", "    return None"),
+            "function of Exercise 1 does not begin as",
+        ),
+        (
+            replace("answer_1(3) == 9", "1 + sum(2 * i + 1 for i in range(1, n)) == answer_1(n)"),
+            "check of Exercise 1 holds a part of its solution",
+        ),
         (
             replace("# @title Solution: Exercise 2", "# Solution"),
             "does not begin with '# @title Solution: Exercise 2'",

@@ -414,5 +414,5 @@ def _state(pid):
 
 @pytest.mark.slow
 def test_weights_that_are_not_there_are_named():
-    with pytest.raises(SessionError, match="did not start: medpriv: error: .*no such weights"):
+    with pytest.raises(FileNotFoundError, match="no such card of weights"):
         infer_on_loopback(np.zeros((1, 64, 64), np.uint8), "/nowhere")

@@ -11,7 +11,7 @@ from small_cohorts import patterned_cohort
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.precision import flushed_denormals
 from medpriv_lib.learning.augment import Distortion, augment
-from medpriv_lib.learning.checkpoint import NAME
+from medpriv_lib.learning.checkpoint import NAME, Kept
 from medpriv_lib.recognition.embedding import embeddings
 from medpriv_lib.recognition.learner import Learner
 from medpriv_lib.recognition.networks import Recogniser
@@ -190,7 +190,7 @@ class Stopped(Exception):
 
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_resumed_training_ends_at_the_same_weights(cohort, tmp_path, at):
-    arguments = dict(seed=2, settings=TINY, checkpoint_seconds=0)
+    arguments = dict(seed=2, settings=TINY)
     whole, curve = fit_recogniser(cohort.of("train"), cohort.of("val"), "identity", **arguments)
 
     def stop(epoch, epochs, row):
@@ -203,7 +203,7 @@ def test_resumed_training_ends_at_the_same_weights(cohort, tmp_path, at):
             cohort.of("val"),
             "identity",
             **arguments,
-            resume=tmp_path,
+            resume=Kept(tmp_path, 0),
             progress=stop,
         )
     epochs = []
@@ -212,7 +212,7 @@ def test_resumed_training_ends_at_the_same_weights(cohort, tmp_path, at):
         cohort.of("val"),
         "identity",
         **arguments,
-        resume=tmp_path,
+        resume=Kept(tmp_path, 0),
         progress=lambda epoch, *_: epochs.append(epoch),
     )
     assert epochs == list(range(at + 1, 6))

@@ -30,6 +30,7 @@ from medpriv_lib.attacks.towers import (
 )
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.files import private_folder
 from medpriv_lib.core.pixels import size_of
 from medpriv_lib.core.precision import halved, in_full
 from medpriv_lib.learning.checkpoint import named, part_of
@@ -84,8 +85,7 @@ class Attackers:
         self.eyes = identities(self.cohort)
         self.hash = self.cohort.hash()
         if self.folder is not None:
-            self.folder = Path(self.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder = private_folder(self.folder)
         self._first: dict[str, Embedder] = {}
         self._banks: dict[str, Float[np.ndarray, "r d"]] = {}
         self._shipped = self._read_shipped() if self.shipped else {}

@@ -68,7 +68,7 @@ def of_generator(
             return np.array(json.loads(path.read_text(encoding="utf-8"))["scores"])
         scores = shadow(train, both, both[members], rounds, seed)
         if path is not None:
-            write_json(path, {"scores": scores.tolist()})
+            write_json(path, {"scores": scores.tolist()}, private=True)
         return scores
 
     sick = np.isin(both, train.patient[train.diseased]).astype(np.int64)

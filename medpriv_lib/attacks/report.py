@@ -147,7 +147,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, the table of attacks, and the worst case."""
-        from medpriv_lib.attacks.page import fragment  # the page is made of reports
+        from medpriv_lib.attacks.findings_page import fragment  # the page is made of reports
 
         return fragment(self)
 
@@ -269,7 +269,7 @@ def write_report(report: Report, folder: str | os.PathLike, provenance: dict) ->
     """Write `report.html` and `report.json` into an existing folder; patients by their neutral
     numbers in both.
     """
-    from medpriv_lib.attacks.page import render  # the page is made of reports
+    from medpriv_lib.attacks.findings_page import render  # the page is made of reports
 
     folder = Path(folder)
     with atomic_write(folder / "report.html") as temporary:

@@ -22,6 +22,7 @@ from medpriv_lib.cli.options import (
     require_parent,
     say,
     settings_of,
+    two_names,
     whole,
 )
 
@@ -71,9 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Decide, look up, privatise, write the page."""
     from medpriv_lib.explanation.page import write_page
-    from medpriv_lib.pipeline.explain import explain, read_case
+    from medpriv_lib.pipeline.explain import explain, read_case, require_explaining
 
     settings, classes, out = settings_of(args), _classes(args.classes), _new_file(args)
+    require_explaining(args.method, settings)
     cohort = load_cohort(args.cohort)
     size = cohort.images.shape[1]
     image = read_case(
@@ -108,20 +110,20 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _classes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    classes = tuple(name.strip() for name in text.split(","))
-    if len(classes) != 2 or not all(classes):
-        raise ValueError(f"--classes needs two names with a comma between them, not {text!r}")
-    return classes
+    return None if text is None else two_names(text)
 
 
 def _new_file(args: argparse.Namespace) -> Path:
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(args.out)
+    refuse_inside(out, "a page that shows an image as it is")
     if out.is_dir():
         raise ValueError(
             f"{out} is a folder; name the file to write, such as {out / 'explanation.html'}"
         )
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out}: a page ends in .html; name it {out.with_suffix('.html')}")
     if out.exists() and not args.force:
         raise ValueError(
             f"{out} holds something already; name a new file, or overwrite it with --force"

@@ -166,8 +166,10 @@ def _tell(number: int, rounds: int, one: "Round") -> None:
 
 
 def _certificates(args: argparse.Namespace) -> None:
+    from medpriv_lib.core.sharing import refuse_inside
     from medpriv_lib.federation.certificates import make_certificates
 
+    refuse_inside(args.folder, "a key")
     made = make_certificates(args.folder, args.sites, args.host)
     say(f"written to {made}; good for 30 days. Give each site ca.crt and its own two files only")
 

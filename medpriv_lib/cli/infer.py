@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medpriv_lib.cli.options import load_cohort, say, whole
+from medpriv_lib.cli.options import load_cohort, say, two_names, whole
 
 if TYPE_CHECKING:
     from medpriv_lib.pipeline.infer import Inference
@@ -91,8 +91,10 @@ def run(args: argparse.Namespace) -> None:
     _refuse(args)
     try:
         if args.make_certificates:
+            from medpriv_lib.core.sharing import refuse_inside
             from medpriv_lib.encrypted.certificates import make_certificates
 
+            refuse_inside(args.make_certificates, "a key")
             say(f"written to {make_certificates(args.make_certificates)}; good for 30 days")
         elif args.role in ("dealer", "model-owner"):
             _serve(args)
@@ -137,11 +139,7 @@ def _serve(args: argparse.Namespace) -> None:
 def _read(args: argparse.Namespace) -> None:
     from medpriv_lib.pipeline.infer import infer, infer_with_parties
 
-    classes = tuple(name.strip() for name in args.classes.split(","))
-    if len(classes) != 2 or not all(classes):
-        raise ValueError(
-            f"--classes needs two names with a comma between them, not {args.classes!r}"
-        )
+    classes = two_names(args.classes)
     images = _images(args)
     if args.role == "data-owner":
         from medpriv_lib.encrypted.session import Address

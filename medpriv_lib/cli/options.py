@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # these import more than `medpriv --help` needs
     from medpriv_lib.privatizers.protocol import Parameter, Privatizer
 
 SEEDS = 2**31 - 1
+SIZE = 64  # px, of prepared images where nobody asks for another
 
 
 def say(text: str) -> None:
@@ -83,9 +84,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         type=whole(8, 4096),
-        default=64,
+        default=SIZE,
         metavar="N",
-        help="of images: height and width in pixels (default 64)",
+        help=f"of images: height and width in pixels (default {SIZE})",
     )
     parser.add_argument(
         "--no-localize", action="store_true", help="keep the centred square: for images of no eyes"
@@ -119,6 +120,14 @@ def rectangle(text: str) -> "Rectangle":
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def two_names(text: str) -> tuple[str, ...]:
+    """Read the names of the two readings, A,B."""
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        raise ValueError(f"--classes needs two names with a comma between them, not {text!r}")
+    return names
+
+
 def share(text: str) -> float:
     """Read a share from 0 to 1."""
     try:
@@ -134,6 +143,8 @@ def require_parent(path: str | Path) -> Path:
     """Return the path; raise `FileNotFoundError` before any work where its folder does not
     exist.
     """
+    if not str(path).strip():
+        raise ValueError("an empty name was given to write to; name a file or a folder")
     path = Path(path)
     for above in path.absolute().parents:
         if above.exists() and not above.is_dir():

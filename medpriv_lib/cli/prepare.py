@@ -99,7 +99,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read, prepare, write, and say what was found."""
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(args.out)
+    refuse_inside(out, "a cohort file, which holds the originals,")
     if args.archive:
         _refuse_name(args, out)
     else:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpriv_lib.cli.options import (
+    SIZE,
     add_methods,
     add_reading,
     load_cohort,
@@ -60,7 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         choices=("train", "val", "test", "all"),
-        default="test",
         help="which images of a cohort file (default test)",
     )
     parser.add_argument(
@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_reading(parser)
     add_spreading(parser)
+    parser.set_defaults(size=None)  # whether somebody asked for a size
 
 
 def run(args: argparse.Namespace) -> None:
@@ -83,7 +84,10 @@ def run(args: argparse.Namespace) -> None:
     from medpriv_lib.pipeline.prepare import as_strangers, read_images
     from medpriv_lib.pipeline.privatize import numbered_as, privatize, refuse_text
 
-    settings = settings_of(args)
+    settings, of_a_cohort = settings_of(args), args.input.endswith(".npz")
+    in_chunks = is_archive(args.input)
+    _refuse_without_meaning(args, of_a_cohort or in_chunks, in_chunks)
+    args.size, args.split = args.size or SIZE, args.split or "test"
     if args.weights is not None and offered()[args.method].needs == "nothing":
         raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
     _refuse_among_originals(args.input, args.out)
@@ -91,11 +95,9 @@ def run(args: argparse.Namespace) -> None:
         from medpriv_lib.core.extra import DICOM
 
         DICOM.need("pydicom")  # before any work
-    if is_archive(args.input):
+    if in_chunks:
         _archive(args, settings)
         return
-    if args.workers is not None or args.scheduler is not None:
-        raise ValueError("--workers and --scheduler have a meaning for an archive only")
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
             args.input,
@@ -106,7 +108,6 @@ def run(args: argparse.Namespace) -> None:
             colour=args.colour,
             progress=None,
         )
-        of_a_cohort = args.input.endswith(".npz")
         if args.cohort is None and not of_a_cohort:
             given = as_strangers(given)
         gallery = _gallery(args, given.cohort, of_a_cohort)
@@ -198,6 +199,23 @@ def _report(
     say(f"keep to yourself: {out / 'keep'} says whose image each one is")
 
 
+def _refuse_without_meaning(args: argparse.Namespace, of_a_cohort: bool, in_chunks: bool) -> None:
+    """Raise for an option that would change nothing: somebody expects something of it."""
+    if of_a_cohort and (args.size is not None or args.colour):
+        option = "--colour" if args.size is None else "--size"
+        raise ValueError(
+            f"{option} has no meaning for a cohort file, whose images are prepared already; give "
+            "it to `medpriv prepare`"
+        )
+    if not in_chunks and (args.workers is not None or args.scheduler is not None):
+        raise ValueError("--workers and --scheduler have a meaning for an archive only")
+    if not of_a_cohort and args.split is not None:
+        raise ValueError(
+            f"--split has no meaning for {args.input}: only a cohort file has splits; leave it "
+            "out, and all images are privatised, or prepare a cohort first"
+        )
+
+
 def _refuse_among_originals(source: str, out: str) -> None:
     """Raise where the release would lie in the folder of originals, and be given away with them."""
     folder, new = Path(source).resolve(), Path(out).resolve()
@@ -209,7 +227,10 @@ def _refuse_among_originals(source: str, out: str) -> None:
 
 
 def _new_folder(path: str) -> Path:
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(path)
+    refuse_inside(out.parent, "a new release, with its key,")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(
             f"{out} holds something already; name a new or an empty folder: nothing is overwritten"

@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--only, --attackers and --others belong to --attacks")
     require_device(args.device)
     only = _only(args.only)
-    out = None if args.out is None else require_parent(args.out)
+    out = None if args.out is None else _new_folder(args.out)
     cohort: Cohort | None
     if args.cohort in KINDS:
         cohort = second_cohort(args.cohort)
@@ -166,11 +166,19 @@ def run(args: argparse.Namespace) -> None:
         say(f"written to {out}: table.csv, table.json and figures")
 
 
+def _new_folder(path: str) -> Path:
+    from medpriv_lib.core.sharing import refuse_inside
+
+    out = require_parent(path)
+    refuse_inside(out, "a study")
+    return out
+
+
 def _federated(out: str | None) -> None:
     """Run the federated comparison, or what is left of it, and print its rows."""
     if out is None:
         raise ValueError("the federated comparison needs a folder; name one with --out")
-    folder = require_parent(out)
+    folder = _new_folder(out)
     folder.mkdir(exist_ok=True)
     try:
         from medpriv_lib.study.federated import measure

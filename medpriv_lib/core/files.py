@@ -47,12 +47,54 @@ def sha256_of(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write indented JSON, atomically. Raises `ValueError` for nan and infinite numbers."""
-    with atomic_write(path) as temporary:
+def write_json(path: str | os.PathLike, content: dict, private: bool = False) -> None:
+    """Write indented JSON, atomically. What is `private` only its owner can read. Raises
+    `ValueError` for nan and infinite numbers.
+    """
+    with atomic_write(path, private) as temporary:
         temporary.write_text(
             json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
+
+
+def require_no_file(path: str | os.PathLike) -> Path:
+    """Return the path of a folder; raise `ValueError` where it, or one above it, is a file."""
+    path = Path(path)
+    for place in (path, *path.absolute().parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(f"{place} is a file, no folder; name another place than {path}")
+    return path
+
+
+def private_folder(path: str | os.PathLike) -> Path:
+    """Make a folder, and those above it that are missing, that only its owner can enter; a folder
+    that is there already stays as it is. Raises `ValueError` where a file is in the way.
+    """
+    path = require_no_file(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def all_or_nothing(folder: str | os.PathLike) -> Iterator[Path]:
+    """Make a folder where it is missing and yield it; where the block fails, the files that it
+    wrote are removed, and the folder where it was made here.
+
+    Raises `ValueError` where a file is in the way.
+    """
+    folder = require_no_file(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    try:
+        yield folder
+    except BaseException:
+        for path in set(folder.iterdir()) - before:
+            path.unlink()
+        if new:
+            folder.rmdir()
+        raise
 
 
 def write_new(path: str | os.PathLike, content: bytes, mode: int = 0o600) -> None:

@@ -44,6 +44,5 @@ def write_salt(folder: str | os.PathLike, salt: bytes) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
     for name, text in ((FILE, salt.hex() + "\n"), (README, WARNING)):
-        with atomic_write(folder / name) as temporary:
+        with atomic_write(folder / name, private=True) as temporary:
             temporary.write_text(text, encoding="ascii")
-        (folder / name).chmod(0o600)

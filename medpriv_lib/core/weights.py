@@ -125,6 +125,8 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
     _, path = _pair(path)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
+    except NotADirectoryError:
+        raise ValueError(f"{path.parent}: is a file; name the folder of the weights") from None
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such card of weights; {REMEDY}") from None
     except (ValueError, RecursionError) as error:

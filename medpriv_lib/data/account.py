@@ -105,7 +105,7 @@ def cautions(report: dict) -> list[str]:
         ("repeated_pictures", "are one picture, which may be in training and in test"),
         (
             "alike_pictures",
-            "are one picture but for brightness, size or compression (pixels correlate by .999 or "
+            "are one picture but for brightness, size or compression (pixels correlate by .995 or "
             "more), and count as two patients",
         ),
     ):

@@ -5,7 +5,11 @@ from jaxtyping import Float32, Shaped
 
 from medpriv_lib.core.pixels import Images
 
-LEAST = 0.999  # correlation of the pixels from which two pictures count as one
+# Correlation of the pixels from which two pictures count as one. An eye that is found again in a
+# copy of half to nearly the whole size is cut a little differently: of 60 such copies 60 reach it
+# at 32 and 64 px, 57 at 128, while .999 was reached by 52, 36 and 30. Of 1,795 images of the
+# package's 115 patients none reaches .98 with another patient's.
+LEAST = 0.995
 SIDE = 8  # of the thumbnails that are compared first
 ROWS = 512  # thumbnails at once
 TRIED = 32  # nearest pictures of other patients that are compared in full

@@ -89,8 +89,7 @@ class CutOut:
     def _cut(self, row: int, iris_r: float | None) -> Part:
         with naming(self.listing.files[row]):
             seen, note = self.listing.reader(self.listing.files[row], self.colour)
-            for one in self.listing.covered:
-                seen[one.of] = 0
+            self._cover(seen)
             whole = seen if seen.ndim == 2 else cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
             right = bool(self.listing.eye[row] == "R")
             if not self.localize:
@@ -108,6 +107,21 @@ class CutOut:
             frame = frame_of_eye(finding.eye, right)
             return self._part(
                 row, seen[:height], whole, frame, finding, note, again=iris_r is not None
+            )
+
+    def _cover(self, image: np.ndarray) -> None:
+        """Paint black what is to be covered; refuse where that covers nothing, or everything."""
+        height, width = image.shape[:2]
+        for one in self.listing.covered:
+            if image[one.of].size == 0:
+                raise ValueError(
+                    f"the mask {one} (x,y,width,height) lies outside of its {width}x{height} "
+                    "pixels and would cover nothing; correct the mask"
+                )
+            image[one.of] = 0
+        if self.listing.covered and not image.any():
+            raise ValueError(
+                "nothing is left of it beside what the mask covers; use a smaller mask"
             )
 
     def _find(self, image: np.ndarray, iris_r: float | None) -> Finding:

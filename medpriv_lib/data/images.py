@@ -154,7 +154,7 @@ def _refuse_hidden(image: Image.Image) -> None:
     if (alpha < 255).any():
         share = 100 * float((alpha < 255).mean())
         raise _Unfit(
-            f"{share:.2g} % of its pixels are transparent, and reading it would show what lies "
+            f"{share:.3g} % of its pixels are transparent, and reading it would show what lies "
             "there; flatten it onto a background (save it without an alpha channel)"
         )
 

@@ -158,6 +158,8 @@ def _find_table(path: Path) -> Path:
             names = printable(", ".join(t.name for t in tables))
             raise BadManifest(f"{shown}: holds several CSV files ({names}); name the one to use")
         return tables[0]
+    if path.exists() and not path.is_file():
+        raise BadManifest(f"{shown}: is a pipe or a device, no manifest; give a CSV file")
     if not path.is_file():
         raise FileNotFoundError(f"{shown}: no such manifest; give a CSV with the columns {HEADER}")
     return path

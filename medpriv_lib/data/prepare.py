@@ -61,7 +61,7 @@ def prepare(
     a name or by one picture under both: "refuse" raises `DoubledPeople`, "report" counts them as
     two and says so in the report (`spellings`, `shared_pictures`). Pictures of two patients that
     are one but for brightness, size or a codec's losses are reported only (`alike_pictures`: pixels
-    correlate by .999 or more). `keep_single` False refuses a split by image
+    correlate by .995 or more). `keep_single` False refuses a split by image
     with a patient who has one image, whether listed so or left so by losses.
 
     Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv_lib.core.extra import ENCRYPTED
-from medpriv_lib.core.files import write_new
+from medpriv_lib.core.files import all_or_nothing, write_new
 
 MODEL_OWNER, DATA_OWNER, DEALER = ROLES = ("model-owner", "data-owner", "dealer")
 DAYS = 30
@@ -28,8 +28,6 @@ def make_certificates(folder: str | os.PathLike) -> Path:
     ec = ENCRYPTED.need("cryptography.hazmat.primitives.asymmetric.ec")
     hashes = ENCRYPTED.need("cryptography.hazmat.primitives.hashes")
     code = ENCRYPTED.need("cryptography.hazmat.primitives.serialization")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
 
     def name(text: str) -> Any:
@@ -59,17 +57,20 @@ def make_certificates(folder: str | os.PathLike) -> Path:
         decipher_only=False,
     )
     whole = whole.add_extension(signing, critical=True).sign(root, hashes.SHA256())
-    write_new(folder / AUTHORITY, whole.public_bytes(code.Encoding.PEM), 0o644)
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
-    for role in ROLES:
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(role)])
-        leaf = begin(role, key.public_key()).add_extension(names, critical=False)
-        leaf = leaf.add_extension(issuer, critical=False).sign(root, hashes.SHA256())
-        secret = key.private_bytes(code.Encoding.PEM, code.PrivateFormat.PKCS8, code.NoEncryption())
-        write_new(folder / f"{role}.key", secret, 0o600)
-        write_new(folder / f"{role}.crt", leaf.public_bytes(code.Encoding.PEM), 0o644)
-    return folder
+    with all_or_nothing(folder) as new:
+        write_new(new / AUTHORITY, whole.public_bytes(code.Encoding.PEM), 0o644)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
+        for role in ROLES:
+            key = ec.generate_private_key(ec.SECP256R1())
+            names = x509.SubjectAlternativeName([x509.DNSName(role)])
+            leaf = begin(role, key.public_key()).add_extension(names, critical=False)
+            leaf = leaf.add_extension(issuer, critical=False).sign(root, hashes.SHA256())
+            secret = key.private_bytes(
+                code.Encoding.PEM, code.PrivateFormat.PKCS8, code.NoEncryption()
+            )
+            write_new(new / f"{role}.key", secret, 0o600)
+            write_new(new / f"{role}.crt", leaf.public_bytes(code.Encoding.PEM), 0o644)
+    return new
 
 
 def context(folder: str | os.PathLike, role: str, server: bool) -> ssl.SSLContext:

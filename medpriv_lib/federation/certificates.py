@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv_lib.core.extra import FEDERATED
-from medpriv_lib.core.files import write_new
+from medpriv_lib.core.files import all_or_nothing, write_new
 
 DAYS = 30
 AUTHORITY, SERVER = "ca.crt", "coordinator"
@@ -21,13 +21,12 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     `ca.crt`, `coordinator.crt` and `coordinator.key`; `site-1` (the key) and `site-1.pub`, and so
     on. Keys are readable by their owner only, certificates good for 30 days. The authority's own
     key is thrown away. The coordinator needs its own files and the sites' `.pub`; a site `ca.crt`
-    and its own pair. Raises `FileExistsError` where a file is there already.
+    and its own pair. Where one cannot be written, none is left. Raises `FileExistsError` where a
+    file is there already.
     """
     x509 = FEDERATED.need("cryptography.x509")
     ec = FEDERATED.need("cryptography.hazmat.primitives.asymmetric.ec")
     code = FEDERATED.need("cryptography.hazmat.primitives.serialization")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     root, key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     names: list[Any] = [
         x509.DNSName("localhost"),
@@ -39,17 +38,18 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
         except ValueError:  # a name, no address
             names.append(x509.DNSName(host))
     pem, clear = code.Encoding.PEM, code.NoEncryption()
-    write_new(folder / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
-    write_new(folder / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
-    secret = key.private_bytes(pem, code.PrivateFormat.PKCS8, clear)
-    write_new(folder / f"{SERVER}.key", secret, 0o600)
-    for number in range(1, sites + 1):
-        own = ec.generate_private_key(ec.SECP384R1())
-        secret = own.private_bytes(pem, code.PrivateFormat.OpenSSH, clear)
-        write_new(folder / f"site-{number}", secret, 0o600)
-        public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
-        write_new(folder / f"site-{number}.pub", public, 0o644)
-    return folder
+    with all_or_nothing(folder) as new:
+        write_new(new / AUTHORITY, _signed(root, root, None).public_bytes(pem), 0o644)
+        write_new(new / f"{SERVER}.crt", _signed(key, root, names).public_bytes(pem), 0o644)
+        secret = key.private_bytes(pem, code.PrivateFormat.PKCS8, clear)
+        write_new(new / f"{SERVER}.key", secret, 0o600)
+        for number in range(1, sites + 1):
+            own = ec.generate_private_key(ec.SECP384R1())
+            secret = own.private_bytes(pem, code.PrivateFormat.OpenSSH, clear)
+            write_new(new / f"site-{number}", secret, 0o600)
+            public = own.public_key().public_bytes(code.Encoding.OpenSSH, code.PublicFormat.OpenSSH)
+            write_new(new / f"site-{number}.pub", public, 0o644)
+    return new
 
 
 def require_files(folder: Path, names: Sequence[str]) -> None:

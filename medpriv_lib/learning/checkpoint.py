@@ -6,9 +6,10 @@ dies.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -20,6 +21,15 @@ from medpriv_lib.core.files import atomic_write
 VERSION = 2
 NAME = "checkpoint.safetensors"
 AGAIN = "remove the file to train from the start"
+
+
+class Kept(NamedTuple):
+    """Where a training is kept: the `folder` of its checkpoint, which is written when `seconds`
+    have passed since the last time, and at the end.
+    """
+
+    folder: str | os.PathLike
+    seconds: float = 30.0
 
 
 def named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -67,14 +77,14 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
 def write_checkpoint(
     folder: Path, tensors: Mapping[str, Tensor], state: dict[str, Any], training: dict[str, Any]
 ) -> None:
-    """Replace the checkpoint of `folder`, atomically.
+    """Replace the checkpoint of `folder`, atomically; only its owner can read it.
 
     `state` is how far it went, `training` what has to be equal for another training to go on from
     here (data, settings, seed, …); both are written as JSON into the header.
     """
     ready = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     header = json.dumps({"version": VERSION, "training": training, "state": state})
-    with atomic_write(Path(folder) / NAME) as temporary:
+    with atomic_write(Path(folder) / NAME, private=True) as temporary:
         save_file(ready, temporary, {"state": header})
 
 

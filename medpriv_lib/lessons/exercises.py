@@ -21,18 +21,24 @@ class Verdict:
 def check(name: str, test: Callable[[], bool], hint: str) -> Verdict:
     """Run `test` on the reader's answer, print what came of it, and return it.
 
-    Prints "Exercise 1: right." or "Exercise 1: not yet. Hint: ...". An exception in `test` counts
-    as not yet, because the reader's code runs in there; its message is printed on a second line.
-    The hint must never be the answer. Raises `TypeError` where `test` answers with something else
+    Prints "Exercise 1: right." or "Exercise 1: not yet. Hint: ...", and "Exercise 1: not answered
+    yet." where the answer is still the line `raise NotImplementedError` that the exercise begins
+    with. Another exception in `test` counts as not yet, because the reader's code runs in there; its
+    message is printed on a second line. The hint must never be the answer. Raises `TypeError` where `test` answers with something else
     than true or false (None, a list, an array of several values): that is a fault of the exercise,
     not of the reader, and a non-empty list would pass as true.
     """
     error = ""
     try:
         answer = test()
+    except NotImplementedError as stop:  # with a message it is a library's, torch has such
+        answer, error = False, f"NotImplementedError: {stop}".removesuffix(": ")
     except Exception as stop:  # the reader's code may raise anything
         answer, error = False, f"{type(stop).__name__}: {stop}"
     passed = _truth(name, answer)
+    if error == "NotImplementedError":
+        print(f"{name}: not answered yet.")
+        return Verdict(name, passed, error)
     print(f"{name}: right." if passed else f"{name}: not yet. Hint: {hint}")
     if error:
         print(f"(It stopped with {error})")

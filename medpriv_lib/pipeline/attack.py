@@ -14,6 +14,7 @@ from medpriv_lib.attacks.scene import Scene, dealt
 from medpriv_lib.attacks.setting import Setting, Shared
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.files import require_no_file
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import size_of
 from medpriv_lib.core.randomness import seeded
@@ -64,10 +65,9 @@ def attack(
     """
     rows = _rows(release, cohort)
     judges, vgan = _networks(weights, cohort)
+    given = None if keep is None else require_no_file(keep)
     folder = None if out is None else _own_folder(Path(out))
-    kept = None if folder is None else folder / "attackers"
-    if keep is not None:
-        kept = Path(keep)
+    kept = given or (None if folder is None else folder / "attackers")
     scene, notes = scene_of(release, cohort, rows, vgan, seed)
     spent = budget.within(size_of(cohort.images)) if bounded else budget
     if spent != budget:

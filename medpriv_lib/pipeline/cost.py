@@ -22,6 +22,7 @@ from medpriv_lib.recognition.networks import Recogniser
 
 BATCH = 16  # images of the timed step of a recogniser
 FEW = 32  # images that the timed GAN learns from
+Clock = Callable[[Callable[[], object], torch.device], float]  # runs a step, says its seconds
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,17 @@ class Cost:
         )
 
 
-def cost_of_fit(cohort: Cohort, budget: Budget, device: str | None = None) -> Cost:
+def cost_of_fit(
+    cohort: Cohort, budget: Budget, device: str | None = None, clock: Clock | None = None
+) -> Cost:
     """Return about what `fit` will cost with this budget, where it starts from nothing.
 
     A step of a recogniser and a round of PPRL-VGAN are run on a few images and timed; torch's
-    global random numbers are left as they were. Early stopping ends sooner; PPRL-VGAN's warm-up is
+    global random numbers are left as they were; `clock` runs a step on a device and returns its
+    seconds, None takes `timed`. Early stopping ends sooner; PPRL-VGAN's warm-up is
     not counted, and memory is what these steps took.
     """
+    clock = clock or timed
     train = cohort.of("train")
     size, channels = size_of(train.images), channels_of(train.images)
     config = Training(rounds=budget.rounds, batch=budget.batch, recogniser_epochs=budget.epochs)
@@ -67,11 +72,11 @@ def cost_of_fit(cohort: Cohort, budget: Budget, device: str | None = None) -> Co
         learner = _learner(train, size, channels, where)
         rows = torch.arange(BATCH, device=where) % len(learner.images)
         generator = torch.Generator(where)
-        step = _timed(lambda: learner.step(rows, generator, 1e-4), where)
+        step = clock(lambda: learner.step(rows, generator, 1e-4), where)
         few = train.take(_some(train))
-        timed = replace(config, recogniser_epochs=1, warmup=0, reconstruction=0)
-        trainer = Trainer(few, Architecture.of(train), timed)
-        rounds = _timed(trainer.step, trainer.device)
+        short = replace(config, recogniser_epochs=1, warmup=0, reconstruction=0)
+        trainer = Trainer(few, Architecture.of(train), short)
+        rounds = clock(trainer.step, trainer.device)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Cost(
         size,
@@ -94,7 +99,7 @@ def _learner(train: Cohort, size: int, channels: int, where: torch.device) -> Le
     return Learner(network, DEFAULTS["disease"], images, labels, 0)
 
 
-def _timed(step: Callable[[], object], where: torch.device) -> float:
+def timed(step: Callable[[], object], where: torch.device) -> float:
     """Return the seconds of a step, the second one: the first also prepares."""
     step()
     start = time.perf_counter()

@@ -1,6 +1,7 @@
 """Explain a decision on one image by similar cases, privatised by a method of one's choice."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def explain(
     policies = next((one.choices for one in cls.parameters if one.name == "policy"), None)
     if policies and "same" in policies:
         settings = {"policy": "same"} | settings
-    cls.check(settings)
     if not 1 <= cases <= MOST_CASES:
         raise ValueError(f"an explanation shows 1 to {MOST_CASES} cases, not {cases}")
+    require_explaining(method, settings)
     number = _patient(patient, cohort)
     judges, vgan, _ = load_weights(weights, cohort, "cpu")
     folder = None if weights is None else Path(weights)
@@ -69,6 +70,22 @@ def explain(
     )
     refuse_exposed(result.cases[~result.held_back], cohort, "cases")
     return result
+
+
+def require_explaining(method: str, settings: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for settings out of range, and for a method that forms its groups among
+    the images that it is given: here these are the few cases of one page.
+    """
+    cls = privatizer(method)
+    cls.check(settings)
+    whole = {one.name: one.default for one in cls.parameters} | dict(settings)
+    if cls.averages_from(whole) == "given":
+        form = " --form release" if whole.get("form") == "release" else ""
+        raise ValueError(
+            f"--method {method}{form} averages the images that it is given, and an explanation "
+            "gives it the few cases of one page, which may be of one patient; use --method "
+            "k-same-select --form query, which averages training patients"
+        )
 
 
 def read_case(

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from medpriv_lib.core import weights as store
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.in_process import InProcess
 from medpriv_lib.encrypted.parties import Answer, infer_as_data_owner
 from medpriv_lib.encrypted.session import Address
 from medpriv_lib.encrypted.wire import SessionError
+from medpriv_lib.recognition.judges import NAME as JUDGES
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits as plain_logits
@@ -74,6 +76,7 @@ def infer(
     if encrypted and processes:
         if network is not None:
             raise ValueError("processes read the model from `weights`; leave `network` out")
+        require_size(images, _size_of(weights))  # before any process is started
         return infer_on_loopback(images, weights)
     network = Judges.load(weights).disease if network is None else network
     require_size(images, network.size)
@@ -102,6 +105,13 @@ def require_size(images: np.ndarray, size: int) -> None:
             f"the images are {images.shape[1]}x{images.shape[2]}, the network sees {size}x{size}; "
             f"prepare them with --size {size}"
         )
+
+
+def _size_of(weights: str | os.PathLike | None) -> int:
+    """Return how large images the network of these weights sees, read from their card alone."""
+    path = store.shipped(JUDGES) if weights is None else Path(weights) / JUDGES
+    with store.fitting(path):
+        return int(store.read_card(path)["config"]["size"])
 
 
 def infer_on_loopback(

@@ -1,7 +1,6 @@
 """Which patient a neutral number of a report is: drawn once, kept where only the owner can read."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +35,9 @@ def write_numbers(keep: Path, cohort: Cohort, numbers: Int64[np.ndarray, " p"]) 
     keep.chmod(0o700)
     names = [str(name) for name in cohort.patient_names]
     with (
-        atomic_write(keep / FILE) as temporary,
+        atomic_write(keep / FILE, private=True) as temporary,
         open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["number", "patient"])
         table.writerows(sorted(zip(numbers.tolist(), names, strict=True)))
-    os.chmod(keep / FILE, 0o600)

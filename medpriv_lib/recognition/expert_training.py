@@ -15,9 +15,10 @@ from torch import Tensor
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import area, auc_interval, f1_interval, mean_interval
 from medpriv_lib.learning.augment import Distortion, augment
+from medpriv_lib.learning.checkpoint import Kept
 from medpriv_lib.recognition.expert import DEVELOPMENT_NAME, NAME, Expert, best_threshold
 from medpriv_lib.recognition.learner import Learner, Settings
-from medpriv_lib.recognition.train import Progress, fit_recogniser
+from medpriv_lib.recognition.train import Form, Progress, fit_recogniser
 from medpriv_lib.recognition.wide import DEVELOPMENT, TABLE, Shape, Wide
 
 PREVALENCE = 425 / 1795  # the share of images with glaucoma in the paper's set
@@ -29,13 +30,16 @@ NOISE, BLACK = 0.06, 0.25  # white noise, and how far a black level may be raise
 
 @dataclass(frozen=True)
 class Teaching:
-    """How long the expert learns: `settings` of each network, and the seeds of the networks."""
+    """How long the expert learns: `settings` of each network, the seeds and the shape of the
+    networks, and how long at most between two checkpoints.
+    """
 
     settings: Settings = Settings(
         epochs=30, batch=128, rate=3e-3, smoothing=0.02, balanced=True, dropout=0.2
     )
     seeds: tuple[int, ...] = (0, 1, 2)
     shape: Shape = TABLE
+    checkpoint_seconds: float = 30.0
 
 
 TEACHING = {
@@ -135,9 +139,8 @@ def fit_expert(
             device=device,
             progress=progress,
             settings=teaching.settings,
-            shape=teaching.shape,
-            learner=CameraLearner,
-            resume=folder / f"{name}-in-training" / str(seed),
+            form=Form(teaching.shape, CameraLearner),
+            resume=Kept(folder / f"{name}-in-training" / str(seed), teaching.checkpoint_seconds),
         )
         assert isinstance(network, Wide)
         networks.append(network)

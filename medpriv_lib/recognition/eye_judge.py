@@ -28,7 +28,7 @@ from medpriv_lib.core.pixels import Images, require_images, to_tensor
 from medpriv_lib.core.precision import halved, in_full
 from medpriv_lib.recognition.expert import shape_of
 from medpriv_lib.recognition.learner import DEFAULTS, Learner, Settings
-from medpriv_lib.recognition.train import Progress, fit_recogniser
+from medpriv_lib.recognition.train import Form, Progress, fit_recogniser
 from medpriv_lib.recognition.views import View, eye_numbers, seen, some_view
 from medpriv_lib.recognition.wide import DEVELOPMENT, TABLE, Shape, Wide
 
@@ -159,8 +159,7 @@ def fit_eye_judge(
         device=device,
         progress=progress,
         settings=settings,
-        shape=SHAPES[name],
-        learner=ViewLearner,
+        form=Form(SHAPES[name], ViewLearner),
         resume=folder / f"{name}-in-training",
     )
     assert isinstance(network, Wide)

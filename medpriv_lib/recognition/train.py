@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +19,25 @@ from tqdm import tqdm
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import Images, channels_of, require_images, size_of, to_tensor
 from medpriv_lib.core.precision import flushed_denormals
+from medpriv_lib.learning.checkpoint import Kept
 from medpriv_lib.recognition.learner import DEFAULTS, Learner, Settings, Target
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.views import eye_numbers
 from medpriv_lib.recognition.wide import Shape, Wide
 
 Progress = Callable[[int, int, dict[str, float]], None]
+
+
+class Form(NamedTuple):
+    """What kind of recogniser is trained: a `Wide` one of this `shape`, None for the small one, by
+    a `learner` that says how a batch is distorted.
+    """
+
+    shape: Shape | None = None
+    learner: type[Learner] = Learner
+
+
+PLAIN = Form()
 
 
 def fit_recogniser(
@@ -37,10 +50,8 @@ def fit_recogniser(
     device: str | torch.device | None = None,
     progress: Progress | bool = True,
     settings: Settings | None = None,
-    shape: Shape | None = None,
-    learner: type[Learner] = Learner,
-    resume: str | os.PathLike | None = None,
-    checkpoint_seconds: float = 30.0,
+    form: Form = PLAIN,
+    resume: str | os.PathLike | Kept | None = None,
 ) -> tuple[Recogniser, dict]:
     """Train a recogniser of the patient ("identity"), of the eye or of the disease; return it,
     ready to judge, with its curve.
@@ -50,11 +61,11 @@ def fit_recogniser(
     one entry per epoch, `best`, the epoch kept, and `seconds`, the time of all epochs, those before
     a kill included. `progress` True shows a bar on a terminal, False none; a function is called as
     `progress(epoch, epochs, row)` after each epoch with the epoch's quantities. With `resume`, a
-    folder, the state is written there every `checkpoint_seconds` and at the end; a killed training
-    that is started again with the same arguments ends at the same weights, bit for bit on the same
-    machine and threads. `shape` makes the network a `Wide` one, `learner` says how a batch is
-    distorted. Raises `ValueError` where the images are not square multiples of 16, where the
-    disease has one label only, and where the folder holds the training of other data or settings.
+    folder or where and how often (`Kept`), the state is written there; a killed training that is
+    started again with the same arguments ends at the same weights, bit for bit on the same machine
+    and threads. `form` is that of the network, and how its batches are distorted. Raises
+    `ValueError` where the images are not square multiples of 16, where the disease has one label
+    only, and where the folder holds the training of other data or settings.
     """
     _check(train, val, target)
     settings = settings or DEFAULTS[target]
@@ -68,26 +79,27 @@ def fit_recogniser(
         size, channels = size_of(train.images), channels_of(train.images)
         network = (
             Recogniser(classes, size, channels)
-            if shape is None
-            else Wide(classes, size, channels, shape)
+            if form.shape is None
+            else Wide(classes, size, channels, form.shape)
         )
         network = network.to(device).to(memory_format=torch.channels_last)
         network.dropout.p = settings.dropout
         images, labels = to_tensor(train.images, device), _labels(train, target).to(device)
-        learning = learner(network, settings, images, labels, seed)
-        save = None
+        learning = form.learner(network, settings, images, labels, seed)
+        save, seconds = None, 0.0
         if resume is not None:
-            folder = Path(resume)
+            kept = resume if isinstance(resume, Kept) else Kept(resume)
+            folder, seconds = Path(kept.folder), kept.seconds
             folder.mkdir(parents=True, exist_ok=True)
             training = _training(train, val, target, seed, settings)
-            if shape is not None:
-                training |= {"shape": asdict(shape), "learner": learner.__name__}
+            if form.shape is not None:
+                training |= {"shape": asdict(form.shape), "learner": form.learner.__name__}
             learning.restore(folder, training)
             save = partial(learning.save, folder, training)
         held_out = None
         if val is not None:
             held_out = to_tensor(val.images, device), _labels(val, target).to(device)
-        _epochs(learning, held_out, target, progress, save, checkpoint_seconds)
+        _epochs(learning, held_out, target, progress, save, seconds)
     network.load_state_dict(learning.best)
     told = {"best": learning.best_epoch, "seconds": round(learning.seconds, 1)}
     return network.eval(), learning.curve | told

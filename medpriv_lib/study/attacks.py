@@ -29,8 +29,8 @@ from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import VERSION, Plan
+from medpriv_lib.study.row_scenes import scenes_of, setting_of
 from medpriv_lib.study.rows import Method, Releases
-from medpriv_lib.study.scenes import scenes_of, setting_of
 from medpriv_lib.study.several_releases import told_by_several
 from medpriv_lib.study.summary import rates_in, spread_of, summary
 

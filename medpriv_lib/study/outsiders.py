@@ -30,8 +30,8 @@ from medpriv_lib.study.attacks import Told, nobody
 from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.plan import Plan, file_name
 from medpriv_lib.study.rendered import EACH, PATIENTS, SEED, render_others
+from medpriv_lib.study.row_scenes import scenes_of
 from medpriv_lib.study.rows import Method, Releases
-from medpriv_lib.study.scenes import scenes_of
 
 FILE, MEMBERS = "attacks-others.json", "membership of patients"
 

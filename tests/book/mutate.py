@@ -39,6 +39,18 @@ MUTATIONS = [
         "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)",
     ),
     Mutation(
+        "what-pprl-vgan-releases",
+        "privatizers/replacement.py",
+        "allowed[rows, known[rows]] = False",
+        "allowed[rows, known[rows]] = True",
+    ),
+    Mutation(
+        "several-releases",
+        "attacks/intersection.py",
+        "return np.logical_and.accumulate(",
+        "return np.logical_or.accumulate(",
+    ),
+    Mutation(
         "averaged-sets",
         "privatizers/averaging.py",
         "drawn[:, 0] = own",

@@ -8,33 +8,12 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import notebooks
 import pytest
+from visits import VIEWS, Visit, visit
 
-VIEWS = {"wide": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (375, 812, "light")}
-SCREENSHOTS = (
-    Path(__file__).resolve().parents[2] / "_build" / "screenshots"
-)  # for people to look at
 PAGE_LIMIT = 1_500_000
 ASSET_LIMIT = 4_000_000
-
-
-class Reading:
-    """What a browser saw of one page in one view."""
-
-    def __init__(self, browser, address: str, name: str, view: str) -> None:
-        width, height, scheme = VIEWS[view]
-        self.page = browser.new_page(
-            viewport={"width": width, "height": height}, color_scheme=scheme
-        )
-        self.errors, self.away, self.missing = [], [], []
-        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
-        here = (address, "data:", "blob:")
-        self.page.on(
-            "request", lambda r: None if r.url.startswith(here) else self.away.append(r.url)
-        )
-        self.page.on("response", lambda r: self.missing.append(r.url) if r.status >= 400 else None)
-        self.page.goto(address + name, wait_until="load")
-        self.page.wait_for_timeout(300)
+ROOT = Path(__file__).resolve().parents[2]
+together = pytest.mark.xdist_group("visits")  # whoever visits the pages answers for all of these
 
 
 class Links(HTMLParser):
@@ -53,30 +32,55 @@ class Links(HTMLParser):
                 self.targets.append(values[key])
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(browser, address, names, view):
+@pytest.fixture(scope="session")
+def visits(browser, address, names) -> dict[tuple[str, str], Visit]:
+    """Visit every page in every view; the start page and the search are not chapters."""
+    pages = [*names, "index.html", "search.html?q=identity"]
+    return {(name, view): visit(browser, address, name, view) for view in VIEWS for name in pages}
+
+
+@together
+@pytest.mark.slow
+def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(visits):
     problems = []
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    for name in [*names, "index.html", "search.html"]:
-        reading = Reading(browser, address, name, view)
-        page = reading.page
-        problems += [f"{name}: console: {text}" for text in reading.errors]
-        problems += [f"{name}: asks another server: {url}" for url in sorted(set(reading.away))]
-        problems += [f"{name}: not there: {url}" for url in reading.missing]
-        over = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        problems += [f"{name}: {over} px wider than the screen"] if over > 0 else []
-        bare = page.evaluate(
-            "[...document.images].filter(i => !i.alt.trim()).map(i => i.src.slice(0, 60))"
-        )
-        problems += [f"{name}: no alt text: {src}" for src in bare]
-        page.screenshot(
-            path=SCREENSHOTS / f"{name.replace('/', '-').removesuffix('.html')}-{view}.png",
-            full_page=True,
-        )
-        page.close()
+    for (name, view), seen in visits.items():
+        at = f"{name}, {view}"
+        problems += [f"{at}: console: {text}" for text in seen.errors]
+        problems += [f"{at}: asks another server: {url}" for url in sorted(seen.away)]
+        problems += [f"{at}: not there: {url}" for url in seen.missing]
+        problems += [f"{at}: forbids itself: {what}" for what in seen.refused]
+        problems += [f"{at}: {seen.over} px wider than the screen"] if seen.over > 0 else []
+        problems += [f"{at}: no alternative text: {src}" for src in seen.bare]
     assert not problems, "\n".join(problems)
+
+
+@together
+def test_pages_have_no_serious_violation_of_accessibility(visits):
+    found = [
+        f"{name}, {view}: {text}"
+        for (name, view), seen in visits.items()
+        for text in seen.violations
+        if name != "index.html"  # it only leads on
+    ]
+    assert not found, "\n".join(found)
+
+
+@together
+def test_dark_mode_is_dark_with_light_text(visits, names):
+    for name in names:
+        seen = visits[name, "dark"]
+        assert _luminance(seen.back) < 0.1, f"{name}: background {seen.back}"
+        assert _contrast(seen.back, seen.text) >= 4.5, f"{name}: {seen.text} on {seen.back}"
+
+
+@together
+def test_theme_and_maths_are_light(visits, book, address):
+    """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each
+    once."""
+    loaded = {url.removeprefix(address) for seen in visits.values() for url in seen.loaded}
+    assets = {url: (book / url).stat().st_size for url in loaded if "_static/" in url}
+    assert any("mathjax" in url for url in assets)
+    assert sum(assets.values()) <= ASSET_LIMIT, json.dumps(assets, indent=1)
 
 
 def test_every_page_names_its_icon_so_that_no_browser_asks_for_another(book, names):
@@ -88,52 +92,32 @@ def test_every_page_names_its_icon_so_that_no_browser_asks_for_another(book, nam
         assert ((book / name).parent / target).is_file(), f"{name}: no icon at {target}"
 
 
-def test_dark_mode_is_dark_with_light_text(browser, address, names):
-    for name in names:
-        page = Reading(browser, address, name, "dark").page
-        back, text = page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
-            getComputedStyle(document.querySelector('.bd-article p')).color]""")
-        page.close()
-        assert _luminance(back) < 0.1, f"{name}: background {back}"
-        assert _contrast(back, text) >= 4.5, f"{name}: {text} on {back}"
-
-
 def test_pages_can_be_read_without_javascript(browser, address, names):
     context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
     for name in names:
-        page = context.new_page()
         page.goto(address + name, wait_until="load")
-        heading = page.locator(".bd-article h1").first
-        assert heading.is_visible(), name
+        assert page.locator(".bd-article h1").first.is_visible(), name
     context.close()
 
 
-def test_search_finds_the_table(browser, address):
-    reading = Reading(browser, address, "search.html?q=identity", "wide")
-    reading.page.wait_for_selector("ul.search li a", timeout=15_000)
-    found = reading.page.locator("ul.search li a").all_inner_texts()
-    reading.page.close()
-    assert any("comparison" in text.lower() for text in found), found
-    assert not reading.errors
+def search(browser, address: str, words: str) -> list[str]:
+    """Return the titles that the search lists, once it has finished."""
+    page = browser.new_page()
+    page.goto(f"{address}search.html?q={words}", wait_until="load")
+    page.get_by_text("Search finished").wait_for(timeout=30_000)
+    found = page.locator("ul.search li > a").all_inner_texts()
+    page.close()
+    return found
 
 
-def test_search_finds_k_same(browser, address, names):
-    reading = Reading(browser, address, "search.html?q=K-Same", "wide")
-    reading.page.wait_for_selector("ul.search li a", timeout=15_000)
-    found = reading.page.locator("ul.search li a").all_inner_texts()
-    reading.page.close()
-    if any("k-same" in name for name in names):
-        assert any("K-Same" in text for text in found), found
-    assert found
-
-
-def test_search_finds_what_the_package_offers(browser, address):
-    reading = Reading(browser, address, "search.html?q=mp.Cohort", "wide")
-    reading.page.wait_for_selector("ul.search li a", timeout=15_000)
-    found = reading.page.locator("ul.search li a").all_inner_texts()
-    reading.page.close()
-    assert any("API" in text or "Cohort" in text for text in found), found
-    assert not reading.errors
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [("identity", "comparison"), ("K-Same", "k-same"), ("mp.Cohort", "api")],
+)
+def test_search_finds(browser, address, words, title):
+    found = search(browser, address, words)
+    assert any(title in text.lower() for text in found), found
 
 
 def test_notebooks_open_in_colab_from_the_one_repository(book, names):
@@ -144,7 +128,7 @@ def test_notebooks_open_in_colab_from_the_one_repository(book, names):
         links = re.findall(
             r'href="(https://colab[^"]+)"', (book / name).read_text(encoding="utf-8")
         )
-        wanted = {start + source} if (SCREENSHOTS.parents[1] / source).is_file() else set()
+        wanted = {start + source} if (ROOT / source).is_file() else set()
         assert set(links) == wanted, name
 
 
@@ -179,23 +163,6 @@ def test_pages_are_light(book, names):
             image.stat().st_size for image in images if "_static" not in image.parts
         )
         assert size <= PAGE_LIMIT, f"{name}: {size / 1e6:.2f} MB"
-
-
-def test_theme_and_maths_are_light(browser, address, names):
-    """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each
-    once."""
-    sizes = {}
-    page = browser.new_page()
-    page.on(
-        "response",
-        lambda r: sizes.__setitem__(urldefrag(r.url)[0], len(r.body())) if r.ok else None,
-    )
-    for name in names:
-        page.goto(address + name, wait_until="networkidle")
-    page.close()
-    assets = {url: size for url, size in sizes.items() if "/_static/" in url}
-    assert assets
-    assert sum(assets.values()) <= ASSET_LIMIT, json.dumps(assets, indent=1)
 
 
 def test_every_page_says_what_it_was_made_from(book, names):

@@ -14,10 +14,12 @@ WRONG = {
         '    return np.array(["train", "val", "test"])[patient % 3]\n',
     ],
     "Exercise 3": [
+        # standard deviations in place of variances
         "def telling(images, patient):\n"
-        "    means = np.stack([images[patient == p].astype(float).mean(0) for p in np.unique(patient)])\n"
-        "    total = images.astype(float).var(0)\n"
-        "    return np.where(total > 0, means.var(0) / np.where(total > 0, total, 1), 0.0)\n",
+        "    people, index = np.unique(patient, return_inverse=True)\n"
+        "    means = np.stack([images[index == p].astype(float).mean(0) for p in range(len(people))])[index]\n"
+        "    total = images.astype(float).std(0)\n"
+        "    return np.where(total > 0, means.std(0) / np.where(total > 0, total, 1), 0.0)\n",
         "def telling(images, patient):\n"
         "    within = np.stack([images[patient == p].astype(float).var(0) for p in np.unique(patient)]).mean(0)\n"
         "    total = images.astype(float).var(0)\n"

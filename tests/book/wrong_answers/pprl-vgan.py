@@ -13,11 +13,9 @@ WRONG = {
         "def weight_of(D):\n    return D",  # the gradient itself, not the ratio
     ],
     "Exercise 3": [
-        "def even(kernel, stride):\n    return kernel % 2 == 0",  # right for stride 2 only
-        "def even(kernel, stride):\n    return (kernel - 1) % stride == 0",
-    ],
-    "Exercise 4": [
-        "def largest_nats(patients, chance):\n    return chance * math.log(patients)",  # forgets the ln 2
-        "def largest_nats(patients, chance):\n    return chance * math.log2(patients) - 1",  # bits, not nats
+        # the variance in place of its logarithm
+        "def cheapest(r):\n    variance = 1 / (1 + r**2)\n    return r * variance**0.5, variance",
+        # as wide as the prior: the expensive way
+        "def cheapest(r):\n    return r, 0.0",
     ],
 }

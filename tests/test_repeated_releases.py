@@ -14,8 +14,8 @@ from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.linkage import linkage_retrained
 from medpriv_lib.attacks.long_linkage import known_again
 from medpriv_lib.attacks.registry import run
+from medpriv_lib.attacks.repeated_releases import by_towers, mean_direction, releases_of
 from medpriv_lib.attacks.run import Attacked, attack_release, flattened
-from medpriv_lib.attacks.several import by_towers, mean_direction, releases_of
 from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.privatizers.blur import Blur
 

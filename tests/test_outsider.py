@@ -1,0 +1,226 @@
+"""What somebody tries who has read the help and no code: refused at once, or nothing is left."""
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forked import run_code
+from PIL import Image
+from small_cohorts import toy_cohort
+from test_bad_input import MAIN, tree
+
+from medpriv_lib.attacks.attackers import Attackers
+from medpriv_lib.cli import main
+from medpriv_lib.core.files import all_or_nothing
+from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
+from medpriv_lib.pipeline.infer import infer
+
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n" + MAIN
+FULL_OUTPUT = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
+
+
+@pytest.fixture
+def work(tmp_path, toy_weights):
+    """A folder with a cohort, its weights, one of its images and twelve pictures with a table."""
+    cohort = toy_cohort()
+    cohort.save(tmp_path / "c.npz")
+    (tmp_path / "weights").symlink_to(toy_weights)
+    Image.fromarray(cohort.images[0]).save(tmp_path / "eye.png")
+    (tmp_path / "scans").mkdir()
+    rng, lines = np.random.default_rng(0), ["file,patient,label"]
+    for i in range(12):
+        picture = rng.integers(1, 256, (20, 24), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / "scans" / f"{i}.png")
+        lines.append(f"{i}.png,p{i % 4},{i % 2}")
+    (tmp_path / "scans" / "list.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+OWN = ("--cohort", "c.npz", "--weights", "weights")
+PREPARE = ("prepare", "scans", "--kind", "manifest", "--no-localize", "--size", "16")
+EXPLAIN = ("explain", "eye.png", "--no-localize", *OWN, "--out", "why.html")
+BLUR = ("--method", "blur")
+REFUSED = {
+    "a mask that covers nothing": (
+        (*PREPARE, "--out", "o.npz", "--mask", "500,500,10,10"),
+        "scans/0.png: the mask 500,500,10,10 (x,y,width,height) lies outside of its 24x20 pixels",
+    ),
+    "a mask that covers everything": (
+        (*PREPARE, "--out", "o.npz", "--mask", "0,0,24,20"),
+        "scans/0.png: nothing is left of it beside what the mask covers",
+    ),
+    "a pipe as table": (
+        ("prepare", "pipe.csv", "--kind", "manifest", "--out", "o.npz"),
+        "pipe.csv: is a pipe or a device, no manifest",
+    ),
+    "a size of a cohort": (
+        ("privatize", "c.npz", *BLUR, "--size", "128", "--out", "r"),
+        "--size has no meaning for a cohort file",
+    ),
+    "colours of a cohort": (
+        ("privatize", "c.npz", *BLUR, "--colour", "--out", "r"),
+        "--colour has no meaning for a cohort file",
+    ),
+    "a split of a folder": (
+        ("privatize", "scans", *BLUR, "--no-localize", "--split", "train", "--out", "r"),
+        "--split has no meaning for scans",
+    ),
+    "an empty name": (("privatize", "c.npz", *BLUR, "--out", ""), "an empty name"),
+    "groups of the cases of one page": (
+        (*EXPLAIN, "--method", "k-same"),
+        "--method k-same averages the images that it is given",
+    ),
+    "groups of the cases, by form": (
+        (*EXPLAIN, "--method", "k-same-select", "--form", "release"),
+        "use --method k-same-select --form query",
+    ),
+    "a page in the place of a picture": (
+        (*EXPLAIN[:-1], "eye.png", *BLUR, "--force"),
+        "eye.png: a page ends in .html; name it eye.html",
+    ),
+    "two readings of one name": (
+        (*EXPLAIN, *BLUR, "--classes", "a,a"),
+        "--classes needs two names",
+    ),
+    "two readings of one name, inferred": (
+        ("infer", "eye.png", "--no-localize", "--classes", "a, a"),
+        "--classes needs two names",
+    ),
+    "a file as folder of weights": (
+        ("privatize", "c.npz", "--method", "pprl-vgan", "--weights", "eye.png", "--out", "r"),
+        "eye.png: is a file; name the folder of the weights",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused_in_one_line_and_nothing_is_left(work, monkeypatch, capsys, what):
+    monkeypatch.chdir(work)
+    os.mkfifo("pipe.csv")
+    command, words = REFUSED[what]
+    before = sorted(path.name for path in work.rglob("*"))
+    assert main(list(command)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("medpriv: error: ")
+    assert said.count("\n") == 1
+    assert words in said
+    assert sorted(path.name for path in work.rglob("*")) == before
+
+
+def test_a_file_in_the_place_of_the_attackers_is_said_before_a_folder_is_made(
+    work, monkeypatch, capsys
+):
+    monkeypatch.chdir(work)
+    assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
+    command = ["attack", "r", "--cohort", "c.npz", "--attackers", "eye.png", "--out", "a"]
+    assert main(command) == 2
+    assert "eye.png is a file, no folder" in capsys.readouterr().err
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("alpha", [0, 254])
+def test_how_much_is_transparent_is_said_in_plain_digits(work, capsys, alpha):
+    image = Image.open(work / "scans" / "0.png").convert("RGBA")
+    image.putalpha(alpha)
+    image.save(work / "scans" / "0.png")
+    command = ["prepare", work / "scans", "--kind", "manifest", "--no-localize"]
+    assert main([str(a) for a in [*command, "--size", 16, "--out", work / "o.npz"]]) == 2
+    assert "0.png: 100 % of its pixels are transparent" in capsys.readouterr().err
+
+
+FULL = {
+    "explain": (*EXPLAIN, *BLUR),
+    "keys of the parties": ("infer", "--make-certificates", "keys"),
+    "keys of the sites": ("federate", "certificates", "keys"),
+    "study": ("study", *OWN, "--draws", "1", "--out", "study"),
+}
+
+
+@pytest.mark.parametrize("what", FULL)
+def test_a_full_disk_is_said_in_one_line(work, monkeypatch, what):
+    before = tree(work)
+    done = run_code(f"import os; os.chdir({str(work)!r})\n" + SMALL_DISK, *FULL[what])
+    assert done.returncode == 2, done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    made = set(tree(work)) - set(before)
+    assert not any((work / name).is_file() for name in made), made
+
+
+PRINTED = {
+    "privatize": ("privatize", "c.npz", *BLUR, "--out", "r"),
+    "infer": ("infer", "c.npz", "--weights", "weights", "--images", "1"),
+    "help": ("--help",),
+}
+
+
+@pytest.mark.parametrize("what", PRINTED)
+def test_an_output_that_is_full_is_said_in_one_line(work, what):
+    done = run_code(f"import os; os.chdir({str(work)!r})\n" + FULL_OUTPUT, *PRINTED[what])
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("medpriv: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+IN_RELEASE = {
+    "originals": (*PREPARE, "--out", "r/share/o.npz"),
+    "an image as it is": (*EXPLAIN[:-1], "r/share/why.html", *BLUR),
+    "another release": ("privatize", "c.npz", *BLUR, "--out", "r/share/again"),
+    "a study": ("study", *OWN, "--out", "r/share/study"),
+    "keys of parties": ("infer", "--make-certificates", "r/share/keys"),
+    "keys of sites": ("federate", "certificates", "r/share/keys"),
+}
+
+
+@pytest.mark.parametrize("what", IN_RELEASE)
+def test_nothing_is_written_into_what_is_given_away(work, monkeypatch, capsys, what):
+    monkeypatch.chdir(work)
+    assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
+    before = tree(work / "r")
+    assert main(list(IN_RELEASE[what])) == 2
+    assert "does not belong into a release" in capsys.readouterr().err
+    assert tree(work / "r") == before
+
+
+def test_keys_that_could_not_all_be_written_are_all_taken_away(tmp_path):
+    (tmp_path / "there.txt").write_text("mine")
+
+    def fill(folder):
+        with all_or_nothing(folder) as new:
+            (new / "a.key").write_text("secret")
+            raise OSError(28, "full")
+
+    for folder in (tmp_path / "new", tmp_path):
+        with pytest.raises(OSError, match="full"):
+            fill(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["there.txt"]
+    with pytest.raises(ValueError, match="is a file, no folder"):
+        fill(tmp_path / "there.txt")
+
+
+def test_an_image_of_another_size_is_refused_before_parties_are_started(work):
+    """What a party refuses is a `SessionError`."""
+    images = np.zeros((1, 32, 32), np.uint8)
+    with pytest.raises(ValueError, match="the network sees 16x16; prepare them with --size 16"):
+        infer(images, encrypted=True, processes=True, weights=work / "weights")
+    with pytest.raises(FileNotFoundError, match="no such card of weights"):
+        infer(images, encrypted=True, processes=True, weights=work / "nowhere")
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_learned_from_patients_only_its_owner_can_read(tmp_path):
+    """Whatever the umask is: checkpoints, and the folder that an attack keeps its networks in."""
+    before = os.umask(0)
+    try:
+        write_checkpoint(tmp_path, {}, {"epoch": 1}, {"seed": 0})
+        Attackers(toy_cohort(), tmp_path / "deep" / "attackers")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "checkpoint.safetensors") == 0o600
+    assert mode(tmp_path / "deep" / "attackers") == 0o700
+    assert read_checkpoint(tmp_path) == ({}, {"epoch": 1})
