@@ -148,7 +148,7 @@ def test_a_picture_as_good_as_its_original_does_not_leave(tmp_path):
 
 
 def test_the_query_form_draws_from_the_training_images_of_the_archive(tmp_path):
-    cohort = toy_cohort(patients=12)
+    cohort = toy_cohort()
     archive = archived(cohort, tmp_path / "a", each=20)
     privatize_archive(
         archive, "k-same-select", tmp_path / "out", gallery=tmp_path / "a", workers=1, k=2
@@ -187,6 +187,7 @@ def test_a_release_that_was_stopped_goes_on_with_its_order(tmp_path, monkeypatch
         privatize_archive(archive, "blur", out, split="all", workers=1)
 
 
+@pytest.mark.slow
 def test_decoded_parts_are_made_again_from_their_keys(tmp_path, toy_weights):
     cohort = toy_cohort()
     cohort.save(tmp_path / "c.npz")
