@@ -36,22 +36,35 @@ MOVED = {f"{number:02d}-{name}": name for number, name in enumerate(NUMBERED)}
 
 
 class Part(NamedTuple):
-    """A part of the course: its page, its title, and the pages within."""
+    """A part of the course: its page, its title, the pages within, and its `number`, 0 for the part
+    before the first.
+    """
 
     page: str
     title: str
     pages: list[str]
+    number: int = 0
 
 
 def parts() -> list[Part]:
-    """Return the parts in their order, as the table of contents has them."""
+    """Return the parts in their order, as the table of contents has them: those with sections."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    found = []
-    for entry in contents["parts"][0]["chapters"]:
-        text = (ROOT / f"{entry['file']}.md").read_text(encoding="utf-8")
-        pages = [below["file"] for below in entry["sections"]]
-        found.append(Part(entry["file"], text.partition("\n")[0].removeprefix("# "), pages))
+    found: list[Part] = []
+    for caption in contents["parts"]:
+        for entry in caption["chapters"]:
+            if "sections" not in entry:
+                continue
+            title = heading(ROOT / f"{entry['file']}.md")
+            number = sum(part.number > 0 for part in found) + 1 if "numbered" in caption else 0
+            pages = [below["file"] for below in entry["sections"]]
+            found.append(Part(entry["file"], title, pages, number))
     return found
+
+
+def heading(path: Path) -> str:
+    """Return the first heading of a page written in Markdown."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("# ")).removeprefix("# ")
 
 
 def strip(page: str, found: list[Part]) -> str:
@@ -61,12 +74,12 @@ def strip(page: str, found: list[Part]) -> str:
     if not any(page in (part.page, *part.pages) for part in found):
         return ""
     items = []
-    for number, part in enumerate(found, start=1):
+    for part in found:
         where = os.path.relpath(part.page, Path(page).parent).replace(os.sep, "/") + ".html"
         here = page in (part.page, *part.pages)
         mark = ' class="here"' + (' aria-current="page"' if page == part.page else "")
-        title = html.escape(part.title)
-        items.append(f'<li><a href="{where}"{mark if here else ""}>{number} {title}</a></li>')
+        title = f"{part.number or ''} {html.escape(part.title)}".strip()
+        items.append(f'<li><a href="{where}"{mark if here else ""}>{title}</a></li>')
     return f'<nav class="parts" aria-label="Parts of the course"><ol>{"".join(items)}</ol></nav>'
 
 

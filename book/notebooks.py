@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+import pace
 import skeleton
 import yaml
 from skeleton import COMPARED, code_cells, source, tags
@@ -150,7 +151,7 @@ def faults(path: Path) -> list[str]:
                 f"the compared cell {source(cell)[:60]!r}: {fault}" for fault in incomparable(cell)
             ]
     if path.stem not in skeleton.GUIDES:
-        found += skeleton.chapter_faults(notebook, path.stem)
+        found += skeleton.chapter_faults(notebook, path.stem) + pace.faults(notebook)
     return found
 
 
@@ -255,7 +256,25 @@ def check(paths: list[Path]) -> list[str]:
     found = []
     if setting_line(url, branch) + "\n" not in SETUP.read_text(encoding="utf-8"):
         found.append(f"{SETUP.name}: not the repository of _config.yml; `make set-repository`")
-    return found + [f"{path.name}: {fault}" for path in paths for fault in faults(path)]
+    found += [f"{path.name}: {fault}" for path in paths for fault in faults(path)]
+    for part in sorted((ROOT / "chapters" / "parts").glob("*.md")):
+        found += [f"parts/{part.name}: {fault}" for fault in table_faults(part)]
+    return found
+
+
+def table_faults(part: Path) -> list[str]:
+    """Return where the table of a part's page states another reading time than a chapter does."""
+    rows = re.findall(
+        r"^\| \[[^\]]+\]\(\.\./([\w-]+)\.ipynb\) \|.*\| (\d+) minutes",
+        part.read_text("utf-8"),
+        re.M,
+    )
+    found = []
+    for name, minutes in rows:
+        says = pace.stated(read(ROOT / "chapters" / f"{name}.ipynb"))[0]
+        if says and says != int(minutes):
+            found.append(f"{name} states {says} minutes to read, and the table {minutes}")
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,10 +9,14 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag, urlsplit
 
 import yaml
 from bs4 import BeautifulSoup, Tag
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -22,7 +26,7 @@ TOGETHER = "whole-book.html"
 UNPRINTED = (
     "nav, .prev-next-area, .header-article, button, .tag_setup, a.headerlink, script, noscript"
 )
-FORMAT = {
+FORMAT: dict[str, Any] = {
     "format": "A4",
     "margin": {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
 }
@@ -121,7 +125,7 @@ def chromium() -> str:
     return path
 
 
-def missing(page) -> list[str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def missing(page: "Page") -> list[str]:
     """Return the pictures of an opened page that did not load."""
     return page.evaluate(
         "[...document.images].filter(i => !(i.complete && i.naturalWidth))"
@@ -129,33 +133,30 @@ def missing(page) -> list[str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
     )
 
 
-def printed(folder: Path, wanted: list[str]) -> tuple[bytes, list[str]]:
-    """Return the PDF of a built book, and what is wrong with it."""
-    from playwright.sync_api import sync_playwright
-
+def printed(folder: Path, wanted: list[str], browser: "Browser") -> tuple[bytes, list[str]]:
+    """Return the PDF of the pages `wanted` of a built book, and what is wrong with it."""
     whole = folder / TOGETHER
     whole.write_text(together(folder, wanted), encoding="utf-8")
+    page = browser.new_page(color_scheme="light")
     try:
-        with sync_playwright() as player:
-            flags = ["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-            browser = player.chromium.launch(executable_path=chromium(), args=flags)
-            page = browser.new_page(color_scheme="light")
-            page.set_default_timeout(0)
-            page.goto(whole.as_uri(), wait_until="load")
-            page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
-            page.wait_for_load_state("networkidle")
-            gone = [f"missing figure: {source}" for source in missing(page)]
-            pdf = page.pdf(**FORMAT, print_background=True, outline=True, tagged=True)
-            browser.close()
+        page.set_default_timeout(0)
+        page.goto(whole.as_uri(), wait_until="load")
+        page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
+        page.wait_for_load_state("networkidle")
+        wrong = [f"missing figure: {source}" for source in missing(page)]
+        pdf = page.pdf(**FORMAT, print_background=True, outline=True, tagged=True)
     finally:
+        page.close()
         whole.unlink(missing_ok=True)
     if (count := count_pages(pdf)) < len(wanted):
-        gone.append(f"{count} printed pages of a book of {len(wanted)} pages")
-    return pdf, gone
+        wrong.append(f"{count} printed pages of a book of {len(wanted)} pages")
+    return pdf, wrong
 
 
 def main(arguments: list[str]) -> int:
     """Write the PDF; return 1, and write nothing, where something is missing."""
+    from playwright.sync_api import sync_playwright
+
     from medpriv_lib.core.files import atomic_write
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -165,7 +166,11 @@ def main(arguments: list[str]) -> int:
     if not (options.html / "index.html").is_file():
         print(f"{options.html} holds no built book; `make pages` builds it", file=sys.stderr)
         return 1
-    pdf, wrong = printed(options.html, pages())
+    flags = ["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=chromium(), args=flags)
+        pdf, wrong = printed(options.html, pages(), browser)
+        browser.close()
     if wrong:
         print("\n".join(wrong), file=sys.stderr)
         return 1

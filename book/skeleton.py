@@ -12,7 +12,8 @@ RECAP = "**So far.**"  # and three lines of a list, at the end of the first cell
 BEGINS = "raise NotImplementedError"  # what an exercise's function holds until the reader answers
 SHARED = 6  # nodes of an expression that a check may not have in common with its solution
 WITHOUT_WIDGET = {"encrypted-inference"}
-GUIDES = {"bring-your-own-images", "upsampling"}  # notebooks that are no chapters
+# notebooks that are no chapters
+GUIDES = {"a-tour", "a-case-study", "bring-your-own-images", "capstone", "upsampling"}
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",

@@ -91,10 +91,10 @@ def pattern(form: str) -> str:
     case, other words may begin with a capital.
     """
     if form.isupper() or not form.isascii():
-        return re.escape(form) + r"(?:s\b|(?!\w))"
+        return re.escape(form).replace("'", "['’]") + r"(?:s\b|(?!\w))"
     first, rest = form[0], re.escape(form[1:])
     rest = rest[:-1] + "(?:y|ies)" if form.endswith("y") else rest + "(?:e?s)?"
-    return f"[{first.upper()}{first.lower()}]{rest}\\b"
+    return f"[{first.upper()}{first.lower()}]{rest}\\b".replace("'", "['’]")
 
 
 class Finder:
@@ -171,9 +171,10 @@ def name_paragraphs(app: Sphinx, document: nodes.document) -> None:
     if app.env.docname == GLOSSARY:
         names = {f"{term.name}.": term.anchor for term in of_the_book()}
         for paragraph in document.findall(nodes.paragraph):
-            first = paragraph.children[0] if paragraph.children else None
-            if isinstance(first, nodes.strong) and first.astext() in names:
-                paragraph["ids"].append(names[first.astext()])
+            first = next((child for child in paragraph.children if child.astext()), None)
+            word = first.astext().replace("’", "'") if isinstance(first, nodes.strong) else ""
+            if word in names:
+                paragraph["ids"].append(names[word])
 
 
 def setup(app: Sphinx) -> dict:

@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from medpriv_lib.attacks.attackers import Attackers  # noqa: E402
-from medpriv_lib.attacks.budget import LONG, Budget  # noqa: E402
+from medpriv_lib.attacks.budget import FULL, LONG, Budget  # noqa: E402
 from medpriv_lib.attacks.registry import attacks  # noqa: E402
 from medpriv_lib.attacks.run import attack_release, flattened  # noqa: E402
 from medpriv_lib.attacks.scene import PARTS, Scene  # noqa: E402
@@ -168,11 +168,14 @@ def main() -> None:
     parser.add_argument(
         "--short", type=int, default=1, help="divide all efforts by this: for a trial run"
     )
+    parser.add_argument(
+        "--no-long", action="store_true", help="without the tower that is trained for long"
+    )
     options = parser.parse_args()
     out = Path(options.out)
     rows = out.with_name(f"{out.stem}-rows")
     (rows / "networks").mkdir(parents=True, exist_ok=True)
-    budget = shorter(LONG, options.short)
+    budget = shorter(FULL if options.no_long else LONG, options.short)
     job = Job(
         options.cohort, options.weights, rows, options.draws, options.seed, budget, options.doubled
     )

@@ -56,6 +56,7 @@ OFFERED = {
     "deal": "federation.sites",
     "LocalTraining": "federation.local",
     "federate": "pipeline.federate",
+    "advise": "study.advice.advise",
 }
 __all__ = ["OFFERED", "__version__", *OFFERED]
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import terms
@@ -97,6 +98,22 @@ def test_folded_answers_wait_for_the_open_text():
     )
     assert linked(document) == [("AUC", "auc")]
     assert document.children[1].children[0].astext() == "The AUC."
+
+
+def test_paragraphs_of_the_glossary_get_their_anchors():
+    quoted = paragraph(
+        "", nodes.strong("", "Kendall’s τ."), " A measure."
+    )  # as the parser leaves it
+    other = paragraph("The words of this book.")
+    app = SimpleNamespace(env=SimpleNamespace(docname=terms.GLOSSARY))
+    terms.name_paragraphs(app, page(quoted, other))
+    assert quoted["ids"] == ["term-kendall-s"]
+    assert other["ids"] == []
+
+
+def test_a_typographic_apostrophe_is_one():
+    finder = terms.Finder([terms.Term("Kendall's τ", "k", ["Kendall's τ", "Kendall's"])])
+    assert [text for text in ["Kendall’s"] if list(finder.uses(text))]
 
 
 def test_words_in_emphasis_and_lists_are_found():

@@ -112,6 +112,12 @@ MUTATIONS = [
         "FRACTION = 23  # bits after the point",
     ),
     Mutation(
+        "collecting-without-exposing",
+        "collection/anonymous_tables/mondrian.py",
+        "return patients >= k and len(np.unique(value[rows])) >= different",
+        "return patients >= k // 2 and len(np.unique(value[rows])) >= different",
+    ),
+    Mutation(
         "gradient-inversion",
         "attacks/gradient_inversion/dense.py",
         "values = weight.T @ bias / size",

@@ -1,0 +1,1 @@
+"""Collecting without exposing: pseudonyms, common patients, tables in groups, uploads in shares."""

@@ -1,0 +1,1 @@
+"""Which method? Four questions, rules that are data, and what an attacker reached."""

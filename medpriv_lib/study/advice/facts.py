@@ -1,0 +1,225 @@
+"""What the results files say about each method: lines of the verdict, and attackers' figures."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from medpriv_lib.attacks.best import AUC, OWN, RANK1
+from medpriv_lib.study.advice.rules import FROM_SOURCE, HIDDEN, MEMBERS, Method
+from medpriv_lib.study.gradient_inversion.summary import summarised
+from medpriv_lib.study.table import Row, read_table
+from medpriv_lib.study.verdict import (
+    GUESSING,
+    LINKED,
+    LINKED_HIGH,
+    ORIGINAL,
+    TIMES,
+    Line,
+    verdicts,
+)
+
+SECOND = ("confounded", "crossed")
+FIRST = "first"  # the cohort that the course begins with
+Name = tuple[str, str]
+Three = tuple[float, float | None, float | None]  # a number and the ends of its interval
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What the best attackers reached on one method's releases of one cohort, in percent.
+
+    `linked` and `source` are areas under the curve with the ends of their 95 % intervals over
+    patients, to other photographs and to the very picture; `named` the share named, with `chance`;
+    None where there is no number.
+    """
+
+    cohort: str
+    linked: Three | None
+    named: Three | None
+    source: Three | None
+    chance: float
+    n: int
+    patients: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the guide reads: `lines`, `attacked` and, as sentences, what weak attackers reached
+    (`judged`: the identity judge, comparisons without training) by the row's name, and the files of
+    training, membership and encryption as they are.
+    """
+
+    lines: Mapping[Name, dict[str, list[Line]]]
+    attacked: Mapping[Name, list[Attacked]]
+    judged: Mapping[Name, list[str]]
+    inversion: Mapping[str, dict[str, float]]
+    private: Mapping[str, Any]
+    encrypted: Mapping[str, Any]
+
+    def line(self, method: Method, requirement: str) -> Line:
+        """Return one requirement's line for a method: it holds where it holds on every cohort on
+        which it was measured.
+        """
+        if requirement == MEMBERS:
+            return self._members(method)
+        if requirement in (HIDDEN, FROM_SOURCE):
+            if method.apart:
+                return Line(requirement, True, "drawn without the source")
+            found = [_hidden(one, requirement) for one in self.attacked.get(method.row, [])]
+        else:
+            found = self.lines.get(method.row, {}).get(requirement, [])
+        held = [one.holds for one in found]
+        holds = False if False in held else None if None in held or not held else True
+        return Line(requirement, holds, "; ".join(one.numbers for one in found) or "not measured")
+
+    def _members(self, method: Method) -> Line:
+        finding = self.private[method.row[0]]["finding"]
+        value, (low, high) = finding["measures"]["auc"], finding["intervals"]["auc"]
+        return _area(MEMBERS, (100 * value, 100 * low, 100 * high), "membership")
+
+
+def read_facts(results: str | os.PathLike) -> Facts:
+    """Read the results files of a folder, once. Raises `FileNotFoundError` naming what is missing
+    and how it is made.
+    """
+    folder = Path(results).resolve()
+    if not (folder / "attacks.json").is_file():
+        raise FileNotFoundError(
+            f"{folder / 'attacks.json'}: no such results; name the folder chapters/results, or "
+            "make it with `medpriv study`"
+        )
+    return _read(folder)
+
+
+@cache
+def _read(folder: Path) -> Facts:
+    lines: dict[Name, dict[str, list[Line]]] = {}
+    judged: dict[Name, list[str]] = {}
+    for kind in SECOND:
+        rows = read_table(folder / kind / "table.csv")
+        for row in rows:
+            if row["identity_accuracy"] is not None:
+                judged.setdefault((row["experiment"], row["set"]), []).append(_judged(kind, row))
+        for name, one in verdicts(rows).items():
+            for line in one.lines:
+                if line.requirement != HIDDEN:  # from the attacks, whose cohorts are more
+                    said = line._replace(numbers=f"{kind}: {line.numbers}")
+                    lines.setdefault(name, {}).setdefault(line.requirement, []).append(said)
+    for name, said_too in _compared(folder).items():
+        judged.setdefault(name, []).extend(said_too)
+    return Facts(
+        lines,
+        _attacks(folder),
+        judged,
+        summarised(_json(folder / "gradient-inversion.json")),
+        _json(folder / "private.json")["parts"],
+        _json(folder / "encrypted.json"),
+    )
+
+
+def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
+    """Return the attacks on the first cohort, and those on the others where they were made."""
+    attacked: dict[Name, list[Attacked]] = {}
+    content = _json(folder / "attacks.json")
+    made = content["provenance"]
+    for one in content["methods"]:
+        name = (one["experiment"], one["set"])
+        attacked.setdefault(name, []).append(_first(one, made["n"], made["patients"]))
+    if (folder / "attacks-second.json").is_file():
+        second = _json(folder / "attacks-second.json")
+        for kind, cohort in second["cohorts"].items():
+            for row in cohort["rows"]:
+                name = (row["experiment"], row["set"])
+                found = _second(kind, row["figures"]["all"], cohort["n"], cohort["patients"])
+                attacked.setdefault(name, []).append(found)
+    return attacked
+
+
+def _compared(folder: Path) -> dict[Name, list[str]]:
+    """Return what comparisons without a training link, beside the same on the originals."""
+    found: dict[Name, list[str]] = {}
+    path = folder / "compared-second.json"
+    for kind, one in (_json(path)["cohorts"] if path.is_file() else {}).items():
+        linked = {(row["experiment"], row["set"]): shown(row["linked"]) for row in one["rows"]}
+        for name, area in linked.items():
+            found.setdefault(name, []).append(
+                f"{kind}: comparisons without a training link other photographs with an area of "
+                f"{area} (guessing 50, the originals {linked[ORIGINAL]}); {one['n']} images of "
+                f"{one['patients']} patients."
+            )
+    return found
+
+
+def _judged(kind: str, row: Row) -> str:
+    three = [row[f"identity_accuracy{end}"] for end in ("", "_low", "_high")]
+    return (
+        f"{kind}: the identity judge names {shown(three)} % (guessing "
+        f"{row['chance_identity']:.1f}); {row['n']} images of {row['test_patients']} patients."
+    )
+
+
+def _first(one: dict[str, Any], n: int, patients: int) -> Attacked:
+    cells = one["columns"]
+    ends = [
+        (100 * f["intervals"]["own_auc"][0], 100 * f["intervals"]["own_auc"][1])
+        for f in one["findings"]
+        if "own_auc" in f["intervals"] and 100 * f["measures"]["own_auc"] >= cells[OWN] - 1e-6
+    ]
+    own = cells.get(OWN)
+    return Attacked(
+        FIRST,
+        (cells[AUC], cells[f"{AUC}_low"], cells[f"{AUC}_high"]),
+        (cells[RANK1], cells[f"{RANK1}_low"], cells[f"{RANK1}_high"]),
+        None if own is None else (own, *(ends[0] if ends else (None, None))),
+        100 / patients,
+        n,
+        patients,
+    )
+
+
+def _second(kind: str, figures: dict[str, dict[str, Any]], n: int, patients: int) -> Attacked:
+    def three(what: str) -> Three | None:
+        one = figures.get(what)
+        if one is None:
+            return None
+        low, high = (None if end is None else 100 * end for end in (one["low"], one["high"]))
+        return 100 * one["value"], low, high
+
+    chance = figures.get("named", {}).get("chance") or 1 / patients
+    return Attacked(
+        kind, three("others"), three("named"), three("source"), 100 * chance, n, patients
+    )
+
+
+def _hidden(one: Attacked, requirement: str) -> Line:
+    if requirement == FROM_SOURCE:
+        return _area(requirement, one.source, f"{one.cohort}: linked to the very picture")
+    line = _area(requirement, one.linked, f"{one.cohort}: linked to other photographs")
+    if line.holds and one.named is not None:  # as in the verdict: named from, not above twice
+        low = one.named[1]
+        return line._replace(holds=None if low is None else low <= TIMES * one.chance)
+    return line
+
+
+def _area(requirement: str, area: Three | None, what: str) -> Line:
+    if area is None:
+        return Line(requirement, None, f"{what}: not measured")
+    value, _, high = area
+    holds: bool | None = value <= GUESSING + LINKED
+    if holds:  # a value whose interval is not known is a missing number
+        holds = None if high is None else high <= GUESSING + LINKED_HIGH
+    return Line(requirement, holds, f"{what} {shown(area)}")
+
+
+def shown(three: Sequence[float | None]) -> str:
+    """Return a number with its interval, where there is one, in percent."""
+    value, low, high = three
+    return f"{value:.1f}" if low is None or high is None else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))

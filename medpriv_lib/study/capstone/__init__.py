@@ -1,0 +1,1 @@
+"""The capstone: privatise pictures that nobody has seen, to a stated bar."""

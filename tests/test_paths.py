@@ -1,0 +1,44 @@
+"""The three paths: their pages exist, their times are counted, and Decide takes three hours."""
+
+import course
+import paths
+import pytest
+
+
+def test_decide_takes_at_most_three_hours_without_code():
+    decide = paths.walks()[0]
+    assert decide.name == "Decide"
+    assert not decide.code
+    assert 120 <= decide.minutes() <= 180
+    assert decide.pages[0] == "chapters/parts/start"
+    assert "chapters/a-case-study" in decide.pages
+
+
+def test_every_page_of_a_path_is_in_the_contents_and_comes_once():
+    known = {page for part in course.parts() for page in (part.page, *part.pages)}
+    for walk in paths.walks():
+        assert set(walk.pages) <= known
+        assert len(set(walk.pages)) == len(walk.pages), walk.name
+
+
+def test_build_takes_every_page():
+    every = {page for part in course.parts() for page in (part.page, *part.pages)}
+    assert set(paths.walks()[2].pages) == every
+
+
+def test_times_are_counted(tmp_path, monkeypatch):
+    (tmp_path / "one.md").write_text("# One\n\n" + "word " * 198)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert paths.Walk("x", "", ("one",)).minutes() == pytest.approx(2.0)
+    assert paths.title_of("one") == "One"
+    with pytest.raises(FileNotFoundError, match="no such page"):
+        paths.counted("two")
+
+
+def test_hours_are_said_in_halves():
+    assert [paths.hours(m) for m in (31, 58, 92, 170)] == [
+        "½ hour",
+        "1 hour",
+        "1½ hours",
+        "3 hours",
+    ]
