@@ -63,7 +63,7 @@ def test_two_workers_of_which_one_is_killed(tmp_path, monkeypatch):
     command = [sys.executable, "-c", WORKER]
     running = [
         subprocess.Popen(
-            [*command, "scheduler", "--host", "tls://127.0.0.1", "--port", "0", "--no-dashboard",
+            [*command, "scheduler", "--host", "127.0.0.1", "--protocol", "tls", "--port", "0", "--no-dashboard",
              "--scheduler-file", file], stderr=subprocess.DEVNULL,
         )
     ]  # fmt: skip
