@@ -35,11 +35,8 @@ class Extra:
             ) from error
 
 
-<<<<<<< HEAD
 ARCHIVE = Extra("archive", "an archive on several machines")
-=======
 COLLECTION = Extra("encrypted", "private set intersection")
->>>>>>> main
 DICOM = Extra("dicom", "DICOM")
 ENCRYPTED = Extra("encrypted", "encrypted inference")
 FEDERATED = Extra("federated", "federated learning")
