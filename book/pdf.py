@@ -93,14 +93,14 @@ def together(folder: Path, wanted: list[str]) -> str:
         for key in ("href", "src"):
             if tag.get(key):
                 tag[key] = target(str(tag[key]), wanted[0], set())
-    whole = BeautifulSoup("<main class='bd-main whole-book'></main>", "html.parser")
+    whole = first.new_tag("main", attrs={"class": "bd-main whole-book"})
     for page in wanted:
         html = (folder / f"{page}.html").read_text(encoding="utf-8")
-        whole.main.append(article(html, page, set(wanted)))
+        whole.append(article(html, page, set(wanted)))
     assert first.body is not None
     scripts = [tag for tag in first.select("body script") if "mathjax" in str(tag).lower()]
     first.body.clear()
-    first.body.append(whole.main)
+    first.body.append(whole)
     for script in scripts:
         first.body.append(script)
     return str(first)

@@ -47,6 +47,7 @@ ALSO = {
     "KL divergence": ["KL term", "Kullback-Leibler"],
     "Model extraction": ["copying by questions"],
     "Parrot attack": ["parrot"],
+    "Private set intersection": ["set intersection"],
     "Region of interest": ["region of an image"],
     "Reverse attack": ["reverse attacker"],
     "Secret share": ["random share"],

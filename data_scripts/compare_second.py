@@ -68,11 +68,12 @@ def main() -> None:
                 for number, part in enumerate(rows)
             )
             line = attacked(task, shown, known)
+            linked = (line.value, line.low, line.high)
             found.append(
                 {
                     "experiment": row.experiment,
                     "set": row.set,
-                    "linked": [round(float(v), 2) for v in (line.value, line.low, line.high)],
+                    "linked": [round(float(v), 2) for v in linked if v is not None],
                     "by": line.said,
                 }
             )

@@ -1,9 +1,11 @@
 """Counterfactuals of drawn eyes: what is measured, by edits whose result is known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from small_cohorts import patterned_cohort, signed_cohort
 
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -11,9 +13,14 @@ from medpriv_lib.core.randomness import seeded
 from medpriv_lib.explanation.counterfactual import counterfactuals
 from medpriv_lib.explanation.edits import (
     beyond_reconstruction,
+    by_another,
+    by_gradient,
+    by_inpainting,
     by_medical_vector,
     by_signs,
     donor_rows,
+    laid_over,
+    lifted,
     reconstructed,
     unchanged,
 )
@@ -21,6 +28,8 @@ from medpriv_lib.privatizers.disentangled.model import Model, vectors_of
 from medpriv_lib.privatizers.disentangled.networks import Architecture
 from medpriv_lib.privatizers.disentangled.settings import Training
 from medpriv_lib.privatizers.disentangled.training import train as train_networks
+from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.train import logits
 
 PATCH = (4, 9, 5, 11)
 
@@ -66,6 +75,8 @@ def test_the_right_edit_has_no_error_and_flips_the_expert(cohort, direction):
     assert found.errors["inside"] < 1
     assert found.errors["outside"] == 0
     assert found.errors["unchanged_inside"] == pytest.approx(60, abs=1)
+    assert found.errors["unchanged_outside"] == 0
+    assert found.shares["expert_of_truth"] == 1
     assert found.shares["expert"] == 1
     assert found.shares["same_eye"] == found.shares["same_eye_of_truth"] == 0.25  # one of four
     assert found.wanted == (direction == "addition")
@@ -126,28 +137,76 @@ def test_what_has_no_truth_is_refused(cohort):
 
 
 def exact_reader(images):
-    """Read the square's signs exactly where there are any: over 30 levels, 60 levels darker."""
+    """Read the square's signs exactly where there are any: half of level 5, laid over the eye."""
     alpha = np.zeros(images.shape, np.float32)
     top, bottom, left, right = PATCH
     alpha[dark(images), top:bottom, left:right] = 0.5
     return SimpleNamespace(alpha=alpha, v=np.full(images.shape, 5, np.float32))
 
 
-def test_signs_are_taken_away_and_laid_over(cohort):
+def half_dark(cohort):
+    """The cohort with signs that the reader reads exactly: half of the twin, half of level 5."""
+    below = cohort.twin.astype(float)
+    images = np.where(cohort.evidence, np.rint(below * 0.5 + 2.5), below).astype(np.uint8)
+    return replace(cohort, images=np.where(cohort.diseased[:, None, None], images, cohort.twin))
+
+
+def test_signs_are_lifted_off_and_laid_over(cohort):
+    cohort = half_dark(cohort)
     edit = by_signs(exact_reader, cohort)
     removed = run(cohort, edit)
-    assert removed.shares["expert"] == 1
     assert removed.errors["outside"] == 0
-    assert removed.errors["inside"] < 0.7 * removed.errors["unchanged_inside"]
+    assert removed.errors["inside"] <= 1 < removed.errors["unchanged_inside"]
     added = run(cohort, edit, "addition")
     assert added.shares["expert"] == 1
     assert added.errors["outside"] == 0
-    top, bottom, left, right = PATCH
-    wanted = np.rint(added.given[:, top:bottom, left:right] * 0.5 + 2.5)
-    assert np.abs(added.made[:, top:bottom, left:right] - wanted).max() <= 1
+    assert added.errors["inside"] <= 1  # everybody has the same signs here
     healthy = cohort.take(~cohort.diseased)
     with pytest.raises(NotApplicable, match="no donor is diseased"):
         run(cohort, by_signs(exact_reader, healthy), "addition")
+
+
+def test_lifting_undoes_laying_over_pixel_by_pixel():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    signs = SimpleNamespace(alpha=rng.random((3, 8, 8)) * 0.7, v=rng.uniform(0, 255, (3, 8, 8)))
+    made = laid_over(x, signs, 1.1)
+    back = lifted(made, signs, 1.1)
+    for i in np.ndindex(x.shape):
+        alpha = min(1.1 * signs.alpha[i], 1)
+        assert made[i] == np.rint((1 - alpha) * x[i] + alpha * signs.v[i])
+        assert abs(int(back[i]) - int(x[i])) <= 0.5 / (1 - alpha) + 0.5
+    opaque = SimpleNamespace(alpha=np.ones((3, 8, 8)), v=np.full((3, 8, 8), 50.0))
+    assert np.isfinite(lifted(x, opaque).astype(float)).all()
+
+
+def test_painting_anew_removes_and_adds_nothing(cohort):
+    found = run(cohort, by_inpainting(exact_reader))
+    assert found.shares["expert"] == 1
+    assert found.errors["outside"] == 0
+    with pytest.raises(NotApplicable, match="adds none"):
+        run(cohort, by_inpainting(exact_reader), "addition")
+
+
+def test_another_person_is_another_eye(cohort):
+    found = run(cohort, by_another(cohort))
+    healthy = {image.tobytes() for image in cohort.images[~cohort.diseased]}
+    assert all(image.tobytes() in healthy for image in found.made)
+    assert found.shares["expert"] == found.shares["expert_of_truth"] == 1
+    assert found.errors["outside"] > 1
+
+
+def test_an_adversarial_edit_moves_no_pixel_far_and_flips_its_network(cohort):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Recogniser(2, cohort.images.shape[1]).eval()
+    before = logits(network, cohort.images)
+    wanted = before.argmax(1).numpy() == 0
+    made = by_gradient(network, steps=8, most=4.0)(cohort.images, wanted, seeded(0))
+    assert np.abs(made.astype(int) - cohort.images).max() <= 4
+    after, sign = logits(network, made), np.where(wanted, 1, -1)
+    gained = sign * ((after - before)[:, 1] - (after - before)[:, 0]).numpy()
+    assert (gained > 0).all()
 
 
 @pytest.fixture(scope="module")

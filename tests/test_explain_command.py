@@ -108,6 +108,18 @@ def test_k_of_one_is_refused(work, capsys):
     assert (work / "why.html").read_text() == "before"
 
 
+def test_a_counterfactual_says_why_it_is_not_possible(work, capsys):
+    assert command(work, "--counterfactual") == 0
+    page, told = (work / "why.html").read_text(encoding="utf-8"), capsys.readouterr().out
+    for text in (page, told):
+        assert "as sign transfer reads them: not possible." in text
+        assert "there are no disentangled weights of this cohort" in text
+    assert page.count('aria-label="Not possible"') == 2
+    assert "The same image as" in page
+    assert command(work) == 0
+    assert "The same image as" not in (work / "why.html").read_text(encoding="utf-8")
+
+
 def test_page_and_command_line_say_that_network_and_cases_are_synthetic(work, capsys):
     assert command(work) == 0
     page = (work / "why.html").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """What somebody tries who has read the help and no code: refused at once, or nothing is left."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from test_bad_input import MAIN, tree
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.cli import main
 from medpriv_lib.core.files import all_or_nothing
+from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.folder import list_folder
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
 from medpriv_lib.pipeline.infer import infer
 
@@ -88,6 +91,31 @@ REFUSED = {
         ("infer", "eye.png", "--no-localize", "--classes", "a, a"),
         "--classes needs two names",
     ),
+    "a right eye of a cohort": (
+        ("infer", "c.npz", "--weights", "weights", "--right"),
+        "--right is of an image file",
+    ),
+    "more answers than sites": (
+        ("federate", "simulate", "c.npz", "--sites", "2", "--fewest", "3", "--out", "f"),
+        "--fewest 3: there are only 2 sites",
+    ),
+    "a file as folder of a study": (
+        ("study", *OWN, "--draws", "1", "--out", "eye.png"),
+        "eye.png is a file, no folder",
+    ),
+    "a file as folder of a training": (
+        ("fit", "--cohort", "c.npz", "--out", "eye.png", "--scale", "toy"),
+        "eye.png is a file, no folder",
+    ),
+    "a picture as key of a site": (
+        ("federate", "site", "c.npz", "--certificates", ".", "--name", "eye.png")
+        + ("--coordinator", "localhost:1"),
+        "eye.png: no private key of a site",
+    ),
+    "a file as folder of a federation": (
+        ("federate", "simulate", "c.npz", "--out", "eye.png"),
+        "eye.png is a file, no folder",
+    ),
     "a file as folder of weights": (
         ("privatize", "c.npz", "--method", "pprl-vgan", "--weights", "eye.png", "--out", "r"),
         "eye.png: is a file; name the folder of the weights",
@@ -134,7 +162,6 @@ FULL = {
     "explain": (*EXPLAIN, *BLUR),
     "keys of the parties": ("infer", "--make-certificates", "keys"),
     "keys of the sites": ("federate", "certificates", "keys"),
-    "study": ("study", *OWN, "--draws", "1", "--out", "study"),
 }
 
 
@@ -224,3 +251,60 @@ def test_what_learned_from_patients_only_its_owner_can_read(tmp_path):
     assert mode(tmp_path / "checkpoint.safetensors") == 0o600
     assert mode(tmp_path / "deep" / "attackers") == 0o700
     assert read_checkpoint(tmp_path) == ({}, {"epoch": 1})
+
+
+def test_a_reading_by_the_package_s_network_says_that_it_learned_from_synthetic_images(
+    tmp_path, capsys
+):
+    image = default_cohort().images[0]
+    Image.fromarray(image).save(tmp_path / "eye.png")
+    assert main(["infer", str(tmp_path / "eye.png"), "--no-localize"]) == 0
+    assert "learned from synthetic images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_a_weight_that_is_none_is_refused_by_the_option(work, capsys, value):
+    command = ["federate", "simulate", str(work / "c.npz"), f"--proximal={value}", "--out", "f"]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "argument --proximal: must be a finite number from 0 on" in capsys.readouterr().err
+
+
+CLOSED = "import os, sys; os.close(1); sys.stdout = None\n" + MAIN
+
+
+def test_a_closed_output_and_a_full_one_end_in_no_traceback(work):
+    """As `medpriv … >&-` and `medpriv --help > /dev/full` do; what was written stays."""
+    here = f"import os; os.chdir({str(work)!r})\n"
+    done = run_code(here + CLOSED, "privatize", "c.npz", *BLUR, "--out", "r")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_code(here + FULL_OUTPUT, "privatize", "c.npz", *BLUR, "--out", "again")
+    assert done.returncode == 2
+    assert "again was written and is complete" in done.stderr
+    assert (work / "again" / "keep" / "release.npz").is_file()
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_with_its_reason(work):
+    closed = work / "scans" / "closed"
+    closed.mkdir()
+    shutil.copy(work / "scans" / "0.png", closed)
+    (work / "scans" / "list.csv").unlink()
+    closed.chmod(0)
+    try:
+        if os.access(closed, os.R_OK):
+            pytest.skip("whoever runs this may read everything")
+        listing = list_folder(work / "scans")
+    finally:
+        closed.chmod(0o700)
+    assert [(item.file, item.lost) for item in listing.left_out] == [("closed", True)]
+    assert "may not be read" in listing.left_out[0].reason
+
+
+@pytest.mark.parametrize("role", ["dealer", "model-owner"])
+def test_missing_certificates_are_named_before_anybody_is_waited_for(tmp_path, capsys, role):
+    command = ["infer", "--role", role, "--listen", "127.0.0.1:0", "--dealer", "127.0.0.1:1"]
+    command = command if role == "model-owner" else command[:-2]
+    assert main([*command, "--certificates", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr()
+    assert "authority.crt: no such file" in said.err
+    assert "listening" not in said.out

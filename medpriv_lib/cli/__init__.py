@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 from medpriv_lib import __version__
 from medpriv_lib.cli import (
@@ -38,6 +39,13 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         line = " ".join(f"medpriv: error: {message}; `{self.prog} --help` shows examples".split())
         self.exit(2, shown(line, sys.stderr.encoding) + "\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print; argparse would hide that a full disk took no help text."""
+        if message and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 class Terminated(KeyboardInterrupt):
@@ -85,15 +93,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     stopped = "nothing was written"
     try:
-        with _ending_on_sigterm():
+        with _streams(), _ending_on_sigterm():
             chosen = next((word for word in argv if not word.startswith("-")), None)
             args = build_parser(chosen).parse_args(argv)
             stopped = args.stopped
             args.run(args)
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output went away, as with `medpriv study | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 1
+    except SystemExit as ended:  # after --help and --version, too, somebody waits for the text
+        if not ended.code and (line := _unprinted()):
+            print(f"medpriv: error: {line}", file=sys.stderr)
+            return 2
+        raise
     except KeyboardInterrupt as signalled:
         print(f"medpriv: stopped; {stopped}", file=sys.stderr)
         return 143 if isinstance(signalled, Terminated) else 130
@@ -101,9 +114,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = one_line(error)
         if line is None:
             raise
+        _unprinted()
         print(f"medpriv: error: {shown(line, sys.stderr.encoding)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _unprinted() -> str | None:
+    """Say in one line why what was told could not be printed, and drop that text: Python would
+    complain of it at its end. None where all was printed.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _silence()
+        return one_line(error)
+    return None
+
+
+def _silence() -> None:
+    """Print nothing any more: nobody can read it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Give a stream that is closed, as for a program that is started without one, an empty end."""
+    with contextlib.ExitStack() as stack:
+        for name, redirect in (
+            ("stdout", contextlib.redirect_stdout),
+            ("stderr", contextlib.redirect_stderr),
+        ):
+            if getattr(sys, name) is None:
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(redirect(nowhere))
+        yield
 
 
 def one_line(error: Exception) -> str | None:

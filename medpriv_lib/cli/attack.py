@@ -16,7 +16,15 @@ Examples:
 import argparse
 from typing import TYPE_CHECKING
 
-from medpriv_lib.cli.options import add_seed, load_cohort, note, progress, require_parent, say
+from medpriv_lib.cli.options import (
+    add_seed,
+    load_cohort,
+    note,
+    printing,
+    progress,
+    require_parent,
+    say,
+)
 
 if TYPE_CHECKING:
     from medpriv_lib.attacks.budget import Budget
@@ -91,10 +99,11 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
             )
         except OtherCohort as error:
             raise ValueError(f"{args.release}: {error}") from error
-    say(report.verdict())
-    for warning in report.audit.warnings:
-        say(f"warning: {warning}")
-    say(
-        f"written to {out}: report.html, report.json; {out / 'keep'} says which patient is which "
-        "number"
-    )
+    with printing(out):
+        say(report.verdict())
+        for warning in report.audit.warnings:
+            say(f"warning: {warning}")
+        say(
+            f"written to {out}: report.html, report.json; {out / 'keep'} says which patient is "
+            "which number"
+        )

@@ -3,28 +3,35 @@
 IMAGE is the case to explain: an image file. The recogniser decides on it, the most similar training
 images of the same decision are looked up (never of --patient), privatised by --method and written
 with relevance maps into one page that asks the network for nothing. Cases whose patient an identity
-judge still names after the change are held back. With the package's weights the network and the
-cases are synthetic: a reading of a real image then means nothing.
+judge still names after the change are held back. With --counterfactual the page also shows IMAGE
+itself with the other reading, and what was changed for that. With the package's weights the network
+and the cases are synthetic: a reading of a real image then means nothing.
 
 Examples:
   medpriv explain eye.png --method averaged --out why.html
   medpriv explain eye.png --method k-same-select --k 6 --cases 3 --right
+  medpriv explain eye.png --method blur --counterfactual
   medpriv explain scan.png --no-localize --cohort xrays.npz --weights my-weights/ --method blur
       an image that is no eye; an eye that was not found: cut it first
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medpriv_lib.cli.options import (
     add_methods,
     load_cohort,
+    printing,
     require_parent,
     say,
     settings_of,
     two_names,
     whole,
 )
+
+if TYPE_CHECKING:
+    from medpriv_lib.explanation.case import Explanation
 
 STOPPED = "nothing was written"
 
@@ -64,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "for the package's cohort)",
     )
     parser.add_argument(
+        "--counterfactual",
+        action="store_true",
+        help="also show IMAGE with the other reading: signs removed or added, and the other "
+        "medical vector where disentangled weights are",
+    )
+    parser.add_argument(
         "--out", default="explanation.html", metavar="FILE", help="default explanation.html"
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
@@ -93,11 +106,17 @@ def run(args: argparse.Namespace) -> None:
         weights=args.weights,
         patient=args.patient,
         classes=classes,
+        counterfactual=args.counterfactual,
         **settings,
     )
     write_page(result, out)
+    with printing(out):
+        _print(result, args.cases, out)
+
+
+def _print(result: "Explanation", cases: int, out: Path) -> None:
     reading = result.classes[result.decision]
-    say(f"read as {reading} ({result.chance}); {args.cases} cases, changed by {result.method}")
+    say(f"read as {reading} ({result.chance}); {cases} cases, changed by {result.method}")
     if result.caution:
         say(f"caution: {result.caution}")
     if result.held_back.any():
@@ -106,6 +125,8 @@ def run(args: argparse.Namespace) -> None:
             f"{int(result.held_back.sum())} held back: the identity judge still names the patient "
             f"after the change{stronger}"
         )
+    for one in result.others:
+        say(one.caption(result.classes))
     say(f"written to {out}")
 
 

@@ -19,7 +19,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medpriv_lib.cli.options import add_seed, load_cohort, progress, require_parent, say, whole
+from medpriv_lib.cli.options import (
+    add_seed,
+    load_cohort,
+    not_negative,
+    printing,
+    progress,
+    require_parent,
+    say,
+    whole,
+)
 
 if TYPE_CHECKING:
     from medpriv_lib.federation.coordinator import Round
@@ -47,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_seed(simulate, "of the split, the deal and the training (default 0)")
     keys = actions.add_parser("certificates", help="keys and certificates for trying")
-    keys.add_argument("folder", metavar="DIR", help="an empty folder, or a new one")
+    keys.add_argument("folder", metavar="DIR", help="a new folder, or one without such files")
     keys.add_argument(
         "--host",
         action="append",
@@ -94,7 +103,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--proximal",
-        type=float,
+        type=not_negative,
         default=0.0,
         metavar="MU",
         help="the weight of FedProx's term (default 0: FedAvg)",
@@ -106,6 +115,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Do what the action says."""
+    fewest = getattr(args, "fewest", None)
+    if fewest is not None and fewest > args.sites:
+        raise ValueError(f"--fewest {fewest}: there are only {args.sites} sites; ask for fewer")
     try:
         ACTIONS[args.action](args)
     except ImportError as error:
@@ -115,8 +127,10 @@ def run(args: argparse.Namespace) -> None:
 def _simulate(args: argparse.Namespace) -> None:
     """Deal, train, write, and say how good the recogniser is on patients of no site."""
     out = require_parent(args.out)
+    from medpriv_lib.core.files import require_no_file
     from medpriv_lib.core.sharing import refuse_inside
 
+    require_no_file(out)
     refuse_inside(out, "what was learned from patients")
     cohort = load_cohort(args.cohort)
     from medpriv_lib.core.randomness import seeded
@@ -171,7 +185,10 @@ def _certificates(args: argparse.Namespace) -> None:
 
     refuse_inside(args.folder, "a key")
     made = make_certificates(args.folder, args.sites, args.host)
-    say(f"written to {made}; good for 30 days. Give each site ca.crt and its own two files only")
+    with printing(made):
+        say(
+            f"written to {made}; good for 30 days. Give each site ca.crt and its own two files only"
+        )
 
 
 def _coordinator(args: argparse.Namespace) -> None:
@@ -189,10 +206,13 @@ def _coordinator(args: argparse.Namespace) -> None:
 
 def _site(args: argparse.Namespace) -> None:
     from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.federation.certificates import require_key
     from medpriv_lib.federation.processes import join
     from medpriv_lib.federation.sites import Site
 
     log = None if args.log is None else require_parent(args.log)
+    if (key := Path(args.certificates) / args.name).is_file():
+        require_key(key)
     Site.of(Cohort.load(args.cohort), args.name)  # what is wrong with it is said here and now
     join(
         Path(args.cohort),

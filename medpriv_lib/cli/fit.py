@@ -43,8 +43,10 @@ def run(args: argparse.Namespace) -> None:
     """Train and write the weights."""
     out = require_parent(args.out)
     require_device(args.device)
+    from medpriv_lib.core.files import require_no_file
     from medpriv_lib.core.sharing import refuse_inside
 
+    require_no_file(out)
     refuse_inside(out, "what was learned from patients")
     cohort = load_cohort(args.cohort)
     from medpriv_lib.core.weights import PRIVATE

@@ -23,13 +23,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medpriv_lib.cli.options import load_cohort, say, two_names, whole
+from medpriv_lib.cli.options import load_cohort, printing, say, two_names, whole
 
 if TYPE_CHECKING:
     from medpriv_lib.pipeline.infer import Inference
 
 STOPPED = "the session was ended, nothing was written"
 ROLES = ("dealer", "model-owner", "data-owner")
+SYNTHETIC = (
+    "the package's recogniser learned from synthetic images: what it says of a real image means "
+    "nothing"
+)
 FEW = 5  # images of a split that are read encrypted, where --images does not say
 NEEDS = {
     "dealer": ("listen", "certificates"),
@@ -95,7 +99,9 @@ def run(args: argparse.Namespace) -> None:
             from medpriv_lib.encrypted.certificates import make_certificates
 
             refuse_inside(args.make_certificates, "a key")
-            say(f"written to {make_certificates(args.make_certificates)}; good for 30 days")
+            made = make_certificates(args.make_certificates)
+            with printing(made):
+                say(f"written to {made}; good for 30 days")
         elif args.role in ("dealer", "model-owner"):
             _serve(args)
         else:
@@ -151,6 +157,12 @@ def _read(args: argparse.Namespace) -> None:
             images, encrypted=args.encrypted, processes=args.encrypted, weights=args.weights
         )
     _show(found, classes)
+    if args.weights is None and args.role is None and not _is_cohort(args.input):
+        say(f"caution: {SYNTHETIC}")
+
+
+def _is_cohort(path: str | None) -> bool:
+    return path is None or Path(path).suffix == ".npz"
 
 
 def _show(found: "Inference", classes: tuple[str, ...]) -> None:
@@ -171,7 +183,9 @@ def _show(found: "Inference", classes: tuple[str, ...]) -> None:
 
 def _images(args: argparse.Namespace) -> np.ndarray:
     path = args.input
-    if path is None or Path(path).suffix == ".npz":
+    if _is_cohort(path):
+        if args.right:
+            raise ValueError("--right is of an image file; a cohort's right eyes are mirrored")
         images = load_cohort(path).of(args.split).images
         few = FEW if args.encrypted or args.role else len(images)
         return images[: args.images or few]

@@ -139,6 +139,17 @@ def share(text: str) -> float:
     return value
 
 
+def not_negative(text: str) -> float:
+    """Read a finite number from 0 on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a finite number from 0 on, not {text!r}")
+    return value
+
+
 def require_parent(path: str | Path) -> Path:
     """Return the path; raise `FileNotFoundError` before any work where its folder does not
     exist.

@@ -29,6 +29,7 @@ from medpriv_lib.cli.options import (
     add_reading,
     load_cohort,
     offered,
+    printing,
     require_parent,
     say,
     settings_of,
@@ -129,7 +130,8 @@ def run(args: argparse.Namespace) -> None:
             refuse_text(release)
         left_out = {item.file: item.reason for item in given.left_out}
         write_release(release, images, args.out, left_out=left_out, place=place, form=args.form)
-    _report(args, len(release), images, given, release.method)
+    with printing(Path(args.out)):
+        _report(args, len(release), images, given, release.method)
 
 
 def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:

@@ -167,9 +167,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _new_folder(path: str) -> Path:
+    from medpriv_lib.core.files import require_no_file
     from medpriv_lib.core.sharing import refuse_inside
 
-    out = require_parent(path)
+    out = require_no_file(require_parent(path))
     refuse_inside(out, "a study")
     return out
 

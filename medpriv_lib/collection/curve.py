@@ -10,8 +10,8 @@ ECDH returns the x-coordinate of a product, and that is enough: x(k P) = x(k (-P
 the two points of an x may be taken for the next factor, and x(a (b P)) = x(b (a P)). An x which is
 on no point of the curve is refused, so that nobody can pass a point of another curve.
 
-X25519 would not do: it takes every number as a coordinate, of the curve or of its twist, and which of
-the two survives multiplication, so that each blinded text would tell one bit of its hash.
+X25519 would not do: it takes every number as a coordinate, of the curve or of its twist.
+Multiplication keeps a point on its curve, so each blinded text would tell one bit of its hash.
 
 The number of tries, and so the time, depends on the text: hash where nobody can take the time.
 """

@@ -63,7 +63,10 @@ def list_folder(root: str | os.PathLike) -> Listing:
 
 def is_release(folder: Path) -> bool:
     """Say whether a folder is a release with its key."""
-    return (folder / "keep" / "release.npz").is_file()
+    try:
+        return (folder / "keep" / "release.npz").is_file()
+    except PermissionError:  # whoever may not enter has no key
+        return False
 
 
 def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
@@ -88,7 +91,7 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
             reason = "a link to an image of this folder, which is listed by its own name"
             left_out.append(LeftOut(name, "", reason, lost=False))
         elif not file.is_file() or not below.holds(file):
-            continue
+            left_out.extend(_closed(file, name))
         elif any(part.startswith(".") for part in file.relative_to(root).parts):
             left_out.append(
                 LeftOut(name, "", "a hidden file; rename it if it is wanted", lost=False)
@@ -105,3 +108,10 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
         else:
             left_out.append(LeftOut(name, "", "no image by its ending", lost=False))
     return files, left_out
+
+
+def _closed(folder: Path, name: str) -> list[LeftOut]:
+    """Return a folder that may not be read, as what is left out; nothing where it may be."""
+    if not folder.is_dir() or os.access(folder, os.R_OK | os.X_OK):
+        return []
+    return [LeftOut(name, "", "a folder that may not be read; check its permissions")]

@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from medpriv_lib.encrypted import gates
 from medpriv_lib.encrypted.architecture import Architecture
-from medpriv_lib.encrypted.certificates import DATA_OWNER, DEALER, MODEL_OWNER
+from medpriv_lib.encrypted.certificates import DATA_OWNER, DEALER, MODEL_OWNER, context
 from medpriv_lib.encrypted.recogniser import (
     Party,
     Weights,
@@ -82,8 +82,10 @@ def serve_dealer(
     """Deal for one session after another, until interrupted (`once`: one session).
 
     A session that fails is reported with `say` in one line and the next one awaited. Raises
-    `SessionError` where the port is in use, and, with `once`, where the session fails.
+    `SessionError` where the port is in use, and, with `once`, where the session fails; before that
+    as `context` does where the certificates are missing or no good.
     """
+    context(folder, DEALER, server=True)  # a certificate that is no good is said before listening
     served: set[bytes] = set()
 
     def session(server: socket.socket) -> None:
@@ -149,6 +151,7 @@ def serve_model_owner(
     """
     from medpriv_lib.encrypted.recogniser import fixed_point
 
+    context(folder, MODEL_OWNER, server=True)
     architecture, weights = fixed_point(network, pooling)
 
     def session(server: socket.socket) -> None:

@@ -14,6 +14,7 @@ from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.release import Release
 from medpriv_lib.data.default import disease_of
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
+from medpriv_lib.explanation.other_reading import OtherReading
 from medpriv_lib.explanation.retrieval import UNKNOWN, Gallery, decide, privatize_cases, retrieve
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.recognition.embedding import embeddings
@@ -38,7 +39,8 @@ class Explanation:
     `similarity` (of the case behind it, see `Retrieved`) and `held_back` bool (K,): an identity
     judge still names its patient, so the image and its map are blanked; `method` in words;
     `on_file` how many cases of this decision there were to choose from; `caution` what a reader
-    must be told of network and cases, or "".
+    must be told of network and cases, or ""; `others` the image itself with the other reading,
+    where that was asked for.
     """
 
     query: UInt8[np.ndarray, "h w"]
@@ -54,6 +56,7 @@ class Explanation:
     on_file: int
     classes: tuple[str, ...]
     caution: str = ""
+    others: tuple[OtherReading, ...] = ()
 
     @property
     def chance(self) -> str:

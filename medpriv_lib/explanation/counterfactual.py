@@ -9,7 +9,8 @@ have a true answer, for every diseased image x with twin t:
     truth is x
 
 Where signs are added nobody can know which ones: the error inside the evidence mask then also
-counts signs that are elsewhere than in x.
+counts signs that are elsewhere than in x. Outside the mask image and twin differ a little, too: a
+sign fades out, and a pixel is evidence from half of its area on.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,11 @@ Direction = Literal["removal", "addition"]
 Ill = Callable[[Images], Bool[np.ndarray, " n"]]  # which images look ill
 Names = Callable[[Images], Int64[np.ndarray, " n"]]  # whose eye each image shows
 Interval = tuple[float, float]
-SHARES = ("expert", "recogniser", "expert_where_recogniser", "same_eye", "same_eye_of_truth")
-ERRORS = ("inside", "outside", "unchanged_inside")
+SHARES = (
+    *("expert", "recogniser", "expert_where_recogniser", "expert_of_truth", "recogniser_of_truth"),
+    *("same_eye", "same_eye_of_truth"),
+)
+ERRORS = ("inside", "outside", "unchanged_inside", "unchanged_outside")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +48,12 @@ class Counterfactuals:
     `expert_flipped` whether it did; the same of the recogniser; `same_eye` whether the identity
     judge names the patient in what was made, `same_eye_of_truth` whether it does in the truth (None
     without a judge). Root mean square errors to the truth in grey levels: `inside` the mask and
-    `outside`; `unchanged_inside`, that of doing nothing (outside, doing nothing has no error).
+    `outside`; `unchanged_inside` and `unchanged_outside`, those of doing nothing.
 
     `shares` and `errors` are means, `intervals` their 95 % ends over patients; "expert" and
     "recogniser" are the shares that flipped of those that could, "expert_where_recogniser" the
-    expert's among images where the recogniser flipped and the expert could. A share of nothing is
-    nan.
+    expert's among images where the recogniser flipped and the expert could, "expert_of_truth" and
+    "recogniser_of_truth" the shares that the truth itself flips. A share of nothing is nan.
     """
 
     direction: Direction
@@ -68,6 +72,7 @@ class Counterfactuals:
     inside: Float[np.ndarray, " n"]
     outside: Float[np.ndarray, " n"]
     unchanged_inside: Float[np.ndarray, " n"]
+    unchanged_outside: Float[np.ndarray, " n"]
     shares: dict[str, float]
     errors: dict[str, float]
     intervals: dict[str, Interval]
@@ -99,20 +104,18 @@ def counterfactuals(
     earns only what it does beyond these. Raises `NotApplicable` for cohorts without twins and
     evidence, or without an image whose signs are visible.
     """
-    if cohort.twin is None or cohort.evidence is None or cohort.images.ndim != 3:
-        raise NotApplicable("only drawn grey eyes have a twin: what would be true is unknown here")
-    differ = (cohort.images != cohort.twin) & cohort.evidence
-    rows = np.flatnonzero(cohort.diseased & differ.any(axis=(1, 2)))
-    if len(rows) == 0:
-        raise NotApplicable("no image has visible signs of the disease")
-    given, truth = cohort.images[rows], cohort.twin[rows]
+    rows = with_signs(cohort)
+    twin, evidence = cohort.twin, cohort.evidence
+    assert twin is not None  # else there are no such rows
+    assert evidence is not None
+    given, truth = cohort.images[rows], twin[rows]
     if direction == "addition":
         given, truth = truth, given
     wanted = np.full(len(rows), direction == "addition")
     made = edit(given, wanted, generator)
     if made.shape != given.shape or made.dtype != np.uint8:
         raise ValueError(f"an edit returns uint8 {given.shape}, not {made.dtype} {made.shape}")
-    mask, patient = cohort.evidence[rows], cohort.patient[rows]
+    mask, patient = evidence[rows], cohort.patient[rows]
     read = {
         "expert": _flips(expert, given, made, wanted),
         "recogniser": _flips(recogniser, given, made, wanted),
@@ -120,17 +123,20 @@ def counterfactuals(
     same = None if names is None else np.asarray(names(made) == patient)
     same_truth = None if names is None else np.asarray(names(truth) == patient)
     inside, outside = _error(made, truth, mask), _error(made, truth, ~mask)
-    unchanged = _error(given, truth, mask)
+    unchanged, faint = _error(given, truth, mask), _error(given, truth, ~mask)
     both = read["recogniser"][1] & read["expert"][0]
     shown = {
         "expert": (read["expert"][1], read["expert"][0]),
         "recogniser": (read["recogniser"][1], read["recogniser"][0]),
         "expert_where_recogniser": (read["expert"][1], both),
+        "expert_of_truth": _flips(expert, given, truth, wanted)[::-1],
+        "recogniser_of_truth": _flips(recogniser, given, truth, wanted)[::-1],
     }
     everyone = np.ones(len(rows), dtype=bool)
     if same is not None and same_truth is not None:
         shown |= {"same_eye": (same, everyone), "same_eye_of_truth": (same_truth, everyone)}
-    errors = {"inside": inside, "outside": outside, "unchanged_inside": unchanged}
+    errors = {"inside": inside, "outside": outside}
+    errors |= {"unchanged_inside": unchanged, "unchanged_outside": faint}
     intervals = {key: _interval(*value, patient) for key, value in shown.items()}
     intervals |= {key: _interval(value, everyone, patient) for key, value in errors.items()}
     return Counterfactuals(
@@ -148,10 +154,25 @@ def counterfactuals(
         inside,
         outside,
         unchanged,
+        faint,
         {key: _mean(*value) for key, value in shown.items()},
         {key: float(value.mean()) for key, value in errors.items()},
         intervals,
     )
+
+
+def with_signs(cohort: Cohort) -> Int64[np.ndarray, " n"]:
+    """Return the rows of diseased images with visible signs: those that `counterfactuals` takes.
+
+    Raises `NotApplicable` for cohorts without twins and evidence, or without such an image.
+    """
+    if cohort.twin is None or cohort.evidence is None or cohort.images.ndim != 3:
+        raise NotApplicable("only drawn grey eyes have a twin: what would be true is unknown here")
+    differ = (cohort.images != cohort.twin) & cohort.evidence
+    rows = np.flatnonzero(cohort.diseased & differ.any(axis=(1, 2)))
+    if len(rows) == 0:
+        raise NotApplicable("no image has visible signs of the disease")
+    return rows
 
 
 def _flips(

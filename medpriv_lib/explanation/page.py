@@ -14,9 +14,11 @@ from PIL import Image
 from medpriv_lib.core.files import atomic_write
 from medpriv_lib.core.html_page import html_page
 from medpriv_lib.explanation.case import Explanation
+from medpriv_lib.explanation.other_reading import OtherReading
 
 SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
-ORANGE = np.array([255.0, 140.0, 0.0])
+ORANGE, BLUE = np.array([255.0, 140.0, 0.0]), np.array([0.0, 90.0, 200.0])
+FULL, SEEN = 64.0, 10.0  # grey levels of a change drawn in full colour, and of one that is counted
 WARNING = (
     "The image to explain is shown as it is; only the earlier cases are privatised. Whoever passes "
     "this page on passes that image on."
@@ -25,6 +27,11 @@ LEGEND = """Orange marks the pixels that a reading rests on, the stronger the mo
 relevance). It shows where the recogniser looked, not that it is right, and it changes little when
 the other answer is asked for. Similarity is 1 for the same to the recogniser and 0 for the middle
 case on file with the same reading. This page is no diagnosis."""
+OTHERWISE = """What would have to be different for the other reading? Each picture was computed from
+the image above: no such eye was ever photographed. Beside it is what was changed: orange is
+brighter than before, blue darker. Nobody can say whether it is what would have been seen; where the
+truth is known, such pictures flip an independent judge often and not always. They show the image's
+own eye, so pass them on as little as the image itself."""
 NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
 STYLE = """
 .cases { display: grid; gap: 1rem; margin-bottom: 1rem;
@@ -81,7 +88,7 @@ def page_of(explanation: Explanation) -> str:
 <h2>The most similar earlier cases</h2>
 <div class="cases">
 {"".join(cases)}</div>
-<p class="soft">{LEGEND}</p>
+{_others(e)}<p class="soft">{LEGEND}</p>
 <p class="soft">{WARNING}</p>""",
         STYLE,
     )
@@ -125,6 +132,39 @@ def whereabouts(relevance: Float[np.ndarray, "h w"]) -> str:
     place = " ".join(w for w in (("upper", "", "lower")[row], ("left", "", "right")[column]) if w)
     share = 100 * float(np.max(sums) / positive.sum())
     return f"most, {share:.0f} %, in the {place + ' part' if place else 'middle'}"
+
+
+def signed(difference: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a change in grey levels as a picture: orange brighter, blue darker, white nothing."""
+    weight = np.clip(np.abs(difference) / FULL, 0, 1)[..., None].astype(np.float64)
+    colour = np.where(difference[..., None] > 0, ORANGE, BLUE)
+    return np.rint(255 * (1 - weight) + weight * colour).astype(np.uint8)
+
+
+def _others(e: Explanation) -> str:
+    """Return the part about the other reading, "" where it was not asked for."""
+    if not e.others:
+        return ""
+    figures = "".join(_otherwise(one, e.classes) for one in e.others)
+    heading = f"The same image as \u201c{e.classes[e.others[0].wanted]}\u201d"
+    return (
+        f"<h2>{html.escape(heading)}</h2>\n<p>{OTHERWISE}</p>\n"
+        f'<div class="cases">\n{figures}</div>\n'
+    )
+
+
+def _otherwise(one: OtherReading, classes: tuple[str, ...]) -> str:
+    if one.image is None:
+        blank = '<div class="blank" role="img" aria-label="Not possible">not possible</div>'
+        return _figure(blank, one.caption(classes))
+    change = np.abs(one.difference)
+    count, place = int((change > SEEN).sum()), whereabouts(np.where(change > SEEN, change, 0))
+    text = f"What was changed: {count} of {change.size} pixels by more than {SEEN:.0f} grey levels"
+    text += f"; {place}." if count else "."
+    pictures = _img(one.image, f"{one.way}, read as {classes[one.reading]}.")
+    return _figure(
+        f"<div>{pictures}{_img(signed(one.difference), text)}</div>", one.caption(classes)
+    )
 
 
 def _lack(relevance: np.ndarray) -> str:

@@ -52,6 +52,20 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     return new
 
 
+def require_key(path: Path) -> None:
+    """Raise `ValueError` where a file is no private key of a site; the network would only say that
+    nobody answers.
+    """
+    code = FEDERATED.need("cryptography.hazmat.primitives.serialization")
+    try:
+        code.load_ssh_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path}: no private key of a site ({error}); put back the file that came with it, or "
+            "make new keys"
+        ) from error
+
+
 def require_files(folder: Path, names: Sequence[str]) -> None:
     """Raise `FileNotFoundError` with the remedy for the first of these files that is missing."""
     for name in names:

@@ -23,10 +23,11 @@ def check(name: str, test: Callable[[], bool], hint: str) -> Verdict:
 
     Prints "Exercise 1: right." or "Exercise 1: not yet. Hint: ...", and "Exercise 1: not answered
     yet." where the answer is still the line `raise NotImplementedError` that the exercise begins
-    with. Another exception in `test` counts as not yet, because the reader's code runs in there; its
-    message is printed on a second line. The hint must never be the answer. Raises `TypeError` where `test` answers with something else
-    than true or false (None, a list, an array of several values): that is a fault of the exercise,
-    not of the reader, and a non-empty list would pass as true.
+    with. Another exception in `test` counts as not yet, because the reader's code runs in there;
+    its message is printed on a second line. The hint must never be the answer. Raises `TypeError`
+    where `test` answers with something else than true or false (None, a list, an array of several
+    values): that is a fault of the exercise, not of the reader, and a non-empty list would pass as
+    true.
     """
     error = ""
     try:

@@ -1,7 +1,10 @@
 """Explain a decision on one image by similar cases, privatised by a method of one's choice."""
 
 import os
+import secrets
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from jaxtyping import UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import fresh
 from medpriv_lib.data.eyes.examine import examine
@@ -18,11 +22,20 @@ from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.images import read_grey
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.prepare import prepare
+from medpriv_lib.data.synthetic.population import population
 from medpriv_lib.explanation.case import MOST_CASES, Explanation, explain_by_cases
+from medpriv_lib.explanation.edits import Edit, by_medical_vector, by_signs
+from medpriv_lib.explanation.other_reading import OtherReading, Way, other_readings
 from medpriv_lib.explanation.retrieval import UNKNOWN
 from medpriv_lib.pipeline.weights import load_weights
+from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, model_of
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
+from medpriv_lib.privatizers.sign_transfer.sign_transfer import SignTransfer
+from medpriv_lib.recognition.expert import Expert
+from medpriv_lib.recognition.networks import Recogniser
+
+INVENTED = 5  # people who lend signs to a healthy eye; nobody's signs are shown
 
 
 def explain(
@@ -34,6 +47,7 @@ def explain(
     weights: str | os.PathLike | None = None,
     patient: str | None = None,
     classes: tuple[str, ...] | None = None,
+    counterfactual: bool = False,
     **settings: Any,
 ) -> Explanation:
     """Decide on an image and explain it by its most similar training cases, privatised.
@@ -41,7 +55,9 @@ def explain(
     `image` uint8 of the cohort's size (`read_case` makes one from a file); `cases` 1 to 12;
     `weights` a folder made by `fit`, None means the shipped ones; `patient` the name of the image's
     patient where the cohort has one, who is never shown; `classes` the names of the two readings,
-    None takes the cohort's. A method that lends identities lends those of the same label, unless
+    None takes the cohort's; with `counterfactual` the image is also shown with
+    the other reading, by its signs and, where disentangled weights of the cohort are there, by its
+    medical vector. A method that lends identities lends those of the same label, unless
     `settings` say otherwise. Every random choice comes from the operating system's entropy. Raises
     `ValueError` for settings out of range and an unknown patient, and `Exposed` where a case that
     is shown is as good as an original of the cohort.
@@ -56,7 +72,8 @@ def explain(
     number = _patient(patient, cohort)
     judges, vgan, _ = load_weights(weights, cohort, "cpu")
     folder = None if weights is None else Path(weights)
-    ready = cls.ready(Resources(cohort, folder, {vgan.name: vgan}), **settings)
+    resources = Resources(cohort, folder, {vgan.name: vgan})
+    ready = cls.ready(resources, **settings)
     result = explain_by_cases(
         image,
         judges.disease,
@@ -69,7 +86,55 @@ def explain(
         classes=classes,
     )
     refuse_exposed(result.cases[~result.held_back], cohort, "cases")
+    if counterfactual:
+        others = _others(image, result.decision, judges.disease, resources, cohort)
+        result = replace(result, others=others)
     return result
+
+
+def _others(
+    image: UInt8[np.ndarray, "h w"],
+    decision: int,
+    network: Recogniser,
+    resources: Resources,
+    cohort: Cohort,
+) -> tuple[OtherReading, ...]:
+    """Return the image with the other reading; a way that is not possible says why."""
+    change = "Signs removed" if decision else "Signs of an invented person added"
+    ways: Mapping[str, Way] = {
+        f"{change}, as sign transfer reads them": _by_signs(resources, cohort),
+        "The medical vector of the other reading (the mean of the training images), everything "
+        "else as it was": _by_medical_vector(resources),
+    }
+    expert = Expert.load()
+    fits = image.shape == (expert.networks[0].size,) * 2
+    return other_readings(image, decision, network, ways, fresh(), expert if fits else None)
+
+
+def _by_signs(resources: Resources, cohort: Cohort) -> Edit:
+    reader = SignTransfer.ready(resources)
+
+    @cache
+    def donors() -> Cohort:
+        return population(INVENTED, 2, secrets.randbits(31), workers=1)
+
+    def edit(images: np.ndarray, wanted: np.ndarray, generator: Any) -> np.ndarray:
+        reader.read(images[:0])  # refuses images that it cannot read, before anybody is drawn
+        lent = donors() if wanted.any() else cohort
+        return by_signs(reader.read, lent, reader.calibration)(images, wanted, generator)
+
+    return edit
+
+
+def _by_medical_vector(resources: Resources) -> Way:
+    try:
+        name = f"{Disentangled.name}-closed"
+        return by_medical_vector(model_of(resources, name, resources.cohort))
+    except FileNotFoundError:
+        return NotApplicable(
+            "there are no disentangled weights of this cohort; train them with "
+            "data_scripts/train_disentangled.py into the folder of its weights"
+        )
 
 
 def require_explaining(method: str, settings: Mapping[str, Any]) -> None:

@@ -93,6 +93,18 @@ MUTATIONS = [
         "won = ((fit < own) + 1.0 * (fit == own)) * other",
     ),
     Mutation(
+        "confounding",
+        "recognition/crossfit.py",
+        "return missing == 0, seen",
+        "return missing >= 0, seen",
+    ),
+    Mutation(
+        "counterfactuals",
+        "explanation/edits.py",
+        "below = (images - alpha * signs.v) / (1 - alpha)",
+        "below = images - alpha * signs.v",
+    ),
+    Mutation(
         "disentanglement",
         "privatizers/disentangled/losses.py",
         'target = b[q] if q == p and form == "donor" else a[q]',
