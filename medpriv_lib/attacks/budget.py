@@ -56,7 +56,28 @@ class Budget:
                 changed[one.name] = 2 * value
         return replace(self, **changed)
 
+    def within(self, size: int) -> "Budget":
+        """Return what is spent on images of `size` px: up to 128 px all of it, beyond that no more
+        arithmetic than at 128.
 
+        Batches are made smaller first, down to 32 images, so that the networks still see every
+        pixel and take every step; only then are there fewer steps, and pairs for the restorer.
+        """
+        times = (size / LARGEST) ** 2
+        if times <= 1:
+            return self
+        changed: dict[str, Any] = {"restorer_pairs": max(64, round(self.restorer_pairs / times))}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Schedule):
+                batch = min(value.batch, max(SMALLEST_BATCH, round(value.batch / times)))
+                steps = min(value.steps, round(value.steps * value.batch / (batch * times)))
+                changed[one.name] = replace(value, batch=batch, steps=max(1, steps))
+        return replace(self, **changed)
+
+
+LARGEST = 128  # px: larger images get the arithmetic of this size
+SMALLEST_BATCH = 32  # images, with several of each eye among them
 FIXED = ("generator_size", "orders", "several")  # what is no effort of the attacker's training
 FULL = Budget()
 LONG = replace(FULL, long=Schedule(steps=400, rate=2e-3, strength=0.5, temperature=0.1))

@@ -16,7 +16,15 @@ Examples:
 import argparse
 from typing import TYPE_CHECKING
 
-from medpriv_lib.cli.options import add_seed, load_cohort, note, printing, require_parent, say
+from medpriv_lib.cli.options import (
+    add_seed,
+    load_cohort,
+    note,
+    printing,
+    progress,
+    require_parent,
+    say,
+)
 
 if TYPE_CHECKING:
     from medpriv_lib.attacks.budget import Budget
@@ -45,12 +53,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where trained attackers are kept and found "
         "(default OUT/attackers); several releases of one cohort share those of the originals",
     )
+    parser.add_argument(
+        "--unbounded",
+        action="store_true",
+        help="spend on images of more than 128 pixels as many steps and images as on small ones; "
+        "else no more arithmetic than at 128",
+    )
     add_seed(parser, "of the attackers' training (default 0); the patients' numbers have none")
 
 
 def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     """Train the attackers, attack, write the report; `budget` None is that of the study."""
     from medpriv_lib.attacks.budget import FULL
+    from medpriv_lib.attacks.cost import cost_of_attack
+    from medpriv_lib.core.pixels import size_of
     from medpriv_lib.core.sharing import read_release, refuse_inside
     from medpriv_lib.core.workplace import reserved
     from medpriv_lib.pipeline.attack import OtherCohort, attack
@@ -64,6 +80,10 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     with reserved(out):
         release, order = read_release(args.release)
         cohort = load_cohort(args.cohort)
+        whole = budget or FULL
+        spent = whole if args.unbounded else whole.within(size_of(cohort.images))
+        if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
+            progress(str(cost_of_attack(cohort, spent, whole, release.contributors.size > 0)))
         try:
             report = attack(
                 release,
@@ -73,7 +93,8 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
                 keep=kept,
                 order=order,
                 seed=args.seed,
-                budget=budget or FULL,
+                budget=whole,
+                bounded=not args.unbounded,
                 note=note,
             )
         except OtherCohort as error:

@@ -91,7 +91,13 @@ def run(args: argparse.Namespace) -> None:
     require_explaining(args.method, settings)
     cohort = load_cohort(args.cohort)
     size = cohort.images.shape[1]
-    image = read_case(args.image, size, right=args.right, localize=not args.no_localize)
+    image = read_case(
+        args.image,
+        size,
+        right=args.right,
+        localize=not args.no_localize,
+        colour=cohort.images.ndim == 4,
+    )
     result = explain(
         image,
         cohort,

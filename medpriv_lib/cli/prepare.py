@@ -9,6 +9,8 @@ Examples:
       file,patient,label[,eye]; images that are not eyes
   medpriv prepare scans/ --kind dicom --labels labels.csv --mask 0,0,320,40 --out scans.npz
       DICOM files; patients get neutral names, by a salt that scans.keep/ holds
+  medpriv prepare scans.csv --kind manifest --no-localize --archive --out scans/
+      more images than fit in memory: a folder of chunks; stopped, the same command goes on
 """
 
 import argparse
@@ -22,7 +24,9 @@ from medpriv_lib.cli.options import (
     rectangle,
     require_parent,
     say,
+    whole,
 )
+from medpriv_lib.cli.spreading import add_spreading, spreading
 
 STOPPED = "nothing was written"
 
@@ -34,8 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind", choices=("synthetic", "warsaw", "manifest", "dicom"), required=True
     )
     parser.add_argument(
-        "--out", required=True, metavar="FILE", help="the cohort file to write, .npz"
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the cohort file to write, .npz; with --archive a new folder",
     )
+    parser.add_argument(
+        "--archive",
+        action="store_true",
+        help="write chunks that are read where they lie, for images that do not fit in memory",
+    )
+    parser.add_argument(
+        "--chunk",
+        type=whole(250, 100_000),
+        metavar="N",
+        help="images of a chunk of an archive, 250 or more (default 1000, fewer of large images)",
+    )
+    add_spreading(parser)
     parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
     add_reading(parser)
     parser.add_argument(
@@ -84,50 +103,27 @@ def run(args: argparse.Namespace) -> None:
 
     out = require_parent(args.out)
     refuse_inside(out, "a cohort file, which holds the originals,")
-    if out.suffix != ".npz":
-        raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
-    if out.exists() and not args.force:
-        from medpriv_lib.core.npz import kind_of
-
-        if kind_of(out) != "cohort":
-            raise ValueError(f"{out} exists and is no cohort file; name a new file")
-        raise ValueError(
-            f"{out} holds a cohort already; name a new file, or overwrite it with --force"
-        )
+    if args.archive:
+        _refuse_name(args, out)
+    else:
+        _refuse_present(args, out)
     from medpriv_lib.core.salt import write_salt
     from medpriv_lib.data.left_out import COLUMNS, TooManyLost, write_left_out
-    from medpriv_lib.pipeline.prepare import prepare
 
-    listed = out.with_suffix(".left_out.csv")
+    listed = _beside(out, ".left_out.csv")
     if listed.exists() and not listed.read_bytes().startswith(",".join(COLUMNS).encode()):
         raise ValueError(f"{listed} is in the way, and not a list of ours; move it away")
-    keep = Path(args.keep or out.with_suffix(".keep"))
+    keep = Path(args.keep or _beside(out, ".keep"))
     salt = _salt(args, keep)
+    if salt is not None and args.archive:
+        write_salt(keep, salt)  # before: a run that goes on must find the same names
     try:
-        cohort, report = prepare(
-            args.source,
-            args.kind,
-            size=args.size,
-            localize=not args.no_localize,
-            split_by=args.split_by,
-            keep_single=args.keep_single,
-            doubles=args.doubles,
-            least_kept=args.least_kept,
-            seed=args.seed,
-            colour=args.colour,
-            labels=args.labels,
-            salt=salt,
-            masks=args.mask,
-            allow_burned_in=args.allow_burned_in,
-            note=say,
-            progress=None,
-        )
+        report = _prepare(args, out, salt)
     except TooManyLost as error:
         write_left_out(listed, error.left_out)
         raise ValueError(f"{error}; {listed} lists them all") from error
-    if salt is not None:
+    if salt is not None and not args.archive:
         write_salt(keep, salt)
-    cohort.save(out)
     if report["left_out"]:
         write_left_out(listed, report["left_out"])
     else:
@@ -141,6 +137,64 @@ def run(args: argparse.Namespace) -> None:
             )
     if report["left_out"]:
         say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
+
+
+def _prepare(args: argparse.Namespace, out: Path, salt: bytes | None) -> dict[str, Any]:
+    """Write the cohort file or the archive; return the report."""
+    from medpriv_lib.pipeline.archive.prepare import prepare_archive
+    from medpriv_lib.pipeline.prepare import prepare
+
+    how: dict[str, Any] = {
+        "size": args.size,
+        "localize": not args.no_localize,
+        "split_by": args.split_by,
+        "keep_single": args.keep_single,
+        "doubles": args.doubles,
+        "least_kept": args.least_kept,
+        "seed": args.seed,
+        "colour": args.colour,
+        "labels": args.labels,
+        "salt": salt,
+        "masks": args.mask,
+        "allow_burned_in": args.allow_burned_in,
+        "note": say,
+        "progress": None,
+    }
+    if args.archive:
+        how |= spreading(args) | {"each": args.chunk}
+        return prepare_archive(args.source, out, args.kind, **how)[1]
+    cohort, report = prepare(args.source, args.kind, **how)
+    cohort.save(out)
+    return report
+
+
+def _beside(out: Path, ending: str) -> Path:
+    """Return the name of what lies beside a cohort file or an archive."""
+    return out.with_suffix(ending) if out.suffix == ".npz" else out.with_name(out.name + ending)
+
+
+def _refuse_name(args: argparse.Namespace, out: Path) -> None:
+    """Refuse for an archive what would be a cohort file's."""
+    if out.suffix == ".npz":
+        raise ValueError(f"--out {out}: an archive is a folder; give a name without .npz")
+    if args.force:
+        raise ValueError("--force has no meaning with --archive; name a new folder")
+
+
+def _refuse_present(args: argparse.Namespace, out: Path) -> None:
+    """Refuse a name that is no cohort file's, and one that exists."""
+    if args.chunk is not None or args.workers is not None or args.scheduler is not None:
+        raise ValueError("--chunk, --workers and --scheduler have a meaning with --archive only")
+    if out.suffix != ".npz":
+        raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
+    if out.exists() and not args.force:
+        from medpriv_lib.core.npz import kind_of
+
+        if kind_of(out) != "cohort":
+            raise ValueError(f"{out} exists and is no cohort file; name a new file")
+        raise ValueError(
+            f"{out} holds a cohort already; name a new file, or overwrite it with --force"
+        )
 
 
 def _salt(args: argparse.Namespace, keep: Path) -> bytes | None:

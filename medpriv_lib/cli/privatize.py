@@ -12,6 +12,8 @@ Examples:
   medpriv privatize cohort.npz --method k-same-select --k 6 --form release --split all
       --out release/
   medpriv privatize eyes/ --method blur --kernel 9 --out release/
+  medpriv privatize archive/ --method k-same-select --k 6 --form release --split all --out release/
+      an archive of `medpriv prepare --archive`; DIR/share has a thousand files a folder
   medpriv privatize eyes.csv --method pprl-vgan --policy same --out release/
   medpriv privatize cohort.npz --method averaged --k 6 --weights my-weights/ --cohort cohort.npz
       --out release/
@@ -19,7 +21,7 @@ Examples:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medpriv_lib.cli.options import (
     SIZE,
@@ -32,6 +34,7 @@ from medpriv_lib.cli.options import (
     say,
     settings_of,
 )
+from medpriv_lib.cli.spreading import add_spreading, spreading
 
 if TYPE_CHECKING:
     from medpriv_lib.core.cohort import Cohort
@@ -70,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "copied from any input",
     )
     add_reading(parser)
+    add_spreading(parser)
     parser.set_defaults(size=None)  # whether somebody asked for a size
 
 
@@ -77,11 +81,13 @@ def run(args: argparse.Namespace) -> None:
     """Privatise and write the release."""
     from medpriv_lib.core.sharing import write_release
     from medpriv_lib.core.workplace import reserved
+    from medpriv_lib.data.archive.archive import is_archive
     from medpriv_lib.pipeline.prepare import as_strangers, read_images
     from medpriv_lib.pipeline.privatize import numbered_as, privatize, refuse_text
 
     settings, of_a_cohort = settings_of(args), args.input.endswith(".npz")
-    _refuse_without_meaning(args, of_a_cohort)
+    in_chunks = is_archive(args.input)
+    _refuse_without_meaning(args, of_a_cohort or in_chunks, in_chunks)
     args.size, args.split = args.size or SIZE, args.split or "test"
     if args.weights is not None and offered()[args.method].needs == "nothing":
         raise ValueError(f"--weights has no meaning for {args.method}, which needs none")
@@ -90,6 +96,9 @@ def run(args: argparse.Namespace) -> None:
         from medpriv_lib.core.extra import DICOM
 
         DICOM.need("pydicom")  # before any work
+    if in_chunks:
+        _archive(args, settings)
+        return
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
             args.input,
@@ -125,6 +134,41 @@ def run(args: argparse.Namespace) -> None:
         _report(args, len(release), images, given, release.method)
 
 
+def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Privatise an archive part by part."""
+    from medpriv_lib.data.archive.archive import Archive
+    from medpriv_lib.pipeline.archive.privatize import privatize_archive
+
+    archive, out = Archive.open(args.input), require_parent(args.out)
+    needs = offered()[args.method].needs
+    gallery = args.cohort
+    if gallery is None and needs == "weights":
+        raise ValueError(
+            f"{args.method} draws from the patients of its weights; name their cohort by --cohort"
+        )
+    if gallery is None and needs != "nothing" and settings.get("form") != "release":
+        gallery = args.input
+    count = privatize_archive(
+        archive,
+        args.method,
+        out,
+        split=args.split,
+        gallery=gallery,
+        weights=args.weights,
+        files=args.form,
+        progress=None,
+        **spreading(args),
+        **settings,
+    )
+    say(f"{count} images privatised by {args.method}, in parts: {out / 'keep' / 'parts'}")
+    say(
+        "warning: each picture was compared with the originals of its own part only, and no "
+        "attack reads such a release: attack one of a cohort of the same kind before"
+    )
+    say(f"give away: {out / 'share'}")
+    say(f"keep to yourself: {out / 'keep'} says whose image each one is")
+
+
 def _report(
     args: argparse.Namespace, count: int, images: "Cohort", given: "Images", method: str
 ) -> None:
@@ -157,7 +201,7 @@ def _report(
     say(f"keep to yourself: {out / 'keep'} says whose image each one is")
 
 
-def _refuse_without_meaning(args: argparse.Namespace, of_a_cohort: bool) -> None:
+def _refuse_without_meaning(args: argparse.Namespace, of_a_cohort: bool, in_chunks: bool) -> None:
     """Raise for an option that would change nothing: somebody expects something of it."""
     if of_a_cohort and (args.size is not None or args.colour):
         option = "--colour" if args.size is None else "--size"
@@ -165,6 +209,8 @@ def _refuse_without_meaning(args: argparse.Namespace, of_a_cohort: bool) -> None
             f"{option} has no meaning for a cohort file, whose images are prepared already; give "
             "it to `medpriv prepare`"
         )
+    if not in_chunks and (args.workers is not None or args.scheduler is not None):
+        raise ValueError("--workers and --scheduler have a meaning for an archive only")
     if not of_a_cohort and args.split is not None:
         raise ValueError(
             f"--split has no meaning for {args.input}: only a cohort file has splits; leave it "

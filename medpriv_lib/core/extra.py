@@ -35,6 +35,7 @@ class Extra:
             ) from error
 
 
+ARCHIVE = Extra("archive", "an archive on several machines")
 COLLECTION = Extra("encrypted", "private set intersection")
 DICOM = Extra("dicom", "DICOM")
 ENCRYPTED = Extra("encrypted", "encrypted inference")

@@ -8,6 +8,7 @@ import numpy as np
 
 from medpriv_lib.core.cohort import SPLITS, Cohort
 from medpriv_lib.core.printable import printable
+from medpriv_lib.data.archive.archive import Archive
 from medpriv_lib.data.doubts import doubts, one_sided
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.left_out import LeftOut, TooManyLost
@@ -59,7 +60,7 @@ def refuse_losses(listing: Listing, kept: int, left_out: Sequence[LeftOut], leas
 
 
 def account(
-    cohort: Cohort, listing: Listing, left_out: Sequence[LeftOut], kept: np.ndarray
+    cohort: Cohort | Archive, listing: Listing, left_out: Sequence[LeftOut], kept: np.ndarray
 ) -> dict:
     """Return the counts of a preparation: what was listed, kept and lost, by patient and split.
 
@@ -112,6 +113,11 @@ def cautions(report: dict) -> list[str]:
         if pairs:
             first, second = (printable(name) for name in pairs[0])
             found.append(f"{first} and {second} {what}{_more(len(pairs) - 1, 'pairs')}")
+    if report["alike_pictures"] is None:
+        found.append(
+            "pictures of two patients that are nearly one were not looked for: an archive is "
+            "compared for equal ones only"
+        )
     for key, what in (
         ("odd_size", "shows an iris far from the usual size of its patient's; look at it"),
         ("of_these_by_losses", "is left with one image, because the others were lost"),

@@ -83,6 +83,16 @@ class CommonMarks:
                 self._counts[shape] = np.zeros(new.shape, dtype=np.int32)
             self._counts[shape] += new
 
+    def counts(self) -> dict[tuple[int, int], tuple[int, np.ndarray]]:
+        """Return, for each shape of image, how many there were and the counts (3, h, w), int32."""
+        return {shape: (self._images[shape], count) for shape, count in self._counts.items()}
+
+    def join(self, shape: tuple[int, int], images: int, counts: np.ndarray) -> None:
+        """Add what another object counted."""
+        with self._lock:
+            self._images[shape] += images
+            self._counts[shape] = self._counts.get(shape, 0) + counts
+
     def found(self) -> list[Mark]:
         """Return the places where nearly all images have the same lines, the largest first."""
         marks = []

@@ -2,15 +2,18 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from jaxtyping import Shaped
+from numpy import ndarray
 from tqdm import tqdm
 
 from medpriv_lib.data.cut_out import CutOut, Part
 from medpriv_lib.data.eyes.same_person import is_odd, usual_sizes
 from medpriv_lib.data.left_out import LeftOut
+from medpriv_lib.data.listing import Listing
 
 REMEDY = "look at it, or cut the eye out and prepare without localising"
 
@@ -31,28 +34,40 @@ def cut_all(cut: CutOut, workers: int | None, progress: bool | None) -> Cuts:
 
     Stopped by an interruption or an error, no file that is still waiting is read.
     """
-    listing, odd = cut.listing, []
+    odd: list[int] = []
     with _threads(workers or min(8, os.cpu_count() or 1)) as pool:
-        done = pool.map(cut.cut, range(len(listing)))
+        done = pool.map(cut.cut, range(len(cut.listing)))
         hidden = None if progress is None else not progress  # None: quiet where nobody watches
-        parts = list(tqdm(done, total=len(listing), desc="prepare", unit="image", disable=hidden))
+        parts = list(
+            tqdm(done, total=len(cut.listing), desc="prepare", unit="image", disable=hidden)
+        )
         if cut.localize and not cut.first_recipe:
             odd = _look_again(cut, parts, pool)
+    kept, lost = sorted_out(cut.listing, parts, cut.localize and not cut.first_recipe)
+    return Cuts(kept, lost, odd)
+
+
+def sorted_out(
+    listing: Listing, parts: Sequence[Part], signs: bool, first: int = 0
+) -> tuple[dict[int, Part], list[LeftOut]]:
+    """Return the parts that become images, by row, and what is lost of the others.
+
+    `signs` says whether an eye counts only with its signs (recipe 2) or always; `first` is the row
+    of the listing that the first part stands for.
+    """
     kept, lost = {}, []
-    for row, part in enumerate(parts):
+    for row, part in enumerate(parts, first):
         finding = part.finding
-        if part.image is not None and (
-            finding is None or cut.first_recipe or part.agrees or finding.sure
-        ):
+        if part.there and (finding is None or not signs or part.agrees or finding.sure):
             kept[row] = part
         else:
             name, patient = listing.name_of(row), str(listing.patient[row])
             if part.bad:
                 lost.append(LeftOut(name, patient, part.bad))
                 continue
-            doubt = "no eye was found" if finding is None or cut.first_recipe else finding.doubt
+            doubt = "no eye was found" if finding is None or not signs else finding.doubt
             lost.append(LeftOut(name, patient, f"{doubt}; {REMEDY}"))
-    return Cuts(kept, lost, odd)
+    return kept, lost
 
 
 @contextlib.contextmanager
@@ -68,12 +83,25 @@ def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
 def _look_again(cut: CutOut, parts: list[Part], pool: ThreadPoolExecutor) -> list[int]:
     """Replace parts whose eye is missing, doubtful or of another size than the person's other eyes.
 
-    A doubtful eye of the usual size counts: the other images speak for it. Returns the rows that
-    are sure and stay odd.
+    Returns the rows that are sure and stay odd.
+    """
+    open_rows = to_look_at_again(parts, cut.listing.patient)
+    again = pool.map(cut.cut, open_rows, open_rows.values())
+    odd = []
+    for row, part in zip(open_rows, again, strict=True):
+        parts[row], is_odd_one = the_better(parts[row], part)
+        odd += [row] * is_odd_one
+    return odd
+
+
+def to_look_at_again(parts: Sequence[Part], patient: Shaped[ndarray, " n"]) -> dict[int, float]:
+    """Return the rows that are looked at again, with the size of iris to look for, in px.
+
+    Those whose eye is missing, doubtful or of another size than the person's other eyes. A doubtful
+    eye of the usual size counts, and is marked so: the other images speak for it.
     """
     findings = {row: part.finding for row, part in enumerate(parts) if part.finding is not None}
-    listing = cut.listing
-    group = {row: (str(listing.patient[row]), parts[row].shape) for row in findings}
+    group = {row: (str(patient[row]), parts[row].shape) for row in findings}
     open_rows: dict[int, float] = {}
     for row, size in usual_sizes(findings, group).items():
         finding = findings[row]
@@ -81,12 +109,12 @@ def _look_again(cut: CutOut, parts: list[Part], pool: ThreadPoolExecutor) -> lis
             parts[row].agrees = True
         else:
             open_rows[row] = size
-    again = pool.map(cut.cut, open_rows, open_rows.values())
-    odd = []
-    for row, part in zip(open_rows, again, strict=True):
-        if part.image is not None and part.finding is not None and part.finding.sure_of_size:
-            part.agrees = True
-            parts[row] = part
-        elif findings[row].sure:
-            odd.append(row)
-    return odd
+    return open_rows
+
+
+def the_better(part: Part, again: Part) -> tuple[Part, bool]:
+    """Return what counts after a second look, and whether it is sure and stays odd."""
+    if again.there and again.finding is not None and again.finding.sure_of_size:
+        again.agrees = True
+        return again, False
+    return part, part.finding is not None and part.finding.sure

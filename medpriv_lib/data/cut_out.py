@@ -43,6 +43,11 @@ class Part:
     truth: dict[str, np.ndarray] = field(default_factory=dict)
     bad: str = ""
 
+    @property
+    def there(self) -> bool:
+        """Whether there is an image."""
+        return self.image is not None
+
 
 class CutOut:
     """Cuts the images of one listing.

@@ -9,6 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Shaped
@@ -79,17 +80,32 @@ def shared_pictures(
     once and as right once would not be met otherwise. Each repeated picture is paired with its
     first row of another patient where there is one.
     """
+    return shared_prints(prints_of(images), patient)
+
+
+def prints_of(images: Images) -> list[bytes]:
+    """Return 16 bytes for each image that are those of its mirror image, and of no other."""
+    return [
+        min(hashlib.blake2b(one.tobytes(), digest_size=16).digest() for one in (i, i[:, ::-1]))
+        for i in images
+    ]
+
+
+def shared_prints(
+    prints: Sequence[bytes], patient: Shaped[np.ndarray, " n"]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the pairs of `shared_pictures` by what `prints_of` says of each image."""
     rows = defaultdict(list)
-    for row, image in enumerate(images):
-        prints = (hashlib.blake2b(i.tobytes()).digest() for i in (image, image[:, ::-1]))
-        rows[min(prints)].append(row)
-    two, one = [], []
+    for row, one in enumerate(prints):
+        rows[one].append(row)
+    two: list[tuple[int, int]] = []
+    same: list[tuple[int, int]] = []
     for group in rows.values():
         first = group[0]
         others = [row for row in group[1:] if patient[row] != patient[first]]
         two += [(first, row) for row in others]
-        one += [(first, row) for row in group[1:] if row not in others]
-    return two, one
+        same += [(first, row) for row in group[1:] if row not in others]
+    return two, same
 
 
 def refuse_spellings(listing: Listing, groups: list[tuple[str, ...]]) -> None:

@@ -67,8 +67,9 @@ def prepare(
     Raises `ValueError` for bad arguments, for an image that cannot be read (naming it) and where no
     eye is found at all.
     """
-    _check(listing, size, split_by, least_kept, doubles, colour)
-    names = _spellings(listing)
+    check(listing, size, split_by, least_kept, doubles)
+    _fits(listing, size, colour)
+    names = spelled(listing)
     if doubles == "refuse":
         refuse_spellings(listing, names)
     strict = split_by == "image" and not keep_single
@@ -79,7 +80,7 @@ def prepare(
     cuts = cut_all(CutOut(listing, size, localize, marks, colour), workers, progress)
     parts, kept = cuts.kept, np.array(sorted(cuts.kept), dtype=np.int64)
     if len(kept) == 0:
-        _refuse_empty(listing, [*listing.left_out, *cuts.lost], localize)
+        refuse_empty(listing, [*listing.left_out, *cuts.lost], localize)
     left_out = [*listing.left_out, *cuts.lost]
     refuse_losses(listing, len(kept), left_out, least_kept)
     if strict:
@@ -101,7 +102,7 @@ def prepare(
         "alike_pictures": _alike(listing, kept, images, two),
         "odd_size": [listing.name_of(row) for row in cuts.odd],
         "common_marks": [str(mark) for mark in marks.found()],
-        "per_image": [_one(listing, int(row), parts[int(row)]) for row in kept],
+        "per_image": [record_of(listing, int(row), parts[int(row)]) for row in kept],
         "seconds": time.perf_counter() - start,
     }
     if localize and listing.truth is not None:
@@ -109,7 +110,7 @@ def prepare(
     return cohort, report
 
 
-def _one(listing: Listing, row: int, part: Part) -> dict:
+def record_of(listing: Listing, row: int, part: Part) -> dict:
     """Return what was done to one image, for the report."""
     finding = part.finding
     eye = None if finding is None else finding.eye
@@ -132,13 +133,13 @@ def _names(listing: Listing, kept: np.ndarray, pair: tuple[int, int]) -> tuple[s
     return listing.name_of(int(kept[pair[0]])), listing.name_of(int(kept[pair[1]]))
 
 
-def _spellings(listing: Listing) -> list[tuple[str, ...]]:
+def spelled(listing: Listing) -> list[tuple[str, ...]]:
     if listing.alike is not None:
         return list(listing.alike)
     return spellings(listing.patient) if listing.named else []
 
 
-def _refuse_empty(listing: Listing, left_out: list[LeftOut], localize: bool) -> NoReturn:
+def refuse_empty(listing: Listing, left_out: list[LeftOut], localize: bool) -> NoReturn:
     """Raise where no image is left, with the reason of the first."""
     root, first = printable(listing.root), next(item for item in left_out if item.lost)
     if localize and not listing.strict:
@@ -162,9 +163,7 @@ def _alike(
     return [_names(listing, kept, pair) for pair in pairs if pair[1] not in told]
 
 
-def _check(
-    listing: Listing, size: int, split_by: str, least_kept: float, doubles: str, colour: bool
-) -> None:
+def check(listing: Listing, size: int, split_by: str, least_kept: float, doubles: str) -> None:
     """Refuse what cannot be done before any image is read."""
     if size < SIZES[0]:
         raise ValueError(f"size is {size}; use 8 or more pixels")
@@ -181,13 +180,17 @@ def _check(
         raise ValueError(f"least_kept is {least_kept}; use a share from 0 to 1")
     if doubles not in ("refuse", "report"):
         raise ValueError(f"doubles is {doubles!r}; use refuse or report")
+
+
+def _fits(listing: Listing, size: int, colour: bool) -> None:
+    """Refuse what does not fit into memory."""
     each = size**2 * (3 if colour else 1) * (1 if listing.truth is None else 3)
     needed, memory = len(listing) * each, _memory()
     if memory and needed > memory:
         raise ValueError(
             f"{len(listing)} images of {size}x{size} need {needed / 2**30:.1f} GiB and this "
             "machine "
-            f"has {memory / 2**30:.1f}; use a smaller size, or fewer images"
+            f"has {memory / 2**30:.1f}; prepare an archive (--archive), or use a smaller size"
         )
 
 
@@ -217,7 +220,7 @@ def _cohort(
         patient=patient,
         eye=eye,
         diseased=diseased,
-        split=_split(patient, eye, diseased, split_by, seed),
+        split=split_of(patient, eye, diseased, split_by, seed),
         patient_names=names,
         name=name or listing.root.name,
         visit=None if listing.visit is None else listing.visit[kept],
@@ -225,7 +228,7 @@ def _cohort(
     )
 
 
-def _split(
+def split_of(
     patient: np.ndarray, eye: np.ndarray, diseased: np.ndarray, split_by: str, seed: int
 ) -> np.ndarray:
     rng = np.random.default_rng(seed)

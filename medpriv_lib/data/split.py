@@ -33,8 +33,8 @@ def split_images(patient: np.ndarray, diseased: np.ndarray, rng: np.random.Gener
     names = np.repeat(list(sizes), list(sizes.values()))
     split = np.empty(n, dtype="<U5")
     split[order] = names[np.argsort(places, kind="stable")]
-    for person in np.unique(patient):
-        rows = np.flatnonzero(patient == person)
+    by_patient = np.argsort(patient, kind="stable")
+    for rows in np.split(by_patient, np.flatnonzero(np.diff(patient[by_patient])) + 1):
         if len(rows) >= 2 and not (split[rows] == "train").any():
             _swap(split, patient, diseased, rng.permutation(rows), rng)
     return split

@@ -131,17 +131,17 @@ def explain_by_cases(
     `retrieve` refuses, and `Exposed` where a case that is not held back is as good as an original
     of the gallery.
     """
-    if image.ndim != 2 or image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
-        height, width = gallery.images.shape[1:]
+    if image.dtype != np.uint8 or image.shape != gallery.images.shape[1:]:
+        height, width = gallery.images.shape[1:3]
+        kind = "colour" if gallery.images.ndim == 4 else "grey"
         raise ValueError(
-            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 ({height}, "
-            f"{width}); "
-            f"prepare it to {height}x{width}"
+            f"the image is {image.dtype} {image.shape}, the gallery holds uint8 "
+            f"{gallery.images.shape[1:]}; prepare it to {height}x{width}, in {kind}"
         )
     if not 1 <= k <= MOST_CASES:
         raise ValueError(f"an explanation shows 1 to {MOST_CASES} cases, not {k}")
     if patient == UNKNOWN:
-        same = np.flatnonzero((gallery.images == image).all(axis=(1, 2)))
+        same = np.flatnonzero((gallery.images == image).reshape(len(gallery), -1).all(axis=1))
         patient = int(gallery.patient[same[0]]) if len(same) else UNKNOWN
     query, known = image[None], Gallery.of(network, gallery)
     scores = logits(network, query)[0]
@@ -175,13 +175,13 @@ def explain_by_cases(
 
 def _maps(network: Recogniser, images: np.ndarray) -> np.ndarray:
     """Return the Deep Taylor maps of the predicted classes, 0 where there is no positive logit to
-    distribute.
+    distribute: (N, H, W), in colour the sum of what each channel gets.
     """
     x = to_tensor(images)
-    maps = np.zeros(images.shape, dtype=np.float32)
+    maps = np.zeros(images.shape[:3], dtype=np.float32)
     rows = explainable(network, x)
     if rows.any():
-        maps[rows.numpy()] = deep_taylor(network, x[rows])[:, 0].numpy()
+        maps[rows.numpy()] = deep_taylor(network, x[rows]).sum(dim=1).numpy()
     return maps
 
 

@@ -108,8 +108,9 @@ def overlay(
     image: UInt8[np.ndarray, "h w"], relevance: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image in grey with relevance in orange: opaque at the 99th percentile, nothing
-    where it is <= 0.
+    where it is <= 0; colours (H, W, 3) become grey first, so that orange means one thing.
     """
+    image = image if image.ndim == 2 else image.mean(axis=2)
     positive = np.maximum(relevance, 0).astype(np.float64)
     top = np.quantile(positive, 0.99) or positive.max()
     weight = np.clip(positive / top, 0, 1)[..., None] if top > 0 else np.zeros((*image.shape, 1))

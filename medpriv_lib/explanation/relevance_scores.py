@@ -97,7 +97,9 @@ def score_relevance(
     rows = np.flatnonzero(known & evident)
     maps = np.zeros(images.shape, dtype=np.float32)
     if len(rows):
-        maps[rows] = deep_taylor(network, x[torch.from_numpy(rows)], target)[:, 0].cpu().numpy()
+        maps[rows] = (
+            deep_taylor(network, x[torch.from_numpy(rows)], target).sum(dim=1).cpu().numpy()
+        )
     scores = {
         "relevance_mass": relevance_mass(maps, masks),
         "relevance_rank": relevance_rank(maps, masks),

@@ -16,6 +16,7 @@ from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import require_no_file
 from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.pixels import size_of
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.core.release import Release
 from medpriv_lib.measures.anonymity import audit
@@ -47,6 +48,7 @@ def attack(
     order: Int64[np.ndarray, " n"] | None = None,
     seed: int = 0,
     budget: Budget = FULL,
+    bounded: bool = True,
     note: Note = silent,
 ) -> Report:
     """Return what attackers find in a release of images of `cohort`.
@@ -67,11 +69,14 @@ def attack(
     folder = None if out is None else _own_folder(Path(out))
     kept = given or (None if folder is None else folder / "attackers")
     scene, notes = scene_of(release, cohort, rows, vgan, seed)
+    spent = budget.within(size_of(cohort.images)) if bounded else budget
+    if spent != budget:
+        notes.append(shortened(spent, budget))
     if judges is None:
         notes.append(NO_RECOGNISER)
     setting = Setting(
         scenes=[scene],
-        attackers=Attackers(cohort, kept, seed, budget=budget, advance=note),
+        attackers=Attackers(cohort, kept, seed, budget=spent, advance=note),
         method=release.method,
         parameters=release.parameters,
         privatizer=privatizers().get(release.method),
@@ -88,6 +93,17 @@ def attack(
         write_report(report, folder, made)
         write_numbers(folder / "keep", cohort, numbers)
     return report
+
+
+def shortened(spent: Budget, budget: Budget) -> str:
+    """Return what a reader has to know of attackers that were trained for less than the study's."""
+    now, then = spent.originals, budget.originals
+    return (
+        f"The attackers of images of this size were trained on batches of {now.batch} images for "
+        f"{now.steps} steps, not on {then.batch} for {then.steps}, so that the attack stays "
+        "affordable: that one of them fails says less. The whole is spent with bounded=False "
+        "(--unbounded)."
+    )
 
 
 def scene_of(

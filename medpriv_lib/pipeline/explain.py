@@ -154,10 +154,15 @@ def require_explaining(method: str, settings: Mapping[str, Any]) -> None:
 
 
 def read_case(
-    path: str | os.PathLike, size: int, *, right: bool = False, localize: bool = True
+    path: str | os.PathLike,
+    size: int,
+    *,
+    right: bool = False,
+    localize: bool = True,
+    colour: bool = False,
 ) -> UInt8[np.ndarray, "s s"]:
     """Return an image file as a cohort's images are: cut, centred, mirrored where it is a right
-    eye, resized to `size` pixels.
+    eye, resized to `size` pixels; (S, S, 3) with `colour`.
 
     Raises `FileNotFoundError` and `ValueError` for what cannot be read, and `ValueError` where no
     eye is found or what is found may be none.
@@ -167,7 +172,7 @@ def read_case(
         _refuse_doubtful(file)
     eye = np.array(["R" if right else ""])
     listing = Listing((file,), np.array(["case"]), eye, np.array([False]), file.parent)
-    prepared, _ = prepare(listing, size=size, localize=localize, progress=False)
+    prepared, _ = prepare(listing, size=size, localize=localize, colour=colour, progress=False)
     return prepared.images[0]
 
 

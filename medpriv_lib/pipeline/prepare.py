@@ -74,18 +74,16 @@ def prepare(
     must not be lost. `progress` shows a bar: None on a terminal only. Raises `ValueError` and
     `FileNotFoundError` for what cannot be read, `DoubledPeople` and `TooManyLost`.
     """
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r}; choose from {', '.join(KINDS)}")
-    if kind == "dicom":
-        if labels is None:
-            raise ValueError("DICOM files need a table of labels; name it by labels (--labels)")
-        listing = list_dicom(
-            source, labels, salt or fresh_salt(), masks=masks, allow_burned_in=allow_burned_in
-        )
-    elif labels is not None or allow_burned_in:
-        raise ValueError(f"labels and allow_burned_in belong to the kind dicom, not to {kind}")
-    else:
-        listing = replace(_listing(Path(source), kind, seed, note), covered=tuple(masks))
+    listing = listing_of(
+        source,
+        kind,
+        seed=seed,
+        labels=labels,
+        salt=salt,
+        masks=masks,
+        allow_burned_in=allow_burned_in,
+        note=note,
+    )
     return data.prepare(
         listing,
         name="dicom" if kind == "dicom" else None,  # a folder may be called by a patient
@@ -99,6 +97,31 @@ def prepare(
         least_kept=least_kept,
         progress=progress,
     )
+
+
+def listing_of(
+    source: str | os.PathLike,
+    kind: str,
+    *,
+    seed: int = 0,
+    labels: str | os.PathLike | None = None,
+    salt: bytes | None = None,
+    masks: Sequence[Rectangle] = (),
+    allow_burned_in: bool = False,
+    note: Note = silent,
+) -> Listing:
+    """Return the files of a source and what is known of them; arguments and errors of `prepare`."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}; choose from {', '.join(KINDS)}")
+    if kind == "dicom":
+        if labels is None:
+            raise ValueError("DICOM files need a table of labels; name it by labels (--labels)")
+        return list_dicom(
+            source, labels, salt or fresh_salt(), masks=masks, allow_burned_in=allow_burned_in
+        )
+    if labels is not None or allow_burned_in:
+        raise ValueError(f"labels and allow_burned_in belong to the kind dicom, not to {kind}")
+    return replace(_listing(Path(source), kind, seed, note), covered=tuple(masks))
 
 
 def read_images(

@@ -12,15 +12,18 @@ ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn i
 RINGS = 1.6 * 1.03 ** np.arange(128)
 
 
+@cache
 def weights_of(vertical: float) -> np.ndarray:
-    """Return the weight of each angle.
+    """Return the weight of each angle; nobody may write into what is returned.
 
     1 to the sides, down to `vertical` at top and bottom; the lower half counts more.
     """
     up, down = np.maximum(-np.sin(ANGLES), 0), np.maximum(np.sin(ANGLES), 0)
     reach = np.clip((up - 0.35) / 0.4, 0, 1) + np.clip((down - 0.6) / 0.35, 0, 1)
     weight = 1 - (1 - vertical) * reach
-    return weight / weight.sum()
+    weight /= weight.sum()
+    weight.flags.writeable = False
+    return weight
 
 
 def radial(image: np.ndarray, x: float, y: float, radii: np.ndarray) -> np.ndarray:
@@ -64,8 +67,8 @@ def ridges(step: np.ndarray, half: float, tolerance: int) -> np.ndarray:
 
 @cache
 def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return 21 shifts (dx, dy) of a centre in radii, and by how many rings each moves the circle
-    at every angle.
+    """Return 21 shifts (dx, dy) of a centre in radii, and where in flattened (angles, RINGS) the
+    samples of each ring's circle lie then: (RINGS, 21, angles).
     """
     shifts = np.linspace(-reach, reach, 5)
     dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
@@ -74,7 +77,9 @@ def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     wave = np.log1p(dx[:, None] * np.cos(ANGLES) + dy[:, None] * np.sin(ANGLES)) / np.log(
         RINGS[1] / RINGS[0]
     )
-    return dx, dy, np.rint(wave).astype(np.int32)
+    at = np.arange(len(RINGS))[:, None, None] + np.rint(wave).astype(np.int32)
+    at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
+    return dx, dy, at
 
 
 def best_circle(
@@ -86,10 +91,10 @@ def best_circle(
     `edges` (angles, RINGS). A circle shifted by (dx, dy) is, to first order, a sine in polar
     coordinates.
     """
-    dx, dy, wave = _shifts(reach)
-    at = rings[:, None, None] + wave  # (rings, 21, angles)
-    at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
-    scores = edges.ravel().astype(np.float32).take(at) @ weights.astype(np.float32)  # (rings, 21)
+    dx, dy, at = _shifts(reach)
+    scores = edges.ravel().astype(np.float32).take(at[rings]) @ weights.astype(
+        np.float32
+    )  # (rings, 21)
     scores = scores - 0.05 * np.hypot(dx, dy) / reach  # in doubt concentric
     best, place = np.unravel_index(scores.argmax(), scores.shape)
     r = RINGS[rings[best]]

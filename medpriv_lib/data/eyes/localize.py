@@ -92,8 +92,16 @@ def _search(small: np.ndarray, candidates: list[Circle]) -> tuple[float, Pair | 
     """Return the best candidate's score in the voting copy and its two circles, or None where it is
     not good enough.
     """
-    score, best = search(small, candidates)[0]
-    return score, best if score > MIN_SCORE else None
+    spread = _spread(small)
+    pupils = [_pupil(small, spread, *candidate) for candidate in candidates]
+    best: tuple[float, int, Pair | None] = (0.0, 1, None)
+    for number in sorted(range(len(pupils)), key=lambda i: -abs(pupils[i][0])):
+        # no iris makes more of a pupil: those that are left cannot be better
+        if 1.1 * abs(pupils[number][0]) < best[0]:
+            break
+        score, pair = _iris(small, spread, *pupils[number], None)
+        best = max(best, (score, -number, pair), key=lambda one: one[:2])
+    return best[0], best[2] if best[0] > MIN_SCORE else None
 
 
 def search(
@@ -103,9 +111,15 @@ def search(
 
     `iris_r`, in px of the copy, is the size of iris that is looked for where it is known.
     """
-    spread = float(np.quantile(small, 0.95) - np.quantile(small, 0.02)) + 1e-6
-    found = [_judge(small, spread, *candidate, iris_r) for candidate in candidates]
+    spread = _spread(small)
+    pupils = (_pupil(small, spread, *candidate) for candidate in candidates)
+    found = [_iris(small, spread, *pupil, iris_r) for pupil in pupils]
     return sorted([*found, (0.0, None)], key=lambda pair: -pair[0])
+
+
+def _spread(small: np.ndarray) -> float:
+    """Return the contrast of the image in grey levels."""
+    return float(np.quantile(small, 0.95) - np.quantile(small, 0.02)) + 1e-6
 
 
 def refined(image: UInt8[np.ndarray, "h w"], pair: Pair, scale: float) -> Eye:
@@ -147,18 +161,26 @@ def moved(circle: Circle, scale: float) -> Circle:
     return float((x + 0.5) * scale - 0.5), float((y + 0.5) * scale - 0.5), float(r * scale)
 
 
-def _judge(
-    image: np.ndarray, spread: float, x: float, y: float, pupil: float, iris_r: float | None
-) -> tuple[float, Pair | None]:
-    """Score a candidate and return its two circles, searched anew around it with Daugman's
-    operator.
-
-    `spread` is the contrast of the image in grey levels.
+def _pupil(
+    image: np.ndarray, spread: float, x: float, y: float, pupil: float
+) -> tuple[float, Circle]:
+    """Score a candidate's pupil, searched anew around it with Daugman's operator; return its
+    circle, too.
     """
     inner = ridges(steps(radial(image, x, y, RINGS), 4), 0.06 * spread, 2)
     near = np.abs(np.log(RINGS / pupil)) < 0.3
-    pupil_score, (dx, dy, pr) = best_circle(inner, np.flatnonzero(near), 0.2, weights_of(0.5))
-    px, py = x + dx, y + dy
+    score, (dx, dy, r) = best_circle(inner, np.flatnonzero(near), 0.2, weights_of(0.5))
+    return score, (x + dx, y + dy, r)
+
+
+def _iris(
+    image: np.ndarray, spread: float, pupil_score: float, pupil: Circle, iris_r: float | None
+) -> tuple[float, Pair | None]:
+    """Score a pupil with the best iris around it, and return both circles.
+
+    The score is at most the size of `pupil_score`, but for a tenth where both are negative.
+    """
+    px, py, pr = pupil
     least, most = max(pr / RATIO[1], 0.8 * IRIS_MIN), min(pr / RATIO[0], IRIS_MAX)
     if iris_r is not None:
         least, most = max(least, iris_r / AROUND), min(most, iris_r * AROUND)
@@ -168,6 +190,6 @@ def _judge(
     outer = ridges(steps(radial(image, px, py, RINGS), 4), 0.04 * spread, 1)
     iris_score, (dx, dy, ir) = best_circle(outer, irises, 0.1, weights_of(0.1))
     return pupil_score * iris_score * min(1.0, ir / IRIS_SURE) ** 0.5, (
-        (px, py, pr),
+        pupil,
         (px + dx, py + dy, ir),
     )

@@ -1,0 +1,78 @@
+"""What an attack may spend on this machine, said before it starts by a timed step of a network."""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from medpriv_lib.attacks.budget import Budget
+from medpriv_lib.attacks.scene import PARTS
+from medpriv_lib.attacks.towers import Schedule, fit_originals
+from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.pixels import channels_of, size_of
+
+TIMED = 2  # steps; the first also prepares
+
+
+@dataclass(frozen=True)
+class AttackCost:
+    """The most that the attackers' networks may take: `networks` of `steps` in all, `seconds` on
+    this machine as busy as it is, and bytes of `memory`; `size` and `channels` of the images,
+    `batch` of a step, and the `share` of the arithmetic that images of 64 or 128 px would get.
+    """
+
+    size: int
+    channels: int
+    networks: int
+    steps: int
+    batch: int
+    seconds: float
+    memory: int
+    share: float
+
+    def __str__(self) -> str:
+        """Return one line."""
+        kind = "grey" if self.channels == 1 else "colour"
+        less = "" if self.share >= 1 else f", {100 * self.share:.0f} % of those of a small image"
+        return (
+            f"{kind} images of {self.size}x{self.size}: at most {self.networks} attackers, "
+            f"{self.steps} steps of {self.batch} images{less}; about {_minutes(self.seconds)} and "
+            f"{self.memory / 2**30:.1f} GiB or more, by a timed step"
+        )
+
+
+def cost_of_attack(
+    cohort: Cohort, budget: Budget, full: Budget, contributors: bool = True
+) -> AttackCost:
+    """Return what the attackers' networks may cost at most, where none of them is there yet.
+
+    `budget` is what will be spent, `full` what it was cut from; `contributors` says whether a
+    release names contributors, for whom networks are trained too. torch's global random numbers
+    are left as they were. What is no network of theirs (a blur undone, orders tried) is not in it.
+    """
+    size, channels = size_of(cohort.images), channels_of(cohort.images)
+    spent = [budget.originals, budget.released, *([budget.released] if contributors else [])]
+    before = [full.originals, full.released, *([full.released] if contributors else [])]
+    few = Schedule(steps=TIMED, rate=1e-3, batch=budget.originals.batch)
+    rows = np.arange(min(len(cohort), 4 * few.batch))
+    start = time.perf_counter()
+    fit_originals(cohort.images[rows], rows // 2, 0, few)
+    each = (time.perf_counter() - start) / TIMED
+    work = sum(one.steps * one.batch for one in spent)
+    return AttackCost(
+        size,
+        channels,
+        networks=len(PARTS) * len(spent),
+        steps=len(PARTS) * sum(one.steps for one in spent),
+        batch=few.batch,
+        seconds=len(PARTS) * work / few.batch * each,
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024),
+        share=work / sum(one.steps * one.batch for one in before),
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,1 @@
+"""Archives privatised part by part, in several processes or on a cluster."""
