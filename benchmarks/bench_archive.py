@@ -75,7 +75,9 @@ def plain_loop(folder: Path) -> None:
     """Read, resize, blur, write: what a short script does."""
     (folder / "plain").mkdir()
     for file in sorted((folder / "in").rglob("*.png")):
-        image = cv2.resize(cv2.imread(str(file), 0), (64, 64), interpolation=cv2.INTER_AREA)
+        image = cv2.imread(str(file), 0)
+        assert image is not None
+        image = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(folder / "plain" / file.name), cv2.GaussianBlur(image, (9, 9), 1.7))
 
 

@@ -78,7 +78,11 @@ def test_two_workers_of_which_one_is_killed(tmp_path, monkeypatch):
         until(file.exists)
         address = json.loads(file.read_text())["address"]
         assert address.startswith("tls://")
-        with dask.config.set(dask.config.collect_env()):
+        tls = "distributed.comm.tls"
+        own = {f"{tls}.ca-file": str(keys / "authority.crt")}
+        own |= {f"{tls}.client.cert": str(keys / "dealer.crt")}
+        own |= {f"{tls}.client.key": str(keys / "dealer.key")}
+        with dask.config.set(own):
             with distributed.Client(address, set_as_default=False, timeout=60) as client:
                 client.wait_for_workers(2, timeout=60)
             work = spread(partial(noted, folder=notes), range(20), scheduler=address)

@@ -70,7 +70,7 @@ class Budget:
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, Schedule):
-                batch = min(value.batch, max(SMALLEST_BATCH, round(value.batch / times)))
+                batch = min(value.batch, max(SMALLEST_BATCH, int(value.batch / times)))
                 steps = min(value.steps, round(value.steps * value.batch / (batch * times)))
                 changed[one.name] = replace(value, batch=batch, steps=max(1, steps))
         return replace(self, **changed)

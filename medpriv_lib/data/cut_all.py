@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from jaxtyping import Shaped
 from numpy import ndarray
@@ -15,6 +16,7 @@ from medpriv_lib.data.eyes.same_person import is_odd, usual_sizes
 from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
 
+Some = TypeVar("Some", bound=Part)
 REMEDY = "look at it, or cut the eye out and prepare without localising"
 
 
@@ -112,7 +114,7 @@ def to_look_at_again(parts: Sequence[Part], patient: Shaped[ndarray, " n"]) -> d
     return open_rows
 
 
-def the_better(part: Part, again: Part) -> tuple[Part, bool]:
+def the_better(part: Some, again: Some) -> tuple[Some, bool]:
     """Return what counts after a second look, and whether it is sure and stays odd."""
     if again.there and again.finding is not None and again.finding.sure_of_size:
         again.agrees = True

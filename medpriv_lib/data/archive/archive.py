@@ -148,7 +148,7 @@ class Archive:
         try:
             name = str(arrays.pop("name"))
             shape = tuple(int(side) for side in arrays.pop("shape"))
-            found = cls(folder=folder, name=name, shape=shape, **arrays)  # type: ignore[arg-type]
+            found = cls(folder=folder, name=name, shape=shape, **arrays)
             lengths = {len(getattr(found, key)) for key in ("eye", "diseased", "split")}
             if lengths != {len(found)} or found.starts[-1] != len(found):
                 raise ValueError("its columns have different lengths")

@@ -70,7 +70,7 @@ def privatize_archive(
         else:
             parts = _by_block(archive, rows, together, block, keep, spent)
         work = [
-            Work(archive.folder, keep, number, some, method, settings, *needed, files)
+            Work(archive.folder, keep, number, some, method, settings, needed[0], needed[1], files)
             for number, some in enumerate(parts)
         ]
         done = _shown(spread(release_part, work, *spent), len(work), "privatize", progress)

@@ -162,7 +162,8 @@ def split(noised: bool) -> Callable[[Table, Context], Given]:
     """Return the work of split learning, with noise on what crosses or without."""
 
     def work(table: Table, context: Context) -> Given:
-        plan, notes = SPLIT, {}
+        plan = SPLIT
+        notes: dict[str, float | str] = {}
         if noised:
             noise, spent = priced(context.epsilon, context.delta, 1.0, SPLIT_EPOCHS)
             plan = split_learning.SplitPlan(
