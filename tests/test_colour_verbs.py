@@ -129,3 +129,11 @@ def test_the_cost_of_an_attack_is_its_steps_times_a_timed_one():
     assert cost.seconds > 0
     assert "at most 9 attackers, 18 steps of 16 images" in str(cost)
     assert cost_of_attack(cohort, SMALL, FULL, contributors=False).networks == 6
+
+
+def test_a_trial_spends_a_part_and_keeps_what_is_no_effort():
+    part = FULL.part(10)
+    assert part.originals.steps == FULL.originals.steps // 10
+    assert part.gallery_runs == max(2, FULL.gallery_runs // 10)
+    assert (part.generator_size, part.orders) == (FULL.generator_size, FULL.orders)
+    assert FULL.part(10**6).released.steps == 2

@@ -257,7 +257,7 @@ def test_a_demand_survives_its_message_and_odd_ones_are_refused():
     assert training_of(told).rate < STEEP.rate
     assert demand_of({"demand": []}) is None
     for odd in ([1.0], [1.0] * 7, [0.0] * 6, [1.0, 1.0, 0.5, 1.0, 2.0, 2.0]):
-        with pytest.raises(ValueError, match=r"odd|rate|one step|at least"):
+        with pytest.raises(ValueError, match=r"odd|rate|one a round|at least"):
             demand_of({"demand": odd})
     for wrong in ({"epsilon": 0.0}, {"epsilon": 1.0, "noise": "some"}):
         with pytest.raises(ValueError, match=r"above 0|local or distributed"):

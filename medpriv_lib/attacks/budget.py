@@ -56,6 +56,19 @@ class Budget:
                 changed[one.name] = 2 * value
         return replace(self, **changed)
 
+    def part(self, by: int) -> "Budget":
+        """Return a budget with all numbers of steps, decodes and runs divided by `by`: for a trial,
+        whose failures say little.
+        """
+        changed: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, Schedule):
+                changed[one.name] = replace(value, steps=max(2, value.steps // by))
+            elif value is not None and one.name not in FIXED:
+                changed[one.name] = max(2, value // by)
+        return replace(self, **changed)
+
     def within(self, size: int) -> "Budget":
         """Return what is spent on images of `size` px: up to 128 px all of it, beyond that no more
         arithmetic than at 128.

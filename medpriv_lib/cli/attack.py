@@ -24,6 +24,7 @@ from medpriv_lib.cli.options import (
     progress,
     require_parent,
     say,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="spend on images of more than 128 pixels as many steps and images as on small ones; "
         "else no more arithmetic than at 128",
     )
+    parser.add_argument(
+        "--trial",
+        type=whole(1, 1000),
+        default=1,
+        metavar="N",
+        help="for a quick look: spend one part in N of the steps; a report that says little",
+    )
     add_seed(parser, "of the attackers' training (default 0); the patients' numbers have none")
 
 
@@ -80,10 +88,11 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     with reserved(out):
         release, order = read_release(args.release)
         cohort = load_cohort(args.cohort)
-        whole = budget or FULL
-        spent = whole if args.unbounded else whole.within(size_of(cohort.images))
+        full = budget or FULL
+        most = full.part(args.trial) if args.trial > 1 else full
+        spent = most if args.unbounded else most.within(size_of(cohort.images))
         if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
-            progress(str(cost_of_attack(cohort, spent, whole, release.contributors.size > 0)))
+            progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
         try:
             report = attack(
                 release,
@@ -93,7 +102,8 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
                 keep=kept,
                 order=order,
                 seed=args.seed,
-                budget=whole,
+                budget=full,
+                trial=args.trial,
                 bounded=not args.unbounded,
                 note=note,
             )

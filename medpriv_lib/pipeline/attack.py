@@ -29,6 +29,10 @@ from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import Judges
 
 MADE = ("attackers", "keep", "report.html", "report.json")  # what a report's folder may hold
+TRIAL = (
+    "A trial: the attackers spent one part in {} of the steps of an attack, so that one of them "
+    "fails says little."
+)
 NO_RECOGNISER = (
     "No recogniser of these patients was given (--weights), so the naive attack was not tried."
 )
@@ -49,6 +53,7 @@ def attack(
     seed: int = 0,
     budget: Budget = FULL,
     bounded: bool = True,
+    trial: int = 1,
     note: Note = silent,
 ) -> Report:
     """Return what attackers find in a release of images of `cohort`.
@@ -59,9 +64,10 @@ def attack(
     recogniser is asked. `order` says which released row each shared file is (`read_release` returns
     it), so that the order is attacked, too. `out` is a folder for report.html, report.json and the
     key of its neutral patient numbers; `keep` one for the trained attackers (None: `out`/attackers,
-    or nowhere). `seed` is that of the attackers; the patients' numbers come from no seed. Raises
-    `OtherCohort` where the release was not made from images of this cohort, and `ValueError` where
-    `out` holds something else.
+    or nowhere). `trial` above 1 spends one part in so many of the budget, and the report says so.
+    `seed` is that of the attackers; the patients' numbers come from no seed. Raises `OtherCohort`
+    where the release was not made from images of this cohort, and `ValueError` where `out` holds
+    something else.
     """
     rows = _rows(release, cohort)
     judges, vgan = _networks(weights, cohort)
@@ -69,9 +75,12 @@ def attack(
     folder = None if out is None else _own_folder(Path(out))
     kept = given or (None if folder is None else folder / "attackers")
     scene, notes = scene_of(release, cohort, rows, vgan, seed)
-    spent = budget.within(size_of(cohort.images)) if bounded else budget
-    if spent != budget:
-        notes.append(shortened(spent, budget))
+    whole = budget.part(trial) if trial > 1 else budget
+    spent = whole.within(size_of(cohort.images)) if bounded else whole
+    if trial > 1:
+        notes.append(TRIAL.format(trial))
+    if spent != whole:
+        notes.append(shortened(spent, whole))
     if judges is None:
         notes.append(NO_RECOGNISER)
     setting = Setting(
