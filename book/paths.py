@@ -9,7 +9,7 @@ from pathlib import Path
 from course import ROOT, parts
 from IPython.display import HTML
 
-READ = 100  # words a minute: text with formulas, figures and tables
+READ = 110  # words a minute: text with formulas, figures and tables
 CELL, EXERCISE = 0.5, 10.0  # minutes for a code cell that is read, for an exercise that is done
 LEAST = re.compile(r"^#\s+(.+?)\s*$", re.M)
 

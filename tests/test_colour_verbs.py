@@ -9,7 +9,7 @@ from small_cohorts import parted, patterned_cohort
 
 from medpriv_lib.attacks.budget import FULL, LARGEST, Budget
 from medpriv_lib.attacks.cost import cost_of_attack
-from medpriv_lib.attacks.towers import Schedule
+from medpriv_lib.attacks.towers import Schedule, fit_originals
 from medpriv_lib.cli import main
 from medpriv_lib.cli.options import offered
 from medpriv_lib.core import budgets
@@ -137,3 +137,10 @@ def test_a_trial_spends_a_part_and_keeps_what_is_no_effort():
     assert part.gallery_runs == max(2, FULL.gallery_runs // 10)
     assert (part.generator_size, part.orders) == (FULL.generator_size, FULL.orders)
     assert FULL.part(10**6).released.steps == 2
+    assert FULL.part(10**6).released.batch == 32
+
+
+@pytest.mark.parametrize("steps", [2, 3, 5, 7, 10])
+def test_a_network_of_few_steps_can_be_trained(steps):
+    cohort = patterned_cohort(patients=4, images=4)
+    fit_originals(cohort.images, cohort.patient, 0, Schedule(steps=steps, rate=1e-3, batch=4))

@@ -37,5 +37,5 @@ def test_warnings_are_kept_back_only_where_asked(tmp_path, monkeypatch):
 def test_each_extra_is_one_of_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = {one.name for one in vars(extra).values() if isinstance(one, Extra)}
-    assert len(named) == 4
+    assert len(named) == 5
     assert named <= set(project["optional-dependencies"])

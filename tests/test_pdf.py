@@ -38,7 +38,7 @@ def test_pages_and_pictures_are_counted():
 
 def test_the_pages_are_those_of_the_contents_in_their_order():
     pages = pdf.pages()
-    assert pages[:2] == ["chapters/index", "chapters/parts/question"]
+    assert pages[:2] == ["chapters/index", "chapters/parts/start"]
     assert len(pages) == len(set(pages))
     assert {"chapters/symbols", "chapters/faq", "chapters/instructors-notes"} < set(pages)
 

@@ -57,14 +57,18 @@ class Budget:
         return replace(self, **changed)
 
     def part(self, by: int) -> "Budget":
-        """Return a budget with all numbers of steps, decodes and runs divided by `by`: for a trial,
-        whose failures say little.
+        """Return a budget with all numbers of steps, decodes and runs divided by `by`, and batches
+        down to 32 images: for a trial, whose failures say little.
         """
         changed: dict[str, Any] = {}
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, Schedule):
-                changed[one.name] = replace(value, steps=max(2, value.steps // by))
+                changed[one.name] = replace(
+                    value,
+                    steps=max(2, value.steps // by),
+                    batch=min(value.batch, max(SMALLEST_BATCH, value.batch // by)),
+                )
             elif value is not None and one.name not in FIXED:
                 changed[one.name] = max(2, value // by)
         return replace(self, **changed)

@@ -191,8 +191,9 @@ def _train(
     )
     generator = torch.Generator().manual_seed(seed)
     x, y = to_tensor(images), torch.from_numpy(np.ascontiguousarray(label))
+    warm = 0.2 if schedule.steps != 5 else 0.3  # a rise of one step would be divided by nothing
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.2
+        optimiser, schedule.rate, total_steps=schedule.steps, pct_start=warm
     )
     half = native_bfloat16(torch.device("cpu"))
     batches: list[Tensor] = []

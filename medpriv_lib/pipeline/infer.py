@@ -76,7 +76,6 @@ def infer(
     if encrypted and processes:
         if network is not None:
             raise ValueError("processes read the model from `weights`; leave `network` out")
-        require_size(images, _size_of(weights))  # before any process is started
         return infer_on_loopback(images, weights)
     network = Judges.load(weights).disease if network is None else network
     require_size(images, network.size)
@@ -122,6 +121,7 @@ def infer_on_loopback(
     Certificates are made for the run and thrown away. Errors as for `infer_as_data_owner`; no
     process is left behind, whatever happens.
     """
+    require_size(images, _size_of(weights))  # before any process is started
     with tempfile.TemporaryDirectory(prefix="medpriv-") as made:
         folder = str(make_certificates(Path(made) / "certificates"))
         with loopback(folder, weights) as (model_owner, dealer, _):
