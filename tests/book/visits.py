@@ -25,6 +25,7 @@ RUN = """async everything => {
 LISTEN = """window.refused = [];
 document.addEventListener("securitypolicyviolation",
   event => window.refused.push(event.violatedDirective + " " + event.blockedURI));"""
+DRAWN = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 SEEN = """async () => {
   await window.MathJax?.startup?.promise;
   const text = document.querySelector('.bd-article p');
@@ -58,27 +59,40 @@ class Visit:
     violations: list[str] = field(default_factory=list)
 
 
-def visit(browser, address: str, name: str, view: str) -> Visit:
-    """Open a page, wait until its formulas are set, and write down what there is to see."""
-    width, height, scheme = VIEWS[view]
+def visit(browser, address: str, name: str) -> dict[str, Visit]:
+    """Open a page, wait until its formulas are set, and write down what there is to see in each
+    view: wide, on a phone, and wide in the dark."""
+    width, height, scheme = VIEWS["wide"]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.add_init_script(LISTEN)
-    seen = Visit()
-    page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: seen.errors.append(str(e)))
+    first = Visit()
+    page.on("console", lambda m: first.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: first.errors.append(str(e)))
     here = (address, "data:", "blob:")
-    page.on("request", lambda r: None if r.url.startswith(here) else seen.away.add(r.url))
-    page.on("response", lambda r: seen.missing.append(r.url) if r.status >= 400 else None)
+    page.on("request", lambda r: None if r.url.startswith(here) else first.away.add(r.url))
+    page.on("response", lambda r: first.missing.append(r.url) if r.status >= 400 else None)
     page.on(
         "response",
-        lambda r: seen.loaded.add(urldefrag(r.url)[0].partition("?")[0]) if r.ok else None,
+        lambda r: first.loaded.add(urldefrag(r.url)[0].partition("?")[0]) if r.ok else None,
     )
     page.goto(address + name, wait_until="load")
     if name == "index.html":  # the front door leads on
         page.wait_for_url("**/chapters/index.html")
-    for key, value in page.evaluate(SEEN).items():
-        setattr(seen, key, value)
-    if view != "phone":
-        seen.violations = violations(page, everything=view == "wide")
+    seen = {"wide": first, "phone": Visit(), "dark": Visit()}
+    look(page, first)
+    page.set_viewport_size(dict(zip(("width", "height"), VIEWS["phone"][:2], strict=True)))
+    look(page, seen["phone"])
+    page.set_viewport_size({"width": width, "height": height})
+    first.violations = violations(page)
+    page.emulate_media(color_scheme=VIEWS["dark"][2])
+    look(page, seen["dark"])
+    seen["dark"].violations = violations(page, everything=False)
     page.close()
     return seen
+
+
+def look(page, seen: Visit) -> None:
+    """Write down what the page shows as it is now, once it is drawn."""
+    page.evaluate(DRAWN)
+    for key, value in page.evaluate(SEEN).items():
+        setattr(seen, key, value)
