@@ -46,7 +46,7 @@ test: $(READY)
 	$(MAKE) lint
 	$(ONE) $(PYTEST) tests --ignore tests/book --dist loadscope --no-loadscope-reorder
 	$(MAKE) pages ANSWERED=$(ANSWERS)
-	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadgroup
+	$(PYTEST) tests/book $(SPLIT:%=--ignore %) --dist loadscope
 	$(ONE) MEDPRIV_ANSWERS=$(ANSWERS) $(PYTEST) $(SPLIT) --dist worksteal
 	$(ONE) ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) --nbval --nbval-current-env chapters --dist loadscope
 

@@ -13,7 +13,6 @@ from visits import Visit, visit
 PAGE_LIMIT = 1_500_000
 ASSET_LIMIT = 4_000_000
 ROOT = Path(__file__).resolve().parents[2]
-together = pytest.mark.xdist_group("visits")  # whoever visits the pages answers for all of these
 
 
 class Links(HTMLParser):
@@ -41,7 +40,6 @@ def visits(browser, address, names) -> dict[tuple[str, str], Visit]:
     }
 
 
-@together
 @pytest.mark.slow
 def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(visits):
     problems = []
@@ -56,7 +54,6 @@ def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(visits):
     assert not problems, "\n".join(problems)
 
 
-@together
 def test_pages_have_no_serious_violation_of_accessibility(visits):
     found = [
         f"{name}, {view}: {text}"
@@ -67,7 +64,6 @@ def test_pages_have_no_serious_violation_of_accessibility(visits):
     assert not found, "\n".join(found)
 
 
-@together
 def test_dark_mode_is_dark_with_light_text(visits, names):
     for name in names:
         seen = visits[name, "dark"]
@@ -75,7 +71,6 @@ def test_dark_mode_is_dark_with_light_text(visits, names):
         assert _contrast(seen.back, seen.text) >= 4.5, f"{name}: {seen.text} on {seen.back}"
 
 
-@together
 def test_theme_and_maths_are_light(visits, book, address):
     """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each
     once."""
