@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import skeleton
+from visits import DRAWN
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +29,6 @@ STATE = """async box => {
 }"""
 SAID = """slider => [slider.getAttribute('aria-valuetext'),
   slider.parentElement.querySelector('output').innerText]"""
-DRAWN = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 LAYOUT = """b => [b.offsetHeight, ...[...b.querySelectorAll('img, input')].map(
   e => e.getBoundingClientRect().top - b.getBoundingClientRect().top)].map(Math.round)"""
 
@@ -74,10 +74,10 @@ def test_sliders_move_by_keyboard_mouse_and_finger(browser, address, chapter):
             by_mouse(page, box, slider)
             by_finger(page, box, slider)
             page.set_viewport_size({"width": 1280, "height": 812})
-            page.evaluate(DRAWN)
+            page.evaluate(DRAWN, [1280, "light"])
             assert len(places_of_all_levels(box, slider)) == 1, "something moves on a wide page"
             page.set_viewport_size({"width": 375, "height": 812})
-            page.evaluate(DRAWN)
+            page.evaluate(DRAWN, [375, "light"])
     page.close()
 
 

@@ -25,7 +25,12 @@ RUN = """async everything => {
 LISTEN = """window.refused = [];
 document.addEventListener("securitypolicyviolation",
   event => window.refused.push(event.violatedDirective + " " + event.blockedURI));"""
-DRAWN = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
+# a new size or scheme reaches the page some time after it was asked for
+DRAWN = """([width, scheme]) => new Promise(done => {
+  const there = () => innerWidth === width && matchMedia(`(prefers-color-scheme: ${scheme})`).matches;
+  const again = () => requestAnimationFrame(
+    there() ? () => requestAnimationFrame(() => requestAnimationFrame(done)) : again);
+  again(); })"""
 SEEN = """async () => {
   await window.MathJax?.startup?.promise;
   const text = document.querySelector('.bd-article p');
@@ -79,20 +84,21 @@ def visit(browser, address: str, name: str) -> dict[str, Visit]:
     if name == "index.html":  # the front door leads on
         page.wait_for_url("**/chapters/index.html")
     seen = {"wide": first, "phone": Visit(), "dark": Visit()}
-    look(page, first)
+    look(page, first, "wide")
     page.set_viewport_size(dict(zip(("width", "height"), VIEWS["phone"][:2], strict=True)))
-    look(page, seen["phone"])
+    look(page, seen["phone"], "phone")
     page.set_viewport_size({"width": width, "height": height})
+    page.evaluate(DRAWN, [width, scheme])
     first.violations = violations(page)
     page.emulate_media(color_scheme=VIEWS["dark"][2])
-    look(page, seen["dark"])
+    look(page, seen["dark"], "dark")
     seen["dark"].violations = violations(page, everything=False)
     page.close()
     return seen
 
 
-def look(page, seen: Visit) -> None:
+def look(page, seen: Visit, view: str) -> None:
     """Write down what the page shows as it is now, once it is drawn."""
-    page.evaluate(DRAWN)
+    page.evaluate(DRAWN, [VIEWS[view][0], VIEWS[view][2]])
     for key, value in page.evaluate(SEEN).items():
         setattr(seen, key, value)
