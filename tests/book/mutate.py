@@ -85,6 +85,7 @@ MUTATIONS = [
         "federation/private/ledger.py",
         "if spent > self.budget:",
         "if spent > 2 * self.budget:",
+        "name 'reason' is not defined",  # nothing was refused
     ),
     Mutation(
         "a-yardstick",
