@@ -31,6 +31,7 @@ DRAWN = """([width, scheme]) => new Promise(done => {
   const again = () => requestAnimationFrame(
     there() ? () => requestAnimationFrame(() => requestAnimationFrame(done)) : again);
   again(); })"""
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important }"
 SEEN = """async () => {
   await window.MathJax?.startup?.promise;
   const text = document.querySelector('.bd-article p');
@@ -90,6 +91,7 @@ def visit(browser, address: str, name: str) -> dict[str, Visit]:
     page.set_viewport_size({"width": width, "height": height})
     page.evaluate(DRAWN, [width, scheme])
     first.violations = violations(page)
+    page.add_style_tag(content=STILL)  # else colours are read while they change
     page.emulate_media(color_scheme=VIEWS["dark"][2])
     look(page, seen["dark"], "dark")
     seen["dark"].violations = violations(page, everything=False)
