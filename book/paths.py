@@ -9,7 +9,7 @@ from pathlib import Path
 from course import ROOT, parts
 from IPython.display import HTML
 
-READ = 110  # words a minute: text with formulas, figures and tables
+READ = 100  # words a minute: text with formulas, figures and tables
 CELL, EXERCISE = 0.5, 10.0  # minutes for a code cell that is read, for an exercise that is done
 LEAST = re.compile(r"^#\s+(.+?)\s*$", re.M)
 
@@ -79,8 +79,7 @@ def walks() -> tuple[Walk, ...]:
             "You have to say whether pictures may leave. No code. At the end you can answer the "
             "four questions for your own pictures, read an attack report, and write a decision "
             "down.",
-            (*first, *openings[:-1], *(f"chapters/{name}" for name in read), openings[-1])
-            + ("chapters/bring-your-own-images",),
+            (*first, *openings[:-1], *(f"chapters/{name}" for name in read), openings[-1]),
         ),
         Walk(
             "Learn",

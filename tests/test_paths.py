@@ -27,7 +27,7 @@ def test_build_takes_every_page():
 
 
 def test_times_are_counted(tmp_path, monkeypatch):
-    (tmp_path / "one.md").write_text("# One\n\n" + "word " * 218)
+    (tmp_path / "one.md").write_text("# One\n\n" + "word " * 198)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     assert paths.Walk("x", "", ("one",)).minutes() == pytest.approx(2.0)
     assert paths.title_of("one") == "One"

@@ -8,16 +8,15 @@ AXE = Path(__file__).with_name("axe") / "axe.min.js"
 VIEWS = {"wide": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (375, 812, "light")}
 # Nearly all of axe-core's time goes into the thousands of marks inside code and formulas, which look
 # alike. Of each kind of mark in code one is kept; formulas keep their place and what a reader hears.
-RUN = """async everything => {
+RUN = """async () => {
   const kinds = new Set();
-  for (const one of document.querySelectorAll('.highlight span, .sig *, code *')) {
+  for (const one of document.querySelectorAll('.highlight span, .sig *:not(a), code *:not(a)')) {
     const kind = one.tagName + one.className;
     if (kinds.has(kind) && !one.id) one.replaceWith(...one.childNodes);
     kinds.add(kind);
   }
   for (const one of document.querySelectorAll('mjx-container > mjx-math')) one.replaceChildren();
   const options = {resultTypes: ['violations'], preload: false};
-  if (!everything) options.runOnly = {type: 'rule', values: ['color-contrast', 'link-in-text-block']};
   return (await axe.run(document, options)).violations.map(v => ({id: v.id, impact: v.impact,
     help: v.help,
     where: v.nodes.slice(0, 4).map(n => n.target.join(' ') + ' | ' + n.html.slice(0, 140))}));
@@ -42,10 +41,10 @@ SEEN = """async () => {
 }"""
 
 
-def violations(page, everything: bool = True) -> list[str]:
-    """Return axe-core's serious and critical findings on an open page, or those of colours alone."""
+def violations(page) -> list[str]:
+    """Return axe-core's serious and critical findings on an open page."""
     page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
-    found = [v for v in page.evaluate(RUN, everything) if v["impact"] in ("serious", "critical")]
+    found = [v for v in page.evaluate(RUN) if v["impact"] in ("serious", "critical")]
     return [f"{v['impact']}: {v['id']}: {v['help']}: {'; '.join(v['where'])}" for v in found]
 
 
@@ -94,7 +93,7 @@ def visit(browser, address: str, name: str) -> dict[str, Visit]:
     page.add_style_tag(content=STILL)  # else colours are read while they change
     page.emulate_media(color_scheme=VIEWS["dark"][2])
     look(page, seen["dark"], "dark")
-    seen["dark"].violations = violations(page, everything=False)
+    seen["dark"].violations = violations(page)
     page.close()
     return seen
 
