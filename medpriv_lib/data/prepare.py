@@ -134,6 +134,7 @@ def _names(listing: Listing, kept: np.ndarray, pair: tuple[int, int]) -> tuple[s
 
 
 def spelled(listing: Listing) -> list[tuple[str, ...]]:
+    """Return the patients' names that may be one person's, where the listing has names."""
     if listing.alike is not None:
         return list(listing.alike)
     return spellings(listing.patient) if listing.named else []
@@ -231,6 +232,7 @@ def _cohort(
 def split_of(
     patient: np.ndarray, eye: np.ndarray, diseased: np.ndarray, split_by: str, seed: int
 ) -> np.ndarray:
+    """Return "train", "val" or "test" of each image (N,), by image, patient or eye."""
     rng = np.random.default_rng(seed)
     if split_by == "image":
         return split_images(patient, diseased, rng)

@@ -148,6 +148,8 @@ def _encrypted(count: int) -> tuple[linear.Add, bool]:
     adder = averaging.Adder(holder.public())
 
     class Added:
+        """The sites' sums, added under encryption; `bytes_each` is what one site last sent."""
+
         bytes_each = 0
 
         def __call__(self, sums: linear.Sums) -> np.ndarray:
