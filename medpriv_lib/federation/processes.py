@@ -245,8 +245,8 @@ def _write_app(folder: Path) -> None:
     folder.mkdir()
     (folder / "pyproject.toml").write_text(APP, encoding="utf-8")
     for module, app in APPS.items():  # each process imports its own part of the package only
-        text = '"""An app of the installed package."""\n\n'
-        text += f"from medpriv_lib.federation.{module} import {app} as {app}\n"
+        text = f'"""An app of the package."""\n\nfrom medpriv_lib.federation import {module}\n\n'
+        text += f"{app} = {module}.{app}\n"  # an assignment: Flower looks for one
         (folder / f"{module}.py").write_text(text, encoding="utf-8")
 
 
