@@ -78,11 +78,11 @@ def test_who_was_learnt_by_heart_is_found_and_noise_hides_them():
     cohort = noise_cohort(np.repeat(np.arange(12), 2), np.tile([True, False], 12))
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(24, 40))).float()
     strong = LocalTraining(rate=3.0, class_weights=(1.0, 1.0))
-    plain = member_risk(x, cohort, ALL, strong, 6, "plain", models=24)
-    noisy = member_risk(x, cohort, Mechanism(1.0, 0.1, 60.0), strong, 6, "noisy", models=24)
+    plain = member_risk(x, cohort, ALL, strong, 8, "plain", models=40)
+    noisy = member_risk(x, cohort, Mechanism(1.0, 0.1, 60.0), strong, 8, "noisy", models=40)
     assert plain["auc"] > 0.9
     assert noisy["auc"] < 0.7
-    assert (plain["patients"], plain["models"], noisy["noise"]) == (12, 24, 60.0)
+    assert (plain["patients"], plain["models"], noisy["noise"]) == (12, 40, 60.0)
     assert plain["right"] > noisy["right"]
 
 
