@@ -43,6 +43,8 @@ def test_figures_stand_beside_the_rows_that_they_are_of_and_no_others():
     assert table["probe secure even"]["member, AUC"] == "0.60 (0.50 to 0.70), 115 patients"
     assert table["probe secure even"]["worst tenth"] == "0.70 (0.60 if all alike)"
     assert table["probe epsilon 3 even"]["member, AUC"] == NOT_MEASURED
+    nobody = beside(rows[1:2], Found({"sum of 3 sites": LINE | {"first": 0.0, "n": 12}}, {}))
+    assert nobody[0]["eye first"] == "0% of 12 (at most 22)"
     assert Found.read(Path("/nowhere")) == Found({}, {})
 
 
