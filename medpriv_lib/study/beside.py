@@ -41,10 +41,11 @@ def beside(rows: Sequence[Mapping[str, Any]], found: Found) -> list[dict[str, An
 
     "eye first" is how often gradient inversion ranked the right eye first (share, n, interval over
     patients; for a share of 0 what a chance of 5 % would still allow), of the easiest update: one
-    step on one image of each site, where the sites of the study make many; "SSIM" that of its pictures with that of the public mean eye; "member, AUC" what LiRA
-    reached (guessing is .5), with the number of patients and an interval over them, and "worst
-    tenth" how often it is right about the tenth of the patients at the highest risk, with what that
-    tenth would be if all had the same risk.
+    step on one image of each site, where the sites of the study make many. "SSIM" is that of its
+    pictures, with that of the public mean eye. "member, AUC" is what LiRA reached (guessing is .5),
+    with the number of patients and an interval over them, and "worst tenth" how often it is right
+    about the tenth of the patients at the highest risk, with what that tenth would be if all had
+    the same risk.
     """
     return [
         {"row": f"{row['arm']} {row['dealt']}".strip(), "the server saw": row["saw"]}
