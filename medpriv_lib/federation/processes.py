@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import write_json
@@ -20,8 +21,10 @@ from medpriv_lib.federation.certificates import (
     SERVER,
     require_files,
 )
-from medpriv_lib.federation.plan import Plan
 from medpriv_lib.federation.programs import PROGRAMS, group
+
+if TYPE_CHECKING:  # it imports torch, which a site's command does without
+    from medpriv_lib.federation.plan import Plan
 
 Say = Callable[[str], None]
 START, POLL = 300.0, 0.3  # seconds: to listen, between two looks
@@ -48,7 +51,7 @@ APPS = {"entry": "client", "leading": "server"}  # module of the package -> the 
 
 
 def lead(
-    plan: Plan,
+    plan: "Plan",
     sites: int,
     listen: str,
     keys: Path,
@@ -225,7 +228,7 @@ def _flower(environment: Mapping[str, str], home: Path, *words: object) -> None:
         raise ValueError(f"Flower refused `flwr {words[0]} {words[1]}`: {said}")
 
 
-def _follow(out: Path, plan: Plan, link: subprocess.Popen, tell: Callable) -> None:
+def _follow(out: Path, plan: "Plan", link: subprocess.Popen, tell: Callable) -> None:
     """Pass on what the coordinator's app writes, until it has finished or failed."""
     from medpriv_lib.federation.coordinator import round_of
     from medpriv_lib.federation.leading import FAILED, SAID

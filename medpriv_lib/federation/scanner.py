@@ -1,12 +1,14 @@
 """A hospital's own camera: the same eyes, brighter, flatter, softer or noisier."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import torch
 
-from medpriv_lib.core.pixels import Images
+if TYPE_CHECKING:
+    import torch
+
+    from medpriv_lib.core.pixels import Images
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,20 @@ class Scanner:
     noise: float
 
     @classmethod
-    def drawn(cls, generator: torch.Generator) -> "Scanner":
+    def drawn(cls, generator: "torch.Generator") -> "Scanner":
         """Draw a camera: gains of .65 to 1.05, black levels to 50, gammas of .7 to 1.4, blurs to
         1.2 pixels, noise to 12 levels.
         """
+        import torch
+
         u = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
         return cls(0.65 + 0.4 * u[0], 50 * u[1], 0.7 + 0.7 * u[2], 1.2 * u[3], 12 * u[4])
 
-    def photograph(self, images: Images, generator: torch.Generator) -> Images:
+    def photograph(self, images: "Images", generator: "torch.Generator") -> "Images":
         """Return uint8 images as this camera takes them; the noise is drawn from `generator`."""
+        import cv2
+        import torch
+
         curve = 255 * (np.arange(256) / 255) ** self.gamma * self.gain + self.black
         shown = curve[images].astype(np.float32)
         if self.blur > 0.05:  # a kernel this narrow is one pixel

@@ -1,15 +1,17 @@
 """Hospitals: who has which patients, and whose patients are kept apart for testing."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data.split import split_groups
 from medpriv_lib.federation.scanner import Scanner
+
+if TYPE_CHECKING:  # a site's command is there before torch would be
+    import torch
 
 How = Literal["even", "size", "label", "scanner"]
 HOWS: tuple[How, ...] = get_args(How)
@@ -69,17 +71,19 @@ class Site:
         return len(np.unique(self.cohort.patient[self.cohort.split == "train"]))
 
 
-def split_by_patient(cohort: Cohort, generator: torch.Generator) -> Cohort:
+def split_by_patient(cohort: Cohort, generator: "torch.Generator") -> Cohort:
     """Return the cohort split anew, no patient in two splits: 65/15/20 % as far as patients allow.
 
     Raises `ValueError` for fewer than three patients.
     """
+    import torch
+
     seed = int(torch.randint(2**62, (1,), generator=generator))
     split = split_groups(cohort.patient, cohort.diseased, np.random.default_rng(seed))
     return replace(cohort, split=split)
 
 
-def deal(cohort: Cohort, sites: int, how: How, generator: torch.Generator) -> tuple[Site, ...]:
+def deal(cohort: Cohort, sites: int, how: How, generator: "torch.Generator") -> tuple[Site, ...]:
     """Deal the patients who have no test image to hospitals; each patient goes to one of them.
 
     "even": equal numbers, healthy and diseased patients alike. "size": each site has twice as many
@@ -113,9 +117,11 @@ def deal(cohort: Cohort, sites: int, how: How, generator: torch.Generator) -> tu
 
 
 def _places(
-    cohort: Cohort, patients: np.ndarray, sites: int, how: How, generator: torch.Generator
+    cohort: Cohort, patients: np.ndarray, sites: int, how: How, generator: "torch.Generator"
 ) -> Int64[np.ndarray, " p"]:
     """Return the site of each of these patients."""
+    import torch
+
     shuffled = patients[torch.randperm(len(patients), generator=generator).numpy()]
     count = np.bincount(cohort.patient, minlength=cohort.patients)[shuffled]
     ill = np.bincount(cohort.patient, cohort.diseased, minlength=cohort.patients)[shuffled]
@@ -144,6 +150,6 @@ def _sizes(total: int, weight: np.ndarray) -> Int64[np.ndarray, " s"]:
     return sizes + floor
 
 
-def _taken_anew(cohort: Cohort, generator: torch.Generator) -> Cohort:
+def _taken_anew(cohort: Cohort, generator: "torch.Generator") -> Cohort:
     scanner = Scanner.drawn(generator)
     return replace(cohort, images=scanner.photograph(cohort.images, generator), twin=None)
