@@ -4,11 +4,11 @@ figures by label.
 python data_scripts/attack_rows.py --cohort crossed --weights medpriv_lib/weights/crossed \
     --out chapters/results/attacks-second.json --rows FOLDER --workers 16
 
-The file holds one table for each cohort; the tables of the others stay as they are.
-One process per worker, one thread each. A finished row is kept in its folder of rows, so that the same
-command goes on where it was stopped; the attackers' networks of originals are trained first and
-shared. With --doubled each row is attacked again with twice the effort, and the file says which
-attackers have flattened.
+The file holds one table for each cohort; the tables of the others stay as they are. One process
+per worker, one thread each. A finished row is kept in the folder of rows, so that the same command
+goes on where it was stopped; the attackers' networks of originals are trained first and shared.
+With --doubled each row is attacked again with twice the effort, and the file says which attackers
+have flattened.
 """
 
 import os
