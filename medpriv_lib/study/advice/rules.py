@@ -117,7 +117,7 @@ METHODS = {
             "sign-transfer-fixed",
             ("sign-transfer", "pupil of one size"),
             "Sign transfer, pupil of one size",
-            "Paint what the network reads as signs on an invented eye, whose pupil is always half the "
+            "Paint what the network reads as signs on an invented eye, whose pupil is half the "
             "iris. A clinician compares each release with its case.",
             "sign-transfer",
         ),
