@@ -16,6 +16,7 @@ from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import fresh
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.eyes.localize import SMALLEST
 from medpriv_lib.data.eyes.strip import strip_rows
@@ -172,7 +173,7 @@ def read_case(
         _refuse_doubtful(file)
     eye = np.array(["R" if right else ""])
     listing = Listing((file,), np.array(["case"]), eye, np.array([False]), file.parent)
-    prepared, _ = prepare(listing, size=size, localize=localize, colour=colour, progress=False)
+    prepared, _ = prepare(listing, Cut(size, localize, colour), progress=False)
     return prepared.images[0]
 
 
