@@ -58,6 +58,7 @@ OFFERED = {
     "Site": "federation.sites",
     "split_by_patient": "federation.sites",
     "deal": "federation.sites",
+    "Rounds": "federation.conduct",
     "LocalTraining": "federation.local",
     "Privacy": "federation.private.privacy",
     "federate": "pipeline.federate",

@@ -194,7 +194,7 @@ def test_a_spent_budget_refuses_further_rounds(tmp_path):
     with pytest.raises(RoundFailed, match="site-1: training of 1 steps would bring epsilon"):
         mp.federate(SITES, rounds=1, training=STEEP, privacy=asked)
     (tmp_path / "site-2.json").unlink()  # a site that forgets what it spent
-    one = mp.federate(SITES, rounds=1, training=STEEP, privacy=asked, fewest=1)
+    one = mp.federate(SITES, rounds=mp.Rounds(1, fewest=1), training=STEEP, privacy=asked)
     assert one.rounds[0].answered == ("site-2",)
     assert "above the budget of 2" in one.rounds[0].refused["node 1"]
 

@@ -22,6 +22,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import Kind, second_cohort
+from medpriv_lib.federation.conduct import Rounds
 from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.federation.private.accountant import noise_for
 from medpriv_lib.federation.private.privacy import Privacy
@@ -135,11 +136,10 @@ def trained(
         name = group[0].name if arm.alone else ""
         found = federate(
             group,
-            rounds=PROBE_ROUNDS if arm.probe else ROUNDS,
+            rounds=Rounds(PROBE_ROUNDS if arm.probe else ROUNDS, fewest=len(group)),
             training=training,
             seed=seed,
             model="probe" if arm.probe else "network",
-            fewest=len(group),
             privacy=_privacy(arm) if arm.probe else None,
             aggregation="secure" if arm.secure else "open",
         )
