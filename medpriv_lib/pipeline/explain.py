@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from medpriv_lib.data.synthetic.population import population
 from medpriv_lib.explanation.case import MOST_CASES, Explanation, explain_by_cases
 from medpriv_lib.explanation.edits import Edit, by_medical_vector, by_signs
 from medpriv_lib.explanation.other_reading import OtherReading, Way, other_readings
-from medpriv_lib.explanation.retrieval import UNKNOWN
+from medpriv_lib.explanation.retrieval import UNKNOWN, decide
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, model_of
 from medpriv_lib.privatizers.protocol import Resources
@@ -109,7 +109,8 @@ def _others(
     }
     expert = Expert.load()
     fits = image.shape == (expert.networks[0].size,) * 2
-    return other_readings(image, decision, network, ways, fresh(), expert if fits else None)
+    read = partial(decide, network)
+    return other_readings(image, decision, read, ways, fresh(), expert if fits else None)
 
 
 def _by_signs(resources: Resources, cohort: Cohort) -> Edit:

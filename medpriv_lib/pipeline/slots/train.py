@@ -23,7 +23,6 @@ from medpriv_lib.pipeline.slots.technology import (
     Seen,
     Table,
     Technology,
-    priced,
     slot,
     vectors,
 )
@@ -122,7 +121,7 @@ def _plan(
 ) -> tuple[Plan, dict[str, float | str]]:
     if not noised:
         return Plan(ROUNDS), {}
-    noise, spent = priced(context.epsilon, context.delta, RATE, ROUNDS)
+    noise, spent = context.price(context.epsilon, context.delta, RATE, ROUNDS)
     return Plan(ROUNDS, drawn=RATE, clip=CLIP, noise=noise, noised=noised), {
         "epsilon": spent,
         "noise": noise,
@@ -167,7 +166,7 @@ def split(noised: bool) -> Callable[[Table, Context], Given]:
         plan = SPLIT
         notes: dict[str, float | str] = {}
         if noised:
-            noise, spent = priced(context.epsilon, context.delta, 1.0, SPLIT_EPOCHS)
+            noise, spent = context.price(context.epsilon, context.delta, 1.0, SPLIT_EPOCHS)
             plan = split_learning.SplitPlan(
                 epochs=SPLIT_EPOCHS, rate=0.01, clip=SPLIT_CLIP, noise=noise
             )
@@ -201,7 +200,7 @@ def ensemble(table: Table, context: Context) -> Given:
     images: eyes of another cohort that ships, whose patients are not protected.
     """
     public = _public(context)
-    noise, spent = priced(context.epsilon, context.delta, 1.0, QUESTIONS)
+    noise, spent = context.price(context.epsilon, context.delta, 1.0, QUESTIONS)
     found = pate.teachers(
         table.features, table.diseased, table.patient, TEACHERS, Logistic, context.generator
     )
