@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.account import account, errors, refuse_losses, refuse_single
-from medpriv_lib.data.archive.archive import Archive
+from medpriv_lib.data.archive.archive import Archive, PerImage
 from medpriv_lib.data.choices import Care, Cut, Split
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.cut_out import Part
@@ -130,7 +130,7 @@ class Preparation:
         parts: Mapping[int, Part],
         odd: Sequence[int],
         marks: CommonMarks,
-        per_image: Sequence[dict],
+        per_image: Sequence[dict] | PerImage,
     ) -> dict[str, Any]:
         """Return the account of what was made: `pairs` of pictures by their name in the report,
         None for those that were not looked for; `odd` rows; what was done `per_image`.

@@ -3,6 +3,7 @@ split.
 """
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def prepare(
     two, one = shared_pictures(images, listing.patient[rows])
     task.refuse_shared(two)
     keys = () if listing.truth is None else ("evidence", "twin")
-    truth = {key: np.stack([parts[row].truth[key] for row in rows]) for key in keys}
+    truth: dict[str, Any] = {key: np.stack([parts[row].truth[key] for row in rows]) for key in keys}
     cohort = Cohort(images=images, **task.columns(name), **truth)
     pairs = {
         "shared_pictures": two,

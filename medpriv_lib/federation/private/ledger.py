@@ -41,18 +41,18 @@ class Ledger:
         patients: int,
         budget: float,
         delta: float,
-        cost: Cost = agreed,
+        cost: Cost | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        """Open the ledger, or begin it; `cost` counts epsilon, and a charge waits `patience`
-        seconds for another process.
+        """Open the ledger, or begin it; `cost` counts epsilon (None: both accountants, which
+        must agree), and a charge waits `patience` seconds for another process.
         """
         if not budget > 0 or patients < 1 or not 0 < delta <= 1 / patients:
             raise ValueError(
                 f"budget {budget}, delta {delta}, {patients} patients: choose a budget above 0 and "
                 "a delta above 0 and of at most 1 / patients"
             )
-        self.path, self.cost, self.patience = Path(path), cost, patience
+        self.path, self.cost, self.patience = Path(path), cost or agreed, patience
         self.site, self.patients, self.budget, self.delta = site, patients, budget, delta
         if not self.path.exists():
             self._write([])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medpriv_lib.federation.private.accountant import Cost, agreed, noise_for
+from medpriv_lib.federation.private.accountant import Cost, noise_for
 from medpriv_lib.federation.private.at_site import Guard
 from medpriv_lib.federation.private.demand import Demand
 from medpriv_lib.federation.private.ledger import Ledger
@@ -27,7 +27,7 @@ class Privacy:
     `colluders` sites subtract theirs. `multiplier` None is the least noise that keeps the budget.
     `ledgers` is the folder where each site's ledger lies. `seeded` draws patients and noise from
     the seed of the training, which protects nobody: for studies. `cost` counts the epsilon that
-    ledgers charge. Raises `ValueError` for a budget
+    ledgers charge (None: both accountants). Raises `ValueError` for a budget
     that is not above 0.
     """
 
@@ -42,7 +42,7 @@ class Privacy:
     multiplier: float | None = None
     ledgers: str | os.PathLike | None = None
     seeded: bool = False
-    cost: Cost = agreed
+    cost: Cost | None = None
 
     def __post_init__(self) -> None:
         """Refuse what promises nothing."""
