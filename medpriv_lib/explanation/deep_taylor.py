@@ -139,12 +139,13 @@ def _parts(chain: nn.Sequential, box: tuple[float, float] | None) -> list[_Part]
     return parts
 
 
-def _divider(layer: nn.Module, boxed: bool) -> nn.Module:
+def _divider(layer: nn.Conv2d | nn.Linear, boxed: bool) -> nn.Module:
     """Return the layer without biases and with its positive weights only; `boxed`: these for the
     distance from the lower end, and beside them the negative ones for that from the upper end.
     """
     divider = copy.deepcopy(layer)
-    weight, divider.bias = divider.weight.detach(), None
+    divider.register_parameter("bias", None)
+    weight = divider.weight.detach()
     positive = weight.clamp(min=0)
     if boxed:
         positive = torch.cat([positive, weight.clamp(max=0)], 1)
