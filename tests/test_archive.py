@@ -84,15 +84,20 @@ def test_colours_and_processes(tmp_path):
     same(archive, cohort)
 
 
-@pytest.mark.parametrize("recipe", [1, LATEST_RECIPE])
-def test_eyes_that_are_looked_at_again_and_their_truth(tmp_path, recipe):
-    """Whose eye is looked at again depends on the person's other images, in other chunks."""
-    listing = read_warsaw(write_synthetic(tmp_path / "in", 3, 14, seed=5))
-    listing = replace(listing, recipe=recipe)
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory):
+    listing = read_warsaw(write_synthetic(tmp_path_factory.mktemp("eyes") / "in", 3, 12, seed=5))
     for file in listing.files[2:5]:  # eyes that are hard to find
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         soft = cv2.GaussianBlur(image, (0, 0), 14)
         cv2.imwrite(str(file), cv2.circle(soft, (200, 140), 60, 30, -1))
+    return listing
+
+
+@pytest.mark.parametrize("recipe", [1, LATEST_RECIPE])
+def test_eyes_that_are_looked_at_again_and_their_truth(tmp_path, eyes, recipe):
+    """Whose eye is looked at again depends on the person's other images, in other chunks."""
+    listing = replace(eyes, recipe=recipe)
     care = Care(0.1, keep_single=True)
     cohort, told = prepare(listing, Cut(32), care=care)
     archive, report = prepare_archive(
