@@ -2,10 +2,12 @@
 
 Both train the same sites on the same images with the same draws and end at the same weights, which
 is checked; what differs is the messages. The figures are medians of CPU seconds, taken in turns,
-and the ratio is how much faster ours is: below 1, for messages cost something. Half a minute on one
-core.
+and the ratio is how much faster ours is: below 1, for messages cost something. A second row has what
+a process per message imports. Half a minute on one core.
 """
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -62,8 +64,30 @@ def run() -> list[dict]:
             "peer": peer,
             "ratio": peer / ours,
             "unit": "CPU s",
-        }
+        },
+        importing(),
     ]
+
+
+def importing() -> dict:
+    """Return what a site's process imports for a message of keys or shares, beside what it imports
+    for one to train: Flower starts a process for each message.
+    """
+    code = "import time; import {}; print(time.process_time())"
+    seconds: dict[str, list[float]] = {"entry": [], "apps": []}
+    for _ in range(REPEATS):
+        for name, each in seconds.items():
+            words = [sys.executable, "-c", code.format(f"medpriv_lib.federation.{name}")]
+            said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            each.append(float(said))
+    ours, peer = median(seconds["entry"]), median(seconds["apps"])
+    return {
+        "name": "what a message of keys imports, beside a message to train",
+        "ours": ours,
+        "peer": peer,
+        "ratio": peer / ours,
+        "unit": "CPU s",
+    }
 
 
 if __name__ == "__main__":

@@ -115,10 +115,12 @@ def test_below_the_threshold_nothing_is_opened():
         asked.append(message.metadata.message_type)
         return losing(1, 2, 3)(message, reply)
 
-    with pytest.raises(RoundFailed, match=r"2 of 5 sites sent masked numbers.*nothing was opened"):
+    with pytest.raises(
+        RoundFailed, match=r"round 1: 2 of 5 sites sent masked numbers.*nothing was opened"
+    ):
         federated(plan_of(1, fewest=2), disturb=disturb)
     assert "query.agree" not in asked
-    with pytest.raises(RoundFailed, match="2 of 5 sites sent keys"):
+    with pytest.raises(RoundFailed, match="^round 1: 2 of 5 sites sent keys"):
         federated(plan_of(1), disturb=losing(1, 2, 3, at="query.advertise"))
 
 
