@@ -79,6 +79,15 @@ def test_private_trainings_say_what_they_cost(train):
     assert notes["epsilon"] == 2.9
 
 
+def test_two_hospitals_train_on_the_patients_whom_both_have():
+    given = DeepRadiomics(train="vertical").run(prepared(), seed=0, parts=1)
+    notes, seen = given.notes["train"][0], given.seen["train"][0]
+    assert notes["labels read from the derivative"] == 1
+    assert notes["common patients"] == len(np.unique(seen[0].what["patient"])) == 32 - 2 * 6
+    assert given.sent["train"] > notes["intersection_bytes"] > 0
+    assert given.auc[0] > 0.8
+
+
 @pytest.mark.parametrize("release", ["local", "histograms"])
 def test_what_leaves_is_noised(release):
     found = DeepRadiomics(release=release).run(prepared(), seed=0, parts=1, price=cheap)
