@@ -2,8 +2,8 @@
 
 Both train the same sites on the same images with the same draws and end at the same weights, which
 is checked; what differs is the messages. The figures are medians of CPU seconds, taken in turns,
-and the ratio is how much faster ours is: below 1, for messages cost something. A second row has what
-a process per message imports. Half a minute on one core.
+and the ratio is how much faster ours is: below 1, for messages cost something. A second row has
+what a process per message imports. Half a minute on one core.
 """
 
 import subprocess
