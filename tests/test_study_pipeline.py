@@ -94,7 +94,7 @@ def test_what_a_reader_sees(content, tmp_path):
         shown.read_map(tmp_path / "none.json")
 
 
-def test_the_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_the_study_goes_on_where_it_stopped(tmp_path):
     from test_deep_radiomics import prepared
 
     pytest.importorskip("tenseal")
@@ -104,20 +104,18 @@ def test_the_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
         asked.append(how)
         return work
 
-    monkeypatch.setattr(study, "acquire", acquire)
-    monkeypatch.setattr(study, "second_cohort", lambda kind: work.cohort)
-    monkeypatch.setattr(study, "collected", lambda: {"a": {}})
+    own = {"cohort": work.cohort, "described": acquire, "collect": lambda: {"a": {}}}
     wanted = [
         one
         for one in cells()
         if one.key in ("release/plain/radiomics/3", "train/federated/radiomics/3")
     ]
-    first = study.measure(tmp_path, lambda text: None, wanted[:1])
+    first = study.measure(tmp_path, lambda text: None, wanted[:1], **own)
     assert len(first["cells"]) == 1
-    both = study.measure(tmp_path, lambda text: None, wanted)
+    both = study.measure(tmp_path, lambda text: None, wanted, **own)
     assert len(both["cells"]) == 2
     assert asked == ["radiomics", "radiomics"]
-    study.measure(tmp_path, lambda text: None, wanted)
+    study.measure(tmp_path, lambda text: None, wanted, **own)
     assert len(asked) == 2
     hospitals = both["cells"]["train/federated/radiomics/3"]["attacks"]
     assert {one["attack"] for one in hospitals} == {"hospital named", "membership, AUC"}

@@ -16,6 +16,8 @@ Examples:
       a cohort of the second version: visits, more controls and judges, a verdict
   medpriv study --federated --out results/
       one recogniser from pooled images, of each site alone, and federated; an hour on one core
+  medpriv study --federated --cohort my.npz --out runs/
+      the network's rows on a cohort of one's own; federated-rows.json says nothing of single images
   medpriv study --pipeline --out results/
       the map: every technology in its place of the deep-radiomics pipeline; some minutes
   medpriv study --train --seeds 3 --out runs/
@@ -118,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     if args.federated or args.pipeline:
-        (_federated if args.federated else _pipeline)(args.out)
+        _other_study(args)
         return
     from medpriv_lib.attacks.best import render_attacks
     from medpriv_lib.core import weights as store
@@ -182,16 +184,31 @@ def _new_folder(path: str) -> Path:
     return out
 
 
-def _federated(out: str | None) -> None:
-    """Run the federated comparison, or what is left of it, and print its rows."""
+def _other_study(args: argparse.Namespace) -> None:
+    if args.federated:
+        _federated(args.out, args.cohort)
+    else:
+        _pipeline(args.out)
+
+
+def _federated(out: str | None, cohort: str | None) -> None:
+    """Run the federated comparison, or what is left of it, and print its rows; `cohort` is a file,
+    or the name of one that ships.
+    """
     if out is None:
         raise ValueError("the federated comparison needs a folder; name one with --out")
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.data.second import KINDS
+
+    shipped = cohort is None or cohort in KINDS
+    own = None if shipped else Cohort.load(str(cohort))
     folder = _new_folder(out)
     folder.mkdir(exist_ok=True)
     try:
         from medpriv_lib.study.federated import measure
 
-        rows = measure(folder, progress)["rows"]
+        kinds = tuple(kind for kind in KINDS if kind == (cohort or "crossed"))
+        rows = measure(folder, progress, kinds, own=own)["rows"]
     except ImportError as error:
         raise ValueError(str(error)) from error
     for row in rows:

@@ -44,11 +44,10 @@ packages = ["."]
 [tool.flwr.app]
 publisher = "medpriv"
 [tool.flwr.app.components]
-serverapp = "apps:server"
-clientapp = "apps:client"
+serverapp = "leading:server"
+clientapp = "entry:client"
 """
-APPS = '"""The apps of the installed package."""\n\n'
-APPS += "from medpriv_lib.federation import entry\n\nclient = entry.client\nserver = entry.server\n"
+APPS = {"entry": "client", "leading": "server"}  # module of the package -> the app in it
 
 
 def lead(
@@ -78,7 +77,7 @@ def lead(
     host, port = address_of(listen)
     require_free(host, port)
     out.mkdir(exist_ok=True)
-    from medpriv_lib.federation.entry import FAILED, LEAD, PLAN, SAID
+    from medpriv_lib.federation.leading import FAILED, LEAD, PLAN, SAID
 
     for name in (FAILED, SAID):
         (out / name).unlink(missing_ok=True)
@@ -245,7 +244,10 @@ def _configure(home: Path, port: int, authority: Path) -> None:
 def _write_app(folder: Path) -> None:
     folder.mkdir()
     (folder / "pyproject.toml").write_text(APP, encoding="utf-8")
-    (folder / "apps.py").write_text(APPS, encoding="utf-8")
+    for module, app in APPS.items():  # each process imports its own part of the package only
+        text = f'"""An app of the package."""\n\nfrom medpriv_lib.federation import {module}\n\n'
+        text += f"{app} = {module}.{app}\n"  # an assignment: Flower looks for one
+        (folder / f"{module}.py").write_text(text, encoding="utf-8")
 
 
 def _flower(environment: Mapping[str, str], home: Path, *words: object) -> None:
@@ -266,7 +268,7 @@ def _flower(environment: Mapping[str, str], home: Path, *words: object) -> None:
 def _follow(out: Path, plan: Plan, link: subprocess.Popen, tell: Callable) -> None:
     """Pass on what the coordinator's app writes, until it has finished or failed."""
     from medpriv_lib.federation.coordinator import round_of
-    from medpriv_lib.federation.entry import FAILED, SAID
+    from medpriv_lib.federation.leading import FAILED, SAID
     from medpriv_lib.federation.result import ROUNDS
 
     heard = 0

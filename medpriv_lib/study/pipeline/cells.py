@@ -49,7 +49,15 @@ def cells() -> list[Cell]:
             run = DeepRadiomics(**{stage: name}, epsilon=epsilon)  # type: ignore[arg-type]
             found.append(Cell(stage, SLOTS[stage][name].title, run, name))
     found.append(Cell("train", "all vectors in one place", DeepRadiomics(), "pooled", "deep"))
-    slow = ("synthetic", "ckks", "ckks-shared", "sign-transfer", "pprl-vgan", "enclave-oblivious")
+    slow = (
+        "vertical",
+        "synthetic",
+        "ckks",
+        "ckks-shared",
+        "sign-transfer",
+        "pprl-vgan",
+        "enclave-oblivious",
+    )
     return sorted(found, key=lambda one: one.name in slow)
 
 
