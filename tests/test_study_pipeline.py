@@ -11,6 +11,8 @@ from medpriv_lib.study.pipeline import shown
 from medpriv_lib.study.pipeline.cells import STAGES, cells, reason
 from medpriv_lib.study.pipeline.claims import claims
 
+COST = {"cpu_seconds": 1.0, "bytes": 5, "n": 9}
+
 
 def attack(value, chance=0.01, name="patients named"):
     return {"attack": name, "value": value, "low": value, "high": value, "chance": chance, "n": 9}
@@ -57,7 +59,7 @@ def test_every_technology_has_its_place_and_no_place_twice():
 def test_every_other_place_says_why_it_is_empty(content):
     assert len(content["empty"]) == len(STAGES) * (len(STAGES) - 1)
     assert reason("explain", "train") == (
-        "it works on pictures; at this place there are gradients and models, while they are made"
+        "it works on pictures; this arrow carries gradients and models, while they are made"
     )
     assert "train/pooled/deep/3" in content["to_do"]
     assert len(shown.empty(content)) == len(content["empty"]) + len(content["to_do"])
@@ -86,6 +88,9 @@ def test_what_a_reader_sees(content, tmp_path):
     assert "Most useful: vectors as they are, AUC 0.85." in said
     assert "Most exposed: vectors as they are, patients named 0.60, guessing 0.01." in said
     assert "0 technologies" in shown.said(content, "collect")
+    assert rows[-1][9] == shown.MASKED  # no attack reads it, and the table says why
+    content["collect"] = {"a": {"hides": "b", "trusts": "c", "not_against": "d"} | COST}
+    assert shown.rows(content)[-1][6] == (-1, shown.UNDECIDED)
     sizes = {tuple(shown.draw(content, stage).get_size_inches()) for stage in shown.ARROWS}
     assert len(sizes) == 1
     (tmp_path / "pipeline.json").write_text(json.dumps(content))

@@ -7,6 +7,7 @@ which the client computes from what it was sent. No index of the originals ever 
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.core.randomness import fresh, secret_order
+from medpriv_lib.core.randomness import fresh, secret_order, seeded
 from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.consultation import (
     QUESTIONS,
@@ -60,16 +61,16 @@ class Consultation:
 
 
 def prepare_offer(
-    cohort: Cohort, method: str = METHOD, cases: int = CASES
+    cohort: Cohort, method: str = METHOD, cases: int = CASES, seed: int | None = None
 ) -> tuple[Model, Offer, Int64[np.ndarray, " g"]]:
     """Return the model, what is sent to every client, and the rows behind the cases, which stay.
 
     The model is a logistic regression on radiomics of the cohort's training images. Of each label
     `cases` / 2 training images become cases, each of another patient where there are enough, drawn
-    and ordered by the operating system's entropy, privatised once by a method of
-    `slots.explain.METHODS`. Raises `ValueError` for fewer than six cases, another method, images
-    that are not 64x64, too few images or one label alone, and `Exposed` where a case is as good as
-    an original.
+    and ordered by the operating system's entropy (`seed` None; a number is for lessons),
+    privatised once by a method of `slots.explain.METHODS`. Raises `ValueError` for fewer than six
+    cases, another method, images that are not 64x64, too few images or one label alone, and
+    `Exposed` where a case is as good as an original.
     """
     if cases < FEWEST:
         raise ValueError(f"a gallery of {cases} says nearly what was asked; offer {FEWEST} or more")
@@ -80,12 +81,13 @@ def prepare_offer(
         )
     require_archive(cohort)
     train = np.flatnonzero(cohort.split == "train")
-    rows = gallery_rows(cohort, train, cases)
+    shuffle = secret_order if seed is None else np.random.default_rng(seed).permutation
+    rows = gallery_rows(cohort, train, cases, shuffle)
     public = describe(strangers(), FEATURES)
     spread = public.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     try:
-        images = released(method, cohort, rows, fresh())
+        images = released(method, cohort, rows, fresh() if seed is None else seeded(seed, "offer"))
     except NotApplicable as error:
         raise ValueError(f"{method} cannot show cases of this archive: {error}") from error
     refuse_exposed(images, cohort, "cases")
@@ -116,24 +118,27 @@ def require_archive(cohort: Cohort) -> None:
 
 
 def gallery_rows(
-    cohort: Cohort, among: Int64[np.ndarray, " n"], cases: int
+    cohort: Cohort,
+    among: Int64[np.ndarray, " n"],
+    cases: int,
+    shuffle: Callable[[int], np.ndarray] = secret_order,
 ) -> Int64[np.ndarray, " g"]:
     """Return which images become cases: half of each label, patients before further images."""
     found: list[int] = []
     for ill in (False, True):
         own = among[cohort.diseased[among] == ill]
-        own = own[secret_order(len(own))]
+        own = own[shuffle(len(own))]
         _, first = np.unique(cohort.patient[own], return_index=True)
-        first = first[secret_order(len(first))]
+        first = first[shuffle(len(first))]
         rest = np.setdiff1d(np.arange(len(own)), first)
-        order = np.concatenate([first, rest[secret_order(len(rest))]])
+        order = np.concatenate([first, rest[shuffle(len(rest))]])
         if len(own) < cases // 2:
             raise ValueError(
                 f"the archive has {len(own)} training images {'with' if ill else 'without'} the "
                 f"disease, and {cases // 2} are to become cases; offer fewer with --cases"
             )
         found += own[order[: cases // 2]].tolist()
-    return np.array(found)[secret_order(len(found))]
+    return np.array(found)[shuffle(len(found))]
 
 
 def serve_archive(
