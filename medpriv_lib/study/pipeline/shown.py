@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from medpriv_lib.core.palette import ACCENT, MISSED
 from medpriv_lib.study.pipeline.claims import strongest
 
 ARROWS = {
@@ -24,7 +25,7 @@ COLUMNS = (
 )
 COMMAND = "`medpriv study --pipeline`"
 CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
-USEFUL, LEAKING = "#0f766e", "#b45309"
+USEFUL, LEAKING = ACCENT, MISSED
 Content = Mapping[str, Any]
 
 
