@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from medpriv_lib.core.palette import ACCENT, MISSED
 from medpriv_lib.study.pipeline.claims import strongest
 
 ARROWS = {
@@ -27,7 +28,7 @@ MASKED = "none: what is seen are numbers that a fresh mask hides, each value as 
 UNDECIDED = "none: no vector yet, so nothing is decided"
 ELSEWHERE = "none on eyes: the chapter attacks it on lists and tables of people"
 CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
-USEFUL, LEAKING = "#0f766e", "#b45309"
+USEFUL, LEAKING = ACCENT, MISSED
 Content = Mapping[str, Any]
 
 
