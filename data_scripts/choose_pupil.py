@@ -25,6 +25,7 @@ from medpriv_lib.core.provenance import versions
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import KINDS, second_cohort
 from medpriv_lib.measures.expert_reading import rank_correlation
+from medpriv_lib.measures.kinds_of_signs import kinds, pupil_edges
 from medpriv_lib.measures.own_signs import of_other_patients, own_versus_other
 from medpriv_lib.privatizers.sign_transfer.sign_transfer import FLOOR, LOW_FLOOR, SignTransfer
 from medpriv_lib.recognition.expert import Expert
@@ -49,6 +50,10 @@ def figures(method: SignTransfer, cohort: Cohort, expert: Expert, seed: int = 0)
     called, was = score >= expert.threshold, before >= expert.threshold
     found = {
         "e": (change * maps).sum() / (maps**2).sum(),
+        **{
+            f"e_{kind}": (change * maps * where).sum() / (maps**2 * where).sum()
+            for kind, where in kinds(maps, pupil_edges(cohort.twin[sick])).items()
+        },
         "own": own_versus_other(change, maps, other).mean(),
         "auc": area(score, ill),
         "f1": f1(called, ill),
@@ -87,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     shipped = weights.shipped("sign-transfer")
     development = Expert.load(options.development, development=True)
-    settings = [*({**one, "floor": LOW_FLOOR} for one in OTHERS)]
+    settings: list[dict[str, Any]] = [*({**one, "floor": LOW_FLOOR} for one in OTHERS)]
     settings += [{"pupil": "fixed", "size": size, "floor": FLOOR} for size in SIZES]
     cohorts = {kind: second_cohort(kind) for kind in KINDS}
     tried = []
