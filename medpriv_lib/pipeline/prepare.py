@@ -19,6 +19,7 @@ from medpriv_lib.data.left_out import LeftOut
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.people import shared_pictures
+from medpriv_lib.data.synthetic.writer import is_unfinished
 from medpriv_lib.data.warsaw import read_warsaw
 from medpriv_lib.pipeline import Note, silent
 
@@ -174,7 +175,7 @@ def as_strangers(images: Images) -> Images:
 def _listing(source: Path, kind: str, seed: int, note: Note) -> Listing:
     if kind == "manifest":
         return read_manifest(source)
-    if kind == "synthetic" and not source.exists():
+    if kind == "synthetic" and (not source.exists() or is_unfinished(source)):
         from medpriv_lib.data.synthetic import SEED, write_synthetic
 
         if not source.absolute().parent.is_dir():
