@@ -147,7 +147,7 @@ class CutOut:
         )
         part.levels = grey_levels(whole)
         if part.image is not None:
-            refuse_blank(part.levels, part.image)
+            refuse_blank(part.levels, part.image, whole.shape)
         if self.listing.truth is not None:
             part.truth = self._truth(row, frame, height, part)
         return part

@@ -10,6 +10,7 @@ from medpriv_lib.core.salt import fresh_salt
 from medpriv_lib.data.dicom.folder import list_dicom
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.manifest import read_manifest
+from medpriv_lib.data.synthetic.writer import is_unfinished
 from medpriv_lib.data.warsaw import read_warsaw
 
 KINDS = ("synthetic", "warsaw", "manifest", "dicom")
@@ -71,7 +72,7 @@ class Source:
         path = Path(self.path)
         if self.kind == "manifest":
             return read_manifest(path)
-        if self.kind == "synthetic" and not path.exists():
+        if self.kind == "synthetic" and (not path.exists() or is_unfinished(path)):
             from medpriv_lib.data.synthetic import SEED, write_synthetic
 
             if not path.absolute().parent.is_dir():

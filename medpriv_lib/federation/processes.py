@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import write_json
-from medpriv_lib.federation.address import address_of, free_port, require_free
+from medpriv_lib.federation.address import address_of, free_port, require_free, require_known
 from medpriv_lib.federation.certificates import (
     AUTHORITY,
     IDENTITY,
@@ -29,6 +30,7 @@ Say = Callable[[str], None]
 PROGRAMS = Path(sys.executable).parent
 START, POLL, GRACE = 300.0, 0.3, 10.0  # seconds: to listen, between two looks, to end by itself
 RETRIES = "8"  # of a site that finds no coordinator, a little longer each time
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # which a terminal would obey
 APP = """\
 [build-system]
 requires = ["hatchling"]
@@ -125,7 +127,7 @@ def join(
     FEDERATED.need("flwr.app")
     masks = {"roster": ROSTER, "identity": f"{name}{IDENTITY}"} if secure else {}
     require_files(keys, [AUTHORITY, name, *masks.values()])
-    address_of(coordinator)
+    require_known(*address_of(coordinator))
     from medpriv_lib.federation.entry import SITE
 
     own = {
@@ -167,7 +169,7 @@ def _explain(name: str, coordinator: str, code: int, text: str) -> None:
         last = [line for line in text.strip().splitlines() if line.strip()][-1:]
         raise ValueError(
             f"{name}: the coordinator at {coordinator} is gone or cannot be reached; start the "
-            f"same again when it is back ({' '.join(last)[-200:]})"
+            f"same again when it is back ({COLOUR.sub('', ' '.join(last))[-200:]})"
         )
 
 
