@@ -43,6 +43,8 @@ def test_figures_stand_beside_the_rows_that_they_are_of_and_no_others():
     assert table["probe secure even"]["member, AUC"] == "0.60 (0.50 to 0.70), 115 patients"
     assert table["probe secure even"]["worst tenth"] == "0.70 (0.60 if all alike)"
     assert table["probe epsilon 3 even"]["member, AUC"] == NOT_MEASURED
+    nobody = beside(rows[1:2], Found({"sum of 3 sites": LINE | {"first": 0.0, "n": 12}}, {}))
+    assert nobody[0]["eye first"] == "0% of 12 (at most 22)"
     assert Found.read(Path("/nowhere")) == Found({}, {})
 
 
@@ -78,11 +80,11 @@ def test_who_was_learnt_by_heart_is_found_and_noise_hides_them():
     cohort = noise_cohort(np.repeat(np.arange(12), 2), np.tile([True, False], 12))
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(24, 40))).float()
     strong = LocalTraining(rate=3.0, class_weights=(1.0, 1.0))
-    plain = member_risk(x, cohort, ALL, strong, 6, "plain", models=24)
-    noisy = member_risk(x, cohort, Mechanism(1.0, 0.1, 60.0), strong, 6, "noisy", models=24)
+    plain = member_risk(x, cohort, ALL, strong, 8, "plain", models=40)
+    noisy = member_risk(x, cohort, Mechanism(1.0, 0.1, 60.0), strong, 8, "noisy", models=40)
     assert plain["auc"] > 0.9
     assert noisy["auc"] < 0.7
-    assert (plain["patients"], plain["models"], noisy["noise"]) == (12, 24, 60.0)
+    assert (plain["patients"], plain["models"], noisy["noise"]) == (12, 40, 60.0)
     assert plain["right"] > noisy["right"]
 
 

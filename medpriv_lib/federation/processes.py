@@ -1,16 +1,13 @@
 """The coordinator and the sites as processes of their own, over TLS; none is left behind."""
 
-import contextlib
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,10 +22,10 @@ from medpriv_lib.federation.certificates import (
     require_files,
 )
 from medpriv_lib.federation.plan import Plan
+from medpriv_lib.federation.programs import PROGRAMS, group
 
 Say = Callable[[str], None]
-PROGRAMS = Path(sys.executable).parent
-START, POLL, GRACE = 300.0, 0.3, 10.0  # seconds: to listen, between two looks, to end by itself
+START, POLL = 300.0, 0.3  # seconds: to listen, between two looks
 RETRIES = "8"  # of a site that finds no coordinator, a little longer each time
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # which a terminal would obey
 APP = """\
@@ -85,7 +82,7 @@ def lead(
         (out / name).unlink(missing_ok=True)
     roster = os.fspath((keys / ROSTER).absolute()) if secure else None
     write_json(out / PLAN, {"plan": asdict(plan), "sites": sites, "roster": roster})
-    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, _group() as start:
+    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, group() as start:
         home = Path(made)
         environment = quiet(home) | {LEAD: os.fspath(out.absolute())}
         link = start(
@@ -137,7 +134,7 @@ def join(
         "masks": {key: os.fspath((keys / file).absolute()) for key, file in masks.items()} or None,
         "budget": None if budget is None else dict(budget),
     }
-    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, _group() as start:
+    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, group() as start:
         said = Path(made) / "said.log"
         node = start(
             "flower-supernode",
@@ -184,43 +181,6 @@ def quiet(home: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
-
-
-@contextlib.contextmanager
-def _group() -> Iterator[Callable[..., subprocess.Popen]]:
-    """Yield what starts programs, each in a session of its own: at the end all of each session are
-    ended, the children that Flower starts as well.
-    """
-    processes: list[subprocess.Popen] = []
-
-    def start(
-        program: str, *options: object, log: Path, environment: Mapping[str, str]
-    ) -> subprocess.Popen:
-        with open(log, "ab") as file:
-            process = subprocess.Popen(
-                [str(PROGRAMS / program), *map(str, options)],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=dict(environment),
-                start_new_session=True,
-            )
-        processes.append(process)
-        return process
-
-    try:
-        yield start
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        until = time.monotonic() + GRACE
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, until - time.monotonic()))
-            with contextlib.suppress(ProcessLookupError):  # what is left of its session
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def _await_port(port: int, process: subprocess.Popen, log: Path) -> None:

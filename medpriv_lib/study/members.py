@@ -23,7 +23,6 @@ from medpriv_lib.federation.private.patient_gradients import (
     draw_images,
     draw_patients,
     noised,
-    patient_gradients,
 )
 
 MODELS = 129  # each is attacked with the 128 others as shadows
@@ -87,23 +86,22 @@ def _logits(
     """Train one linear layer from zeros on these patients' images, and return how ill it calls each
     image of the cohort: logit of disease minus logit of health.
     """
-    head = torch.nn.Linear(inputs.shape[1], 2)
-    torch.nn.init.zeros_(head.weight)
-    torch.nn.init.zeros_(head.bias)
-    weights = torch.tensor(training.class_weights or (1.0, 1.0))
+    weight = torch.zeros(2, inputs.shape[1] + 1)  # the last column is the bias
+    x = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
+    wanted = torch.nn.functional.one_hot(labels, 2).float()
+    of_class = torch.tensor(training.class_weights or (1.0, 1.0))[labels]
     scale = mechanism.noise * mechanism.clip if mechanism.noise else 0.0
     for number in range(1, rounds + 1):
-        rate = training.of_round(number, rounds).rate
         drawn = draw_patients(len(members), mechanism.rate, draw)
-        total = {key: torch.zeros_like(one) for key, one in head.named_parameters()}
+        total = {"weight": torch.zeros_like(weight)}
         if len(drawn):
             rows, share = draw_images([members[k] for k in drawn], mechanism.most, draw)
-            each = patient_gradients(head, inputs[rows], labels[rows], share, weights)
-            total, _ = clipped_sum(each, mechanism.clip)
-        total = noised(total, scale, draw)
-        with torch.no_grad():
-            for key, parameter in head.named_parameters():
-                parameter.sub_(rate * total[key] / (mechanism.rate * len(members)))
-    with torch.no_grad():
-        out = head(inputs).double().numpy()
+            off = torch.softmax(x[rows] @ weight.T, dim=2) - wanted[rows]
+            off = off * (share * of_class[rows])[:, :, None]
+            total, _ = clipped_sum(
+                {"weight": torch.einsum("kmc,kme->kce", off, x[rows])}, mechanism.clip
+            )
+        step = noised(total, scale, draw)["weight"] / (mechanism.rate * len(members))
+        weight -= training.of_round(number, rounds).rate * step
+    out = (x @ weight.T).double().numpy()
     return out[:, 1] - out[:, 0]
