@@ -84,6 +84,7 @@ def test_two_hospitals_train_on_the_patients_whom_both_have():
     notes, seen = given.notes["train"][0], given.seen["train"][0]
     assert notes["labels read from the derivative"] == 1
     assert notes["common patients"] == len(np.unique(seen[0].what["patient"])) == 32 - 2 * 6
+    assert set(seen[1].what["trained"]) == set(seen[0].what["patient"])
     assert given.sent["train"] > notes["intersection_bytes"] > 0
     assert given.auc[0] > 0.8
 

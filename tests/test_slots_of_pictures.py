@@ -30,23 +30,25 @@ def test_every_way_to_show_a_case_but_the_plain_one_has_a_method():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_shown_case_is_the_original(cohort, name):
-    rows = np.flatnonzero(cohort.split == "train")[:4]
-    images = released(name, cohort, rows, seeded(0, "cases"))
-    assert images.shape == cohort.images[rows].shape
-    assert (np.abs(images.astype(int) - cohort.images[rows]).mean(axis=(1, 2)) > 1).all()
+def test_no_shown_case_is_the_original(name):
+    whole = second_cohort("crossed")  # whose weights ship
+    rows = np.flatnonzero(whole.split == "train")[:4]
+    images = released(name, whole, rows, seeded(0, "cases"))
+    assert images.shape == whole.images[rows].shape
+    assert (np.abs(images.astype(int) - whole.images[rows]).mean(axis=(1, 2)) > 1).all()
 
 
 def test_the_original_is_shown_as_it_is_and_attacked_so(prepared):
-    found = DeepRadiomics(explain="original", queries=3).run(prepared, seed=0, parts=1)
+    found = DeepRadiomics(explain="original", queries=8).run(prepared, seed=0, parts=1)
     what = found.seen["explain"][0][0].what
     cohort = prepared.cohort
     for image, patient in zip(what["images"], what["patient"], strict=True):
         own = cohort.images[cohort.patient == patient]
         assert (own == image).all(axis=(1, 2)).any()
         assert prepared.fold[patient] != 0  # nobody of those who are asked about
-    assert found.sent["explain"] == 3 * 64 * 64
-    assert found.case_auc is None or found.case_auc[0] >= 0
+    assert found.sent["explain"] == 8 * 64 * 64
+    assert found.case_auc is not None
+    assert 0 <= found.case_auc[1] <= found.case_auc[2] <= 1
 
 
 def test_the_nearest_case_has_the_decision():
@@ -71,5 +73,3 @@ def test_deep_features_are_the_expert_s_embedding(cohort):
     assert one.shape == (3, 64)
     assert np.allclose(one[1:2], describe(cohort.images[1:2], "deep"), atol=1e-4)
     assert torch.isfinite(torch.from_numpy(one)).all()
-    found = DeepRadiomics().run(acquire(cohort, "deep"), seed=0, parts=1)
-    assert found.sent["infer"] == found.images * 64 * 8

@@ -61,7 +61,8 @@ class Seen:
     """What somebody who is not trusted with the patients gets to see.
 
     `who` that is; of `kind` "vectors" (with `values`, `patient`, `group`, and the attacker's own
-    `gallery` with its `owner`), "model" (`score`, a function), "sums" (`rounds` of model and sites'
+    `gallery` with its `owner`), "model" (`score`, a function, and `trained`, the patients, where
+    they are fewer than all), "sums" (`rounds` of model and sites'
     sums, the sites' `treated` patients), or "pictures" (`images` and the `patient` of each).
     """
 

@@ -231,7 +231,7 @@ def joined(table: Table, context: Context) -> Given:
     }
     seen = vectors("the hospital with the label", told, context, gallery)
     given = Given(None, [seen], sent + crossed.bytes, notes)
-    return _with_model(given, Model(lambda x: linear.score(model, x), model))
+    return _with_model(given, Model(lambda x: linear.score(model, x), model), both)
 
 
 def ensemble(table: Table, context: Context) -> Given:
@@ -271,9 +271,11 @@ def _linear(fitted: Logistic) -> Model:
     return Model(fitted.logits, np.append(fitted.weights, fitted.bias))
 
 
-def _with_model(given: Given, model: Model) -> Given:
+def _with_model(given: Given, model: Model, trained: np.ndarray | None = None) -> Given:
+    """Hand a model on, and show it to everybody; `trained` (P,) says on whom, None for all."""
     given.result = model
-    given.seen.append(Seen("everybody who gets the model", "model", {"score": model.score}))
+    told = {} if trained is None else {"trained": trained}
+    given.seen.append(Seen("everybody who gets the model", "model", {"score": model.score} | told))
     return given
 
 
