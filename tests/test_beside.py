@@ -88,14 +88,13 @@ def test_who_was_learnt_by_heart_is_found_and_noise_hides_them():
     assert plain["right"] > noisy["right"]
 
 
-def test_a_cohort_of_ones_own_has_network_rows_and_a_summary_without_images(tmp_path, monkeypatch):
-
+def test_a_cohort_of_ones_own_has_network_rows_and_a_summary_without_images(tmp_path):
     own = patterned_cohort(40, 3)
-    monkeypatch.setattr(federated, "shrunk", lambda cohort: cohort)
-    monkeypatch.setattr(federated, "ROUNDS", 1)
-    monkeypatch.setattr(federated, "TRAINING", LocalTraining(batch=64, strength=0.0))
+    course = federated.Course(1, 16, LocalTraining(batch=64, strength=0.0))
     arms = (federated.ARMS[0], federated.ARMS[6], federated.ARMS[-1])
-    found = federated.measure(tmp_path, lambda text: None, seeds=1, arms=arms, own=own)
+    found = federated.measure(
+        tmp_path, lambda text: None, seeds=1, arms=arms, own=own, course=course
+    )
     assert [one["arm"] for one in found["rows"]] == ["pooled", "secure"]
     assert found["rows"][1]["saw"] == MASKED
     assert "membership" not in found

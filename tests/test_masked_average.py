@@ -278,8 +278,8 @@ def test_an_old_train_message_is_refused():
 
 def test_federate_takes_the_masks_as_arguments():
     sites = hospitals()
-    few = {"rounds": 1, "training": QUICK, "pooling": "average"}
-    plain, secure = mp.federate(sites, **few), mp.federate(sites, **few, **masked(sites))
+    few = {"rounds": 1, "training": QUICK}
+    plain, secure = mp.federate(sites, **few), mp.federate(sites, **few, aggregation=masked(sites))
     largest = max(float(tensor.abs().max()) for tensor in plain.network.state_dict().values())
     assert far(plain.network.state_dict(), secure.network.state_dict()) < 1e-6 * largest
     assert secure.rounds[0].notes == ("the sum of 3 masked updates",)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import write_json
-from medpriv_lib.federation.address import address_of, free_port, require_free
+from medpriv_lib.federation.address import address_of, free_port, require_free, require_known
 from medpriv_lib.federation.certificates import (
     AUTHORITY,
     IDENTITY,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # it imports torch, which a site's command does without
 Say = Callable[[str], None]
 START, POLL = 300.0, 0.3  # seconds: to listen, between two looks
 RETRIES = "8"  # of a site that finds no coordinator, a little longer each time
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # which a terminal would obey
 APP = """\
 [build-system]
 requires = ["hatchling"]
@@ -125,7 +127,7 @@ def join(
     FEDERATED.need("flwr.app")
     masks = {"roster": ROSTER, "identity": f"{name}{IDENTITY}"} if secure else {}
     require_files(keys, [AUTHORITY, name, *masks.values()])
-    address_of(coordinator)
+    require_known(*address_of(coordinator))
     from medpriv_lib.federation.entry import SITE
 
     own = {
@@ -167,7 +169,7 @@ def _explain(name: str, coordinator: str, code: int, text: str) -> None:
         last = [line for line in text.strip().splitlines() if line.strip()][-1:]
         raise ValueError(
             f"{name}: the coordinator at {coordinator} is gone or cannot be reached; start the "
-            f"same again when it is back ({' '.join(last)[-200:]})"
+            f"same again when it is back ({COLOUR.sub('', ' '.join(last))[-200:]})"
         )
 
 

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +23,7 @@ from medpriv_lib.core.files import write_json
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import Kind, second_cohort
 from medpriv_lib.federation.certificates import two_thirds
+from medpriv_lib.federation.conduct import Rounds
 from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.federation.private.accountant import noise_for
 from medpriv_lib.federation.private.patient_gradients import Mechanism
@@ -47,15 +48,25 @@ from medpriv_lib.study.members import member_risk
 
 SITES = 3
 SEEDS = 5
-ROUNDS = 16
 PIXELS = 32
-TRAINING = LocalTraining()
 PROBE_ROUNDS = 30
 # plain gradient steps; the class weights are for an announced prevalence, not one counted here
 PROBE_TRAINING = LocalTraining(rate=2.0, class_weights=(0.65, 2.1))
 DELTA = 0.01  # below 1 / the patients of all sites
 ROWS = "federated-rows.json"  # of a cohort of one's own
 FOLDS = 2 * SEEDS  # two of them test a seed's recognisers, one gives the threshold
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the network is trained in every arm: `rounds` of `training` on images of `pixels`."""
+
+    rounds: int = 16
+    pixels: int = PIXELS
+    training: LocalTraining = LocalTraining()
+
+
+COURSE = Course()
 
 
 def shrunk(cohort: Cohort, pixels: int = PIXELS) -> Cohort:
@@ -89,20 +100,19 @@ def sites_of(cohort: Cohort, arm: Arm, seed: int) -> tuple[Site, ...]:
 
 
 def trained(
-    arm: Arm, cohort: Cohort, seed: int, folder: Path | None = None
+    arm: Arm, cohort: Cohort, seed: int, course: Course = COURSE
 ) -> Iterator[tuple[str, Federation]]:
     """Yield the recognisers of an arm, each with the name of its site, "" where it is of all."""
     sites = sites_of(cohort, arm, seed)
-    training = PROBE_TRAINING if arm.probe else replace(TRAINING, proximal=arm.proximal)
+    training = PROBE_TRAINING if arm.probe else replace(course.training, proximal=arm.proximal)
     for group in [(site,) for site in sites] if arm.alone else [sites]:
         name = group[0].name if arm.alone else ""
         found = federate(
             group,
-            rounds=PROBE_ROUNDS if arm.probe else ROUNDS,
+            rounds=Rounds(PROBE_ROUNDS if arm.probe else course.rounds, fewest=len(group)),
             training=training,
             seed=seed,
             model="probe" if arm.probe else "network",
-            fewest=len(group),
             privacy=_privacy(arm) if arm.probe else None,
             aggregation="secure" if arm.secure else "open",
         )
@@ -171,6 +181,7 @@ def measure(
     seeds: int = SEEDS,
     arms: tuple[Arm, ...] = ARMS,
     own: Cohort | None = None,
+    course: Course = COURSE,
 ) -> dict[str, Any]:
     """Train what is not in `folder/federated.json` yet, write after each row, and return all.
 
@@ -184,8 +195,8 @@ def measure(
     full: dict[str, Cohort] = {kind: second_cohort(kind) for kind in cohorts}
     if own is not None:
         full, arms = {"own": own}, tuple(arm for arm in arms if not arm.probe)
-    whole = {kind: shrunk(cohort) for kind, cohort in full.items()}
-    content = read(path, provenance(whole))
+    whole = {kind: shrunk(cohort, course.pixels) for kind, cohort in full.items()}
+    content = read(path, provenance(whole, course))
     for seed in range(seeds):
         for kind, cohort in whole.items():
             small = split_for(cohort, seed)
@@ -198,7 +209,7 @@ def measure(
                 started = time.process_time(), time.monotonic()
                 made = []
                 promised = arm.epsilon if math.isfinite(arm.epsilon) else None
-                for site, found in trained(arm, here, seed):
+                for site, found in trained(arm, here, seed, course):
                     spent = time.process_time() - started[0], time.monotonic() - started[1]
                     run = run_of(key, site, found, here.of("test"), spent, promised)
                     made.append(written(run))
@@ -241,7 +252,7 @@ def members_of(arm: Arm, cohort: Cohort) -> dict[str, Any]:
     return member_risk(inputs, cohort, mechanism, PROBE_TRAINING, PROBE_ROUNDS, arm.name)
 
 
-def provenance(cohorts: Mapping[str, Cohort]) -> dict[str, Any]:
+def provenance(cohorts: Mapping[str, Cohort], course: Course = COURSE) -> dict[str, Any]:
     """Return which images, settings, versions and machine the numbers belong to."""
     return {
         "data_hash": {kind: cohort.hash() for kind, cohort in cohorts.items()},
@@ -249,9 +260,9 @@ def provenance(cohorts: Mapping[str, Cohort]) -> dict[str, Any]:
         "images": {kind: len(cohort) for kind, cohort in cohorts.items()},
         "settings": {
             "sites": SITES,
-            "rounds": ROUNDS,
-            "pixels": PIXELS,
-            "training": asdict(TRAINING),
+            "rounds": course.rounds,
+            "pixels": course.pixels,
+            "training": asdict(course.training),
             "proximal": PROXIMAL,
             "seeds": SEEDS,
         },
