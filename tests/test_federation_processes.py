@@ -1,14 +1,16 @@
 """A coordinator and sites as processes: keys, ports, and a hospital that goes dark mid-round."""
 
 import contextlib
+import json
 import os
-import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from federation_sites import hospitals
@@ -106,18 +108,45 @@ def goes_dark(process):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
-def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
-    with federation(tmp_path, ["--rounds", 2], [], hospitals(3)) as (started, said, left):
-        assert waited(lambda: "round 1 of 2" in said.read_text()), said.read_text()
-        goes_dark(started["site-2"])
+def test_a_coordinator_and_two_sites_in_the_open(tmp_path):
+    with federation(tmp_path, ["--rounds", 1, "--sites", 2], [], hospitals(2)) as found:
+        started, said, left = found
         assert started["coordinator"].wait(300) == 0, said.read_text()
-        text = said.read_text()
-        assert "round 1 of 2: 3 site(s) answered" in text
-        assert re.search(r"round 2 of 2: 2 site\(s\) answered, .*(site-2|node)", text)
+        assert "round 1 of 1: 2 site(s) answered; loss" in said.read_text()
         _, card = store.load(tmp_path / "out" / "recogniser", "federated disease recogniser")
         assert card["config"]["size"] == 16
-        assert left("site-1").count('"kind": "train"') == 2
+        kinds = [json.loads(line)["kind"] for line in left("site-1").splitlines()]
+        assert kinds == ["train", "evaluate"]
         assert str(tmp_path) not in left("site-1")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+def test_masks_and_noise_between_three_sites_of_which_one_goes_dark_while_it_trains(tmp_path):
+    both = ["--secure-aggregation", "--epsilon", 8, "--delta", 0.001]
+    lead = ["--rounds", 1, "--noise", "distributed", *both]
+    one, _, three = hospitals(3)
+    large = hospitals(1, 240)[0]  # a training long enough to be interrupted
+    join = [*both, "--ledger", "NAME.ledger"]
+    with federation(tmp_path, lead, join, (one, large, three)) as (started, said, left):
+        charge = tmp_path / "site-2.ledger"  # its masks are in the others' numbers by now
+        assert waited(lambda: charge.exists() and '"noise"' in charge.read_text(), every=0.01)
+        goes_dark(started["site-2"])
+        assert started["coordinator"].wait(300) == 0, said.read_text()
+        assert "round 1 of 1: 2 site(s) answered" in said.read_text()
+        (found,) = json.loads((tmp_path / "out" / "rounds.json").read_text())["rounds"]
+        assert found["answered"] == ["site-1", "site-3"]
+        notes = ["the sum of 2 masked updates", "the masks of 1 lost site(s) were recovered"]
+        assert found["notes"][:2] == notes
+        assert found["loss"] is None  # it would leave without noise
+        for name in ("site-1", "site-3"):
+            assert '"masked.numbers"' in left(name)
+            assert '"arrays.' not in left(name)
+            (paid,) = json.loads((tmp_path / f"{name}.ledger").read_text())["charges"]
+            assert paid["steps"] == 1
+            assert paid["noise"] > 0
+        _, card = store.load(tmp_path / "out" / "recogniser", "federated disease recogniser")
+        assert card["config"]["model"] == "Grouped"
 
 
 def test_a_port_in_use_is_one_line(tmp_path, capsys):
@@ -130,6 +159,27 @@ def test_a_port_in_use_is_one_line(tmp_path, capsys):
         assert main([*words, "--sites", "1", "--out", str(tmp_path / "out")]) == 2
     assert f"{at} cannot be listened on" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_coordinator_with_another_certificate_is_one_line(tmp_path, capsys):
+    keys = make_certificates(tmp_path / "keys", 1)
+    others = make_certificates(tmp_path / "others", 1)
+    hospitals(1)[0].cohort.save(tmp_path / "own.npz")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(others / "coordinator.crt", others / "coordinator.key")
+
+    def answer():
+        with contextlib.suppress(OSError):  # the site hangs up
+            while True:
+                context.wrap_socket(server.accept()[0], server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=answer, daemon=True).start()
+        at = f"127.0.0.1:{server.getsockname()[1]}"
+        words = ["federate", "site", str(tmp_path / "own.npz"), "--name", "site-1"]
+        assert main([*words, "--certificates", str(keys), "--coordinator", at]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "has another certificate than ca.crt vouches for" in said[-1]
 
 
 def test_a_missing_key_and_a_bad_address_are_one_line(tmp_path, capsys):
