@@ -13,6 +13,7 @@ from medpriv_lib.core.cluster import spread
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.workplace import reserved
 from medpriv_lib.data.account import account, errors, refuse_losses, refuse_single
+from medpriv_lib.data.archive.alike import alike_in
 from medpriv_lib.data.archive.archive import Archive, PerImage
 from medpriv_lib.data.archive.cutting import Kept, cut_chunk, look_again, marks_of, settle
 from medpriv_lib.data.archive.plan import Plan, usual_chunk
@@ -50,9 +51,9 @@ def prepare_archive(
     the chunks: `each` files make one (None: 1,000, or fewer of large images). Chunks are worked
     on by `workers` processes (None: one for each core), or by the workers of a Dask `scheduler`,
     as in `core.cluster.spread`. A run that was killed goes on with the same call. Pictures of two
-    patients that are nearly one are not looked for, since all pairs would have to be compared:
-    `alike_pictures` is None. Errors are those of `prepare`, and `ValueError` where `folder` holds
-    another archive or anything else.
+    patients that are nearly one are looked for among up to `alike.MOST` images, for all pairs have
+    to be compared; beyond that `alike_pictures` is None. Errors are those of `prepare`, and
+    `ValueError` where `folder` holds another archive or anything else.
     """
     each = usual_chunk(size, colour) if each is None else each
     if each < 1:
@@ -84,9 +85,13 @@ def prepare_archive(
         archive.save()
         marks = marks_of(plan.folders)
         plan.clear()
+    told, alike = {later for _, later in two}, alike_in(archive)
+    near = None if alike is None else [pair for pair in alike if pair[1] not in told]
     pairs = [
-        [(listing.name_of(int(rows[a])), listing.name_of(int(rows[b]))) for a, b in found]
-        for found in (two, one)
+        None
+        if found is None
+        else [(listing.name_of(int(rows[a])), listing.name_of(int(rows[b]))) for a, b in found]
+        for found in (two, one, near)
     ]
     report = account(archive, listing, left_out, rows) | {
         "found_rate": len(rows) / len(listing) if localize else None,
@@ -96,7 +101,7 @@ def prepare_archive(
         "spellings": names,
         "shared_pictures": pairs[0],
         "repeated_pictures": pairs[1],
-        "alike_pictures": None,
+        "alike_pictures": pairs[2],
         "odd_size": [listing.name_of(row) for row in odd],
         "common_marks": [str(mark) for mark in marks.found()],
         "per_image": PerImage(archive),
