@@ -14,6 +14,8 @@ from small_cohorts import people
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.workplace import Busy
+from medpriv_lib.data.account import cautions
+from medpriv_lib.data.archive import alike
 from medpriv_lib.data.archive import prepare as driver
 from medpriv_lib.data.archive.archive import Archive, is_archive
 from medpriv_lib.data.archive.plan import Plan, usual_chunk
@@ -64,7 +66,7 @@ def test_an_archive_holds_the_bytes_of_the_cohort(tmp_path, each):
     same(archive, cohort)
     same(Archive.open(tmp_path / "a"), cohort)
     assert list(report["per_image"]) == json.loads(json.dumps(told["per_image"]))
-    for key in set(told) - {"per_image", "seconds", "alike_pictures"}:
+    for key in set(told) - {"per_image", "seconds"}:
         assert report[key] == told[key], key
     left = {path.name for path in (tmp_path / "a" / "chunks" / "00000").iterdir()}
     assert left == {"images.npy", "table.npz", "records.json"}
@@ -116,6 +118,23 @@ def test_two_patients_with_one_picture_in_two_chunks_are_refused(tmp_path):
         listing, tmp_path / "a", SMALL, care=Care(doubles="report"), each=9, workers=1
     )
     assert report["shared_pictures"] == [("0004.png", "0050.png")]
+
+
+def test_nearly_one_picture_in_two_chunks_is_reported(tmp_path, monkeypatch):
+    """As in memory; a large archive says that nobody looked."""
+    listing = written(tmp_path / "in", size=32)
+    image = cv2.imread(str(listing.files[4]), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(listing.files[50]), np.rint(0.8 * image + 20).astype(np.uint8))
+    cv2.imwrite(str(listing.files[33]), np.rint(0.7 * image[:, ::-1] + 30).astype(np.uint8))
+    _, told = prepare(listing, 32, False)
+    _, report = prepare_archive(listing, tmp_path / "a", 32, False, each=9, workers=1)
+    assert report["alike_pictures"] == told["alike_pictures"]
+    assert [later for _, later in report["alike_pictures"]] == ["0033.png", "0050.png"]
+    assert not report["shared_pictures"]
+    monkeypatch.setattr(alike, "MOST", 59)
+    _, report = prepare_archive(listing, tmp_path / "b", 32, False, each=9, workers=1)
+    assert report["alike_pictures"] is None
+    assert any("not looked for" in line for line in cautions(report))
 
 
 class Killed(Exception):
@@ -180,6 +199,8 @@ def test_splits_and_chunks_that_nobody_asked_for(tmp_path):
 PROGRAM = """
 import sys, time
 from pathlib import Path
+from medpriv_lib.data.account import cautions
+from medpriv_lib.data.archive import alike
 from medpriv_lib.data.archive import prepare as driver
 from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest

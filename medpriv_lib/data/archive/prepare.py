@@ -11,6 +11,7 @@ from tqdm import tqdm
 from medpriv_lib.core.cluster import spread
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.workplace import reserved
+from medpriv_lib.data.archive.alike import alike_in
 from medpriv_lib.data.archive.archive import Archive, PerImage
 from medpriv_lib.data.archive.cutting import Kept, cut_chunk, look_again, marks_of, settle
 from medpriv_lib.data.archive.plan import Plan, usual_chunk
@@ -44,9 +45,9 @@ def prepare_archive(
     the chunks: `each` files make one (None: 1,000, or fewer of large images). Chunks are worked
     on by `workers` processes (None: one for each core), or by the workers of a Dask `scheduler`,
     as in `core.cluster.spread`. A run that was killed goes on with the same call. Pictures of two
-    patients that are nearly one are not looked for, since all pairs would have to be compared:
-    `alike_pictures` is None. Errors are those of `prepare`, and `ValueError` where `folder` holds
-    another archive or anything else.
+    patients that are nearly one are looked for among up to `alike.MOST` images, for all pairs have
+    to be compared; beyond that `alike_pictures` is None. Errors are those of `prepare`, and
+    `ValueError` where `folder` holds another archive or anything else.
     """
     each = usual_chunk(cut) if each is None else each
     if each < 1:
@@ -67,7 +68,9 @@ def prepare_archive(
         archive.save()
         marks = marks_of(plan.folders)
         plan.clear()
-    pairs = {"shared_pictures": two, "repeated_pictures": one, "alike_pictures": None}
+    told, alike = {later for _, later in two}, alike_in(archive)
+    near = None if alike is None else [pair for pair in alike if pair[1] not in told]
+    pairs = {"shared_pictures": two, "repeated_pictures": one, "alike_pictures": near}
     return archive, task.report(archive, pairs, kept, odd, marks, PerImage(archive))
 
 

@@ -10,7 +10,6 @@ from medpriv_lib.data.eyes.circles import Circle
 
 RADII = 4.0 * 1.2 ** np.arange(14)  # 4 to 43
 MORE_RADII = 4.0 * 1.2 ** np.arange(15)  # up to 51: an iris of 86 % of the short side
-BLOBS = (6.0, 9.0, 13.0, 19.0)  # radii of what may be a pupil without an edge
 PUPIL_TO_IRIS = 2  # so many radii further: 1.44 times the pupil's or more
 ABOUT = 1.35  # an iris of known size votes at radii up to so many times larger or smaller
 
@@ -72,10 +71,9 @@ def _votes(image: np.ndarray, radii: np.ndarray) -> np.ndarray:
         count = np.bincount(cy[inside], weight[inside], height * width).astype(np.float32)
         # between count and share of the circle: shares would favour lashes, counts the lids;
         # blurred as far as centres scatter
-        spread = 1 + 0.08 * r
-        window = 2 * round(2.5 * spread) + 1  # px; OpenCV's own is half as wide again
-        votes[i] = cv2.GaussianBlur(count.reshape(height, width), (window, window), spread)
-        votes[i] /= np.float32(np.sqrt(r))
+        votes[i] = cv2.GaussianBlur(
+            count.reshape(height, width), (0, 0), 1 + 0.08 * float(r)
+        ) / np.float32(np.sqrt(r))
     return votes
 
 
@@ -85,14 +83,12 @@ def blobs(image: np.ndarray) -> list[Circle]:
     Oval pupils, few votes.
     """
     result = []
-    half = cv2.resize(
-        image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA
-    )
-    # of images of half the size: as exact as a blob can be, and an eighth of the work
-    for r in BLOBS:
-        contrast = cv2.GaussianBlur(half, (0, 0), 0.6 * r) - cv2.GaussianBlur(half, (0, 0), 0.3 * r)
+    for r in (6.0, 9.0, 13.0, 19.0):
+        contrast = cv2.GaussianBlur(image, (0, 0), 1.2 * r) - cv2.GaussianBlur(
+            image, (0, 0), 0.6 * r
+        )
         y, x = np.unravel_index(contrast.argmax(), contrast.shape)
-        result.append((2.0 * float(x) + 0.5, 2.0 * float(y) + 0.5, r))
+        result.append((float(x), float(y), r))
     return result
 
 

@@ -9,7 +9,7 @@ Circle = tuple[float, float, float]  # x, y, r in px
 
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
 COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
-SETTLED = 0.05  # px of the copy: a fit that moves less is good enough
+SETTLED = 0.001  # px of the copy: a fit that moves less has arrived
 DESIGN = np.stack([COS, SIN, np.ones_like(ANGLES)], axis=1)  # of a circle's shift and growth
 # radii in px of the voting copy along which candidates are judged, up to 68
 RINGS = 1.6 * 1.03 ** np.arange(128)
@@ -91,11 +91,12 @@ def best_circle(
     """Return the best mean step over circles of radii `RINGS[rings]` with centres within `reach` of
     r, and (dx, dy, r).
 
-    `edges` (angles, RINGS); `rings` follow on each other. A circle shifted by (dx, dy) is, to first
+    `edges` (angles, RINGS). A circle shifted by (dx, dy) is, to first
     order, a sine in polar coordinates.
     """
     dx, dy, at = _shifts(reach)
-    tried = at[rings[0] : rings[-1] + 1]  # no copy
+    in_turn = len(rings) == rings[-1] + 1 - rings[0]
+    tried = at[rings[0] : rings[-1] + 1] if in_turn else at[rings]  # a part needs no copy
     flat = np.ascontiguousarray(edges, dtype=np.float32).ravel()
     scores = flat.take(tried) @ weights.astype(np.float32)  # (rings, 21)
     scores = scores - 0.05 * np.hypot(dx, dy) / reach  # in doubt concentric
