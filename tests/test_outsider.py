@@ -112,6 +112,22 @@ REFUSED = {
         ("study", "--federated", "--draws", "5", "--out", "s"),
         "--draws has no meaning beside --federated",
     ),
+    "more patients in a group than there are, explained": (
+        (*EXPLAIN, "--method", "k-same-select", "--k", "500"),
+        "--k 500 is too much here: K-Same-Select with k = 500",
+    ),
+    "more patients in a group than there are": (
+        ("privatize", "c.npz", "--method", "k-same", "--k", "500", "--out", "r"),
+        "--k 500 is too much here: groups of k = 500 need as many images",
+    ),
+    "a study over somebody's table": (
+        ("study", *OWN, "--draws", "1", "--out", "tables"),
+        "tables/table.csv is in the way, and no study wrote it",
+    ),
+    "a report over somebody's": (
+        ("attack", "r", "--cohort", "c.npz", "--out", "reports"),
+        "reports: holds something else",
+    ),
     "labels of a table with labels": (
         (*PREPARE, "--labels", "l.csv", "--out", "o.npz"),
         "--labels has a meaning for --kind dicom only",
@@ -152,6 +168,11 @@ REFUSED = {
 def test_refused_in_one_line_and_nothing_is_left(work, monkeypatch, capsys, what):
     monkeypatch.chdir(work)
     os.mkfifo("pipe.csv")
+    for folder, file in (("tables", "table.csv"), ("reports", "report.html")):
+        Path(folder).mkdir()
+        Path(folder, file).write_text("mine")
+    if what == "a report over somebody's":
+        assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
     command, words = REFUSED[what]
     before = sorted(path.name for path in work.rglob("*"))
     assert main(list(command)) == 2
