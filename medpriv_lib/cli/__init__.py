@@ -1,5 +1,5 @@
 """The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer,
-federate.
+consult, federate.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 from medpriv_lib import __version__
 from medpriv_lib.cli import (
     attack,
+    consult,
     evaluate,
     explain,
     federate,
@@ -27,7 +28,7 @@ from medpriv_lib.cli import (
 )
 from medpriv_lib.cli.options import shown
 
-COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer, federate)
+COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer, consult, federate)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

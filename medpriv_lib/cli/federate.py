@@ -162,6 +162,7 @@ def _simulate(args: argparse.Namespace) -> None:
     cohort = load_cohort(args.cohort)
     from medpriv_lib.core.randomness import seeded
     from medpriv_lib.core.workplace import reserved
+    from medpriv_lib.federation.conduct import Rounds
     from medpriv_lib.federation.sites import deal, split_by_patient
     from medpriv_lib.pipeline.federate import federate, written
 
@@ -173,11 +174,10 @@ def _simulate(args: argparse.Namespace) -> None:
         out.mkdir(exist_ok=True)
         found = federate(
             sites,
-            rounds=args.rounds,
+            rounds=Rounds(args.rounds, args.fewest),
             training=_training(args),
             seed=args.seed,
             model=args.model,
-            fewest=args.fewest,
             folder=out,
             privacy=privacy,
             aggregation="secure" if args.secure_aggregation else "open",

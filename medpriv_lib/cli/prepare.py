@@ -153,29 +153,21 @@ def _stopped(args: argparse.Namespace) -> str:
 
 def _prepare(args: argparse.Namespace, out: Path, salt: bytes | None) -> dict[str, Any]:
     """Write the cohort file or the archive; return the report."""
+    from medpriv_lib.data.choices import Care, Cut, Split
+    from medpriv_lib.data.source import Source
     from medpriv_lib.pipeline.archive.prepare import prepare_archive
     from medpriv_lib.pipeline.prepare import prepare
 
-    how: dict[str, Any] = {
-        "size": args.size,
-        "localize": not args.no_localize,
-        "split_by": args.split_by,
-        "keep_single": args.keep_single,
-        "doubles": args.doubles,
-        "least_kept": args.least_kept,
-        "seed": args.seed,
-        "colour": args.colour,
-        "labels": args.labels,
-        "salt": salt,
-        "masks": args.mask,
-        "allow_burned_in": args.allow_burned_in,
-        "note": say,
-        "progress": None,
-    }
+    cut = Cut(args.size, not args.no_localize, args.colour)
+    split = Split(args.split_by, args.seed)
+    care = Care(args.least_kept, args.doubles, args.keep_single)
+    masks = tuple(args.mask)
+    source = Source(args.source, args.kind, args.labels, salt, masks, args.allow_burned_in)
+    told: dict[str, Any] = {"note": say, "progress": None}
     if args.archive:
-        how |= spreading(args) | {"each": args.chunk}
-        return prepare_archive(args.source, out, args.kind, **how)[1]
-    cohort, report = prepare(args.source, args.kind, **how)
+        told |= spreading(args) | {"each": args.chunk}
+        return prepare_archive(source, out, cut, split, care, **told)[1]
+    cohort, report = prepare(source, cut, split, care, **told)
     cohort.save(out)
     return report
 

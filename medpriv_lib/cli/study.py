@@ -16,6 +16,8 @@ Examples:
       a cohort of the second version: visits, more controls and judges, a verdict
   medpriv study --federated --out results/
       one recogniser from pooled images, of each site alone, and federated; an hour on one core
+  medpriv study --federated --cohort my.npz --out runs/
+      the network's rows on a cohort of one's own; federated-rows.json says nothing of single images
   medpriv study --pipeline --out results/
       the map: every technology in its place of the deep-radiomics pipeline; some minutes
   medpriv study --train --seeds 3 --out runs/
@@ -120,12 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     if args.federated or args.pipeline:
-        _refuse_beside(args, "federated" if args.federated else "pipeline")
-        if args.out is None:
-            raise ValueError("this comparison needs a folder; name one with --out")
-        folder = _new_folder(args.out)
-        folder.mkdir(exist_ok=True)
-        (_federated if args.federated else _pipeline)(folder)
+        _other_study(args)
         return
     from medpriv_lib.study.run import run_study
 
@@ -194,12 +191,12 @@ def _refuse_of_training(args: argparse.Namespace, cohort: "Cohort | None") -> No
             )
 
 
-def _refuse_beside(args: argparse.Namespace, which: str) -> None:
+def _refuse_beside(args: argparse.Namespace, which: str, *allowed: str) -> None:
     """Raise for an option that another comparison than the table does not have."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     for name, usual in vars(parser.parse_args([])).items():
-        if name not in ("out", which) and getattr(args, name) != usual:
+        if name not in ("out", which, *allowed) and getattr(args, name) != usual:
             raise ValueError(f"--{name} has no meaning beside --{which}; leave it out")
 
 
@@ -212,12 +209,37 @@ def _new_folder(path: str) -> Path:
     return out
 
 
-def _federated(folder: Path) -> None:
-    """Run the federated comparison, or what is left of it, and print its rows."""
+def _other_study(args: argparse.Namespace) -> None:
+    _refuse_beside(args, *(("federated", "cohort") if args.federated else ("pipeline",)))
+    if args.out is None:
+        raise ValueError("this comparison needs a folder; name one with --out")
+    if args.federated:
+        _federated(args.out, args.cohort)
+    else:
+        _pipeline(_made(args.out))
+
+
+def _made(out: str) -> Path:
+    folder = _new_folder(out)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _federated(out: str, cohort: str | None) -> None:
+    """Run the federated comparison, or what is left of it, and print its rows; `cohort` is a file,
+    or the name of one that ships.
+    """
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.data.second import KINDS
+
+    shipped = cohort is None or cohort in KINDS
+    own = None if shipped else Cohort.load(str(cohort))
+    folder = _made(out)
     try:
         from medpriv_lib.study.federated import measure
 
-        rows = measure(folder, progress)["rows"]
+        kinds = tuple(kind for kind in KINDS if kind == (cohort or "crossed"))
+        rows = measure(folder, progress, kinds, own=own)["rows"]
     except ImportError as error:
         raise ValueError(str(error)) from error
     for row in rows:
