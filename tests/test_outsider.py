@@ -19,10 +19,10 @@ from medpriv_lib.core.host import host_of
 from medpriv_lib.data import synthetic
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.folder import list_folder
+from medpriv_lib.data.source import Source
 from medpriv_lib.federation.address import require_known
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
 from medpriv_lib.pipeline.infer import infer
-from medpriv_lib.pipeline.prepare import listing_of
 
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n" + MAIN
 FULL_OUTPUT = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
@@ -377,7 +377,7 @@ def test_drawing_that_was_stopped_goes_on(tmp_path, monkeypatch):
         for file in files:
             (tmp_path / name / file).write_text("{}")
         with pytest.raises(ValueError, match=r"medical-description|description|images"):
-            listing_of(tmp_path / name, "synthetic")
+            Source(tmp_path / name, "synthetic").listing(0, print)
     assert asked == [tmp_path / "half"]
 
 

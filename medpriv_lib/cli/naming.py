@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from medpriv_lib.cli.options import option_of
+
 
 @contextlib.contextmanager
 def naming(settings: Mapping[str, Any]) -> Iterator[None]:
@@ -13,6 +15,5 @@ def naming(settings: Mapping[str, Any]) -> Iterator[None]:
     except ValueError as error:
         for name, value in settings.items():
             if f"{name} = {value}" in str(error):
-                option = f"--{name.replace('_', '-')} {value}"
-                raise ValueError(f"{option} is too much here: {error}") from error
+                raise ValueError(f"{option_of(name)} {value} is too much here: {error}") from error
         raise
