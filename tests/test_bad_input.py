@@ -56,7 +56,7 @@ def source(tmp_path):
         Image.fromarray(rng.integers(0, 256, (20, 20), dtype=np.uint8)).save(folder / f"{i:02}.png")
         lines.append(f"{i:02}.png,p{i % 4},{int(i % 4 < 2)}")
     write_manifest(folder, lines)
-    (tmp_path / "cohort.npz").write_bytes(b"the result of earlier work")
+    noise_patients().save(tmp_path / "cohort.npz")  # the result of earlier work
     return folder
 
 
@@ -145,7 +145,7 @@ def test_16_bit_image(source, refuses):
     ramp = np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16)
     Image.fromarray(ramp).save(source / "03.png")
     assert main([str(a) for a in prepare(source)]) == 0
-    (source.parent / "cohort.npz").write_bytes(b"the result of earlier work")
+    noise_patients().save(source.parent / "cohort.npz")
     Image.fromarray(ramp // 16).save(source / "03.png")
     refuses(*prepare(source), words=["03.png", "16-bit", "rescale"])
 

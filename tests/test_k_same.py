@@ -175,5 +175,5 @@ def test_k_below_2_is_refused(method, k):
 
 
 def test_fewer_patients_than_k_are_refused():
-    with pytest.raises(NotApplicable, match="12 of at least k = 13"):
+    with pytest.raises(NotApplicable, match="k = 13 need as many images, and there are 12"):
         KSame(13).privatize(people(12))

@@ -19,10 +19,10 @@ from medpriv_lib.core.host import host_of
 from medpriv_lib.data import synthetic
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.folder import list_folder
+from medpriv_lib.data.source import Source
 from medpriv_lib.federation.address import require_known
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
 from medpriv_lib.pipeline.infer import infer
-from medpriv_lib.pipeline.prepare import listing_of
 
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n" + MAIN
 FULL_OUTPUT = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
@@ -112,6 +112,22 @@ REFUSED = {
         ("study", "--federated", "--draws", "5", "--out", "s"),
         "--draws has no meaning beside --federated",
     ),
+    "more patients in a group than there are, explained": (
+        (*EXPLAIN, "--method", "k-same-select", "--k", "500"),
+        "--k 500 is too much here: K-Same-Select with k = 500",
+    ),
+    "more patients in a group than there are": (
+        ("privatize", "c.npz", "--method", "k-same", "--k", "500", "--out", "r"),
+        "--k 500 is too much here: groups of k = 500 need as many images",
+    ),
+    "a study over somebody's table": (
+        ("study", *OWN, "--draws", "1", "--out", "tables"),
+        "tables/table.csv is in the way, and no study wrote it",
+    ),
+    "a report over somebody's": (
+        ("attack", "r", "--cohort", "c.npz", "--out", "reports"),
+        "reports: holds something else",
+    ),
     "labels of a table with labels": (
         (*PREPARE, "--labels", "l.csv", "--out", "o.npz"),
         "--labels has a meaning for --kind dicom only",
@@ -152,6 +168,11 @@ REFUSED = {
 def test_refused_in_one_line_and_nothing_is_left(work, monkeypatch, capsys, what):
     monkeypatch.chdir(work)
     os.mkfifo("pipe.csv")
+    for folder, file in (("tables", "table.csv"), ("reports", "report.html")):
+        Path(folder).mkdir()
+        Path(folder, file).write_text("mine")
+    if what == "a report over somebody's":
+        assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
     command, words = REFUSED[what]
     before = sorted(path.name for path in work.rglob("*"))
     assert main(list(command)) == 2
@@ -356,7 +377,7 @@ def test_drawing_that_was_stopped_goes_on(tmp_path, monkeypatch):
         for file in files:
             (tmp_path / name / file).write_text("{}")
         with pytest.raises(ValueError, match=r"medical-description|description|images"):
-            listing_of(tmp_path / name, "synthetic")
+            Source(tmp_path / name, "synthetic").listing(0, print)
     assert asked == [tmp_path / "half"]
 
 

@@ -77,10 +77,11 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     from medpriv_lib.core.pixels import size_of
     from medpriv_lib.core.sharing import read_release, refuse_inside
     from medpriv_lib.core.workplace import reserved
-    from medpriv_lib.pipeline.attack import OtherCohort, attack
+    from medpriv_lib.pipeline.attack import OtherCohort, attack, require_own_folder
 
     out = require_parent(args.out)
     refuse_inside(out, "the report", args.release)
+    require_own_folder(out)
     kept = None
     if args.attackers is not None:
         kept = require_parent(args.attackers)

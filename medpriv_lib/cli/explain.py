@@ -19,6 +19,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medpriv_lib.cli.naming import naming
 from medpriv_lib.cli.options import (
     add_methods,
     load_cohort,
@@ -98,17 +99,18 @@ def run(args: argparse.Namespace) -> None:
         localize=not args.no_localize,
         colour=cohort.images.ndim == 4,
     )
-    result = explain(
-        image,
-        cohort,
-        args.method,
-        cases=args.cases,
-        weights=args.weights,
-        patient=args.patient,
-        classes=classes,
-        counterfactual=args.counterfactual,
-        **settings,
-    )
+    with naming(settings):
+        result = explain(
+            image,
+            cohort,
+            args.method,
+            cases=args.cases,
+            weights=args.weights,
+            patient=args.patient,
+            classes=classes,
+            counterfactual=args.counterfactual,
+            **settings,
+        )
     write_page(result, out)
     with printing(out):
         _print(result, args.cases, out)

@@ -227,7 +227,7 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=tuple(methods), required=True, help=_in_words(methods))
     for name, uses in _settings(methods).items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            option_of(name),
             dest=f"setting_{name}",
             type=_kind(uses),
             metavar=_metavar(uses),
@@ -245,7 +245,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         value = getattr(args, f"setting_{name}")
         if value is None:
             continue
-        option = f"--{name.replace('_', '-')}"
+        option = option_of(name)
         if args.method not in uses:
             raise ValueError(
                 f"{option} has no meaning for {args.method}; it belongs to {' and '.join(uses)}"
@@ -256,6 +256,11 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
             raise ValueError(f"{option} {value}: {error}") from error
         found[name] = value
     return found
+
+
+def option_of(setting: str) -> str:
+    """Return the option of a method's setting; --size is that of the images."""
+    return "--" + {"size": "pupil-size"}.get(setting, setting).replace("_", "-")
 
 
 def offered() -> dict[str, "type[Privatizer]"]:

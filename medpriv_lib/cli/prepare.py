@@ -196,10 +196,8 @@ def _refuse_present(args: argparse.Namespace, out: Path) -> None:
     from medpriv_lib.core.npz import kind_of
 
     if kind_of(out) != "cohort":
-        raise ValueError(
-            f"{out} exists and is no cohort file, so not even --force overwrites it; move it away, "
-            "or name a new file"
-        )
+        kept = ", and --force overwrites cohorts only" if args.force else ""
+        raise ValueError(f"{out} exists and is no cohort file{kept}; name a new file")
     if not args.force:
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"

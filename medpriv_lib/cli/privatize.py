@@ -23,6 +23,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medpriv_lib.cli.naming import naming
 from medpriv_lib.cli.options import (
     SIZE,
     add_methods,
@@ -115,15 +116,16 @@ def run(args: argparse.Namespace) -> None:
             images = images.of(args.split)
         if gallery is not None:
             images = numbered_as(gallery, images)
-        release = privatize(
-            images,
-            args.method,
-            gallery=gallery,
-            weights=args.weights,
-            labelled=given.labelled,
-            note=say,
-            **settings,
-        )
+        with naming(settings):
+            release = privatize(
+                images,
+                args.method,
+                gallery=gallery,
+                weights=args.weights,
+                labelled=given.labelled,
+                note=say,
+                **settings,
+            )
         if args.form == "dicom":
             refuse_text(release)
         left_out = {item.file: item.reason for item in given.left_out}

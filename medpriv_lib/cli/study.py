@@ -32,6 +32,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medpriv_lib.cli.meaning import refuse_beside, refuse_of_training
 from medpriv_lib.cli.options import (
     add_budget,
     add_seed,
@@ -135,7 +136,7 @@ def run(args: argparse.Namespace) -> None:
     only = _only(args.only)
     out = None if args.out is None else _new_folder(args.out)
     cohort = _cohort(args)
-    _refuse_of_training(args, cohort)
+    refuse_of_training(args, args.train or (cohort is not None and args.weights is None))
     asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
     study = run_study(cohort, args.weights, out, *asked)
     rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
@@ -179,27 +180,6 @@ def _cohort(args: argparse.Namespace) -> "Cohort | None":
     return second_cohort(args.cohort)
 
 
-def _refuse_of_training(args: argparse.Namespace, cohort: "Cohort | None") -> None:
-    """Raise for options of a training where nothing is trained."""
-    if args.train or (cohort is not None and args.weights is None):
-        return
-    for name in ("rounds", "epochs"):
-        if getattr(args, name) is not None:
-            raise ValueError(
-                f"--{name} is of a training, and nothing is trained here: the weights are there "
-                "already; leave it out, or add --train"
-            )
-
-
-def _refuse_beside(args: argparse.Namespace, which: str, *allowed: str) -> None:
-    """Raise for an option that another comparison than the table does not have."""
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    for name, usual in vars(parser.parse_args([])).items():
-        if name not in ("out", which, *allowed) and getattr(args, name) != usual:
-            raise ValueError(f"--{name} has no meaning beside --{which}; leave it out")
-
-
 def _new_folder(path: str) -> Path:
     from medpriv_lib.core.files import require_no_file
     from medpriv_lib.core.sharing import refuse_inside
@@ -210,7 +190,10 @@ def _new_folder(path: str) -> Path:
 
 
 def _other_study(args: argparse.Namespace) -> None:
-    _refuse_beside(args, *(("federated", "cohort") if args.federated else ("pipeline",)))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    which = ("federated", "cohort") if args.federated else ("pipeline",)
+    refuse_beside(args, parser.parse_args([]), *which)
     if args.out is None:
         raise ValueError("this comparison needs a folder; name one with --out")
     if args.federated:

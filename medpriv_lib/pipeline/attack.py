@@ -99,8 +99,8 @@ def attack(
     report = report_of(setting, run(setting), groups, notes=notes, numbers=numbers)
     if folder is not None:
         made = {"data_hash": cohort.hash(), "seed": seed, "versions": store.versions()}
-        write_report(report, folder, made)
         write_numbers(folder / "keep", cohort, numbers)
+        write_report(report, folder, made)
     return report
 
 
@@ -202,9 +202,16 @@ def _method(
     return again(release, Resources(cohort, None, trained)), ""
 
 
+def require_own_folder(out: Path) -> None:
+    """Raise `ValueError` where the folder of a report holds anything that is no report's."""
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    foreign = there - set(MADE) or ("keep" not in there and there & {"report.html", "report.json"})
+    if foreign or (out.exists() and not out.is_dir()):
+        raise ValueError(f"{out}: holds something else; name a new folder with --out")
+
+
 def _own_folder(out: Path) -> Path:
     """Make the folder of the report; refuse one that holds something else."""
-    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - set(MADE)):
-        raise ValueError(f"{out}: holds something else; name a new folder with --out")
+    require_own_folder(out)
     out.mkdir(exist_ok=True)
     return out

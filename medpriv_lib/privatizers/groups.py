@@ -70,7 +70,10 @@ def group(
     """
     n = len(images)
     if n < k:
-        raise NotApplicable(f"{n} of at least k = {k} needed; choose a smaller k or add patients")
+        raise NotApplicable(
+            f"groups of k = {k} need as many images, and there are {n}; choose a smaller k or add "
+            "patients"
+        )
     pixels = centred(images)
     norms = squared_norms(pixels)
     rank = byte_rank(images, np.argsort(order))

@@ -15,7 +15,7 @@ from medpriv_lib.recognition.eye_judge import NAME as EYE_JUDGE
 from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.study.compare import Study, compare
 from medpriv_lib.study.seeds import train_seeds
-from medpriv_lib.study.table import write_table
+from medpriv_lib.study.table import require_own_table, write_table
 
 
 def run_study(
@@ -48,6 +48,8 @@ def run_study(
         draws = budget.draws if cohort.visit is None else min(budget.draws, FRESH_DRAWS)
     folder = None if out is None else Path(out)
     _check(draws, seeds, train, weights is not None, folder)
+    if folder is not None:
+        require_own_table(folder)
     for split in SPLITS:
         cohort.of(split)  # an empty split is an error now, not after hours of training
     if folder is not None:

@@ -3,6 +3,7 @@ two decimals.
 """
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -115,6 +116,21 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
     every = first + list(known.values())
     text, names = text_columns(), columns(is_second(every))
     return [{key: row.get(key, "" if key in text else None) for key in names} for row in every]
+
+
+def require_own_table(folder: str | os.PathLike) -> None:
+    """Raise `ValueError` where a folder holds a table.csv or table.json that no study wrote."""
+    folder = Path(folder)
+    try:
+        own = "provenance" in json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        own = False
+    for name in ("table.csv", "table.json"):
+        if (folder / name).exists() and not own:
+            raise ValueError(
+                f"{folder / name} is in the way, and no study wrote it; name another folder with "
+                "--out"
+            )
 
 
 def write_table(
