@@ -12,7 +12,7 @@ from small_cohorts import patterned_cohort, scene_of, toy_cohort
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.contributors.who import lessons
-from medpriv_lib.attacks.copying import distances, pixels
+from medpriv_lib.attacks.copying import pixels
 from medpriv_lib.attacks.draws import averaged
 from medpriv_lib.attacks.identification import parrot
 from medpriv_lib.attacks.registry import attacks, run
@@ -21,6 +21,7 @@ from medpriv_lib.attacks.scene import PARTS, dealt, halves
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.suspicion import clearly_below
 from medpriv_lib.attacks.towers import Embedder, Schedule, _order, embed, fit_originals, identities
+from medpriv_lib.core.distances import distances
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.measures.anonymity import audit

@@ -8,7 +8,7 @@ from small_cohorts import parted, people, strangers
 from medpriv_lib.attacks.contributors.linked import linked, linked_retrained
 from medpriv_lib.attacks.contributors.named import named_as, parrot, reverse
 from medpriv_lib.attacks.contributors.who import memberships, others
-from medpriv_lib.attacks.copying import closer, copying, distances, nearest, pixels
+from medpriv_lib.attacks.copying import closer, copying, nearest, pixels
 from medpriv_lib.attacks.homogeneity import homogeneity, of_contributors
 from medpriv_lib.attacks.intersection import add_evidence, common, intersect_groups
 from medpriv_lib.attacks.membership import (
@@ -20,6 +20,7 @@ from medpriv_lib.attacks.membership import (
     membership,
     nearness,
 )
+from medpriv_lib.core.distances import distances
 from medpriv_lib.measures.anonymity import audit
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 

@@ -22,6 +22,7 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.distances import distances
 from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 
@@ -33,21 +34,6 @@ BLOCK = 512
 def pixels(images: UInt8[np.ndarray, "n h w"]) -> Float[np.ndarray, "n p"]:
     """Return grey or colour levels as rows, the embedding of an attacker without a network."""
     return images.reshape(len(images), -1).astype(np.float64)
-
-
-def distances(a: Float[np.ndarray, "m d"], b: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m n"]:
-    """Return all Euclidean distances between two sets of rows, by one matrix product in float64.
-
-    |a - b|^2 = |a|^2 + |b|^2 - 2 a.b; rows are centred on b's mean first, so that little is lost,
-    and negative remainders are cut at 0. For grey levels all products are whole numbers and the
-    result is exact.
-    """
-    middle = np.rint(np.asarray(b, dtype=np.float64).mean(axis=0))
-    a, b = np.asarray(a, dtype=np.float64) - middle, np.asarray(b, dtype=np.float64) - middle
-    out = -2 * (a @ b.T)
-    out += np.einsum("md,md->m", a, a)[:, None]
-    out += np.einsum("nd,nd->n", b, b)[None, :]
-    return np.sqrt(np.maximum(out, 0, out=out), out=out)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
-from medpriv_lib.attacks.copying import distances, pixels
+from medpriv_lib.attacks.copying import pixels
 from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.inversion import Judge, error, whole
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.distances import byte_rank
+from medpriv_lib.core.distances import byte_rank, distances
 from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.privatizers.protocol import AveragesFrom

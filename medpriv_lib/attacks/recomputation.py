@@ -7,7 +7,7 @@ could be behind a released image, and looks which answer it is.
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from medpriv_lib.attacks.copying import distances, pixels
+from medpriv_lib.attacks.copying import pixels
 from medpriv_lib.attacks.finding import Finding, knowledge_of
 from medpriv_lib.attacks.identification import hits
 from medpriv_lib.attacks.labels import by_label
@@ -15,6 +15,7 @@ from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.verification import FALSE, pairs, placed
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.distances import distances
 from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded

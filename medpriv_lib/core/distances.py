@@ -1,7 +1,9 @@
-"""Exact squared distances between images, so that "nearest" means the same on every machine."""
+"""Distances: exact squared ones between images, so that "nearest" means the same on every machine,
+and plain ones between rows of numbers.
+"""
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 
 # Grey levels less 128 lie in -128..127, so a sum of 1,024 of their products stays within 2**24:
 # every partial sum is a whole number that float32 holds exactly, in whatever order the BLAS adds.
@@ -49,6 +51,21 @@ def squared_distances(
     out += (squared_norms(a) if norms_a is None else norms_a)[:, None]
     out += (squared_norms(b) if norms_b is None else norms_b)[None, :]
     return out
+
+
+def distances(a: Float[np.ndarray, "m d"], b: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m n"]:
+    """Return all Euclidean distances between two sets of rows, by one matrix product in float64.
+
+    |a - b|^2 = |a|^2 + |b|^2 - 2 a.b; rows are centred on b's mean first, so that little is lost,
+    and negative remainders are cut at 0. For grey levels all products are whole numbers and the
+    result is exact.
+    """
+    middle = np.rint(np.asarray(b, dtype=np.float64).mean(axis=0))
+    a, b = np.asarray(a, dtype=np.float64) - middle, np.asarray(b, dtype=np.float64) - middle
+    out = -2 * (a @ b.T)
+    out += np.einsum("md,md->m", a, a)[:, None]
+    out += np.einsum("nd,nd->n", b, b)[None, :]
+    return np.sqrt(np.maximum(out, 0, out=out), out=out)
 
 
 def byte_rank(

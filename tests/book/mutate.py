@@ -59,8 +59,8 @@ MUTATIONS = [
     Mutation(
         "explanation-with-deep-taylor",
         "explanation/deep_taylor.py",
-        'param_modifiers=[ClampMod(min=0.0, zero_params="bias")],',
-        "param_modifiers=[ClampMod(min=0.0)],",
+        'divider.register_parameter("bias", None)',
+        "pass  # biases take their share",
     ),
     Mutation(
         "radiomics",
