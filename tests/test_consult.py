@@ -134,9 +134,9 @@ def test_a_client_that_does_not_follow_is_told_why(held, greeting, keys, message
         session(held, run)
 
 
-def test_a_question_that_is_none_and_one_of_another_width(held, client):
-    with pytest.raises(SessionError, match="5 features and the model 5|has 4 features"):
-        session(held, lambda wire: ask_server(wire, np.zeros((1, WIDTH - 1)), client))
+def test_a_question_of_another_width(held, client):
+    with pytest.raises(SessionError, match="has 4 features and the model 5"):
+        held[1].scale(np.zeros((1, WIDTH - 1)))
     short = replace(held[1], mean=np.ones(4), spread=np.ones(4))
     with pytest.raises(SessionError, match="the vector has 4 numbers and the model 5 weights"):
         session((held[0], short), lambda wire: ask_server(wire, np.zeros((1, 4)), client))

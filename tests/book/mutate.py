@@ -131,6 +131,12 @@ MUTATIONS = [
         "return Charge(2 * self.noise, self.rate, self.steps)",
     ),
     Mutation(
+        "hybrids",
+        "federation/vertical.py",
+        "return derivative < 0",
+        "return derivative > 0",
+    ),
+    Mutation(
         "collecting-without-exposing",
         "collection/anonymous_tables/mondrian.py",
         "return patients >= k and len(np.unique(value[rows])) >= different",
