@@ -66,11 +66,12 @@ def _of_kind(patient: int) -> np.ndarray:
 def stage(name: str, folder: Path) -> None:
     """Run one stage in this process and its workers: what `measured` starts."""
     from medpriv_lib.data.archive.archive import Archive
+    from medpriv_lib.data.choices import Cut
     from medpriv_lib.pipeline.archive.prepare import prepare_archive
     from medpriv_lib.pipeline.archive.privatize import privatize_archive
 
     if name == "prepare":
-        prepare_archive(folder / "in", folder / "archive", localize=False)
+        prepare_archive(folder / "in", folder / "archive", Cut(localize=False))
     elif name == "blur":
         privatize_archive(Archive.open(folder / "archive"), "blur", folder / "blur", split="all")
     elif name == "k-same-select":

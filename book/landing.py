@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from IPython.display import HTML
 
-from medpriv_lib.core import weights
+from medpriv_lib.core import palette, weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
@@ -307,8 +307,8 @@ def result() -> HTML:
 def _cell(text: str, met: bool | None) -> str:
     colour = {
         None: "transparent",
-        True: "rgba(15, 118, 110, .16)",
-        False: "rgba(234, 120, 30, .26)",
+        True: palette.veil(palette.MET, 0.16),
+        False: palette.veil(palette.MISSED, 0.26),
     }[met]
     sign = {None: "", True: "", False: "\u2717 "}[met]
     said = html.escape(sign + text).replace(" %", "&nbsp;%").replace("\u2717 ", "\u2717&nbsp;")

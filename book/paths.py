@@ -1,4 +1,6 @@
-"""Three paths through the course: which pages each of them takes, and how long, from the words."""
+"""Three paths through the course: which pages each of them takes, and how long, at the speed at
+which `pace` measures every chapter.
+"""
 
 import html
 import json
@@ -6,11 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pace
 from course import ROOT, parts
 from IPython.display import HTML
 
-READ = 100  # words a minute: text with formulas, figures and tables
-CELL, EXERCISE = 0.5, 10.0  # minutes for a code cell that is read, for an exercise that is done
 LEAST = re.compile(r"^#\s+(.+?)\s*$", re.M)
 
 
@@ -32,8 +33,12 @@ class Walk:
 
     def takes(self, page: str) -> float:
         """Return how many minutes one page takes on this path."""
-        words, cells, exercises = counted(page)
-        return words / READ + self.code * CELL * cells + self.exercises * EXERCISE * exercises
+        words, lines, exercises = counted(page)
+        return (
+            words / pace.WORDS_A_MINUTE
+            + self.code * lines / pace.LINES_A_MINUTE
+            + self.exercises * pace.MINUTES_AN_EXERCISE * exercises
+        )
 
 
 def file_of(page: str) -> Path:
@@ -45,15 +50,13 @@ def file_of(page: str) -> Path:
 
 
 def counted(page: str) -> tuple[int, int, int]:
-    """Return a page's words, code cells and exercises; solutions and checks count as no cell."""
+    """Return a page's words, lines of code and core exercises, counted as `pace` counts them."""
     path = file_of(page)
+    text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
-        return len(path.read_text(encoding="utf-8").split()), 0, 0
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    words = sum(len("".join(c["source"]).split()) for c in cells if c["cell_type"] == "markdown")
-    tags = [c["metadata"].get("tags", []) for c in cells if c["cell_type"] == "code"]
-    silent = {"setup", "check", "solution", "exercise"}
-    return words, sum(not silent & set(t) for t in tags), sum("exercise" in t for t in tags)
+        return pace.words({"cells": [{"cell_type": "markdown", "source": text}]}), 0, 0
+    notebook = json.loads(text)
+    return pace.words(notebook), pace.lines(notebook), pace.exercises(notebook)
 
 
 def title_of(page: str) -> str:

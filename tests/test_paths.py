@@ -1,6 +1,9 @@
 """The three paths: their pages exist, their times are counted, and Decide takes three hours."""
 
+import json
+
 import course
+import pace
 import paths
 import pytest
 
@@ -27,12 +30,20 @@ def test_build_takes_every_page():
 
 
 def test_times_are_counted(tmp_path, monkeypatch):
-    (tmp_path / "one.md").write_text("# One\n\n" + "word " * 198)
+    (tmp_path / "one.md").write_text("# One\n\n" + "word " * 239)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     assert paths.Walk("x", "", ("one",)).minutes() == pytest.approx(2.0)
     assert paths.title_of("one") == "One"
     with pytest.raises(FileNotFoundError, match="no such page"):
         paths.counted("two")
+
+
+def test_a_path_takes_what_its_chapters_take():
+    learn = paths.Walk("x", "", ("chapters/blur",), code=True, exercises=True)
+    notebook = json.loads(paths.file_of("chapters/blur").read_text(encoding="utf-8"))
+    assert round(learn.minutes()) == pace.minutes(notebook)
+    plain = paths.Walk("x", "", ("chapters/blur",))
+    assert plain.minutes() == pytest.approx(pace.words(notebook) / pace.WORDS_A_MINUTE)
 
 
 def test_hours_are_said_in_halves():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpriv_lib.lessons.widgets import LOSS, MAX_BYTES, Stepper, as_pixels, encode
+from medpriv_lib.lessons.encoding import LOSS, as_pixels, encode
+from medpriv_lib.lessons.widgets import MAX_BYTES, Stepper
 
 TITLE = "Stripes <of> light & shade"
 
@@ -110,7 +111,7 @@ def test_page_shows_the_first_frame_and_hides_the_control_without_javascript():
 
 def test_slider_is_native_and_speaks():
     text = Stepper(
-        lambda **_: stripes(3), {"stripe_period": [2, 5.5, "wide"]}, lambda **_: "seen"
+        lambda **_: stripes(3), {"stripe_period": [2, 5.5, 9]}, lambda **_: "seen"
     ).html()
     control = re.search(
         r'<label for="([\w-]+)">stripe period</label><input id="\1" type="range" ([^>]+)>', text
@@ -120,8 +121,41 @@ def test_slider_is_native_and_speaks():
     assert 'aria-valuetext="2"' in control[2]
     assert json.loads(
         re.search(r'data-labels="([^"]+)"', control[2])[1].replace("&quot;", '"')
-    ) == ["2", "5.5", "wide"]
+    ) == ["2", "5.5", "9"]
     assert 'aria-live="polite"' in text
+
+
+def test_words_are_buttons_of_which_one_is_chosen_beside_a_slider_of_numbers():
+    levels = {"how_shown": ["as <it> is", "wide"], "period": [2, 5]}
+    text = Stepper(lambda **_: stripes(3), levels, lambda **_: "seen").html()
+    fields = re.search(r"<fieldset ([^>]+)><legend>how shown</legend>(.+?)</fieldset>", text)
+    assert fields
+    assert json.loads(html.unescape(re.search(r'data-labels="([^"]+)"', fields[1])[1])) == [
+        "as <it> is",
+        "wide",
+    ]
+    radios = re.findall(r'<label for="([\w-]+)"><input id="\1" type="radio" ([^>]+)>', fields[2])
+    assert len(radios) == 2
+    assert len(set(re.findall(r' name="([^"]+)"', fields[2]))) == 1, "one of them is chosen"
+    assert ["checked" in attributes for _, attributes in radios] == [True, False]
+    assert "as &lt;it&gt; is</span>" in fields[2]
+    assert text.count('type="range"') == 1
+
+
+def test_live_words_are_buttons():
+    ipywidgets = pytest.importorskip("ipywidgets")
+    stepper = Stepper(
+        lambda kind, period: stripes(period, {"dark": 100, "light": 250}[kind]),
+        {"kind": ["dark", "light"], "period": [2, 5]},
+        lambda kind, period: f"{kind} {period}",
+    )
+    _, kind, period, picture, caption = stepper.live().children
+    assert isinstance(kind, ipywidgets.ToggleButtons)
+    assert isinstance(period, ipywidgets.SelectionSlider)
+    kind.value = "light"
+    assert caption.value == "light 2"
+    shown = np.asarray(Image.open(io.BytesIO(picture.value)))
+    np.testing.assert_array_equal(shown, stripes(2, 250))
 
 
 def test_ids_are_unique_even_for_the_same_stepper():

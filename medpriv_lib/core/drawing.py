@@ -11,11 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medpriv_lib.core.files import atomic_write
-
-INK, PAPER = (
-    "#333333",
-    "#ffffff",
-)  # a figure brings its own white page, so that it reads on a dark one too
+from medpriv_lib.core.palette import INK, PAPER
 
 
 def grid(

@@ -3,10 +3,11 @@ paper and a phone.
 """
 
 import html
+import json
 
 STYLE = """
 :root { color-scheme: light dark;
-  --page: #ffffff; --ink: #1d1d1f; --soft: #55555c; --line: #d5d5da; --mark: #b5541c; }
+  --page: #ffffff; --ink: #1d1d1f; --soft: #55555c; --line: #d5d5da; --mark: #c2410c; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #17171a; --ink: #ececf0; --soft: #b4b4bd; --line: #3d3d45; --mark: #f0a26b; } }
 * { box-sizing: border-box; }
@@ -27,7 +28,7 @@ th[scope=row] { white-space: nowrap; }
 @media screen and (max-width: 40rem) { td { min-width: 12rem; } td.number { min-width: 0; } }
 svg { max-width: 100%; height: auto; } pre { white-space: pre-wrap; font: inherit; }
 @media print { :root { color-scheme: light;
-    --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; --mark: #8a3b0c; }
+    --page: #ffffff; --ink: #000000; --soft: #333333; --line: #999999; --mark: #c2410c; }
   body { padding: 0; max-width: none; font-size: 9.5pt; } h1 { font-size: 13pt; }
   h2 { font-size: 11pt; margin: .6rem 0 .3rem; break-after: avoid; }
   tr, figure, svg { break-inside: avoid; } .scroll { overflow: visible; }
@@ -60,3 +61,13 @@ def html_page(title: str, body: str, style: str = "") -> str:
 </body>
 </html>
 """
+
+
+def as_script(value: object) -> str:
+    """Return a value as JavaScript that no HTML parser takes for the end of the script."""
+    return (
+        json.dumps(value)
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )

@@ -13,11 +13,12 @@ from PIL import Image
 
 from medpriv_lib.core.files import atomic_write
 from medpriv_lib.core.html_page import html_page
+from medpriv_lib.core.palette import COOL, HEAT, channels
 from medpriv_lib.explanation.case import Explanation
 from medpriv_lib.explanation.other_reading import OtherReading
 
 SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
-ORANGE, BLUE = np.array([255.0, 140.0, 0.0]), np.array([0.0, 90.0, 200.0])
+ORANGE, BLUE = (np.array(channels(colour), float) for colour in (HEAT, COOL))
 FULL, SEEN = 64.0, 10.0  # grey levels of a change drawn in full colour, and of one that is counted
 WARNING = (
     "The image to explain is shown as it is; only the earlier cases are privatised. Whoever passes "

@@ -5,11 +5,14 @@ table lists what follows from which answers.
 """
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-STYLE = """
+from medpriv_lib.core import palette
+from medpriv_lib.core.html_page import as_script
+
+STYLE = (
+    """
 .guide{margin:1rem 0;max-width:46rem;text-align:left;color:inherit;font:inherit}
 .guide [hidden]{display:none!important}
 .guide fieldset{border:1px solid rgba(128,128,128,.5);border-radius:.5rem;margin:.6rem 0;
@@ -18,11 +21,11 @@ padding:.3rem .8rem .6rem;min-width:0}
 .guide legend{font-weight:650;font-size:1rem;padding:0 .3rem;margin:0;width:auto;float:none}
 .guide label{display:flex;gap:.6rem;align-items:flex-start;padding:.3rem 0;margin:0;
 line-height:1.4;cursor:pointer;min-height:1.75rem}
-.guide input{flex:none;width:1.15rem;height:1.15rem;margin:.15rem 0 0;accent-color:#0f766e}
+.guide input{flex:none;width:1.15rem;height:1.15rem;margin:.15rem 0 0;accent-color:MET}
 .guide input:focus-visible{outline:2px solid currentColor;outline-offset:2px}
-.guide .guide-answer{border:2px solid #0f766e;border-radius:.5rem;padding:.4rem .9rem;
+.guide .guide-answer{border:2px solid MET;border-radius:.5rem;padding:.4rem .9rem;
 margin:.8rem 0}
-.guide .guide-answer.guide-no{border-color:#c2410c}
+.guide .guide-answer.guide-no{border-color:MISSED}
 .guide p,.guide li{max-width:none;line-height:1.5;overflow-wrap:anywhere}
 .guide .guide-title{font-weight:650;font-size:1.15rem;margin:.4rem 0}
 .guide details{max-width:none;margin:.5rem 0}
@@ -31,7 +34,11 @@ margin:.8rem 0}
 .guide table{border-collapse:collapse;font-size:.86rem;width:100%}
 .guide :is(th,td){text-align:left;vertical-align:top;padding:.3rem .5rem;white-space:normal;
 border-bottom:1px solid rgba(128,128,128,.4);min-width:6.5rem}
-""".strip().replace("\n", "")
+""".strip()
+    .replace("\n", "")
+    .replace("MET", palette.MET)
+    .replace("MISSED", palette.MISSED)
+)
 
 SCRIPT = """
 (function(){
@@ -106,8 +113,8 @@ def page(
         for answers, one in outcomes.items()
     }
     data = {"keys": keys, "outcomes": [vars(one) for one in listed]}
-    script = SCRIPT.replace("ID", _js(name), 1).replace("DATA", _js(data), 1)
-    script = script.replace("START", _js(list(start)), 1)
+    script = SCRIPT.replace("ID", as_script(name), 1).replace("DATA", as_script(data), 1)
+    script = script.replace("START", as_script(list(start)), 1)
     sets = "".join(_fieldset(name, key, *one) for key, one in questions.items())
     return (
         f'<div class="guide" id="{name}"><style>{STYLE}</style>'
@@ -162,14 +169,4 @@ def _table(
         '<details class="guide-table" open><summary>All answers as a table</summary>'
         '<div class="guide-scroll" tabindex="0" role="region" aria-label="all answers">'
         f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div></details>"
-    )
-
-
-def _js(value: object) -> str:
-    """Return a value as JavaScript that no HTML parser takes for the end of the script."""
-    return (
-        json.dumps(value)
-        .replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
     )

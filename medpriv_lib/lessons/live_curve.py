@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 from IPython.display import display
 
+from medpriv_lib.core.palette import ACCENT
+
 STYLES = {"train_loss": "o-", "val_loss": "s--"}
 
 
@@ -34,7 +36,7 @@ class LiveCurve:
             self.curve.plot(range(1, len(values) + 1), values, style, label=key.replace("_", " "))
         self.curve.set(xlim=(0.8, epochs + 0.2), xlabel="epoch", ylabel="cross-entropy")
         self.curve.legend(frameon=False)
-        self.bar.barh([0], [epoch], color="#4477aa")
+        self.bar.barh([0], [epoch], color=ACCENT)
         self.bar.set(xlim=(0, epochs), yticks=[], xticks=range(epochs + 1))
         if self.screen is not None:  # no screen outside IPython
             self.screen.update(self.figure)

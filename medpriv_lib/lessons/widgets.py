@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from medpriv_lib.lessons import stepper_html
+from medpriv_lib.lessons.encoding import as_pixels, encode, png
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 MAX_FRAMES = 20
 MAX_BYTES = 600_000
 SMALL = 320  # pixels; narrower pictures are shown enlarged by a whole factor, to about this width
-LOSS = 2.0  # grey levels of 255 that encoding may cost a pixel on average
 _shown = itertools.count(1)
 
 
@@ -44,13 +44,14 @@ class Frame(NamedTuple):
 
 
 class Stepper:
-    """A picture that one or two sliders change. It has two lives in one object.
+    """A picture that one or two controls change. It has two lives in one object.
 
-    Where a kernel with ipywidgets is (JupyterLab, Colab), the sliders call `draw` each time they
-    move. In the built book the same sliders move through frames drawn beforehand, by mouse,
+    Where a kernel with ipywidgets is (JupyterLab, Colab), the controls call `draw` each time they
+    move. In the built book the same controls move through frames drawn beforehand, by mouse,
     keyboard or touch, without kernel or network.
 
-    `levels` maps each of one or two controls to its values. `draw(**values)` returns uint8 pixels,
+    `levels` maps each of one or two controls to its values. Numbers make a slider; where a value is
+    a word, the control is a row of buttons. `draw(**values)` returns uint8 pixels,
     (H, W) grey or (H, W, 3) colour, or a matplotlib figure, the same size for all values.
     `describe(**values)` returns the caption, which is also what a screen reader says: what is seen,
     and the number that matters.
@@ -117,6 +118,15 @@ class Stepper:
             for name, values in self.levels.items()
         }
 
+    @property
+    def named(self) -> set[str]:
+        """The labels of the controls whose levels are words, as a reader sees them."""
+        return {
+            name.replace("_", " ")
+            for name, values in self.levels.items()
+            if any(isinstance(value, str) for value in values)
+        }
+
     def html(self) -> str:
         """Return the page's life: one figure, with all it needs inside. Its id is another one each
         time.
@@ -132,24 +142,20 @@ class Stepper:
             captions,
             self._size,
             self._shown_width(),
+            self.named,
         )
 
     def live(self) -> "ipywidgets.VBox":
-        """Return the kernel's life, an `ipywidgets.VBox` of the title, a slider per control, the
-        picture, the caption.
+        """Return the kernel's life, an `ipywidgets.VBox` of the title, each control, the picture,
+        the caption.
 
-        A slider calls `draw` and `describe` each time it moves. Raises `ImportError` where
+        A control calls `draw` and `describe` each time it moves. Raises `ImportError` where
         ipywidgets is not installed.
         """
         import ipywidgets
 
-        sliders = {
-            name: ipywidgets.SelectionSlider(
-                options=list(zip(labels, self.levels[name], strict=True)),
-                description=shown,
-                continuous_update=False,
-                style={"description_width": "initial"},
-            )
+        controls = {
+            name: self._control(shown, list(zip(labels, self.levels[name], strict=True)))
             for name, (shown, labels) in zip(self.levels, self.names.items(), strict=True)
         }
         layout = ipywidgets.Layout(width=f"{self._shown_width()}px", max_width="100%")
@@ -157,14 +163,26 @@ class Stepper:
         caption = ipywidgets.HTML()
 
         def show(_: object = None) -> None:
-            pixels, text = self._picture({name: slider.value for name, slider in sliders.items()})
+            pixels, text = self._picture({name: one.value for name, one in controls.items()})
             caption.value = html.escape(text)  # a Label would cut it at the width of the page
-            picture.value = _png(Image.fromarray(pixels))
+            picture.value = png(Image.fromarray(pixels))
 
-        for slider in sliders.values():
-            slider.observe(show, names="value")
+        for control in controls.values():
+            control.observe(show, names="value")
         show()
-        return ipywidgets.VBox([ipywidgets.Label(self.title), *sliders.values(), picture, caption])
+        return ipywidgets.VBox([ipywidgets.Label(self.title), *controls.values(), picture, caption])
+
+    def _control(self, shown: str, options: list[tuple[str, Any]]) -> Any:
+        """Return a control's widget: buttons where its levels are words, a slider otherwise."""
+        import ipywidgets
+
+        style = {"description_width": "initial"}
+        if shown in self.named:
+            style["button_width"] = "auto"
+            return ipywidgets.ToggleButtons(options=options, description=shown, style=style)
+        return ipywidgets.SelectionSlider(
+            options=options, description=shown, continuous_update=False, style=style
+        )
 
     def _shown_width(self) -> int:
         return self._size[0] * max(1, SMALL // self._size[0])
@@ -184,72 +202,6 @@ class Stepper:
         """Return the title and what can be moved, as text."""
         controls = ", ".join(f"{name}: {', '.join(labels)}" for name, labels in self.names.items())
         return f"{self.title} ({controls})"
-
-
-def as_pixels(drawn: Any) -> UInt8[np.ndarray, "h w ..."]:
-    """Return what `draw` made as uint8 pixels (H, W) or (H, W, 3); a matplotlib figure is rendered
-    on white and closed.
-
-    Raises `ValueError` for anything else.
-    """
-    if hasattr(drawn, "savefig"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        canvas = FigureCanvasAgg(drawn)
-        canvas.draw()
-        rgba = np.asarray(canvas.buffer_rgba()).astype(np.float32)
-        if "matplotlib.pyplot" in sys.modules:  # else a notebook shows the figure a second time
-            sys.modules["matplotlib.pyplot"].close(drawn)
-        weight = rgba[..., 3:] / 255
-        return np.rint(rgba[..., :3] * weight + 255 * (1 - weight)).astype(np.uint8)
-    pixels = np.asarray(drawn)
-    if (
-        pixels.dtype != np.uint8
-        or pixels.ndim not in (2, 3)
-        or pixels.shape[2:] not in ((), (3,))
-        or not pixels.size
-    ):
-        raise ValueError(
-            f"draw returned {type(drawn).__name__} of shape {pixels.shape} and type "
-            f"{pixels.dtype}; it must return uint8 pixels (H, W) or (H, W, 3), or a matplotlib "
-            "figure"
-        )
-    return np.ascontiguousarray(pixels)
-
-
-def encode(pixels: UInt8[np.ndarray, "h w ..."]) -> tuple[bytes, str]:
-    """Return one picture as PNG or WebP, whichever is smaller, and its media type.
-
-    A grey or few-coloured picture loses nothing as PNG, more colours are reduced to 256, and WebP
-    has quality 85. What would lose more than `LOSS` grey levels on average is not taken (WebP
-    halves the resolution of colour, which fine coloured stripes do not survive); where neither is
-    good enough, all is kept.
-    """
-    image = Image.fromarray(pixels)
-    shades = len(image.getcolors(256) or range(256))
-    palette = image if image.mode == "L" else image.quantize(shades, dither=Image.Dither.NONE)
-    candidates = [(_png(palette), "image/png"), (_webp(image, quality=85, method=4), "image/webp")]
-    good = [pair for pair in candidates if _loss(pair[0], image) <= LOSS]
-    return min(good or [(_webp(image, lossless=True), "image/webp")], key=lambda pair: len(pair[0]))
-
-
-def _loss(encoded: bytes, image: Image.Image) -> float:
-    decoded = Image.open(io.BytesIO(encoded)).convert("RGB")
-    return float(
-        np.abs(np.asarray(decoded, np.int16) - np.asarray(image.convert("RGB"), np.int16)).mean()
-    )
-
-
-def _webp(image: Image.Image, **how: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", **how)
-    return buffer.getvalue()
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _refuse_levels(levels: dict[str, list]) -> None:

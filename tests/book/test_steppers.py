@@ -1,6 +1,7 @@
-"""The pictures with sliders, moved in a browser on the built pages, with no kernel and no
+"""The pictures with sliders and buttons, moved in a browser on the built pages, with no kernel and no
 network."""
 
+import json
 import re
 from pathlib import Path
 
@@ -58,8 +59,13 @@ def sliders(box):
     return box.query_selector_all("input[type=range]")
 
 
+def choices(box):
+    """Return the groups of buttons of a stepper as elements."""
+    return box.query_selector_all("fieldset")
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_sliders_move_by_keyboard_mouse_and_finger(browser, address, chapter):
+def test_controls_move_by_keyboard_mouse_and_finger(browser, address, chapter):
     page = browser.new_page(viewport={"width": 375, "height": 812}, has_touch=True)
     page.goto(f"{address}chapters/{chapter}.html", wait_until="load")
     assert steppers(page), "no stepper"
@@ -69,6 +75,9 @@ def test_sliders_move_by_keyboard_mouse_and_finger(browser, address, chapter):
             "b => [...b.querySelectorAll('*')].some(e => e.scrollWidth > b.clientWidth + 1)"
         )
         assert not wide, "something is wider than its stepper"
+        assert sliders(box) or choices(box), "nothing to move"
+        for group in choices(box):
+            by_choice(page, box, group)
         for slider in sliders(box):
             by_keyboard(page, box, slider)
             by_mouse(page, box, slider)
@@ -79,6 +88,35 @@ def test_sliders_move_by_keyboard_mouse_and_finger(browser, address, chapter):
             page.set_viewport_size({"width": 375, "height": 812})
             page.evaluate(DRAWN, [375, "light"])
     page.close()
+
+
+def by_choice(page, box, group) -> None:
+    """Go through all buttons by the arrow keys, then by finger, and see that nothing moves."""
+    first, radios = state(box), group.query_selector_all("input[type=radio]")
+    names = json.loads(group.get_attribute("data-labels"))
+    assert [radio.evaluate("r => r.labels[0].innerText") for radio in radios] == names
+    assert group.query_selector("legend").inner_text().strip()
+    assert [radio.is_checked() for radio in radios] == [True] + [False] * (len(radios) - 1)
+    radios[0].focus()
+    seen, places = [first], {tuple(box.evaluate(LAYOUT))}
+    for radio in radios[1:]:
+        page.keyboard.press("ArrowRight")
+        assert radio.is_checked()
+        seen.append(state(box))
+        places.add(tuple(box.evaluate(LAYOUT)))
+    assert len({picture for picture, _, _ in seen}) > 1, "no picture changes"
+    assert len({caption for _, _, caption in seen}) == len(seen), f"captions repeat: {seen}"
+    assert all(alt == caption for _, alt, caption in seen)
+    assert len(places) == 1, f"height, picture and controls lie at {places}"
+    for radio, shown in zip(radios, seen, strict=True):
+        label = radio.query_selector("xpath=..")
+        label.scroll_into_view_if_needed()
+        area = label.bounding_box()
+        assert area["height"] >= 24, f"a button is {area['height']} px high"
+        page.touchscreen.tap(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+        assert state(box) == shown
+    radios[0].check()
+    assert state(box) == first
 
 
 def by_keyboard(page, box, slider) -> None:
@@ -151,7 +189,9 @@ def test_without_javascript_the_first_picture_shows_and_no_dead_slider(browser, 
             image = box.query_selector("img").bounding_box()
             assert image["width"] > 100, chapter
             assert image["height"] > 50, chapter
-            assert not sliders(box)[0].is_visible(), f"{chapter}: a slider that does nothing"
+            controls = [*sliders(box), *choices(box)]
+            assert controls, chapter
+            assert not any(one.is_visible() for one in controls), f"{chapter}: a dead control"
             assert "JavaScript" in box.query_selector(".stepper-note").inner_text()
             assert box.query_selector("figcaption").inner_text().strip()
     context.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from medpriv_lib.attacks.best import AUC, RANK1
-from medpriv_lib.core.drawing import INK, PAPER, save
+from medpriv_lib.core.drawing import save
+from medpriv_lib.core.palette import CYCLE, INK, PAPER
 from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import Row
 
@@ -35,6 +36,7 @@ def privacy_and_evidence(rows: Sequence[Row]) -> Figure:
     axes = figure.subplots(1, len(PANELS), sharey=True)
     drawn = headings(str(row["experiment"]) for row in shown)
     for axis, (column, title) in zip(axes, PANELS, strict=True):
+        axis.set_prop_cycle(color=CYCLE)
         for experiment, heading in drawn.items():
             points = [
                 row for row in shown if row["experiment"] == experiment and row[column] is not None
@@ -86,6 +88,7 @@ def rank_curves(content: dict, names: Sequence[tuple[str, str]]) -> Figure:
     axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
         last = 2
+        axis.set_prop_cycle(color=CYCLE)
         for one in there[name]["findings"]:
             if cmc := one["curves"].get("cmc"):
                 last = max(last, len(cmc))

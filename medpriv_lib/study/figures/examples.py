@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.drawing import INK, PAPER, grid, save
+from medpriv_lib.core.drawing import grid, save
 from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.palette import CYCLE, INK, PAPER
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import DEFAULT_DISEASE, disease_of
 from medpriv_lib.privatizers.protocol import Resources
@@ -52,6 +53,7 @@ def trade_off(rows: Sequence[Row], disease: str = DEFAULT_DISEASE) -> Figure:
     """
     figure = Figure(figsize=(7.2, 4.6), layout="constrained", facecolor=PAPER)
     axis = figure.subplots()
+    axis.set_prop_cycle(color=CYCLE)
     shown = [
         row for row in rows if row["identity_accuracy"] is not None and row["labels"] != "predicted"
     ]

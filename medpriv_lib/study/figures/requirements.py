@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.core.drawing import INK, PAPER, save
+from medpriv_lib.core.drawing import save
 from medpriv_lib.core.not_applicable import NotApplicable
+from medpriv_lib.core.palette import INK, MET, MISSED, PAPER, SKY, tint
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import DEFAULT_DISEASE, disease_of
@@ -28,7 +29,7 @@ FOUND, SHARP = 90.0, 50.0  # % of eyes found; % of the original's sharpness
 NAMED = 5.0  # % of images whose source patient, or another contributor, the identity judge names
 KEPT = 50.0  # % of the signs
 EDGES = np.array([0.0, 1.5, 2.5, 3.5, 4.5])  # of the columns; the first holds two numbers
-FAILS, MEETS, ABSENT = "#f6c58f", "#d6e6f4", "#f2f2f2"
+FAILS, MEETS, ABSENT = tint(MISSED, 0.26), tint(MET, 0.16), "0.95"
 
 
 def write_explanation_figures(
@@ -105,7 +106,7 @@ def _pair_of_columns(
         axes[i, 0].imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes[i, 1].imshow(overlay(image, relevance), interpolation="nearest")
         if evidence is not None and evidence[i].any():
-            axes[i, 1].contour(evidence[i], levels=[0.5], colors="#00a0ff", linewidths=0.8)
+            axes[i, 1].contour(evidence[i], levels=[0.5], colors=SKY, linewidths=0.8)
         text = classes[named[i]]
         if share is not None and evidence is not None and np.isfinite(share[i]):
             text += f": {100 * share[i]:.0f} % in\nsigns, {100 * evidence[i].mean():.0f} % of area"
