@@ -32,7 +32,7 @@ from medpriv_lib.core.files import atomic_write
 
 SIDE, EACH, K = 96, 10, 6
 SIZES = (5_000, 20_000)
-EXACT = 5_000  # images up to which the exact form is run beside
+EXACT = 20_000  # images up to which the exact form is run beside; 5,000 are a single block
 STAGES = ("prepare", "blur", "k-same-select")
 LEAVES = {"plain": "plain", "prepare": "archive", "blur": "blur", "k-same-select": "groups"}
 
