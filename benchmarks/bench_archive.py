@@ -1,6 +1,11 @@
 """An archive prepared, blurred and grouped, beside a plain loop: seconds of CPU and memory by size.
 
     python benchmarks/bench_archive.py 5000 20000 100000
+    python benchmarks/bench_archive.py --folder DIR --stage prepare 100000
+
+With a folder, what each stage took is kept in there and is not measured again; `--stage` runs one
+stage only, so that a long measurement can be stopped between two of them (a stage that was stopped
+begins anew: its figure is that of one run).
 
 Images of 96x96 pixels (ten of each patient, one patient in four diseased) become 64x64, are
 blurred, and are released by K-Same-Select's release form in blocks. The plain loop reads, resizes,
@@ -11,7 +16,10 @@ blocks cost in sharpness: the mean squared distance of an image to the mean of i
 levels, beside the exact form and beside groups of random patients.
 """
 
+import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,10 +28,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from medpriv_lib.core.files import atomic_write
+
 SIDE, EACH, K = 96, 10, 6
 SIZES = (5_000, 20_000)
 EXACT = 5_000  # images up to which the exact form is run beside
 STAGES = ("prepare", "blur", "k-same-select")
+LEAVES = {"plain": "plain", "prepare": "archive", "blur": "blur", "k-same-select": "groups"}
 
 
 def drawn(folder: Path, n: int) -> None:
@@ -55,11 +66,12 @@ def _of_kind(patient: int) -> np.ndarray:
 def stage(name: str, folder: Path) -> None:
     """Run one stage in this process and its workers: what `measured` starts."""
     from medpriv_lib.data.archive.archive import Archive
+    from medpriv_lib.data.choices import Cut
     from medpriv_lib.pipeline.archive.prepare import prepare_archive
     from medpriv_lib.pipeline.archive.privatize import privatize_archive
 
     if name == "prepare":
-        prepare_archive(folder / "in", folder / "archive", localize=False)
+        prepare_archive(folder / "in", folder / "archive", Cut(localize=False))
     elif name == "blur":
         privatize_archive(Archive.open(folder / "archive"), "blur", folder / "blur", split="all")
     elif name == "k-same-select":
@@ -145,28 +157,48 @@ def members(contributors: np.ndarray) -> list[np.ndarray]:
     return [who[who >= 0] for who in np.unique(contributors, axis=0)]
 
 
-def run(sizes: tuple[int, ...] = SIZES) -> list[dict]:
+def costs(folder: Path, n: int, only: str | None = None) -> dict[str, tuple[float, float]]:
+    """Return CPU seconds and GiB of each stage on n images, measured where they are not kept in
+    `folder` yet; `only` measures no other stage.
+    """
+    folder = folder / str(n)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "costs.json"
+    found = json.loads(kept.read_text()) if kept.is_file() else {}
+    if not (folder / "in" / "table.csv").is_file():
+        shutil.rmtree(folder / "in", ignore_errors=True)
+        (folder / "in").mkdir()
+        drawn(folder / "in", n)
+    for what, leaves in LEAVES.items():
+        if what not in found and only in (None, what):
+            shutil.rmtree(folder / leaves, ignore_errors=True)
+            found[what] = measured(what, folder)
+            with atomic_write(kept) as temporary:
+                temporary.write_text(json.dumps(found))
+    return found
+
+
+def run(sizes: tuple[int, ...] = SIZES, folder: Path | None = None) -> list[dict]:
     """Return the rows of the benchmark table; the figures of one size are of one run."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as name:
+            return run(sizes, Path(name))
     rows, curve = [], {}
     for n in sizes:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "in").mkdir()
-            drawn(folder / "in", n)
-            plain, small = measured("plain", folder)
-            for what in STAGES:
-                seconds, memory = measured(what, folder)
-                curve[what, n] = seconds
-                rows.append(_row(f"archive of {n:,}: {what}", seconds, None, f"{memory:.2f} GiB"))
-            both = curve["prepare", n] + curve["blur", n]
-            curve["plain", n] = plain
-            note = f"the loop alone {small:.2f} GiB; it checks and groups nothing"
-            rows.append(_row(f"archive of {n:,}: prepare and blur", both, plain, note))
-            if n <= EXACT:
-                rows += [
-                    _row(f"spread inside groups of {n:,}: {how}", value, None, "", "levels²")
-                    for how, value in sharpness(folder).items()
-                ]
+        found = costs(folder, n)
+        for what in STAGES:
+            curve[what, n], memory = found[what]
+            name = f"archive of {n:,}: {what}"
+            rows.append(_row(name, curve[what, n], None, f"{memory:.2f} GiB"))
+        both = curve["prepare", n] + curve["blur", n]
+        curve["plain", n], small = found["plain"]
+        note = f"the loop alone {small:.2f} GiB; it checks and groups nothing"
+        rows.append(_row(f"archive of {n:,}: prepare and blur", both, curve["plain", n], note))
+        if n <= EXACT:
+            rows += [
+                _row(f"spread inside groups of {n:,}: {how}", value, None, "", "levels²")
+                for how, value in sharpness(folder / str(n)).items()
+            ]
     if len(sizes) > 1:
         rows += extrapolated(curve, *sorted(sizes)[-2:])
     return rows
@@ -189,8 +221,23 @@ def _row(name: str, ours: float, peer: float | None, note: str, unit: str = "CPU
     return {"name": name, "ours": ours, "peer": peer, "ratio": ratio, "unit": unit, "note": note}
 
 
-if __name__ == "__main__":
-    for row in run(tuple(int(size) for size in sys.argv[1:]) or SIZES):
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--folder", type=Path, help="where images and figures are kept")
+    parser.add_argument("--stage", choices=("draw", *LEAVES), help="run one stage only")
+    given = parser.parse_args()
+    if given.stage is not None:
+        if given.folder is None:
+            parser.error("--stage needs --folder, where its figure is kept")
+        for n in given.sizes:
+            print(n, costs(given.folder, n, given.stage))
+        return
+    for row in run(tuple(given.sizes), given.folder):
         peer = "" if row["peer"] is None else f"   plain loop {row['peer']:.3g}"
         note = f"   ({row['note']})" if row["note"] else ""
         print(f"{row['name']:<46} {row['ours']:.4g} {row['unit']}{peer}{note}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,10 +2,12 @@
 
 Both train the same sites on the same images with the same draws and end at the same weights, which
 is checked; what differs is the messages. The figures are medians of CPU seconds, taken in turns,
-and the ratio is how much faster ours is: below 1, for messages cost something. Half a minute on one
-core.
+and the ratio is how much faster ours is: below 1, for messages cost something. A second row has
+what a process per message imports. Half a minute on one core.
 """
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -15,6 +17,7 @@ import torch
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import second_cohort
 from medpriv_lib.federation.average import average
+from medpriv_lib.federation.conduct import Rounds
 from medpriv_lib.federation.local import LocalTraining, Weights, fit_site
 from medpriv_lib.federation.sites import Site, deal, split_by_patient
 from medpriv_lib.pipeline.federate import federate, plan_of
@@ -25,7 +28,7 @@ REPEATS = 3
 
 def plain(sites: tuple[Site, ...]) -> Weights:
     """Return the weights after one round, without messages."""
-    plan = plan_of(sites, 1, LocalTraining())
+    plan = plan_of(sites, Rounds(1), LocalTraining())
     weights, updates = plan.first_weights(seeded(0, "first weights")), []
     for site in sites:
         network = plan.network()
@@ -41,7 +44,7 @@ def run() -> list[dict]:
     cohort = split_by_patient(shrunk(second_cohort("crossed")), seeded(0, "split"))
     sites = deal(cohort, 3, "even", seeded(0, "deal"))
     works: dict[str, Callable[[], Weights]] = {
-        "ours": lambda: federate(sites, rounds=1, validate=False).network.state_dict(),
+        "ours": lambda: federate(sites, rounds=Rounds(1, validate=False)).network.state_dict(),
         "peer": lambda: plain(sites),
     }
     found = {name: work() for name, work in works.items()}  # imports and first calls
@@ -61,8 +64,30 @@ def run() -> list[dict]:
             "peer": peer,
             "ratio": peer / ours,
             "unit": "CPU s",
-        }
+        },
+        importing(),
     ]
+
+
+def importing() -> dict:
+    """Return what a site's process imports for a message of keys or shares, beside what it imports
+    for one to train: Flower starts a process for each message.
+    """
+    code = "import time; import {}; print(time.process_time())"
+    seconds: dict[str, list[float]] = {"entry": [], "apps": []}
+    for _ in range(REPEATS):
+        for name, each in seconds.items():
+            words = [sys.executable, "-c", code.format(f"medpriv_lib.federation.{name}")]
+            said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            each.append(float(said))
+    ours, peer = median(seconds["entry"]), median(seconds["apps"])
+    return {
+        "name": "what a message of keys imports, beside a message to train",
+        "ours": ours,
+        "peer": peer,
+        "ratio": peer / ours,
+        "unit": "CPU s",
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Attack every row of the study on a cohort, many rows at a time, and write the best attackers'
 figures by label.
 
-python data_scripts/attack_rows.py --cohort FILE --weights FOLDER --out FILE --workers 16
+python data_scripts/attack_rows.py --cohort crossed --weights medpriv_lib/weights/crossed \
+    --out chapters/results/attacks-second.json --rows FOLDER --workers 16
 
-One process per worker, one thread each. A finished row is kept in OUT-rows/, so that the same
-command goes on where it was stopped; the attackers' networks of originals are trained first and
-shared. With --doubled each row is attacked again with twice the effort, and the file says which
-attackers have flattened.
+The file holds one table for each cohort; the tables of the others stay as they are. One process
+per worker, one thread each. A finished row is kept in the folder of rows, so that the same command
+goes on where it was stopped; the attackers' networks of originals are trained first and shared.
+With --doubled each row is attacked again with twice the effort, and the file says which attackers
+have flattened.
 """
 
 import os
@@ -20,7 +22,7 @@ import json  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from concurrent.futures import ProcessPoolExecutor, as_completed  # noqa: E402
-from dataclasses import dataclass, fields, replace  # noqa: E402
+from dataclasses import asdict, dataclass, fields, replace  # noqa: E402
 from multiprocessing import get_context  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -38,6 +40,7 @@ from medpriv_lib.attacks.scene import PARTS, Scene  # noqa: E402
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import write_json  # noqa: E402
 from medpriv_lib.core.not_applicable import NotApplicable  # noqa: E402
+from medpriv_lib.core.provenance import versions  # noqa: E402
 from medpriv_lib.core.randomness import seeded  # noqa: E402
 from medpriv_lib.data.default import default_cohort  # noqa: E402
 from medpriv_lib.data.second import KINDS, second_cohort  # noqa: E402
@@ -160,6 +163,7 @@ def main() -> None:
     parser.add_argument("--cohort", help="a file, confounded or crossed; default: the package's")
     parser.add_argument("--weights", help="folder of `medpriv fit`; default: the package's")
     parser.add_argument("--out", required=True, help="JSON file of all rows")
+    parser.add_argument("--rows", help="folder of finished rows; default: OUT-rows beside OUT")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
@@ -173,7 +177,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     out = Path(options.out)
-    rows = out.with_name(f"{out.stem}-rows")
+    rows = Path(options.rows) if options.rows else out.with_name(f"{out.stem}-rows")
     (rows / "networks").mkdir(parents=True, exist_ok=True)
     budget = shorter(FULL if options.no_long else LONG, options.short)
     job = Job(
@@ -197,8 +201,25 @@ def main() -> None:
             done[row.name] = ended.result()
             print(*row.name, done[row.name]["seconds"], "s", flush=True)
             found = [done[one.name] for one in listed if one.name in done]
-            content = {"cohort": cohort_of(options.cohort).hash(), "seed": options.seed}
-            write_json(out, content | {"rows": found})
+            write_json(out, beside(out, options, budget, found))
+
+
+def beside(out: Path, options: argparse.Namespace, budget: Budget, rows: list[dict]) -> dict:
+    """Return what the file shall hold: these rows, beside those of other cohorts."""
+    cohort = cohort_of(options.cohort)
+    test = cohort.of("test")
+    made = {
+        "n": len(test.images),
+        "patients": len(np.unique(test.patient)),
+        "hash": cohort.hash(),
+        "seed": options.seed,
+        "draws": options.draws,
+        "effort": f"1/{options.short} of the full",
+        "budget": asdict(budget),
+        "versions": versions(),
+    }
+    before = json.loads(out.read_text(encoding="utf-8"))["cohorts"] if out.is_file() else {}
+    return {"cohorts": before | {options.cohort or "default": made | {"rows": rows}}}
 
 
 def shorter(budget: Budget, by: int) -> Budget:

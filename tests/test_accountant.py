@@ -9,7 +9,6 @@ from scipy.stats import norm
 pytest.importorskip("opacus")
 pytest.importorskip("dp_accounting")
 
-from medpriv_lib.federation.private import accountant  # noqa: E402
 from medpriv_lib.federation.private.accountant import (  # noqa: E402
     Charge,
     agreed,
@@ -69,19 +68,20 @@ def test_the_noise_is_the_least_that_keeps_the_target():
     assert noise_for(math.inf, 0.01, 0.25, 20) == 0
 
 
-def test_what_was_charged_before_leaves_less(monkeypatch):
+def test_what_was_charged_before_leaves_less():
     before = [Charge(2.0, 1.0, 1, "tuning")]
     with pytest.raises(ValueError, match="raise the budget"):
         noise_for(0.5, 0.01, 0.25, 20, before)
-    cheap = lambda charges, delta, how="prv": sum(c.steps * c.rate / c.noise for c in charges)  # noqa: E731
-    monkeypatch.setattr(accountant, "epsilon", cheap)
-    assert noise_for(3.0, 0.01, 0.25, 20, before) == pytest.approx(5 / 2.5, rel=0.003)
+
+    def cheap(charges, delta):
+        return sum(c.steps * c.rate / c.noise for c in charges)
+
+    assert noise_for(3.0, 0.01, 0.25, 20, before, cheap) == pytest.approx(5 / 2.5, rel=0.003)
 
 
-def test_accountants_that_differ_stop_everything(monkeypatch):
-    monkeypatch.setattr(accountant, "epsilon", lambda c, d, how="prv": 1.0 if how == "prv" else 1.1)
+def test_accountants_that_differ_stop_everything():
     with pytest.raises(ArithmeticError, match="train no further"):
-        agreed([Charge(1.0, 1.0, 1)], 0.01)
+        agreed([Charge(1.0, 1.0, 1)], 0.01, lambda c, d, how: 1.0 if how == "prv" else 1.1)
 
 
 def test_numbers_out_of_range_are_refused():

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 import medpriv_lib as mp
 from medpriv_lib.data.account import cautions
 from medpriv_lib.data.alike import LEAST, alike_pictures
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.data.synthetic.cohort import write_synthetic
@@ -80,7 +81,7 @@ def test_a_changed_copy_of_another_patient_is_warned_about(tmp_path, change):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
         lines.append(f"{number}.png,p{number % 4},{number % 2}")
     (tmp_path / "list.csv").write_text("\n".join(lines))
-    _, report = prepare(read_manifest(tmp_path), size=32, localize=False)
+    _, report = prepare(read_manifest(tmp_path), Cut(32, False))
     assert report["alike_pictures"] == [("2.png", "5.png")]
     assert any("2.png and 5.png are one picture" in line for line in cautions(report))
 
@@ -98,7 +99,7 @@ def test_a_reduced_copy_of_an_eye_is_found_though_the_eye_is_cut_anew(tmp_path, 
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(tmp_path / "copy.png"), small)
     (tmp_path / "list.csv").write_text("\n".join([*lines, "copy.png,other,1"]))
-    _, report = prepare(read_manifest(tmp_path / "list.csv"), keep_single=True, progress=False)
+    _, report = prepare(read_manifest(tmp_path / "list.csv"), progress=False)
     assert report["alike_pictures"] == [("3.png", "copy.png")]
 
 

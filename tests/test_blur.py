@@ -137,3 +137,17 @@ def test_a_flat_image_stays_flat_and_a_slice_of_a_larger_array_works():
 def test_an_even_kernel_and_one_that_hides_nothing_are_refused(kernel):
     with pytest.raises(ValueError, match="odd whole number"):
         Blur(kernel)
+
+
+@pytest.mark.parametrize("kernel", [3, 15, 31, 33])
+@pytest.mark.parametrize("shape", [(70, 64, 64), (5, 40, 36, 3), (2, 7, 9), (0, 16, 16)])
+def test_many_images_at_once_are_blurred_as_each_in_float64(kernel, shape):
+    """Values next to a half are among them, and an image where nearly all lie there."""
+    images = np.random.default_rng(kernel).integers(0, 256, shape, dtype=np.uint8)
+    images[1:2, :, ::2], images[1:2, :, 1::2] = 0, 1
+    sigma, border = sigma_of(kernel), cv2.BORDER_REFLECT_101
+    for image, result in zip(images, blurred(images, kernel), strict=True):
+        exact = cv2.GaussianBlur(
+            image.astype(np.float64), (kernel, kernel), sigma, sigmaY=sigma, borderType=border
+        )
+        np.testing.assert_array_equal(result, np.rint(exact))

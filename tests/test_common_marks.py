@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from medpriv_lib.data.account import cautions
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.frame import Frame
 from medpriv_lib.data.manifest import read_manifest
@@ -74,7 +75,7 @@ def test_prepare_reports_burned_in_text(tmp_path, text):
         Image.fromarray(_labelled(_picture(rng), text)).save(tmp_path / f"{i}.png")
         lines.append(f"{i}.png,p{i % 3},{i % 2}")
     (tmp_path / "list.csv").write_text("\n".join(lines))
-    _, report = prepare(read_manifest(tmp_path), size=64, localize=False)
+    _, report = prepare(read_manifest(tmp_path), Cut(64, False))
     assert len(report["common_marks"]) == bool(text)
     assert any("burned-in text" in caution for caution in cautions(report)) == bool(text)
     assert {one["rows_cut"] for one in report["per_image"]} == {0}

@@ -30,6 +30,11 @@ def prepared(seed=0):
     )
 
 
+def cheap(epsilon, delta, rate, steps):
+    """A price that no accountant was asked for."""
+    return 1.0, 2.9
+
+
 def test_every_slot_has_a_plain_technology_and_promises():
     for stage, there in SLOTS.items():
         assert getattr(DeepRadiomics(), stage) in there
@@ -68,18 +73,25 @@ def test_three_ways_to_add_give_one_model(train):
 
 
 @pytest.mark.parametrize("train", ["private", "each", "shares", "split-private", "pate"])
-def test_private_trainings_say_what_they_cost(train, monkeypatch):
-    work = prepared()
-    monkeypatch.setattr("medpriv_lib.pipeline.slots.train.priced", lambda *_: (1.0, 2.9))
-    monkeypatch.setattr("medpriv_lib.pipeline.slots.train._public", lambda _: work.vectors)
-    notes = DeepRadiomics(train=train).run(work, seed=0, parts=1).notes["train"][0]
+def test_private_trainings_say_what_they_cost(train):
+    found = DeepRadiomics(train=train).run(prepared(), seed=0, parts=1, price=cheap)
+    notes = found.notes["train"][0]
     assert notes["epsilon"] == 2.9
 
 
+def test_two_hospitals_train_on_the_patients_whom_both_have():
+    given = DeepRadiomics(train="vertical").run(prepared(), seed=0, parts=1)
+    notes, seen = given.notes["train"][0], given.seen["train"][0]
+    assert notes["labels read from the derivative"] == 1
+    assert notes["common patients"] == len(np.unique(seen[0].what["patient"])) == 32 - 2 * 6
+    assert set(seen[1].what["trained"]) == set(seen[0].what["patient"])
+    assert given.sent["train"] > notes["intersection_bytes"] > 0
+    assert given.auc[0] > 0.8
+
+
 @pytest.mark.parametrize("release", ["local", "histograms"])
-def test_what_leaves_is_noised(release, monkeypatch):
-    monkeypatch.setattr("medpriv_lib.pipeline.slots.release.priced", lambda *_: (1.0, 2.9))
-    found = DeepRadiomics(release=release).run(prepared(), seed=0, parts=1)
+def test_what_leaves_is_noised(release):
+    found = DeepRadiomics(release=release).run(prepared(), seed=0, parts=1, price=cheap)
     assert found.notes["release"][0] == {"epsilon": 2.9, "noise": 1.0}
 
 

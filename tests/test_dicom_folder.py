@@ -1,19 +1,24 @@
 """A folder of DICOM files: whose images they are, and one clear line for each file that is not one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
 from dicom_files import SECRETS, compressed, dicom, folder, picture
 
 from medpriv_lib.core.rectangle import Rectangle
+from medpriv_lib.data.choices import Care, Cut
 from medpriv_lib.data.dicom.folder import list_dicom
 from medpriv_lib.data.dicom.names import neutral_name
 from medpriv_lib.data.left_out import TooManyLost
 from medpriv_lib.data.manifest import BadManifest
 from medpriv_lib.data.people import DoubledPeople
+from medpriv_lib.data.source import Source
 from medpriv_lib.pipeline.prepare import prepare
 
 SALT = bytes(range(32))
+WHOLE = Cut(localize=False)
 
 
 def reasons(root, table, **more):
@@ -24,9 +29,7 @@ def reasons(root, table, **more):
 
 def test_a_folder_becomes_a_cohort_without_a_name_of_the_input(tmp_path):
     table = folder(tmp_path / "KOWALSKI")
-    cohort, report = prepare(
-        tmp_path / "KOWALSKI", "dicom", labels=table, salt=SALT, localize=False
-    )
+    cohort, report = prepare(Source(tmp_path / "KOWALSKI", "dicom", table, SALT), WHOLE)
     assert len(cohort) == 12
     assert cohort.patients == 4
     cohort.save(tmp_path / "mine.npz")
@@ -154,8 +157,8 @@ def test_every_bad_file_gets_one_line_and_the_others_are_kept(tmp_path):
         assert not any(secret in said[name].reason for secret in SECRETS)
     assert {name for name, item in said.items() if not item.lost} == NO_LOSS
     with pytest.raises(TooManyLost, match=f"{len(KINDS) - 1} of {len(KINDS) + 5} images were lost"):
-        prepare(root, "dicom", labels=table, localize=False)
-    cohort, report = prepare(root, "dicom", labels=table, localize=False, least_kept=0.2)
+        prepare(Source(root, "dicom", table), WHOLE)
+    cohort, report = prepare(Source(root, "dicom", table), WHOLE, care=Care(0.2))
     assert len(cohort) == 6
     assert len(report["left_out"]) == len(KINDS) + 1
 
@@ -207,7 +210,7 @@ def test_two_spellings_of_a_patient_are_refused(tmp_path):
         ds.PatientID = "MRN-0004710"
         ds.save_as(root / f"0{i}.dcm")
     with pytest.raises(DoubledPeople) as error:
-        prepare(root, "dicom", labels=table, localize=False)
+        prepare(Source(root, "dicom", table), WHOLE)
     assert "00.dcm" in str(error.value)
     assert "4710" not in str(error.value)
 
@@ -256,17 +259,18 @@ def test_burned_in_text_is_left_out_unless_covered_or_accepted(tmp_path):
     ds = pydicom.dcmread(root / "07.dcm")
     ds.BurnedInAnnotation = "YES"
     ds.save_as(root / "07.dcm")
-    plain = {"labels": table, "localize": False, "least_kept": 0.5, "size": 200, "salt": SALT}
-    cohort, report = prepare(root, "dicom", **plain)
+    plain = Source(root, "dicom", table, SALT)
+    how = {"cut": Cut(200, False), "care": Care(0.5)}
+    cohort, report = prepare(plain, **how)
     said = {item.file: item.reason for item in report["left_out"]}
     assert set(said) == {"05.dcm", "07.dcm"}
     assert "looks as if text were burned in" in said["05.dcm"]
-    cohort, report = prepare(root, "dicom", masks=[Rectangle(0, 0, 200, 30)], **plain)
+    cohort, report = prepare(replace(plain, masks=(Rectangle(0, 0, 200, 30),)), **how)
     assert len(cohort) == 12
     assert (cohort.images[:, :30] == 0).all()
     assert cohort.images[:, 31:].any()
     assert report["common_marks"] == []  # the edge of the cover is no mark
-    cohort, report = prepare(root, "dicom", allow_burned_in=True, **plain)
+    cohort, report = prepare(replace(plain, allow_burned_in=True), **how)
     assert len(cohort) == 12
 
 
@@ -284,12 +288,12 @@ def test_masks_that_would_cover_other_places_are_refused(tmp_path):
 def test_right_images_are_mirrored(tmp_path):
     root = tmp_path / "scans"
     table = folder(root, patients=2)
-    plain, _ = prepare(root, "dicom", labels=table, localize=False, size=48, salt=SALT)
+    plain, _ = prepare(Source(root, "dicom", table, SALT), Cut(48, False))
     for path in root.glob("*.dcm"):
         ds = pydicom.dcmread(path)
         ds.ImageLaterality = "R"
         ds.save_as(path)
-    turned, _ = prepare(root, "dicom", labels=table, localize=False, size=48, salt=SALT)
+    turned, _ = prepare(Source(root, "dicom", table, SALT), Cut(48, False))
     assert set(turned.eye.tolist()) == {"R"}
     np.testing.assert_array_equal(turned.images, plain.images[:, :, ::-1])
 

@@ -10,6 +10,7 @@ import medpriv_lib as mp
 from medpriv_lib.cli import main
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.data.account import cautions
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.images import BadImage, read_grey
 from medpriv_lib.data.manifest import BadManifest, read_manifest
@@ -29,7 +30,7 @@ def write(folder, odd=None, label=lambda i: i % 2, patient=lambda i: f"p{i % 3}"
 
 
 def said(folder, size=16):
-    return cautions(prepare(read_manifest(folder), size=size, localize=False)[1])
+    return cautions(prepare(read_manifest(folder), Cut(size, False))[1])
 
 
 def test_a_good_folder_has_no_caution(tmp_path):
@@ -141,7 +142,7 @@ def test_a_release_among_the_originals(tmp_path, capsys):
 
 
 def test_equal_pictures_of_a_cohort_file_are_warned_about(tmp_path, capsys):
-    cohort, _ = prepare(read_manifest(write(tmp_path)), size=16, localize=False)
+    cohort, _ = prepare(read_manifest(write(tmp_path)), Cut(16, False))
     cohort.images[1] = cohort.images[0]
     cohort.save(tmp_path / "c.npz")
     out = ("--out", tmp_path / "out")

@@ -18,7 +18,6 @@ from medpriv_lib.federation.grid import as_coordinator
 from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.federation.parties import seen_by
 from medpriv_lib.federation.plan import Plan, training_of
-from medpriv_lib.federation.private import ledger as ledger_file
 from medpriv_lib.federation.private.at_site import Guard, fit_privately, members_of
 from medpriv_lib.federation.private.demand import Demand, demand_of
 from medpriv_lib.federation.private.ledger import BudgetSpent, Ledger
@@ -33,18 +32,16 @@ STEEP = LocalTraining(rate=0.5)
 PATIENTS = sum(site.patients for site in SITES)
 
 
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch):
-    """Let epsilon be steps over the noise, a sum that one can check without an accountant."""
+def steps_over_noise(charges, delta):
+    """An epsilon that one can check without an accountant."""
+    return sum(c.steps / c.noise if c.noise else math.inf for c in charges)
 
-    def cost(charges, delta):
-        return sum(c.steps / c.noise if c.noise else math.inf for c in charges)
 
-    monkeypatch.setattr(ledger_file, "agreed", cost)
+PLAIN = {"epsilon": 8.0, "multiplier": 1.0, "seeded": True, "cost": steps_over_noise}
 
 
 def private(**more):
-    return Privacy(**{"epsilon": 8.0, "multiplier": 1.0, "seeded": True} | more)
+    return Privacy(**PLAIN | more)
 
 
 def far(one, other):
@@ -96,13 +93,14 @@ def test_a_private_round_equals_a_slow_one():
     assert found.metrics == {"steps": 1.0}  # nothing else about the images
 
 
-def ledger_of(site, folder=None, budget=100.0):
+def ledger_of(site, folder=None, budget=100.0, cost=steps_over_noise):
     import tempfile
 
     folder = folder or tempfile.mkdtemp()
     from pathlib import Path
 
-    return Ledger(Path(folder) / f"{site.name}.json", site.name, site.patients, budget, 1e-3)
+    path = Path(folder) / f"{site.name}.json"
+    return Ledger(path, site.name, site.patients, budget, 1e-3, cost)
 
 
 def test_the_average_of_the_sites_is_the_step_over_all_patients():
@@ -194,19 +192,19 @@ def test_a_spent_budget_refuses_further_rounds(tmp_path):
     with pytest.raises(RoundFailed, match="site-1: training of 1 steps would bring epsilon"):
         mp.federate(SITES, rounds=1, training=STEEP, privacy=asked)
     (tmp_path / "site-2.json").unlink()  # a site that forgets what it spent
-    one = mp.federate(SITES, rounds=1, training=STEEP, privacy=asked, fewest=1)
+    one = mp.federate(SITES, rounds=mp.Rounds(1, fewest=1), training=STEEP, privacy=asked)
     assert one.rounds[0].answered == ("site-2",)
     assert "above the budget of 2" in one.rounds[0].refused["node 1"]
 
 
-def test_what_was_found_to_fit_is_not_asked_again(tmp_path, monkeypatch):
-    asked, one = [], ledger_of(SITES[0], tmp_path, budget=5.0)
+def test_what_was_found_to_fit_is_not_asked_again(tmp_path):
+    asked = []
 
     def cost(charges, delta):
         asked.append(charges)
         return float(sum(c.steps / c.noise for c in charges))
 
-    monkeypatch.setattr(ledger_file, "agreed", cost)
+    one = ledger_of(SITES[0], tmp_path, budget=5.0, cost=cost)
     charge = Demand(1.0).charge()
     for left in (3, 2, 1, 0):
         one.pay(charge, ahead=left)

@@ -181,6 +181,18 @@ def test_a_site_with_other_images_or_another_version_says_so(monkeypatch):
         federated(plan)
 
 
+def test_a_site_with_one_label_takes_part_and_labels_that_are_none_are_refused():
+    site = hospitals(1, 5)[0]
+    columns = vars(site.cohort)
+    well = np.zeros(len(site.cohort), bool)
+    healthy = type(site)("healthy", type(site.cohort)(**columns | {"diseased": well}))
+    outcome, _ = federated(plan_of(1), (SITES[0], SITES[1], healthy))
+    assert outcome.rounds[0].answered == ("healthy", "site-1", "site-2")
+    assert all(one.isfinite().all() for one in outcome.weights.values())
+    with pytest.raises(ValueError, match="`patient` must be int64 and `diseased` bool"):
+        type(site.cohort)(**columns | {"diseased": well.astype(np.int64) + 2})
+
+
 def test_no_path_and_no_name_leaves_with_an_error():
     def fit(network, site, settings, generator):
         raise FileNotFoundError("/home/clinic/Jane Doe.png")

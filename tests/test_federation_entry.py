@@ -8,7 +8,7 @@ import pytest
 from federation_sites import QUICK, hospitals
 
 from medpriv_lib.core import weights as store
-from medpriv_lib.federation import entry
+from medpriv_lib.federation import entry, leading
 from medpriv_lib.federation.certificates import make_certificates
 from medpriv_lib.federation.grid import InProcessGrid, run_in_process
 from medpriv_lib.federation.local import LocalTraining
@@ -44,12 +44,12 @@ def led(tmp_path, monkeypatch):
     )
     keys, out = make_certificates(tmp_path / "keys", 3), tmp_path / "out"
     out.mkdir()
-    monkeypatch.setenv(entry.LEAD, str(out))
+    monkeypatch.setenv(leading.LEAD, str(out))
 
     def run(plan, masks=True, budget=8.0, masked_sum=True, disturb=None):
         roster = str(keys / "roster.json")
         told = {"plan": asdict(plan), "sites": 3, "roster": roster if masked_sum else None}
-        (out / entry.PLAN).write_text(json.dumps(told))
+        (out / leading.PLAN).write_text(json.dumps(told))
         apps = {}
         for number, site in enumerate(SITES, 1):
             cohort = tmp_path / f"{site.name}.npz"
@@ -62,7 +62,7 @@ def led(tmp_path, monkeypatch):
                 path = str(tmp_path / f"{site.name}.ledger")
                 own["budget"] = {"path": path, "budget": budget, "delta": 0.01}
             apps[number] = Env(own)
-        run_in_process(entry.server, InProcessGrid(apps, disturb))
+        run_in_process(leading.server, InProcessGrid(apps, disturb))
         return json.loads((out / "rounds.json").read_text())["rounds"]
 
     return run
@@ -107,7 +107,7 @@ def test_masks_and_budgets_come_from_the_sites_own_files(led, tmp_path):
 def test_a_coordinator_who_wants_something_else_gets_one_line(led, tmp_path, more, plan, says):
     with pytest.raises(ValueError, match=says):
         led(plan_of(1, **plan), **more)
-    failed = json.loads((tmp_path / "out" / entry.FAILED).read_text())["error"]
+    failed = json.loads((tmp_path / "out" / leading.FAILED).read_text())["error"]
     assert says in failed
     assert "\n" not in failed
     assert str(tmp_path) not in failed

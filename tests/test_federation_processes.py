@@ -1,5 +1,6 @@
 """A coordinator and sites as processes: keys, ports, and a hospital that goes dark mid-round."""
 
+import contextlib
 import os
 import re
 import signal
@@ -16,7 +17,8 @@ from medpriv_lib.cli import main
 from medpriv_lib.core import weights as store
 from medpriv_lib.federation.address import address_of, free_port
 from medpriv_lib.federation.certificates import make_certificates
-from medpriv_lib.federation.processes import _explain, _group, quiet
+from medpriv_lib.federation.processes import _explain, quiet
+from medpriv_lib.federation.programs import HOME, group
 
 MARK = "MEDPRIV_TEST_OF_PROCESSES"
 
@@ -40,13 +42,13 @@ def sessions_of(pid):
     return [int(child) for child in children if os.getsid(int(child)) == int(child)]
 
 
-def waited(condition, seconds=240):
+def waited(condition, seconds=240, every=0.2):
     """Wait until the condition holds, and say whether it did."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():
             return True
-        time.sleep(0.2)
+        time.sleep(every)
     return False
 
 
@@ -62,42 +64,60 @@ def command(*words, log, mark):
         )
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
-def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
-    keys, out, mark = make_certificates(tmp_path / "keys", 3), tmp_path / "out", str(os.getpid())
-    at = f"127.0.0.1:{free_port()}"
-    lead = ["coordinator", "--certificates", keys, "--listen", at, "--size", 16, "--out", out]
-    lead += ["--rounds", 2, "--patience", 60]
-    started = {"coordinator": command(*lead, log=tmp_path / "lead.log", mark=mark)}
+@contextlib.contextmanager
+def federation(tmp_path, lead, join, sites):
+    """Start a coordinator and a process for each site with these further options; yield the
+    processes, the coordinator's log and what each site's log of messages says. None is left behind.
+    """
+    keys, mark = make_certificates(tmp_path / "keys", 3), str(os.getpid())
+    at, said = f"127.0.0.1:{free_port()}", tmp_path / "lead.log"
+    words = ["coordinator", "--certificates", keys, "--listen", at, "--size", 16]
+    words += ["--out", tmp_path / "out", "--patience", 60, *lead]
+    started = {"coordinator": command(*words, log=said, mark=mark)}
+
+    def left(name):
+        path = tmp_path / f"{name}-left.jsonl"
+        return path.read_text() if path.exists() else ""
+
     try:
-        said = tmp_path / "lead.log"
         # before it listens, it does not know the sites' keys
         assert waited(lambda: "listening on" in said.read_text()), said.read_text()
-        for number, site in enumerate(hospitals(3), 1):
+        for number, site in enumerate(sites, 1):
             name = f"site-{number}"
             site.cohort.save(tmp_path / f"{name}.npz")
-            join = ["site", tmp_path / f"{name}.npz", "--certificates", keys, "--name", name]
-            join += ["--coordinator", at, "--log", tmp_path / f"{name}-left.jsonl"]
-            started[name] = command(*join, log=tmp_path / f"{name}.log", mark=mark)
-        assert waited(lambda: "round 1 of 2" in said.read_text()), said.read_text()
-        for session in sessions_of(started["site-2"].pid):
-            os.killpg(session, signal.SIGKILL)
-        assert started["coordinator"].wait(300) == 0, said.read_text()
-        text = said.read_text()
-        assert "round 1 of 2: 3 site(s) answered" in text
-        assert re.search(r"round 2 of 2: 2 site\(s\) answered, .*(site-2|node)", text)
-        _, card = store.load(out / "recogniser", "federated disease recogniser")
-        assert card["config"]["size"] == 16
-        left = (tmp_path / "site-1-left.jsonl").read_text()
-        assert left.count('"kind": "train"') == 2
-        assert str(tmp_path) not in left
+            words = ["site", tmp_path / f"{name}.npz", "--certificates", keys, "--name", name]
+            words += ["--coordinator", at, "--log", tmp_path / f"{name}-left.jsonl"]
+            words += [str(word).replace("NAME", str(tmp_path / name)) for word in join]
+            started[name] = command(*words, log=tmp_path / f"{name}.log", mark=mark)
+        yield started, said, left
     finally:
         for process in started.values():
             process.terminate()
         for process in started.values():
             process.wait(60)
     assert waited(lambda: not marked(mark), 20), marked(mark)
+
+
+def goes_dark(process):
+    """Kill a site's programs, as a power cut would."""
+    for session in sessions_of(process.pid):
+        os.killpg(session, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+def test_a_coordinator_and_three_sites_of_which_one_goes_dark(tmp_path):
+    with federation(tmp_path, ["--rounds", 2], [], hospitals(3)) as (started, said, left):
+        assert waited(lambda: "round 1 of 2" in said.read_text()), said.read_text()
+        goes_dark(started["site-2"])
+        assert started["coordinator"].wait(300) == 0, said.read_text()
+        text = said.read_text()
+        assert "round 1 of 2: 3 site(s) answered" in text
+        assert re.search(r"round 2 of 2: 2 site\(s\) answered, .*(site-2|node)", text)
+        _, card = store.load(tmp_path / "out" / "recogniser", "federated disease recogniser")
+        assert card["config"]["size"] == 16
+        assert left("site-1").count('"kind": "train"') == 2
+        assert str(tmp_path) not in left("site-1")
 
 
 def test_a_port_in_use_is_one_line(tmp_path, capsys):
@@ -152,14 +172,19 @@ def test_flower_is_told_to_be_quiet(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sessions")
-def test_grandchildren_end_with_their_session(tmp_path, monkeypatch):
+@pytest.mark.parametrize("session", ["", "setsid "])  # Flower starts programs in further ones
+def test_grandchildren_end_with_their_session(tmp_path, monkeypatch, session):
     program = tmp_path / "parent"
-    program.write_text("#!/bin/sh\ntrap '' INT\nsleep 300 &\necho $! > child\nexit 0\n")
+    program.write_text(
+        f"#!/bin/sh\ntrap '' INT\n{session}sh -c 'echo $$ > child; exec sleep 300' &\n"
+        "while [ ! -s child ]; do sleep 0.05; done\nexit 0\n"
+    )
     program.chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("medpriv_lib.federation.processes.PROGRAMS", tmp_path)
-    with _group() as start:
-        start("parent", log=tmp_path / "log", environment=os.environ).wait()
+    monkeypatch.setattr("medpriv_lib.federation.programs.PROGRAMS", tmp_path)
+    environment = os.environ | {HOME: str(tmp_path)}
+    with group() as start:
+        start("parent", log=tmp_path / "log", environment=environment).wait()
         child = int((tmp_path / "child").read_text())
         os.kill(child, 0)
     stat = Path(f"/proc/{child}/stat")

@@ -40,16 +40,13 @@ def toy_study():
         torch.manual_seed(0)
         judge = EyeJudge(Wide(16, SIZE, shape=Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)).eval())
         court = Court(judge, Recogniser(8, SIZE).eval(), cohort.of("train"))
-    return study_run.Study(cohort, court, smooth_images(4), steps=2)
+    settings = (("layers", False, 0.05, 0.1),)
+    return study_run.Study(
+        cohort, court, smooth_images(4), steps=2, settings=settings, noise=lambda *_: 0.8
+    )
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(study_run, "multiplier", lambda *_: 0.8)
-    monkeypatch.setattr(study_run, "SETTINGS", (("layers", False, 0.05, 0.1),))
-
-
-def test_the_study_goes_on_where_it_was_stopped(tmp_path, quick):
+def test_the_study_goes_on_where_it_was_stopped(tmp_path):
     said = []
 
     def stop(text):
@@ -92,7 +89,7 @@ def one_patient_each(content):
     assert [one["row"] for one in content["targets"]] == study.order[:4].tolist()
 
 
-def test_a_file_of_other_settings_is_begun_anew(tmp_path, quick):
+def test_a_file_of_other_settings_is_begun_anew(tmp_path):
     study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
     longer = replace(toy_study(), steps=3)
     content = study_run.run(tmp_path, lambda _: None, longer, TOY[:1])
@@ -100,7 +97,7 @@ def test_a_file_of_other_settings_is_begun_anew(tmp_path, quick):
     assert content["search"]["steps"] == 3
 
 
-def test_fresh_targets_are_of_patients_whom_the_first_run_left_out(tmp_path, quick):
+def test_fresh_targets_are_of_patients_whom_the_first_run_left_out(tmp_path):
     with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion"):
         fresh_targets.run(tmp_path, lambda _: None, toy_study())
     first = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])

@@ -5,20 +5,20 @@ import math
 
 import pytest
 
-from medpriv_lib.federation.private import ledger as room
 from medpriv_lib.federation.private.accountant import Charge
 from medpriv_lib.federation.private.ledger import BudgetSpent, Ledger, merged
 
 
 @pytest.fixture
-def opened(tmp_path, monkeypatch):
+def opened(tmp_path):
     """A ledger whose epsilon is the number of steps over the noise: a sum that one can check."""
 
     def cost(charges, delta):
         return sum(c.steps / c.noise if c.noise else math.inf for c in charges)
 
-    monkeypatch.setattr(room, "agreed", cost)
-    return lambda budget=8.0: Ledger(tmp_path / "site.json", "north", 92, budget, 1 / 92)
+    return lambda budget=8.0, patience=30.0: Ledger(
+        tmp_path / "site.json", "north", 92, budget, 1 / 92, cost, patience
+    )
 
 
 def test_rounds_are_charged_until_the_budget_is_spent(opened):
@@ -69,9 +69,8 @@ def test_a_delta_that_allows_to_publish_a_patient_is_refused(tmp_path):
     assert not (tmp_path / "a.json").exists()
 
 
-def test_two_processes_do_not_pay_once(opened, monkeypatch):
-    one = opened()
-    monkeypatch.setattr(room, "PATIENCE", 0.1)
+def test_two_processes_do_not_pay_once(opened):
+    one = opened(patience=0.1)
     lock = one.path.with_suffix(".lock")
     lock.touch()
     with pytest.raises(TimeoutError, match="remove the file"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medpriv_lib.data.choices import STRICT, Care, Cut, Split
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.left_out import LeftOut, TooManyLost, write_left_out
 from medpriv_lib.data.manifest import read_manifest
@@ -36,7 +37,7 @@ def _write(folder, patients, blank=()):
 
 def test_every_lost_file_is_listed_with_its_reason(tmp_path):
     listing = _write(tmp_path, ["a"] * 6 + ["b"] * 6, blank=(3,))
-    cohort, report = prepare(listing, size=16)
+    cohort, report = prepare(listing, Cut(16))
     assert len(cohort) == report["kept"] == 11
     assert (report["lost"], report["kept_rate"]) == (1, 11 / 12)
     (item,) = report["left_out"]
@@ -55,30 +56,30 @@ def test_too_many_lost_raise_with_the_count_and_the_list(tmp_path):
     with pytest.raises(
         TooManyLost, match=r"3 of 12 images were lost.*75\.0 %.*90 %.*3\.png"
     ) as error:
-        prepare(listing, size=16)
+        prepare(listing, Cut(16))
     assert [item.file for item in error.value.left_out] == ["3.png", "5.png", "8.png"]
     assert "--no-localize" in str(error.value)
-    assert len(prepare(listing, size=16, least_kept=0.75)[0]) == 9
+    assert len(prepare(listing, Cut(16), care=Care(0.75))[0]) == 9
     with pytest.raises(ValueError, match=r"least_kept is 90; use a share from 0 to 1"):
-        prepare(listing, least_kept=90)
+        Care(90)
 
 
 def test_a_patient_left_with_one_image_is_refused_by_the_rule_for_one_image(tmp_path):
     patients = ["a"] * 8 + ["b"] * 2 + ["c"] * 8
     listing = _write(tmp_path, patients, blank=(8,))
-    cohort, report = prepare(listing, size=16)
+    cohort, report = prepare(listing, Cut(16))
     assert report["patients_with_one_image"] == report["of_these_by_losses"] == ["b"]
     with pytest.raises(ValueError, match=r"9\.png: 'b' is a patient with one image, left of 2"):
-        prepare(listing, size=16, keep_single=False)
-    assert prepare(listing, size=16, keep_single=False, split_by="patient")[0].patients == 3
+        prepare(listing, Cut(16), care=STRICT)
+    assert prepare(listing, Cut(16), Split("patient"), STRICT)[0].patients == 3
     alone = _write(tmp_path, ["a", "a", "b"])
     with pytest.raises(ValueError, match=r"2\.png: 'b' is a patient with one image, which cannot"):
-        prepare(alone, size=16, keep_single=False)
+        prepare(alone, Cut(16), care=STRICT)
 
 
 def test_a_lost_patient_is_named(tmp_path):
     listing = _write(tmp_path, ["a"] * 9 + ["b"], blank=(9,))
-    _, report = prepare(listing, size=16)
+    _, report = prepare(listing, Cut(16))
     assert report["patients_lost"] == ["b"]
 
 
@@ -105,8 +106,10 @@ def test_a_folder_lists_what_it_cannot_read(tmp_path):
         "second.png": False,  # its image is listed by its own name
     }
     with pytest.raises(TooManyLost, match=r"3 of 6 images were lost, so 50\.0 %"):
-        prepare(listing, size=16)
-    cohort, report = prepare(listing, size=16, least_kept=0.5)  # 01 and 1 are two files, no people
+        prepare(listing, Cut(16))
+    cohort, report = prepare(
+        listing, Cut(16), care=Care(0.5, keep_single=True)
+    )  # 01 and 1 are two files, no people
     assert (len(cohort), report["lost"]) == (3, 3)
 
 
@@ -134,8 +137,8 @@ def test_an_image_too_small_for_an_eye_is_named(tmp_path):
     listing = _write(tmp_path, ["a", "a", "b", "b"])
     Image.fromarray(_eye(2)[56:64, 76:84]).save(tmp_path / "2.png")
     with pytest.raises(ValueError, match=r"2\.png: 8x8 pixels.*32x32"):
-        prepare(listing, size=16)
-    assert len(prepare(listing, size=16, localize=False)[0]) == 4
+        prepare(listing, Cut(16))
+    assert len(prepare(listing, Cut(16, False))[0]) == 4
 
 
 def test_what_cannot_fit_is_refused_before_any_image_is_read(tmp_path):
@@ -143,7 +146,7 @@ def test_what_cannot_fit_is_refused_before_any_image_is_read(tmp_path):
     for file in listing.files:
         file.unlink()
     with pytest.raises(ValueError, match=r"size is 100000; use 4096 or fewer"):
-        prepare(listing, size=100000)
+        prepare(listing, Cut(100000))
 
 
 def test_an_interruption_reads_no_file_that_is_still_waiting(tmp_path, monkeypatch):
@@ -163,5 +166,5 @@ def test_an_interruption_reads_no_file_that_is_still_waiting(tmp_path, monkeypat
 
     monkeypatch.setattr(CutOut, "cut", cut)
     with pytest.raises(KeyboardInterrupt):
-        prepare(list_folder(tmp_path), size=16, localize=False, workers=2)
+        prepare(list_folder(tmp_path), Cut(16, False), workers=2)
     assert len(begun) < 10

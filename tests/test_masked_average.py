@@ -115,10 +115,12 @@ def test_below_the_threshold_nothing_is_opened():
         asked.append(message.metadata.message_type)
         return losing(1, 2, 3)(message, reply)
 
-    with pytest.raises(RoundFailed, match=r"2 of 5 sites sent masked numbers.*nothing was opened"):
+    with pytest.raises(
+        RoundFailed, match=r"round 1: 2 of 5 sites sent masked numbers.*nothing was opened"
+    ):
         federated(plan_of(1, fewest=2), disturb=disturb)
     assert "query.agree" not in asked
-    with pytest.raises(RoundFailed, match="2 of 5 sites sent keys"):
+    with pytest.raises(RoundFailed, match="^round 1: 2 of 5 sites sent keys"):
         federated(plan_of(1), disturb=losing(1, 2, 3, at="query.advertise"))
 
 
@@ -276,8 +278,8 @@ def test_an_old_train_message_is_refused():
 
 def test_federate_takes_the_masks_as_arguments():
     sites = hospitals()
-    few = {"rounds": 1, "training": QUICK, "pooling": "average"}
-    plain, secure = mp.federate(sites, **few), mp.federate(sites, **few, **masked(sites))
+    few = {"rounds": 1, "training": QUICK}
+    plain, secure = mp.federate(sites, **few), mp.federate(sites, **few, aggregation=masked(sites))
     largest = max(float(tensor.abs().max()) for tensor in plain.network.state_dict().values())
     assert far(plain.network.state_dict(), secure.network.state_dict()) < 1e-6 * largest
     assert secure.rounds[0].notes == ("the sum of 3 masked updates",)

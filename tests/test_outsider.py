@@ -15,10 +15,14 @@ from test_bad_input import MAIN, tree
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.cli import main
 from medpriv_lib.core.files import all_or_nothing
+from medpriv_lib.core.host import host_of
+from medpriv_lib.data import synthetic
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.folder import list_folder
+from medpriv_lib.federation.address import require_known
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
 from medpriv_lib.pipeline.infer import infer
+from medpriv_lib.pipeline.prepare import listing_of
 
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n" + MAIN
 FULL_OUTPUT = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
@@ -31,6 +35,7 @@ def work(tmp_path, toy_weights):
     cohort.save(tmp_path / "c.npz")
     (tmp_path / "weights").symlink_to(toy_weights)
     Image.fromarray(cohort.images[0]).save(tmp_path / "eye.png")
+    Image.fromarray(np.arange(30, dtype=np.uint8)[None]).save(tmp_path / "row.png")
     (tmp_path / "scans").mkdir()
     rng, lines = np.random.default_rng(0), ["file,patient,label"]
     for i in range(12):
@@ -94,6 +99,26 @@ REFUSED = {
     "a right eye of a cohort": (
         ("infer", "c.npz", "--weights", "weights", "--right"),
         "--right is of an image file",
+    ),
+    "rounds where nothing is trained": (
+        ("study", "--rounds", "5", "--draws", "1", "--out", "s"),
+        "--rounds is of a training, and nothing is trained here",
+    ),
+    "epochs where nothing is trained": (
+        ("study", *OWN, "--epochs", "5", "--out", "s"),
+        "--epochs is of a training",
+    ),
+    "draws of the federated study": (
+        ("study", "--federated", "--draws", "5", "--out", "s"),
+        "--draws has no meaning beside --federated",
+    ),
+    "labels of a table with labels": (
+        (*PREPARE, "--labels", "l.csv", "--out", "o.npz"),
+        "--labels has a meaning for --kind dicom only",
+    ),
+    "a picture of one row": (
+        ("infer", "row.png", "--no-localize", "--size", "16"),
+        "row.png: it is 30x1 pixels (width x height): a single line shows nothing",
     ),
     "more answers than sites": (
         ("federate", "simulate", "c.npz", "--sites", "2", "--fewest", "3", "--out", "f"),
@@ -308,3 +333,89 @@ def test_missing_certificates_are_named_before_anybody_is_waited_for(tmp_path, c
     said = capsys.readouterr()
     assert "authority.crt: no such file" in said.err
     assert "listening" not in said.out
+
+
+def test_only_a_cohort_is_overwritten_even_by_force(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    np.savez("theirs.npz", measured=np.arange(5))
+    (work / "folder.npz").mkdir()
+    before = tree(work)
+    for name in ("theirs.npz", "folder.npz"):
+        assert main([*PREPARE, "--out", name, "--force"]) == 2
+        assert f"{name} exists and is no cohort file" in capsys.readouterr().err
+    assert tree(work) == before
+    assert main([*PREPARE, "--out", "c.npz", "--force"]) == 0
+
+
+def test_drawing_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    """A plan without its closing table is drawn on, not read as a licensed set without one."""
+    asked = []
+    monkeypatch.setattr(synthetic, "write_synthetic", lambda folder, seed: asked.append(folder))
+    for name, files in {"half": ["synthetic.json"], "whole": ["synthetic.json", "d.csv"]}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text("{}")
+        with pytest.raises(ValueError, match=r"medical-description|description|images"):
+            listing_of(tmp_path / name, "synthetic")
+    assert asked == [tmp_path / "half"]
+
+
+@pytest.mark.parametrize("host", ["", "a b", "ü.example", "h:9", "https://h", "*", "1.2.3", "a..b"])
+def test_what_is_no_host_is_named(host, tmp_path, capsys):
+    with pytest.raises(ValueError, match="neither a name nor an address"):
+        host_of(host)
+    assert main(["federate", "certificates", str(tmp_path / "k"), "--host", host]) == 2
+    assert f"{host!r} is neither a name nor an address" in capsys.readouterr().err
+    assert not (tmp_path / "k").exists()
+
+
+@pytest.mark.parametrize("host", ["localhost", "lead.example.", "my_site-1", "10.0.0.7", "::1"])
+def test_what_is_a_host(host):
+    assert host_of(host) == host
+    assert host_of("[::1]") == "::1"
+
+
+def test_a_machine_that_nobody_knows_is_said_by_its_name(capsys):
+    with pytest.raises(ValueError, match=r"nowhere\.invalid:1: no machine of this name is known"):
+        require_known("nowhere.invalid", 1)
+
+
+DROPPED = """
+import os, signal, sys, time
+from medpriv_lib.cli import main, prepare
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(.1)
+def run(args):
+    try:
+        Dying()
+        time.sleep(60)
+    finally:
+        time.sleep(1.5)
+        open(args.out, "w").close()
+prepare.run = run
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_lost_terminal_ends_the_work_even_from_within_a_finaliser(tmp_path):
+    """What is raised in a finaliser is dropped; what clears away is not disturbed."""
+    cleared = tmp_path / "cleared.npz"
+    done = run_code(DROPPED, "prepare", "x", "--kind", "manifest", "--out", cleared, timeout=30)
+    assert done.returncode == 129, done.stderr
+    assert done.stderr.endswith("medpriv: stopped; nothing was written\n")
+    assert cleared.is_file()
+
+
+GONE = "import os, sys; os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]);"
+
+
+def test_a_working_folder_that_is_gone_is_said(work):
+    code = f"{GONE} sys.argv[1:2] = []\n{MAIN}"
+    done = run_code(code, work / "gone", "privatize", work / "c.npz", *BLUR, "--out", "r")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "medpriv: error: the folder that this command was started in is gone; change to one that "
+        "is there\n"
+    )

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medpriv_lib.data.account import cautions
+from medpriv_lib.data.choices import Care, Cut
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.people import DoubledPeople, is_nobody, key_of, shared_pictures, spellings
 from medpriv_lib.data.prepare import prepare
+
+REPORTED = Care(doubles="report", keep_single=True)
 
 
 @pytest.mark.parametrize(
@@ -76,28 +79,28 @@ def test_one_person_under_two_spellings_is_refused_before_any_work(tmp_path):
     for file in listing.files:
         file.unlink()  # nothing is read
     with pytest.raises(DoubledPeople) as error:
-        prepare(listing, size=16, localize=False)
+        prepare(listing, Cut(16, False))
     for word in ("list.csv", "'P001' in row 2", "'p001' in row 4", "write one spelling", "doubles"):
         assert word in str(error.value)
 
 
 def test_spellings_may_be_accepted_and_are_reported(tmp_path):
     listing = _write(tmp_path, ["17.0", "17.0", "0017", "0017", "17", "17"])
-    cohort, report = prepare(listing, size=16, localize=False, doubles="report")
+    cohort, report = prepare(listing, Cut(16, False), care=REPORTED)
     assert report["spellings"] == [("0017", "17", "17.0")]
     assert cohort.patients == 3
     assert any("'0017' and '17' and '17.0' count as different" in c for c in cautions(report))
     with pytest.raises(ValueError, match="doubles is 'join'; use refuse or report"):
-        prepare(listing, size=16, localize=False, doubles="join")
+        Care(doubles="join")
 
 
 def test_one_picture_under_two_patients_is_refused_and_named(tmp_path):
     listing = _write(tmp_path, ["a", "a", "b", "b", "c", "c"], {4: 1})
     with pytest.raises(DoubledPeople) as error:
-        prepare(listing, size=16, localize=False)
+        prepare(listing, Cut(16, False))
     for word in ("row 3 (1.png) of 'a'", "row 6 (4.png) of 'c'", "correct the patient", "doubles"):
         assert word in str(error.value)
-    _, report = prepare(listing, size=16, localize=False, doubles="report")
+    _, report = prepare(listing, Cut(16, False), care=REPORTED)
     assert report["shared_pictures"] == [("1.png", "4.png")]
     assert report["repeated_pictures"] == []
 
@@ -106,12 +109,12 @@ def test_the_same_pixels_in_other_bytes_are_the_same_picture(tmp_path):
     listing = _write(tmp_path, ["a", "a", "b", "b"])
     Image.open(tmp_path / "0.png").convert("RGB").save(tmp_path / "3.png", compress_level=1)
     with pytest.raises(DoubledPeople, match=r"0\.png.*3\.png"):
-        prepare(listing, size=16, localize=False)
+        prepare(listing, Cut(16, False))
 
 
 def test_a_picture_twice_under_one_patient_is_reported_only(tmp_path):
     listing = _write(tmp_path, ["a", "a", "b", "b"], {1: 0})
-    _, report = prepare(listing, size=16, localize=False)
+    _, report = prepare(listing, Cut(16, False))
     assert report["repeated_pictures"] == [("0.png", "1.png")]
     assert report["shared_pictures"] == []
     assert any("0.png and 1.png are one picture" in caution for caution in cautions(report))

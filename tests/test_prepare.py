@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medpriv_lib.data.choices import Care, Cut, Split
 from medpriv_lib.data.default import DEFAULT_COHORT, default_cohort
 from medpriv_lib.data.eyes.eye import Eye
+from medpriv_lib.data.frame import Frame, frame_of_eye
 from medpriv_lib.data.manifest import read_manifest
-from medpriv_lib.data.prepare import Frame, frame_of_eye, prepare
+from medpriv_lib.data.prepare import prepare
 from medpriv_lib.data.split import split_groups, split_images, split_sizes
 from medpriv_lib.data.synthetic.cohort import plan, render_item, write_synthetic
 from medpriv_lib.data.warsaw import read_warsaw
@@ -102,20 +104,21 @@ def test_frame_cut_equals_a_plain_mean_and_mirrors():
 
 def test_same_seed_same_split_and_bad_arguments(tmp_path):
     listing = _manifest(tmp_path)
-    first, report = prepare(listing, size=16, localize=False, seed=3)
-    again, _ = prepare(listing, size=16, localize=False, seed=3, workers=3)
+    first, report = prepare(listing, Cut(16, False), Split(seed=3))
+    again, _ = prepare(listing, Cut(16, False), Split(seed=3), workers=3)
     assert first.hash() == again.hash()
     assert first.images.shape == (12, 16, 16)
     assert report["splits"] == split_sizes(12)
     assert report["found_rate"] is None
     assert any(
-        (first.split != prepare(listing, 16, False, seed=s)[0].split).any() for s in range(3)
+        (first.split != prepare(listing, Cut(16, False), Split(seed=s))[0].split).any()
+        for s in range(3)
     )
     with pytest.raises(ValueError, match="size is 4"):
-        prepare(listing, size=4)
+        Cut(4)
     with pytest.raises(ValueError, match="split_by is 'person'"):
-        prepare(listing, split_by="person")
-    eyes, _ = prepare(listing, 16, False, split_by="eye")
+        Split("person")
+    eyes, _ = prepare(listing, Cut(16, False), Split("eye"))
     assert all(
         len(set(eyes.split[(eyes.patient == p) & (eyes.eye == e)])) <= 1
         for p in range(4)
@@ -125,7 +128,7 @@ def test_same_seed_same_split_and_bad_arguments(tmp_path):
 
 def test_right_eyes_are_mirrored_and_small_images_enlarged(tmp_path):
     listing = _manifest(tmp_path, size=(10, 10))
-    cohort, _ = prepare(listing, size=16, localize=False)
+    cohort, _ = prepare(listing, Cut(16, False))
     for row, file in enumerate(listing.files):
         plain = cv2.resize(np.array(Image.open(file)), (16, 16), interpolation=cv2.INTER_LINEAR)
         assert np.array_equal(
@@ -134,7 +137,7 @@ def test_right_eyes_are_mirrored_and_small_images_enlarged(tmp_path):
 
 
 def test_patient_with_one_image_trains_or_is_reported(tmp_path):
-    cohort, report = prepare(_manifest(tmp_path, n=9, people=8), size=16, localize=False)
+    cohort, report = prepare(_manifest(tmp_path, n=9, people=8), Cut(16, False))
     assert len(report["patients_with_one_image"]) == 7
     assert "train" in cohort.split[cohort.patient == 0]
 
@@ -143,7 +146,7 @@ def test_corrupt_image_stops_preparation_naming_it(tmp_path):
     listing = _manifest(tmp_path)
     (tmp_path / "7.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"7\.png: zero-byte file"):
-        prepare(listing, size=16, localize=False)
+        prepare(listing, Cut(16, False))
 
 
 def test_no_eye_anywhere_is_an_error_with_the_remedy(tmp_path):
@@ -214,7 +217,7 @@ def test_an_eye_of_an_odd_size_is_looked_at_again(tmp_path):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
         lines.append(f"{i}.png,a,0,L")
     (tmp_path / "m.csv").write_text("\n".join(lines))
-    _, report = prepare(read_manifest(tmp_path), least_kept=0)
+    _, report = prepare(read_manifest(tmp_path), care=Care(0))
     radii = {one["file"]: one["iris_r"] for one in report["per_image"] if one["file"] != "3.png"}
     assert all(abs(radius - 72) < 4 for radius in radii.values())
     for one in report["per_image"]:

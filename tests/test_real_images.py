@@ -12,6 +12,7 @@ from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.towers import Schedule
 from medpriv_lib.cli import build_parser, main
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.study.table import paper_table, read_table
@@ -30,7 +31,7 @@ FOLDER = os.environ.get("MEDPRIV_TEST_IMAGES", "")
 )
 def test_chest_radiographs_through_the_manifest_loader():
     listing = read_manifest(Path(FOLDER))
-    cohort, report = prepare(listing, localize=False)
+    cohort, report = prepare(listing, Cut(localize=False))
     assert (len(cohort), cohort.patients, int(cohort.diseased.sum())) == (125, 37, 62)
     assert report["splits"] == {"train": 81, "val": 19, "test": 25}
     assert set(cohort.patient[cohort.split == "train"]) == set(range(37))

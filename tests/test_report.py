@@ -11,6 +11,7 @@ from small_cohorts import noise_cohort
 
 from medpriv_lib.core.exposure import Exposed
 from medpriv_lib.core.release import Release
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.explanation.case import SYNTHETIC, Explanation, explain_by_cases
@@ -309,7 +310,7 @@ def test_on_real_radiographs(tmp_path):
         diseased=listing.diseased[some],
         table_row=tuple(listing.table_row[row] for row in some),
     )
-    files, _ = prepare(listing, size=32, localize=False, progress=False)
+    files, _ = prepare(listing, Cut(32, False), progress=False)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         judge = Recogniser(2, 32).eval()

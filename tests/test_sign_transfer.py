@@ -120,7 +120,7 @@ def test_nobody_is_shown_twice_in_one_release():
     assert len(np.unique(shown.reshape(12, -1), axis=0)) == 9  # the bank has no more
 
 
-def test_pupils_are_kept_freed_and_quantised():
+def test_pupils_are_kept_freed_quantised_and_fixed():
     read, free = np.array([0.27, 0.44, 0.05]), np.array([0.5, 0.5, 0.6])
     found = np.array([True, False, False])
     shown = {pupil: method(pupil=pupil)._pupils(read, found, free) for pupil in ("kept", "freed")}
@@ -128,6 +128,20 @@ def test_pupils_are_kept_freed_and_quantised():
     np.testing.assert_allclose(shown["freed"], [0.27, 0.5, 0.6], rtol=1e-6)
     steps = method(pupil="quantised", step=0.1)._pupils(read, found, free)
     np.testing.assert_allclose(steps, [0.3, 0.4, 0.2], rtol=1e-6)
+    fixed = method(pupil="fixed", size=0.45)._pupils(read, found, free)
+    np.testing.assert_allclose(fixed, [0.45, 0.45, 0.45], rtol=1e-6)
+
+
+def test_a_pupil_of_one_size_says_nothing_about_the_source():
+    def wide(x):
+        return Reading(torch.zeros_like(x), x, 0.25 + 0.3 * (x.mean((1, 2, 3)) > 0))
+
+    cohort, _, _ = cohort_with_signs()
+    other = cohort_of(255 - cohort.images)
+    for pupil, same in (("fixed", True), ("kept", False)):
+        transfer = method(wide, pupil=pupil)
+        shown = [transfer.privatize(one, seeded(3)).images for one in (cohort, other)]
+        assert (shown[0] == shown[1]).all() == same
 
 
 def test_faint_readings_are_left_out_where_an_image_has_nothing_else():
@@ -156,6 +170,7 @@ def test_the_study_runs_it_on_cohorts_of_the_second_version_alone():
         "freed",
         "kept",
         "quantised",
+        "fixed",
     }
     assert all(row.second and row.random for row in SignTransfer.compared)
 
@@ -176,7 +191,7 @@ def test_a_bank_of_another_size_is_refused():
 
 
 def test_settings_and_a_missing_network_are_refused():
-    with pytest.raises(ValueError, match="pupil must be kept or freed or quantised"):
+    with pytest.raises(ValueError, match="pupil must be kept or freed or quantised or fixed"):
         SignTransfer(pupil="gone")
     with pytest.raises(ValueError, match="gain must be at most 2"):
         SignTransfer(gain=3.0)

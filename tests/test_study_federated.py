@@ -105,21 +105,18 @@ def federated_auc(runs, arm, tests):
     return _auc_of([run for run in runs if run["arm"] == arm], tests)
 
 
-def test_the_study_goes_on_and_keeps_rows_of_others(tmp_path, monkeypatch):
-    tiny = patterned_cohort(60, 4)
-    for name, value in (("second_cohort", lambda kind: tiny), ("shrunk", lambda cohort: cohort)):
-        monkeypatch.setattr(federated, name, value)
-    monkeypatch.setattr(federated, "ROUNDS", 1)
-    monkeypatch.setattr(federated, "TRAINING", LocalTraining(batch=64, strength=0.0))
+def test_the_study_goes_on_and_keeps_rows_of_others(tmp_path):
+    course = federated.Course(1, 16, LocalTraining(batch=64, strength=0.0))
+    tiny = {"own": patterned_cohort(60, 4), "course": course}
     arms, said = federated.ARMS[:3], []
-    federated.measure(tmp_path, said.append, seeds=1, arms=arms[:1])
+    federated.measure(tmp_path, said.append, seeds=1, arms=arms[:1], **tiny)
     content = json.loads((tmp_path / NAME).read_text())
     content["runs"].append(content["runs"][0] | {"arm": "of others"})
     (tmp_path / NAME).write_text(json.dumps(content))
-    found = federated.measure(tmp_path, said.append, seeds=1, arms=arms)
+    found = federated.measure(tmp_path, said.append, seeds=1, arms=arms, **tiny)
     assert said == [
-        "crossed, seed 0, pooled ",
-        *(f"crossed, seed 0, {a.name} even" for a in arms[1:]),
+        "own, seed 0, pooled ",
+        *(f"own, seed 0, {a.name} even" for a in arms[1:]),
     ]
     assert [row["arm"] for row in found["rows"]] == ["pooled", "of others", "federated", "alone"]
     assert {run["site"] for run in found["runs"]} == {"", "site-1", "site-2", "site-3"}

@@ -11,6 +11,8 @@ from medpriv_lib.study.pipeline import shown
 from medpriv_lib.study.pipeline.cells import STAGES, cells, reason
 from medpriv_lib.study.pipeline.claims import claims
 
+COST = {"cpu_seconds": 1.0, "bytes": 5, "n": 9}
+
 
 def attack(value, chance=0.01, name="patients named"):
     return {"attack": name, "value": value, "low": value, "high": value, "chance": chance, "n": 9}
@@ -57,7 +59,7 @@ def test_every_technology_has_its_place_and_no_place_twice():
 def test_every_other_place_says_why_it_is_empty(content):
     assert len(content["empty"]) == len(STAGES) * (len(STAGES) - 1)
     assert reason("explain", "train") == (
-        "it works on pictures; at this place there are gradients and models, while they are made"
+        "it works on pictures; this arrow carries gradients and models, while they are made"
     )
     assert "train/pooled/deep/3" in content["to_do"]
     assert len(shown.empty(content)) == len(content["empty"]) + len(content["to_do"])
@@ -86,6 +88,9 @@ def test_what_a_reader_sees(content, tmp_path):
     assert "Most useful: vectors as they are, AUC 0.85." in said
     assert "Most exposed: vectors as they are, patients named 0.60, guessing 0.01." in said
     assert "0 technologies" in shown.said(content, "collect")
+    assert rows[-1][9] == shown.MASKED  # no attack reads it, and the table says why
+    content["collect"] = {"a": {"hides": "b", "trusts": "c", "not_against": "d"} | COST}
+    assert shown.rows(content)[-1][6] == (-1, shown.UNDECIDED)
     sizes = {tuple(shown.draw(content, stage).get_size_inches()) for stage in shown.ARROWS}
     assert len(sizes) == 1
     (tmp_path / "pipeline.json").write_text(json.dumps(content))
@@ -94,7 +99,7 @@ def test_what_a_reader_sees(content, tmp_path):
         shown.read_map(tmp_path / "none.json")
 
 
-def test_the_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_the_study_goes_on_where_it_stopped(tmp_path):
     from test_deep_radiomics import prepared
 
     pytest.importorskip("tenseal")
@@ -104,20 +109,18 @@ def test_the_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
         asked.append(how)
         return work
 
-    monkeypatch.setattr(study, "acquire", acquire)
-    monkeypatch.setattr(study, "second_cohort", lambda kind: work.cohort)
-    monkeypatch.setattr(study, "collected", lambda: {"a": {}})
+    own = {"cohort": work.cohort, "described": acquire, "collect": lambda: {"a": {}}}
     wanted = [
         one
         for one in cells()
         if one.key in ("release/plain/radiomics/3", "train/federated/radiomics/3")
     ]
-    first = study.measure(tmp_path, lambda text: None, wanted[:1])
+    first = study.measure(tmp_path, lambda text: None, wanted[:1], **own)
     assert len(first["cells"]) == 1
-    both = study.measure(tmp_path, lambda text: None, wanted)
+    both = study.measure(tmp_path, lambda text: None, wanted, **own)
     assert len(both["cells"]) == 2
     assert asked == ["radiomics", "radiomics"]
-    study.measure(tmp_path, lambda text: None, wanted)
+    study.measure(tmp_path, lambda text: None, wanted, **own)
     assert len(asked) == 2
     hospitals = both["cells"]["train/federated/radiomics/3"]["attacks"]
     assert {one["attack"] for one in hospitals} == {"hospital named", "membership, AUC"}

@@ -1,5 +1,5 @@
 """The `medpriv` command: prepare, fit, privatize, evaluate, study, attack, explain, infer,
-federate.
+consult, federate.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 from medpriv_lib import __version__
 from medpriv_lib.cli import (
     attack,
+    consult,
     evaluate,
     explain,
     federate,
@@ -27,7 +28,7 @@ from medpriv_lib.cli import (
 )
 from medpriv_lib.cli.options import shown
 
-COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer, federate)
+COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer, consult, federate)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -48,8 +49,13 @@ class Parser(argparse.ArgumentParser):
             super()._print_message(message, file)
 
 
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # SIGHUP: the terminal, or the connection to it, is gone
+
+
 class Terminated(KeyboardInterrupt):
-    """Another process asked this one to end (SIGTERM)."""
+    """A signal asked this process to end; its number is the argument."""
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -88,15 +94,16 @@ def name_of(module: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after printing `medpriv: error: …` for what the user can put
-    right, 130 after Ctrl-C and 143 after SIGTERM.
+    right, 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    stopped = "nothing was written"
+    args = argparse.Namespace(stopped="nothing was written")
     try:
-        with _streams(), _ending_on_sigterm():
+        with _streams(), _ending_on_signals():
             chosen = next((word for word in argv if not word.startswith("-")), None)
-            args = build_parser(chosen).parse_args(argv)
-            stopped = args.stopped
+            if chosen is not None:
+                _require_here()
+            build_parser(chosen).parse_args(argv, args)
             args.run(args)
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output went away, as with `medpriv study | head`
@@ -108,8 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         raise
     except KeyboardInterrupt as signalled:
-        print(f"medpriv: stopped; {stopped}", file=sys.stderr)
-        return 143 if isinstance(signalled, Terminated) else 130
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            print(f"medpriv: stopped; {args.stopped}", file=sys.stderr, flush=True)
+        return 128 + (signalled.args[0] if isinstance(signalled, Terminated) else signal.SIGINT)
     except Exception as error:
         line = one_line(error)
         if line is None:
@@ -118,6 +126,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"medpriv: error: {shown(line, sys.stderr.encoding)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _require_here() -> None:
+    """Raise where the folder that the command was started in is gone: libraries end the process."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise FileNotFoundError(
+            "the folder that this command was started in is gone; change to one that is there"
+        ) from error
 
 
 def _unprinted() -> str | None:
@@ -190,17 +208,40 @@ def _no_memory(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """End as on Ctrl-C when SIGTERM comes: what was begun is cleared away."""
+def _ending_on_signals() -> Iterator[None]:
+    """End as on Ctrl-C when SIGTERM or SIGHUP comes: what was begun is cleared away.
+
+    What a signal raises is lost where it comes in the midst of a finaliser; so it is raised again
+    every second, unless something is being cleared away already. A signal that was ignored before
+    stays so, as `nohup` asks for.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    asked = [0]
+    alarm = getattr(signal, "SIGALRM", None)  # Windows has none
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        asked[0] = asked[0] if number == alarm else number
+        if alarm is not None:
+            signal.setitimer(signal.ITIMER_REAL, 1)
+        if number != alarm or not _is_ending(sys.exception()):
+            raise Terminated(asked[0])
 
-    before = signal.signal(signal.SIGTERM, end)
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    heard += [] if alarm is None else [alarm]
+    before = [signal.signal(number, end) for number in heard]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if alarm is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip(heard, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _is_ending(error: BaseException | None) -> bool:
+    """Say whether this error, or one that it came up in, ends the process."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None

@@ -162,6 +162,7 @@ def _simulate(args: argparse.Namespace) -> None:
     cohort = load_cohort(args.cohort)
     from medpriv_lib.core.randomness import seeded
     from medpriv_lib.core.workplace import reserved
+    from medpriv_lib.federation.conduct import Rounds
     from medpriv_lib.federation.sites import deal, split_by_patient
     from medpriv_lib.pipeline.federate import federate, written
 
@@ -173,11 +174,10 @@ def _simulate(args: argparse.Namespace) -> None:
         out.mkdir(exist_ok=True)
         found = federate(
             sites,
-            rounds=args.rounds,
+            rounds=Rounds(args.rounds, args.fewest),
             training=_training(args),
             seed=args.seed,
             model=args.model,
-            fewest=args.fewest,
             folder=out,
             privacy=privacy,
             aggregation="secure" if args.secure_aggregation else "open",
@@ -190,14 +190,15 @@ def _simulate(args: argparse.Namespace) -> None:
         command += f" --epsilon {args.epsilon:g} --noise {args.noise}" if privacy else ""
         command += " --secure-aggregation" if args.secure_aggregation else ""
         quality = written(found, cohort, out, command, args.seed)
-    say(
-        "on {test_patients} patients of no site ({test_images} images): AUC {auc:.3f} "
-        "({auc_low:.3f} to {auc_high:.3f}), F1 {f1:.3f} at threshold {threshold:.2f}; calling "
-        "everybody diseased has F1 {all_ill:.3f}".format(**quality)
-    )
-    for name, spent in found.spent.items():
-        say(f"{name}: epsilon {spent:.2f} of {args.epsilon:g} spent for each patient")
-    say(f"written to {out}: recogniser.safetensors, rounds.json, and what left each site")
+    with printing(out):
+        say(
+            "on {test_patients} patients of no site ({test_images} images): AUC {auc:.3f} "
+            "({auc_low:.3f} to {auc_high:.3f}), F1 {f1:.3f} at threshold {threshold:.2f}; calling "
+            "everybody diseased has F1 {all_ill:.3f}".format(**quality)
+        )
+        for name, spent in found.spent.items():
+            say(f"{name}: epsilon {spent:.2f} of {args.epsilon:g} spent for each patient")
+        say(f"written to {out}: recogniser.safetensors, rounds.json, and what left each site")
 
 
 def _training(args: argparse.Namespace) -> "LocalTraining":
@@ -256,7 +257,8 @@ def _coordinator(args: argparse.Namespace) -> None:
         args.rounds, args.size, 1, "max", _training(args), fewest, args.patience, args.model, demand
     )
     lead(plan, args.sites, args.listen, keys, out, secure=secure, say=progress, tell=_tell)
-    say(f"written to {out}: recogniser.safetensors and rounds.json")
+    with printing(out):
+        say(f"written to {out}: recogniser.safetensors and rounds.json")
 
 
 def _site(args: argparse.Namespace) -> None:

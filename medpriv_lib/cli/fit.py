@@ -19,6 +19,7 @@ from medpriv_lib.cli.options import (
     add_seed,
     budget_of,
     load_cohort,
+    printing,
     progress,
     require_device,
     require_parent,
@@ -68,5 +69,6 @@ def run(args: argparse.Namespace) -> None:
         note=note,
         command=f"medpriv fit --scale {args.scale} --seed {args.seed}",
     )
-    say(f"{out}: weights of the recognisers and of PPRL-VGAN; use them with --weights {out}")
-    say(PRIVATE)
+    with printing(out):
+        say(f"{out}: weights of the recognisers and of PPRL-VGAN; use them with --weights {out}")
+        say(PRIVATE)

@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images of a chunk of an archive, 250 or more (default 1000, fewer of large images)",
     )
     add_spreading(parser)
-    parser.add_argument("--force", action="store_true", help="overwrite FILE where it exists")
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite FILE where it holds a cohort"
+    )
     add_reading(parser)
     parser.add_argument(
         "--labels",
@@ -101,6 +103,7 @@ def run(args: argparse.Namespace) -> None:
     """Read, prepare, write, and say what was found."""
     from medpriv_lib.core.sharing import refuse_inside
 
+    args.stopped = _stopped(args)
     out = require_parent(args.out)
     refuse_inside(out, "a cohort file, which holds the originals,")
     if args.archive:
@@ -139,31 +142,32 @@ def run(args: argparse.Namespace) -> None:
         say(f"{len(report['left_out'])} files were left out: {listed} says which, and why")
 
 
+def _stopped(args: argparse.Namespace) -> str:
+    """Return what to say where this is stopped."""
+    if args.archive:
+        return "what was finished is kept, the same command goes on from there"
+    if args.kind == "synthetic":
+        return "no cohort was written; eyes that were drawn are kept, the same command goes on"
+    return STOPPED
+
+
 def _prepare(args: argparse.Namespace, out: Path, salt: bytes | None) -> dict[str, Any]:
     """Write the cohort file or the archive; return the report."""
+    from medpriv_lib.data.choices import Care, Cut, Split
+    from medpriv_lib.data.source import Source
     from medpriv_lib.pipeline.archive.prepare import prepare_archive
     from medpriv_lib.pipeline.prepare import prepare
 
-    how: dict[str, Any] = {
-        "size": args.size,
-        "localize": not args.no_localize,
-        "split_by": args.split_by,
-        "keep_single": args.keep_single,
-        "doubles": args.doubles,
-        "least_kept": args.least_kept,
-        "seed": args.seed,
-        "colour": args.colour,
-        "labels": args.labels,
-        "salt": salt,
-        "masks": args.mask,
-        "allow_burned_in": args.allow_burned_in,
-        "note": say,
-        "progress": None,
-    }
+    cut = Cut(args.size, not args.no_localize, args.colour)
+    split = Split(args.split_by, args.seed)
+    care = Care(args.least_kept, args.doubles, args.keep_single)
+    masks = tuple(args.mask)
+    source = Source(args.source, args.kind, args.labels, salt, masks, args.allow_burned_in)
+    told: dict[str, Any] = {"note": say, "progress": None}
     if args.archive:
-        how |= spreading(args) | {"each": args.chunk}
-        return prepare_archive(args.source, out, args.kind, **how)[1]
-    cohort, report = prepare(args.source, args.kind, **how)
+        told |= spreading(args) | {"each": args.chunk}
+        return prepare_archive(source, out, cut, split, care, **told)[1]
+    cohort, report = prepare(source, cut, split, care, **told)
     cohort.save(out)
     return report
 
@@ -187,11 +191,16 @@ def _refuse_present(args: argparse.Namespace, out: Path) -> None:
         raise ValueError("--chunk, --workers and --scheduler have a meaning with --archive only")
     if out.suffix != ".npz":
         raise ValueError(f"{out}: a cohort file ends in .npz; name it {out.with_suffix('.npz')}")
-    if out.exists() and not args.force:
-        from medpriv_lib.core.npz import kind_of
+    if not out.exists():
+        return
+    from medpriv_lib.core.npz import kind_of
 
-        if kind_of(out) != "cohort":
-            raise ValueError(f"{out} exists and is no cohort file; name a new file")
+    if kind_of(out) != "cohort":
+        raise ValueError(
+            f"{out} exists and is no cohort file, so not even --force overwrites it; move it away, "
+            "or name a new file"
+        )
+    if not args.force:
         raise ValueError(
             f"{out} holds a cohort already; name a new file, or overwrite it with --force"
         )
@@ -205,8 +214,16 @@ def _salt(args: argparse.Namespace, keep: Path) -> bytes | None:
     if args.kind == "dicom":
         refuse_inside(require_parent(keep), "the salt of the neutral names")
         return read_salt(keep) or fresh_salt()
-    if args.keep:
-        raise ValueError("--keep has a meaning for --kind dicom only")
+    for option, given in (
+        ("--keep", args.keep is not None),
+        ("--labels", args.labels is not None),
+        ("--allow-burned-in", args.allow_burned_in),
+    ):
+        if given:
+            raise ValueError(
+                f"{option} has a meaning for --kind dicom only; leave it out for --kind "
+                f"{args.kind}{', whose table has the labels' if option == '--labels' else ''}"
+            )
     return None
 
 

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
     from medpriv_lib.core.sharing import write_release
     from medpriv_lib.core.workplace import reserved
     from medpriv_lib.data.archive.archive import is_archive
+    from medpriv_lib.data.choices import Care, Cut
     from medpriv_lib.pipeline.prepare import as_strangers, read_images
     from medpriv_lib.pipeline.privatize import numbered_as, privatize, refuse_text
 
@@ -102,11 +103,8 @@ def run(args: argparse.Namespace) -> None:
     with reserved(_new_folder(args.out)) as place:
         given = read_images(
             args.input,
-            size=args.size,
-            localize=not args.no_localize,
-            doubles=args.doubles,
-            least_kept=args.least_kept,
-            colour=args.colour,
+            Cut(args.size, not args.no_localize, args.colour),
+            Care(args.least_kept, args.doubles),
             progress=None,
         )
         if args.cohort is None and not of_a_cohort:

@@ -16,6 +16,8 @@ Examples:
       a cohort of the second version: visits, more controls and judges, a verdict
   medpriv study --federated --out results/
       one recogniser from pooled images, of each site alone, and federated; an hour on one core
+  medpriv study --federated --cohort my.npz --out runs/
+      the network's rows on a cohort of one's own; federated-rows.json says nothing of single images
   medpriv study --pipeline --out results/
       the map: every technology in its place of the deep-radiomics pipeline; some minutes
   medpriv study --train --seeds 3 --out runs/
@@ -26,6 +28,7 @@ Examples:
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +36,7 @@ from medpriv_lib.cli.options import (
     add_budget,
     add_seed,
     budget_of,
+    printing,
     progress,
     require_device,
     require_parent,
@@ -118,16 +122,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study and print the table."""
     if args.federated or args.pipeline:
-        (_federated if args.federated else _pipeline)(args.out)
+        _other_study(args)
         return
-    from medpriv_lib.attacks.best import render_attacks
-    from medpriv_lib.core import weights as store
-    from medpriv_lib.core.cohort import Cohort
-    from medpriv_lib.data.default import disease_of
-    from medpriv_lib.data.second import KINDS, second_cohort
     from medpriv_lib.study.run import run_study
-    from medpriv_lib.study.text import render, render_measures, render_notes
-    from medpriv_lib.study.verdict import render_verdicts
 
     budget = budget_of(args)
     if args.attacks and args.out is None:
@@ -137,26 +134,23 @@ def run(args: argparse.Namespace) -> None:
     require_device(args.device)
     only = _only(args.only)
     out = None if args.out is None else _new_folder(args.out)
-    cohort: Cohort | None
-    if args.cohort in KINDS:
-        cohort = second_cohort(args.cohort)
-        own = store.FOLDER / args.cohort
-        if args.weights is None and not args.train and own.is_dir():
-            args.weights = own
-    else:
-        cohort = None if args.cohort is None else Cohort.load(args.cohort)
-    study = run_study(
-        cohort,
-        args.weights,
-        out,
-        args.draws,
-        args.seed,
-        args.train,
-        args.seeds,
-        budget,
-        args.device,
-    )
+    cohort = _cohort(args)
+    _refuse_of_training(args, cohort)
+    asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
+    study = run_study(cohort, args.weights, out, *asked)
     rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
+    with nullcontext() if out is None else printing(out):
+        _print(study, rows)
+        if out is not None:
+            say(f"written to {out}: table.csv, table.json and figures")
+
+
+def _print(study: "Study", rows: "Sequence[Row]") -> None:
+    from medpriv_lib.attacks.best import render_attacks
+    from medpriv_lib.data.default import disease_of
+    from medpriv_lib.study.text import render, render_measures, render_notes
+    from medpriv_lib.study.verdict import render_verdicts
+
     say(render(rows, disease_of(study.provenance["cohort"])))
     blocks = (render_measures(rows), render_attacks(rows), render_verdicts(rows))
     for more in (*blocks, render_notes(study.notes)):
@@ -169,8 +163,41 @@ def run(args: argparse.Namespace) -> None:
             "visible signs; relevance, sharp\nand KID: one draw; found: {eyes_looked_at} images of "
             "one draw; retrieval (in table.csv): {queries} queries".format(**explained)
         )
-    if out is not None:
-        say(f"written to {out}: table.csv, table.json and figures")
+
+
+def _cohort(args: argparse.Namespace) -> "Cohort | None":
+    """Return the cohort that is named, and fill in the weights of those that come with some."""
+    from medpriv_lib.core import weights as store
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.data.second import KINDS, second_cohort
+
+    if args.cohort not in KINDS:
+        return None if args.cohort is None else Cohort.load(args.cohort)
+    own = store.FOLDER / args.cohort
+    if args.weights is None and not args.train and own.is_dir():
+        args.weights = own
+    return second_cohort(args.cohort)
+
+
+def _refuse_of_training(args: argparse.Namespace, cohort: "Cohort | None") -> None:
+    """Raise for options of a training where nothing is trained."""
+    if args.train or (cohort is not None and args.weights is None):
+        return
+    for name in ("rounds", "epochs"):
+        if getattr(args, name) is not None:
+            raise ValueError(
+                f"--{name} is of a training, and nothing is trained here: the weights are there "
+                "already; leave it out, or add --train"
+            )
+
+
+def _refuse_beside(args: argparse.Namespace, which: str, *allowed: str) -> None:
+    """Raise for an option that another comparison than the table does not have."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for name, usual in vars(parser.parse_args([])).items():
+        if name not in ("out", which, *allowed) and getattr(args, name) != usual:
+            raise ValueError(f"--{name} has no meaning beside --{which}; leave it out")
 
 
 def _new_folder(path: str) -> Path:
@@ -182,16 +209,37 @@ def _new_folder(path: str) -> Path:
     return out
 
 
-def _federated(out: str | None) -> None:
-    """Run the federated comparison, or what is left of it, and print its rows."""
-    if out is None:
-        raise ValueError("the federated comparison needs a folder; name one with --out")
+def _other_study(args: argparse.Namespace) -> None:
+    _refuse_beside(args, *(("federated", "cohort") if args.federated else ("pipeline",)))
+    if args.out is None:
+        raise ValueError("this comparison needs a folder; name one with --out")
+    if args.federated:
+        _federated(args.out, args.cohort)
+    else:
+        _pipeline(_made(args.out))
+
+
+def _made(out: str) -> Path:
     folder = _new_folder(out)
     folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _federated(out: str, cohort: str | None) -> None:
+    """Run the federated comparison, or what is left of it, and print its rows; `cohort` is a file,
+    or the name of one that ships.
+    """
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.data.second import KINDS
+
+    shipped = cohort is None or cohort in KINDS
+    own = None if shipped else Cohort.load(str(cohort))
+    folder = _made(out)
     try:
         from medpriv_lib.study.federated import measure
 
-        rows = measure(folder, progress)["rows"]
+        kinds = tuple(kind for kind in KINDS if kind == (cohort or "crossed"))
+        rows = measure(folder, progress, kinds, own=own)["rows"]
     except ImportError as error:
         raise ValueError(str(error)) from error
     for row in rows:
@@ -203,12 +251,8 @@ def _federated(out: str | None) -> None:
     say(f"written to {folder}: federated.json")
 
 
-def _pipeline(out: str | None) -> None:
+def _pipeline(folder: Path) -> None:
     """Measure the map of the pipeline, or what is left of it, and print its cells."""
-    if out is None:
-        raise ValueError("the map of the pipeline needs a folder; name one with --out")
-    folder = require_parent(out)
-    folder.mkdir(exist_ok=True)
     try:
         from medpriv_lib.study.pipeline.run import measure
 

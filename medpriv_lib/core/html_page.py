@@ -3,6 +3,7 @@ paper and a phone.
 """
 
 import html
+import json
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -60,3 +61,13 @@ def html_page(title: str, body: str, style: str = "") -> str:
 </body>
 </html>
 """
+
+
+def as_script(value: object) -> str:
+    """Return a value as JavaScript that no HTML parser takes for the end of the script."""
+    return (
+        json.dumps(value)
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )

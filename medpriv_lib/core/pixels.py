@@ -1,9 +1,15 @@
 """From grey levels to what networks see, and back: the one place that knows channels and size."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+
+if TYPE_CHECKING:  # what prepares images needs no network, and torch takes seconds to import
+    import torch
+    from torch import Tensor
 
 Images = UInt8[np.ndarray, "n h w"] | UInt8[np.ndarray, "n h w 3"]
 
@@ -13,6 +19,8 @@ def to_tensor(images: Images, device: str | torch.device = "cpu") -> Float[Tenso
 
     Grey images (N, H, W) become (N, 1, H, W), colour images (N, H, W, 3) become (N, 3, H, W).
     """
+    import torch
+
     x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
     x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
     return x.float().div_(127.5).sub_(1)
@@ -23,6 +31,8 @@ def to_uint8(tensor: Float[Tensor, "n c h w"]) -> Images:
 
     One channel gives grey images (N, H, W), three give colour images (N, H, W, 3).
     """
+    import torch
+
     x = tensor.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
     x = x.squeeze(1) if x.shape[1] == 1 else x.permute(0, 2, 3, 1)
     return x.contiguous().cpu().numpy()

@@ -115,8 +115,8 @@ def cautions(report: dict) -> list[str]:
             found.append(f"{first} and {second} {what}{_more(len(pairs) - 1, 'pairs')}")
     if report["alike_pictures"] is None:
         found.append(
-            "pictures of two patients that are nearly one were not looked for: an archive is "
-            "compared for equal ones only"
+            "pictures of two patients that are nearly one were not looked for: so large an "
+            "archive is compared for equal ones only"
         )
     for key, what in (
         ("odd_size", "shows an iris far from the usual size of its patient's; look at it"),

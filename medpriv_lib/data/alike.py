@@ -1,10 +1,13 @@
 """Pairs of pictures that are one but for brightness, contrast, size or the codec's losses."""
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Shaped, UInt8
 
 from medpriv_lib.core.pixels import Images
 
+Thumbnails = Float32[np.ndarray, "n t"]
 # Correlation of the pixels from which two pictures count as one. An eye that is found again in a
 # copy of half to nearly the whole size is cut a little differently: of 60 such copies 60 reach it
 # at 32 and 64 px, 57 at 128, while .999 was reached by 52, 36 and 30. Of 1,795 images of the
@@ -12,6 +15,7 @@ from medpriv_lib.core.pixels import Images
 LEAST = 0.995
 SIDE = 8  # of the thumbnails that are compared first
 ROWS = 512  # thumbnails at once
+ENTRIES = 2**23  # distances held at once, in each of two turns
 TRIED = 32  # nearest pictures of other patients that are compared in full
 
 
@@ -25,32 +29,46 @@ def alike_pictures(
     so thumbnails of standardised pictures leave out no pair; of the others the 32 nearest are
     compared in full. Pictures of one level correlate with nothing. Equal pictures are pairs, too.
     """
-    thumbs, flipped = _thumbnails(images)
+    return alike_by(*thumbnails(images), patient, images.__getitem__, least)
+
+
+def alike_by(
+    thumbs: Thumbnails,
+    flipped: Thumbnails,
+    patient: Shaped[np.ndarray, " n"],
+    image_of: Callable[[int], UInt8[np.ndarray, "..."]],
+    least: float = LEAST,
+) -> list[tuple[int, int]]:
+    """Return the pairs of `alike_pictures` by what `thumbnails` returns; `image_of` reads the
+    picture of a row. `ENTRIES` distances are held at once.
+    """
     # unit variance: the mean squared difference of two pictures is 2 (1 - correlation)
     most = 2 * (1 - least) * thumbs.shape[1] + 1e-4
-    both = np.concatenate([thumbs, flipped])
-    norms = (both**2).sum(axis=1)
-    n, pairs = len(images), []
-    for start in range(1, n, ROWS):
-        stop = min(start + ROWS, n)
-        earlier = np.r_[0 : stop - 1, n : n + stop - 1]
-        away = norms[start:stop, None] + norms[earlier] - 2 * thumbs[start:stop] @ both[earlier].T
+    norms, pairs, n = [(one**2).sum(axis=1) for one in (thumbs, flipped)], [], len(thumbs)
+    step = max(1, min(ROWS, ENTRIES // max(1, n)))
+    for start in range(1, n, step):
+        stop = min(start + step, n)
+        some, length = thumbs[start:stop], norms[0][start:stop, None]
+        parts = [
+            length + norm[: stop - 1] - 2 * some @ all_of[: stop - 1].T
+            for norm, all_of in zip(norms, (thumbs, flipped), strict=True)
+        ]
+        away = np.concatenate(parts, axis=1)
         near = away <= most
         for row in np.flatnonzero(near.any(axis=1)) + start:
             found = np.flatnonzero(near[row - start])
             found = found[np.argsort(away[row - start, found], kind="stable")]
-            others = earlier[found]
-            fits = (others % n < row) & (patient[others % n] != patient[row])
-            for other in others[fits][:TRIED]:
-                if _correlation(images[row], images[other % n], other >= n) >= least:
-                    pairs.append((int(other % n), int(row)))
+            turned, others = np.divmod(found, stop - 1)
+            fits = (others < row) & (patient[others] != patient[row])
+            image = image_of(int(row))
+            for other, mirrored in zip(others[fits][:TRIED], turned[fits], strict=False):
+                if _correlation(image, image_of(int(other)), bool(mirrored)) >= least:
+                    pairs.append((int(other), int(row)))
                     break
     return pairs
 
 
-def _thumbnails(
-    images: Images,
-) -> tuple[Float32[np.ndarray, "n t"], Float32[np.ndarray, "n t"]]:
+def thumbnails(images: Images) -> tuple[Thumbnails, Thumbnails]:
     """Return block means of the standardised pictures, and of their mirror images.
 
     They are scaled so that rows which do not fit into blocks leave the bound as it is; pictures of

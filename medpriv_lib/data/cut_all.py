@@ -43,9 +43,9 @@ def cut_all(cut: CutOut, workers: int | None, progress: bool | None) -> Cuts:
         parts = list(
             tqdm(done, total=len(cut.listing), desc="prepare", unit="image", disable=hidden)
         )
-        if cut.localize and not cut.first_recipe:
+        if cut.how.localize and not cut.first_recipe:
             odd = _look_again(cut, parts, pool)
-    kept, lost = sorted_out(cut.listing, parts, cut.localize and not cut.first_recipe)
+    kept, lost = sorted_out(cut.listing, parts, cut.how.localize and not cut.first_recipe)
     return Cuts(kept, lost, odd)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from medpriv_lib.core.printable import printable
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.doubts import grey_levels, refuse_blank
 from medpriv_lib.data.eyes.examine import Finding, examine
@@ -57,17 +58,9 @@ class CutOut:
     looked at again, and what lies beyond the image fades.
     """
 
-    def __init__(
-        self,
-        listing: Listing,
-        size: int,
-        localize: bool,
-        marks: CommonMarks,
-        colour: bool = False,
-    ) -> None:
+    def __init__(self, listing: Listing, how: Cut, marks: CommonMarks) -> None:
         """Say what is cut and how; eyes are looked for, and text is, in grey levels always."""
-        self.listing, self.size, self.localize, self.marks = listing, size, localize, marks
-        self.colour = colour
+        self.listing, self.how, self.marks = listing, how, marks
         self.first_recipe = listing.recipe == FIRST_RECIPE
         self.border = MIRRORED if self.first_recipe else FADED
 
@@ -88,11 +81,11 @@ class CutOut:
 
     def _cut(self, row: int, iris_r: float | None) -> Part:
         with naming(self.listing.files[row]):
-            seen, note = self.listing.reader(self.listing.files[row], self.colour)
+            seen, note = self.listing.reader(self.listing.files[row], self.how.colour)
             self._cover(seen)
             whole = seen if seen.ndim == 2 else cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
             right = bool(self.listing.eye[row] == "R")
-            if not self.localize:
+            if not self.how.localize:
                 frame = frame_of_centre(whole.shape, right)
                 return self._part(row, seen, whole, frame, None, note)
             if min(whole.shape) < SMALLEST:
@@ -144,7 +137,7 @@ class CutOut:
         if self.listing.refuse_text and (found := self._text(whole[:height], frame)):
             return Part(None, finding, note, whole.shape, bad=found)
         part = Part(
-            frame.cut(image, self.size, self.border),
+            frame.cut(image, self.how.size, self.border),
             finding,
             note,
             whole.shape,
@@ -154,7 +147,7 @@ class CutOut:
         )
         part.levels = grey_levels(whole)
         if part.image is not None:
-            refuse_blank(part.levels, part.image)
+            refuse_blank(part.levels, part.image, whole.shape)
         if self.listing.truth is not None:
             part.truth = self._truth(row, frame, height, part)
         return part
@@ -177,14 +170,14 @@ class CutOut:
         evidence.
         """
         if self.listing.truth is None or part.image is None or not self.listing.diseased[row]:
-            none = np.zeros((self.size, self.size), dtype=bool)
+            none = np.zeros((self.how.size, self.how.size), dtype=bool)
             return {"twin": part.image, "evidence": none} if part.image is not None else {}
         stem = self.listing.truth / self.listing.files[row].stem
-        twin = read_noted(f"{stem}_twin.png", self.colour)[0][:height]
+        twin = read_noted(f"{stem}_twin.png", self.how.colour)[0][:height]
         mask = (read_grey(f"{stem}_mask.png")[:height] > 0).astype(np.float32)
         return {
-            "twin": frame.cut(twin, self.size, self.border),
-            "evidence": frame.cut(mask, self.size, EMPTY) >= 0.5,
+            "twin": frame.cut(twin, self.how.size, self.border),
+            "evidence": frame.cut(mask, self.how.size, EMPTY) >= 0.5,
         }
 
 

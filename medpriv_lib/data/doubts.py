@@ -17,10 +17,18 @@ def grey_levels(image: UInt8[np.ndarray, "h w"]) -> int:
     return int((cv2.calcHist([image], [0], None, [256], [0, 256]) > 0).sum())
 
 
-def refuse_blank(levels: int, image: np.ndarray) -> None:
-    """Raise `ValueError` for an image, or a square that is kept of it, of one grey level."""
+def refuse_blank(levels: int, image: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` for an image, or a square that is kept of it, of one grey level.
+
+    `shape` is that of the file's whole image.
+    """
     if levels > 1 and image.min() < image.max():
         return
+    if levels > 1 and 1 in shape:
+        raise ValueError(
+            f"it is {shape[1]}x{shape[0]} pixels (width x height): a single line shows nothing; "
+            "copy it again from its source, or remove it from the list"
+        )
     what = "the square that is kept has" if levels > 1 else "it has"
     raise ValueError(
         f"{what} one grey level only ({image.flat[0]}), so nothing is shown; copy it again from "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.data.second import NAMES, Kind
@@ -38,7 +39,7 @@ def redraw(
         manifest = write_visits(place, kind, patients, images, seed, workers, difficulty, progress)
         cohort, report = prepare(
             read_manifest(manifest),
-            size,
+            Cut(size),
             name=NAMES[kind],
             workers=workers,
             progress=False,

@@ -13,7 +13,7 @@ party that lies about its own shares is not detected.
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -206,12 +206,18 @@ def _model_session(
 
 
 def infer_as_data_owner(
-    images: Sequence[Float[np.ndarray, "c h w"]], model_owner: Address, dealer: Address, folder: str
+    images: Sequence[Float[np.ndarray, "c h w"]],
+    model_owner: Address,
+    dealer: Address,
+    folder: str,
+    watch: Callable[[str], None] = lambda step: None,
 ) -> Answer:
     """Return the logits of images in [-1, 1], computed with a model owner and a dealer elsewhere.
 
-    Raises `SessionError` with one line where a party is not there, leaves, or sends what does not
-    belong to the session, and `ValueError` for images of another shape than the network's.
+    `watch` is called for each image with "prepared", when both wait for the image, and with
+    "answered", for whoever measures. Raises `SessionError` with one line where a party is not
+    there, leaves, or sends what does not belong to the session, and `ValueError` for images of
+    another shape than the network's.
     """
     owner = connect(*model_owner, folder, DATA_OWNER, MODEL_OWNER)
     wires = [owner]
@@ -226,13 +232,17 @@ def infer_as_data_owner(
         session = number_of(nonce, theirs["nonce"])
         ask(wires[1], session, architecture)
         wires[1].session = owner.session = session
-        return _data_session(owner, wires[1], architecture, encoded)
+        return _data_session(owner, wires[1], architecture, encoded, watch)
 
     return guarded(wires, run)
 
 
 def _data_session(
-    owner: Wire, dealer: Wire, architecture: Architecture, images: list[Ring]
+    owner: Wire,
+    dealer: Wire,
+    architecture: Architecture,
+    images: list[Ring],
+    watch: Callable[[str], None],
 ) -> Answer:
     shapes = [(layer.weight_shape(), np.uint64) for layer in architecture.layers()]
     before = owner.received
@@ -249,12 +259,15 @@ def _data_session(
         costs.dealing, start = _since(start)
         prepared = me.prepare(parts)
         owner.hear("ready", {"ready": bool})
-        costs.preparing, start = _since(start)
+        costs.preparing, _ = _since(start)
+        watch("prepared")
         sent, received, rounds = owner.sent, owner.received, owner.rounds
+        start = time.perf_counter()
         mine = carried(owner, me.infer(prepared, image))
         theirs = owner.receive([(mine.shape, np.uint64)], "share of the logits")[0]
         answer.logits[i] = logits_of(mine, theirs)
         costs.online, _ = _since(start)
+        watch("answered")
         costs.sent, costs.received = owner.sent - sent, owner.received - received
         costs.rounds = owner.rounds - rounds + 1
         answer.costs.append(costs)

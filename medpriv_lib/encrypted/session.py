@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from medpriv_lib.core.host import host_of
 from medpriv_lib.encrypted.architecture import Architecture, Part
 from medpriv_lib.encrypted.gates import Talk
 from medpriv_lib.encrypted.shares import Ring
@@ -31,7 +32,7 @@ class Address(NamedTuple):
         host, _, port = text.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError(f"an address is HOST:PORT, such as 127.0.0.1:7601, not {text!r}")
-        return cls(host.strip("[]"), int(port))
+        return cls(host_of(host), int(port))
 
 
 def carried(wire: Wire, talk: Talk) -> Ring:

@@ -2,14 +2,13 @@
 on.
 """
 
-import functools
+import copy
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
-from zennit.core import BasicHook
-from zennit.rules import ClampMod, NoMod
 
 from medpriv_lib.explanation.unfold import AVERAGES, LINEAR, unfold
 
@@ -40,10 +39,9 @@ def deep_taylor(
     its sign: the same map up to its scale, for comparing maps. Any network of `unfold.SUPPORTED`
     layers; it is not changed. Images do not influence each other.
 
-    Sources: Montavon et al. 2017 (Pattern Recognition 65, 211-222); rules as hooks of zennit
-    (Anders et al. 2021). Raises `ValueError` for a starting logit <= 0 (there is no evidence to
-    distribute; choose rows with `explainable`), an unsupported network (see `unfold`), values
-    outside the box, and images of another size.
+    Source: Montavon et al. 2017 (Pattern Recognition 65, 211-222). Raises `ValueError` for a
+    starting logit <= 0 (there is no evidence to distribute; choose rows with `explainable`), an
+    unsupported network (see `unfold`), values outside the box, and images of another size.
     """
     _check(network, x, box)
     if len(x) == 0:
@@ -51,12 +49,12 @@ def deep_taylor(
     classes = None if target is None else class_of_each(target, len(x))
     # small batches stay in the processor's cache, and its convolutions like the channels last
     chain = unfold(network, x[:2]).to(memory_format=torch.channels_last)
-    _hook(chain, box)
+    parts = _parts(chain, box)
     maps = []
     for first in range(0, len(x), batch):
         rows = slice(first, first + batch)
         maps.append(
-            _propagate(chain, x[rows], None if classes is None else classes[rows], first, start)
+            _propagate(parts, x[rows], None if classes is None else classes[rows], first, start)
         )
     return torch.cat(maps)
 
@@ -78,95 +76,120 @@ def explainable(
     return out.gather(1, classes[:, None])[:, 0] > 0
 
 
-def z_plus() -> BasicHook:
-    """Make the rule of hidden layers: relevance goes to positive inputs over positive weights, none
-    to biases.
+@dataclass(frozen=True)
+class _Part:
+    """A layer at which relevance is divided, and the layers after it up to the next of this kind.
+
+    `divider` is the same layer with the weights that relevance is divided by, and `box` the lowest
+    and highest input of the first layer (None: inputs >= 0); `layer` and `divider` are None where
+    the chain begins with other layers.
     """
-    return BasicHook(
-        input_modifiers=[lambda a: a],
-        param_modifiers=[ClampMod(min=0.0, zero_params="bias")],
-        output_modifiers=[lambda z: z],
-        gradient_mapper=_share,
-        reducer=lambda inputs, gradients: inputs[0] * gradients[0],
-    )
+
+    layer: nn.Module | None
+    divider: nn.Module | None
+    box: tuple[float, float] | None
+    after: nn.Sequential
+
+    def back(self, a: Tensor, relevance: Tensor) -> Tensor:
+        """Return the relevance of the layer's inputs `a`, from that of its outputs."""
+        assert self.divider is not None
+        groups = getattr(self.layer, "groups", 1)
+        inputs = a if self.box is None else _from_both_ends(a, groups, *self.box)
+        inputs = inputs.detach().requires_grad_()
+        z = self.divider(inputs)
+        given = torch.autograd.grad(z, inputs, _share(relevance, z.detach()))[0]
+        received = (inputs * given).detach()
+        if self.box is None:
+            return received
+        return received.reshape(len(a), groups, 2, -1, *a.shape[2:]).sum(2).flatten(1, 2)
 
 
-def z_box(low: float, high: float) -> BasicHook:
-    """Make the rule of the first layer, whose inputs lie between `low` and `high` and may be
-    negative.
+def _from_both_ends(x: Tensor, groups: int, low: float, high: float) -> Tensor:
+    """Return x - low and x - high as twice the channels, side by side in each group of channels."""
+    each = x.reshape(len(x), groups, -1, *x.shape[2:])
+    both = torch.cat([each - low, each - high], 2).flatten(1, 2)
+    return both.contiguous(memory_format=torch.channels_last) if both.ndim == 4 else both
 
-    zennit's `ZBox` computes x w - low w+ - high w-; the same written as (x - low) w+ + (x - high)
-    w- is a sum of terms >= 0, which needs two convolutions in place of three and cannot round to a
-    negative denominator.
+
+def _share(relevance: Tensor, z: Tensor) -> Tensor:
+    """Return what each unit of z gives to its inputs for one unit of theirs."""
+    floor = SMALLEST_SHARE * z.amax(tuple(range(1, z.ndim)), keepdim=True)
+    return torch.where(z > floor, relevance / z, 0)
+
+
+def _parts(chain: nn.Sequential, box: tuple[float, float] | None) -> list[_Part]:
+    """Cut a chain before every layer at which relevance is divided.
+
+    Hidden layers divide by z+, average pooling in proportion. z-box, x w - low w+ - high w-, is
+    written as (x - low) w+ + (x - high) w-: a sum of terms >= 0, which is one product with twice
+    the inputs and cannot round to a negative denominator.
     """
-    return BasicHook(
-        input_modifiers=[lambda x: x - low, lambda x: x - high],
-        param_modifiers=[
-            ClampMod(min=0.0, zero_params="bias"),
-            ClampMod(max=0.0, zero_params="bias"),
-        ],
-        output_modifiers=[lambda z: z] * 2,
-        gradient_mapper=_share,
-        reducer=lambda inputs, gradients: inputs[0] * gradients[0] + inputs[1] * gradients[1],
-    )
-
-
-def in_proportion() -> BasicHook:
-    """Make the rule of average pooling: relevance in proportion to the inputs, which are >= 0."""
-    return BasicHook(
-        input_modifiers=[lambda a: a],
-        param_modifiers=[NoMod(param_keys=[])],
-        output_modifiers=[lambda z: z],
-        gradient_mapper=_share,
-        reducer=lambda inputs, gradients: inputs[0] * gradients[0],
-    )
-
-
-def _share(relevance: Tensor, outputs: list[Tensor]) -> list[Tensor]:
-    z = functools.reduce(torch.add, outputs).detach()
-    floor = SMALLEST_SHARE * z.flatten(1).amax(1).reshape(-1, *(1,) * (z.ndim - 1))
-    return [torch.where(z > floor, relevance / z, 0)] * len(outputs)
-
-
-def _hook(chain: nn.Sequential, box: tuple[float, float] | None) -> None:
-    first = True
+    parts, first = [_Part(None, None, None, nn.Sequential())], True
     for layer in chain:
         if isinstance(layer, LINEAR):
-            (z_box(*box) if first and box is not None else z_plus()).register(layer)
+            ends = box if first else None
+            parts.append(_Part(layer, _divider(layer, ends is not None), ends, nn.Sequential()))
             first = False
         elif isinstance(layer, AVERAGES):
-            in_proportion().register(layer)
-        elif isinstance(layer, nn.ReLU):
-            layer.inplace = False
-            # A ReLU's gradient is 0 or 1: relevance of an inactive neuron is 0 already, so nothing
-            # needs a rule here.
+            parts.append(_Part(layer, layer, None, nn.Sequential()))
+        else:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False
+            parts[-1].after.append(layer)
+    return parts
+
+
+def _divider(layer: nn.Conv2d | nn.Linear, boxed: bool) -> nn.Module:
+    """Return the layer without biases and with its positive weights only; `boxed`: these for the
+    distance from the lower end, and beside them the negative ones for that from the upper end.
+    """
+    divider = copy.deepcopy(layer)
+    divider.register_parameter("bias", None)
+    weight = divider.weight.detach()
+    positive = weight.clamp(min=0)
+    if boxed:
+        positive = torch.cat([positive, weight.clamp(max=0)], 1)
+        if isinstance(divider, nn.Conv2d):
+            divider.in_channels *= 2
+            positive = positive.contiguous(memory_format=torch.channels_last)
+    divider.weight = nn.Parameter(positive, requires_grad=False)
+    return divider
 
 
 def _propagate(
-    chain: nn.Sequential, x: Tensor, classes: Tensor | None, offset: int, start: str
+    parts: list[_Part], x: Tensor, classes: Tensor | None, offset: int, start: str
 ) -> Tensor:
-    x = x.detach().clone(memory_format=torch.channels_last).requires_grad_()
-    with torch.enable_grad():
-        logits = chain(x)
-        classes = logits.argmax(1) if classes is None else classes.to(logits.device)
-        if int(classes.max()) >= logits.shape[1] or int(classes.min()) < 0:
-            raise ValueError(
-                f"class {int(classes.max())} of a network with {logits.shape[1]} classes"
-            )
-        given = (
-            logits.detach().gather(1, classes[:, None])
-            if start == "logit"
-            else torch.ones_like(logits[:, :1])
+    """Pass one batch forward, then its relevance back, part by part: three products a layer."""
+    passed: list[tuple[_Part, Tensor, Tensor, Tensor]] = []
+    a = x.detach().contiguous(memory_format=torch.channels_last)
+    for part in parts:
+        with torch.no_grad():
+            out = (a if part.layer is None else part.layer(a)).detach()
+        if len(part.after):  # without weights: a ReLU's gradient is 0 or 1, a pool's the winner
+            out.requires_grad_()
+        with torch.enable_grad():
+            passed.append((part, a, out, part.after(out)))
+        a = passed[-1][-1].detach()
+    logits = a
+    classes = logits.argmax(1) if classes is None else classes.to(logits.device)
+    if int(classes.max()) >= logits.shape[1] or int(classes.min()) < 0:
+        raise ValueError(f"class {int(classes.max())} of a network with {logits.shape[1]} classes")
+    given = logits.gather(1, classes[:, None])
+    given = given if start == "logit" else torch.ones_like(given)
+    if bool((given <= 0).any()):
+        rows = (torch.nonzero(given[:, 0] <= 0)[:, 0] + offset).tolist()
+        raise ValueError(
+            f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to "
+            "explain: there is no relevance to distribute; leave such images out with `explainable`"
         )
-        if bool((given <= 0).any()):
-            rows = (torch.nonzero(given[:, 0] <= 0)[:, 0] + offset).tolist()
-            raise ValueError(
-                f"image {rows[0]} (and {len(rows) - 1} more) has a logit <= 0 for the class to "
-                "explain: "
-                "there is no relevance to distribute; leave such images out with `explainable`"
-            )
-        seed = torch.zeros_like(logits).scatter(1, classes[:, None], given)
-        return torch.autograd.grad(logits, x, seed)[0].detach().contiguous()
+    relevance = torch.zeros_like(logits).scatter(1, classes[:, None], given)
+    with torch.enable_grad():
+        for part, a, out, after in reversed(passed):
+            if len(part.after):
+                relevance = torch.autograd.grad(after, out, relevance)[0]
+            if part.layer is not None:
+                relevance = part.back(a, relevance)
+    return relevance.detach().contiguous()
 
 
 def _check(network: nn.Module, x: Tensor, box: tuple[float, float] | None) -> None:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.explanation.edits import Edit
-from medpriv_lib.explanation.retrieval import decide
 from medpriv_lib.recognition.expert import Expert
-from medpriv_lib.recognition.networks import Recogniser
 
 Way = Edit | NotApplicable  # how an image is edited, or why it cannot be
 
@@ -70,12 +68,13 @@ class OtherReading:
 def other_readings(
     image: UInt8[np.ndarray, "h w"],
     decision: int,
-    network: Recogniser,
+    read: Callable[[UInt8[np.ndarray, "n h w"]], Int64[np.ndarray, " n"]],
     ways: Mapping[str, Way],
     generator: torch.Generator,
     expert: Expert | None = None,
 ) -> tuple[OtherReading, ...]:
-    """Return the image with the reading that `decision` (0 or 1) is not, once by each way.
+    """Return the image with the reading that `decision` (0 or 1) is not, once by each way; `read`
+    says how the recogniser reads images.
 
     What a way does not allow (`NotApplicable`) is told as its reason.
     """
@@ -89,9 +88,9 @@ def other_readings(
         except NotApplicable as error:
             found.append(OtherReading(way, wanted, image, reason=f"{error}."))
             continue
-        read = _pair(expert.ill, query, made) if expert is not None else None
-        after = int(decide(network, made)[0])
-        found.append(OtherReading(way, wanted, image, made[0], after, read))
+        second = _pair(expert.ill, query, made) if expert is not None else None
+        after = int(read(made)[0])
+        found.append(OtherReading(way, wanted, image, made[0], after, second))
     return tuple(found)
 
 

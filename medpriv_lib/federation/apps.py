@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.clientapp.typing import ClientAppCallable, Mod
+from flwr.clientapp.typing import Mod
 from flwr.serverapp import Grid, ServerApp
 
 from medpriv_lib.core.randomness import fresh
@@ -17,6 +17,7 @@ from medpriv_lib.federation.log import Note, logging_mod
 from medpriv_lib.federation.plan import network_of, require_same_protocol, training_of
 from medpriv_lib.federation.private.at_site import Guard, fit_privately
 from medpriv_lib.federation.private.demand import demand_of
+from medpriv_lib.federation.refusal import discreet, unanswered
 from medpriv_lib.federation.sites import Site
 from medpriv_lib.federation.validation import counts_at, score
 from medpriv_lib.recognition.networks import Recogniser
@@ -95,7 +96,7 @@ def site_app(
         return _reply(message, told, mine, metrics=metrics)
 
     for name in phases:
-        app.query(name)(_unanswered)
+        app.query(name)(unanswered)
     return app
 
 
@@ -108,17 +109,6 @@ def coordinator_app(coordinator: Coordinator, done: Callable[[Outcome], None]) -
         done(coordinator.run(grid))
 
     return app
-
-
-def discreet(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Turn what a site raises into an error that tells the coordinator no path and no name."""
-    try:
-        return call_next(message, context)
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:300]
-    except Exception as error:  # whatever it is, its text must not leave
-        reason = f"the site failed with {type(error).__name__}; its own log says more"
-    return Message(Error(0, reason), reply_to=message)
 
 
 def _told(message: Message) -> Mapping[str, Any]:
@@ -154,7 +144,3 @@ def _network(message: Message, told: Mapping[str, Any], site: Site) -> Recognise
 def _reply(message: Message, told: Mapping[str, Any], site: Site, **records: Any) -> Message:
     config = {"site": site.name, "session": told["session"], "round": told["round"]}
     return Message(RecordDict({**records, "config": ConfigRecord(config)}), reply_to=message)
-
-
-def _unanswered(message: Message, context: Context) -> Message:
-    raise ValueError(f"this site does not answer {message.metadata.message_type}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import all_or_nothing, write_new
+from medpriv_lib.core.host import host_of
 
 DAYS = 30
 AUTHORITY, SERVER = "ca.crt", "coordinator"
@@ -25,7 +26,8 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
     `site-1.identity`. Keys are readable by their owner only, certificates good for 30 days. The
     authority's own key is thrown away. The coordinator needs its own files, the sites' `.pub` and
     the roster; a site `ca.crt`, the roster, its own pair and its identity. Where one cannot be
-    written, none is left. Raises `FileExistsError` where a file is there already.
+    written, none is left. Raises `FileExistsError` where a file is there already, `ValueError` for
+    a host that is none.
     """
     x509 = FEDERATED.need("cryptography.x509")
     ec = FEDERATED.need("cryptography.hazmat.primitives.asymmetric.ec")
@@ -35,7 +37,7 @@ def make_certificates(folder: str | os.PathLike, sites: int = 3, hosts: Sequence
         x509.DNSName("localhost"),
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
     ]
-    for host in hosts:
+    for host in map(host_of, hosts):
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:  # a name, no address

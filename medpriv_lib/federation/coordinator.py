@@ -23,7 +23,7 @@ from medpriv_lib.federation.aggregation import (
 from medpriv_lib.federation.local import Weights
 from medpriv_lib.federation.log import bytes_of
 from medpriv_lib.federation.plan import Plan
-from medpriv_lib.federation.validation import Counts, best_threshold, together
+from medpriv_lib.federation.validation import Counts, added, best_threshold
 from medpriv_lib.learning.checkpoint import named, part_of, read_checkpoint, write_checkpoint
 
 
@@ -163,7 +163,7 @@ class Coordinator:
         ]
         replies, _ = self._exchange(number, asked, grid)
         counts = [found for reply in replies if (found := counts_in(reply)) is not None]
-        return together(counts) if counts else None
+        return added(counts) if counts else None
 
     def _exchange(
         self, number: int, asked: Sequence[Message], grid: Grid

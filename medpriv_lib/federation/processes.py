@@ -1,21 +1,19 @@
 """The coordinator and the sites as processes of their own, over TLS; none is left behind."""
 
-import contextlib
 import json
 import os
-import signal
+import re
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.files import write_json
-from medpriv_lib.federation.address import address_of, free_port, require_free
+from medpriv_lib.federation.address import address_of, free_port, require_free, require_known
 from medpriv_lib.federation.certificates import (
     AUTHORITY,
     IDENTITY,
@@ -24,11 +22,12 @@ from medpriv_lib.federation.certificates import (
     require_files,
 )
 from medpriv_lib.federation.plan import Plan
+from medpriv_lib.federation.programs import PROGRAMS, group
 
 Say = Callable[[str], None]
-PROGRAMS = Path(sys.executable).parent
-START, POLL, GRACE = 300.0, 0.3, 10.0  # seconds: to listen, between two looks, to end by itself
+START, POLL = 300.0, 0.3  # seconds: to listen, between two looks
 RETRIES = "8"  # of a site that finds no coordinator, a little longer each time
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # which a terminal would obey
 APP = """\
 [build-system]
 requires = ["hatchling"]
@@ -44,11 +43,10 @@ packages = ["."]
 [tool.flwr.app]
 publisher = "medpriv"
 [tool.flwr.app.components]
-serverapp = "apps:server"
-clientapp = "apps:client"
+serverapp = "leading:server"
+clientapp = "entry:client"
 """
-APPS = '"""The apps of the installed package."""\n\n'
-APPS += "from medpriv_lib.federation import entry\n\nclient = entry.client\nserver = entry.server\n"
+APPS = {"entry": "client", "leading": "server"}  # module of the package -> the app in it
 
 
 def lead(
@@ -78,13 +76,13 @@ def lead(
     host, port = address_of(listen)
     require_free(host, port)
     out.mkdir(exist_ok=True)
-    from medpriv_lib.federation.entry import FAILED, LEAD, PLAN, SAID
+    from medpriv_lib.federation.leading import FAILED, LEAD, PLAN, SAID
 
     for name in (FAILED, SAID):
         (out / name).unlink(missing_ok=True)
     roster = os.fspath((keys / ROSTER).absolute()) if secure else None
     write_json(out / PLAN, {"plan": asdict(plan), "sites": sites, "roster": roster})
-    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, _group() as start:
+    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, group() as start:
         home = Path(made)
         environment = quiet(home) | {LEAD: os.fspath(out.absolute())}
         link = start(
@@ -126,7 +124,7 @@ def join(
     FEDERATED.need("flwr.app")
     masks = {"roster": ROSTER, "identity": f"{name}{IDENTITY}"} if secure else {}
     require_files(keys, [AUTHORITY, name, *masks.values()])
-    address_of(coordinator)
+    require_known(*address_of(coordinator))
     from medpriv_lib.federation.entry import SITE
 
     own = {
@@ -136,7 +134,7 @@ def join(
         "masks": {key: os.fspath((keys / file).absolute()) for key, file in masks.items()} or None,
         "budget": None if budget is None else dict(budget),
     }
-    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, _group() as start:
+    with tempfile.TemporaryDirectory(prefix="medpriv-") as made, group() as start:
         said = Path(made) / "said.log"
         node = start(
             "flower-supernode",
@@ -168,7 +166,7 @@ def _explain(name: str, coordinator: str, code: int, text: str) -> None:
         last = [line for line in text.strip().splitlines() if line.strip()][-1:]
         raise ValueError(
             f"{name}: the coordinator at {coordinator} is gone or cannot be reached; start the "
-            f"same again when it is back ({' '.join(last)[-200:]})"
+            f"same again when it is back ({COLOUR.sub('', ' '.join(last))[-200:]})"
         )
 
 
@@ -183,43 +181,6 @@ def quiet(home: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
-
-
-@contextlib.contextmanager
-def _group() -> Iterator[Callable[..., subprocess.Popen]]:
-    """Yield what starts programs, each in a session of its own: at the end all of each session are
-    ended, the children that Flower starts as well.
-    """
-    processes: list[subprocess.Popen] = []
-
-    def start(
-        program: str, *options: object, log: Path, environment: Mapping[str, str]
-    ) -> subprocess.Popen:
-        with open(log, "ab") as file:
-            process = subprocess.Popen(
-                [str(PROGRAMS / program), *map(str, options)],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=dict(environment),
-                start_new_session=True,
-            )
-        processes.append(process)
-        return process
-
-    try:
-        yield start
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        until = time.monotonic() + GRACE
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, until - time.monotonic()))
-            with contextlib.suppress(ProcessLookupError):  # what is left of its session
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def _await_port(port: int, process: subprocess.Popen, log: Path) -> None:
@@ -245,7 +206,10 @@ def _configure(home: Path, port: int, authority: Path) -> None:
 def _write_app(folder: Path) -> None:
     folder.mkdir()
     (folder / "pyproject.toml").write_text(APP, encoding="utf-8")
-    (folder / "apps.py").write_text(APPS, encoding="utf-8")
+    for module, app in APPS.items():  # each process imports its own part of the package only
+        text = f'"""An app of the package."""\n\nfrom medpriv_lib.federation import {module}\n\n'
+        text += f"{app} = {module}.{app}\n"  # an assignment: Flower looks for one
+        (folder / f"{module}.py").write_text(text, encoding="utf-8")
 
 
 def _flower(environment: Mapping[str, str], home: Path, *words: object) -> None:
@@ -266,7 +230,7 @@ def _flower(environment: Mapping[str, str], home: Path, *words: object) -> None:
 def _follow(out: Path, plan: Plan, link: subprocess.Popen, tell: Callable) -> None:
     """Pass on what the coordinator's app writes, until it has finished or failed."""
     from medpriv_lib.federation.coordinator import round_of
-    from medpriv_lib.federation.entry import FAILED, SAID
+    from medpriv_lib.federation.leading import FAILED, SAID
     from medpriv_lib.federation.result import ROUNDS
 
     heard = 0

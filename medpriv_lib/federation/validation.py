@@ -47,7 +47,7 @@ def counts_at(scores: Float[np.ndarray, " n"], ill: Bool[np.ndarray, " n"]) -> C
     return Counts(called.sum(1), (called & ill[None]).sum(1), int(ill.sum()), len(ill))
 
 
-def together(counts: Sequence[Counts]) -> Counts:
+def added(counts: Sequence[Counts]) -> Counts:
     """Return the counts of all sites as if of one. Raises `ValueError` where there are none."""
     if not counts:
         raise ValueError("no site sent counts of its validation images")

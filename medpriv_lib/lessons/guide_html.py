@@ -5,11 +5,11 @@ table lists what follows from which answers.
 """
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medpriv_lib.core import palette
+from medpriv_lib.core.html_page import as_script
 
 STYLE = (
     """
@@ -113,8 +113,8 @@ def page(
         for answers, one in outcomes.items()
     }
     data = {"keys": keys, "outcomes": [vars(one) for one in listed]}
-    script = SCRIPT.replace("ID", _js(name), 1).replace("DATA", _js(data), 1)
-    script = script.replace("START", _js(list(start)), 1)
+    script = SCRIPT.replace("ID", as_script(name), 1).replace("DATA", as_script(data), 1)
+    script = script.replace("START", as_script(list(start)), 1)
     sets = "".join(_fieldset(name, key, *one) for key, one in questions.items())
     return (
         f'<div class="guide" id="{name}"><style>{STYLE}</style>'
@@ -169,14 +169,4 @@ def _table(
         '<details class="guide-table" open><summary>All answers as a table</summary>'
         '<div class="guide-scroll" tabindex="0" role="region" aria-label="all answers">'
         f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div></details>"
-    )
-
-
-def _js(value: object) -> str:
-    """Return a value as JavaScript that no HTML parser takes for the end of the script."""
-    return (
-        json.dumps(value)
-        .replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
     )

@@ -11,6 +11,7 @@ import html
 import json
 from collections.abc import Collection, Mapping, Sequence
 
+from medpriv_lib.core.html_page import as_script
 from medpriv_lib.core.palette import ACCENT
 
 MANY = 10  # more buttons than this scroll on a phone, so that the picture stays in sight
@@ -133,8 +134,10 @@ def page(
     )
     small = ' class="stepper-small"' if shown_width > size[0] else ""
     said = "control needs" if len(controls) == 1 else "controls need"
-    script = SCRIPT.replace("ID", _js(name), 1).replace("MORE", _js(list(pictures[1:])), 1)
-    script = script.replace("CAPTIONS", _js(list(captions)), 1)
+    script = SCRIPT.replace("ID", as_script(name), 1).replace(
+        "MORE", as_script(list(pictures[1:])), 1
+    )
+    script = script.replace("CAPTIONS", as_script(list(captions)), 1)
     return (
         f'<figure class="stepper" id="{name}" role="group" aria-label="{html.escape(title)}">'
         f"<style>{STYLE}</style>"
@@ -173,14 +176,4 @@ def _choices(name: str, label: str, levels: Sequence[str]) -> str:
         f'<fieldset data-labels="{html.escape(json.dumps(list(levels)))}">'
         f"<legend>{html.escape(label)}</legend>"
         f'<div class="stepper-buttons{many}">{buttons}</div></fieldset>'
-    )
-
-
-def _js(value: object) -> str:
-    """Return a value as JavaScript that no HTML parser takes for the end of the script."""
-    return (
-        json.dumps(value)
-        .replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
     )

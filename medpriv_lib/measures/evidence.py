@@ -1,6 +1,6 @@
 """How much of the disease's own signs is still in the released image?
 
-A classifier that still says "glaucoma" does not show that the patient's signs survived: a method
+A classifier that still says "diseased" does not show that the patient's signs survived: a method
 that is told the label can put the label back without the signs. Where the twin t of an image x (the
 same eye and capture without the disease) is known, the signs are x - t, and what a method P keeps
 of them is

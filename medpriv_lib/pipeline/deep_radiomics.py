@@ -24,7 +24,16 @@ from medpriv_lib.measures.radiomics.region import eye_regions
 from medpriv_lib.pipeline.slots.explain import EXPLAINING, nearest_of_decision
 from medpriv_lib.pipeline.slots.infer import INFERRING
 from medpriv_lib.pipeline.slots.release import LEAVING
-from medpriv_lib.pipeline.slots.technology import Context, Given, Model, Seen, Table, Technology
+from medpriv_lib.pipeline.slots.technology import (
+    Context,
+    Given,
+    Model,
+    Price,
+    Seen,
+    Table,
+    Technology,
+    priced,
+)
 from medpriv_lib.pipeline.slots.train import TRAINING, strangers
 from medpriv_lib.recognition.crossfit import FOLDS, folds
 from medpriv_lib.recognition.expert import Expert
@@ -142,13 +151,20 @@ class DeepRadiomics:
         if not self.epsilon > 0:
             raise ValueError(f"epsilon must be above 0, not {self.epsilon}")
 
-    def run(self, prepared: Prepared, seed: int | None = None, parts: int = FOLDS) -> Outcome:
+    def run(
+        self,
+        prepared: Prepared,
+        seed: int | None = None,
+        parts: int = FOLDS,
+        price: Price = priced,
+    ) -> Outcome:
         """Train without each of the first `parts` folds of patients, and ask about that fold.
 
-        `seed` None draws all noise from the operating system's entropy; a number is for studies.
+        `seed` None draws all noise from the operating system's entropy; a number is for studies;
+        `price` says what noise a budget allows, and what it costs.
         Raises `NotApplicable` where two technologies do not fit together.
         """
-        work = _Run(self, prepared, seed)
+        work = _Run(self, prepared, seed, price)
         for fold in range(parts):
             work.fold(fold)
         return work.outcome()
@@ -157,8 +173,10 @@ class DeepRadiomics:
 class _Run:
     """One run: what was gathered over the folds so far."""
 
-    def __init__(self, plan: DeepRadiomics, prepared: Prepared, seed: int | None) -> None:
-        self.plan, self.prepared, self.seed = plan, prepared, seed
+    def __init__(
+        self, plan: DeepRadiomics, prepared: Prepared, seed: int | None, price: Price
+    ) -> None:
+        self.plan, self.prepared, self.seed, self.price = plan, prepared, seed, price
         self.seconds = dict.fromkeys(SLOTS, 0.0)
         self.sent = dict.fromkeys(SLOTS, 0)
         self.seen: dict[str, list[list[Seen]]] = {stage: [] for stage in SLOTS}
@@ -183,6 +201,7 @@ class _Run:
             rows,
             self.prepared.scale,
             plan.few,
+            self.price,
         )
         training, queries = self.prepared.table(rows), self.prepared.table(asked)
         told = self._at("release", training, context)

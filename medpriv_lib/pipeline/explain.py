@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import fresh
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.eyes.localize import SMALLEST
 from medpriv_lib.data.eyes.strip import strip_rows
@@ -26,7 +27,7 @@ from medpriv_lib.data.synthetic.population import population
 from medpriv_lib.explanation.case import MOST_CASES, Explanation, explain_by_cases
 from medpriv_lib.explanation.edits import Edit, by_medical_vector, by_signs
 from medpriv_lib.explanation.other_reading import OtherReading, Way, other_readings
-from medpriv_lib.explanation.retrieval import UNKNOWN
+from medpriv_lib.explanation.retrieval import UNKNOWN, decide
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, model_of
 from medpriv_lib.privatizers.protocol import Resources
@@ -108,7 +109,8 @@ def _others(
     }
     expert = Expert.load()
     fits = image.shape == (expert.networks[0].size,) * 2
-    return other_readings(image, decision, network, ways, fresh(), expert if fits else None)
+    read = partial(decide, network)
+    return other_readings(image, decision, read, ways, fresh(), expert if fits else None)
 
 
 def _by_signs(resources: Resources, cohort: Cohort) -> Edit:
@@ -172,7 +174,7 @@ def read_case(
         _refuse_doubtful(file)
     eye = np.array(["R" if right else ""])
     listing = Listing((file,), np.array(["case"]), eye, np.array([False]), file.parent)
-    prepared, _ = prepare(listing, size=size, localize=localize, colour=colour, progress=False)
+    prepared, _ = prepare(listing, Cut(size, localize, colour), progress=False)
     return prepared.images[0]
 
 

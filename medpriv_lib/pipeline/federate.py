@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +16,8 @@ from medpriv_lib.core.extra import FEDERATED
 from medpriv_lib.core.intervals import area, auc_interval
 from medpriv_lib.core.pixels import channels_of, size_of
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.federation.local import Fit, LocalTraining, fit_site
+from medpriv_lib.federation.conduct import ROUNDS, Rounds
+from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.federation.private.at_site import Guard
 from medpriv_lib.federation.private.demand import Demand
 from medpriv_lib.federation.private.privacy import Privacy
@@ -24,16 +25,14 @@ from medpriv_lib.federation.sites import Site
 from medpriv_lib.recognition.networks import Recogniser
 
 if TYPE_CHECKING:  # Flower is an extra
-    from flwr.clientapp.typing import Mod
+    from flwr.clientapp import ClientApp
 
-    from medpriv_lib.federation.aggregation import Aggregation
     from medpriv_lib.federation.apps import GeneratorOf
     from medpriv_lib.federation.coordinator import Progress, Round
+    from medpriv_lib.federation.exchange import Exchange
     from medpriv_lib.federation.grid import Disturb
     from medpriv_lib.federation.log import Left
-    from medpriv_lib.federation.plan import Model, Plan, Pooling
-
-ROUNDS = 20
+    from medpriv_lib.federation.plan import Model, Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,86 +61,98 @@ class Federation:
 def federate(
     sites: Sequence[Site],
     *,
-    rounds: int = ROUNDS,
+    rounds: int | Rounds = ROUNDS,
     training: LocalTraining | None = None,
     seed: int = 0,
     model: "Model" = "network",
-    pooling: "Pooling" = "max",
-    fewest: int | None = None,
     folder: str | os.PathLike | None = None,
     privacy: Privacy | None = None,
-    aggregation: "Aggregation | Literal['open', 'secure']" = "open",
-    mods: "Callable[[Site], Sequence[Mod]] | None" = None,
-    phases: Sequence[str] = (),
-    fit: Fit = fit_site,
+    aggregation: "Exchange | Literal['open', 'secure']" = "open",
     progress: "Progress | None" = None,
     disturb: "Disturb | None" = None,
-    validate: bool = True,
 ) -> Federation:
     """Train a disease recogniser over the sites, in this process: each site's app in turn, through
     the messages that would be sent between machines.
 
-    In each of the `rounds` every site trains from the common weights as `training` says, and their
-    weights are averaged, each site's weighted by its patients. A round counts where at least
-    `fewest` sites answered (None: all but one, and at least one). With a `folder`, a training that
+    In each of the `rounds` (a number, or `Rounds` that also say when one counts) every site trains
+    from the common weights as `training` says, and their weights are averaged, each site's weighted
+    by its patients. With a `folder`, a training that
     was stopped goes on after its last round. `model` "network" trains a network, "probe" a linear
     layer on what the expert sees. `aggregation` "secure" shows the coordinator sums under masks
     only; `privacy` bounds what weights tell about a patient, and each site's ledger refuses rounds
     that its budget does not hold. Both are for trying here, where all keys lie in one process.
-    What is left to choose are the parts: another `aggregation`, with `mods` and `phases` the sites'
-    side of it; `fit` how a site trains without privacy; `disturb` what happens to replies on their
+    Another way to aggregate is an `Exchange`; `disturb` says what happens to replies on their
     way (`InProcessGrid`). The same `seed` gives the same network on the same machine, but under
     privacy, whose noise nobody shall be able to draw again. Raises `ValueError` where sites share a
     name or have images of different sizes, `RoundFailed` where too few answered or budgets are
     spent, and `ImportError` where Flower is not installed.
     """
     FEDERATED.need("flwr.app")
-    from medpriv_lib.federation.apps import coordinator_app, site_app
+    from medpriv_lib.federation.apps import coordinator_app
     from medpriv_lib.federation.coordinator import Coordinator, Outcome
     from medpriv_lib.federation.grid import InProcessGrid, run_in_process
 
-    training = training or LocalTraining()
+    rounds = rounds if isinstance(rounds, Rounds) else Rounds(rounds)
     require_alike(sites)
-    if aggregation == "secure":
-        from medpriv_lib.federation.secure_aggregation.in_process import masked
-
-        parts = masked(sites)
-        aggregation, mods, phases = parts["aggregation"], parts["mods"], parts["phases"]
-    roster = getattr(aggregation, "roster", None)
+    exchange = _exchange(aggregation, sites)
+    roster = getattr(exchange.aggregation, "roster", None)
     threshold = roster.threshold if roster else None
     patients = sum(site.patients for site in sites)
-    demand = privacy.demand(rounds, patients, threshold) if privacy else None
-    plan = plan_of(sites, rounds, training, pooling, fewest, model, demand)
+    demand = privacy.demand(rounds.count, patients, threshold) if privacy else None
+    plan = plan_of(sites, rounds, training or LocalTraining(), model, demand)
     left: dict[str, list[Left]] = {site.name: [] for site in sites}
     coordinator = Coordinator(
         plan,
         plan.first_weights(seeded(seed, "first weights")),
+        exchange.aggregation,
         folder=None if folder is None else Path(folder),
         data={"seed": seed, "sites": {site.name: site.cohort.hash() for site in sites}},
         progress=progress,
-        validate=validate,
+        validate=rounds.validate,
     )
-    if not isinstance(aggregation, str):
-        coordinator.aggregation = aggregation
     found: list[Outcome] = []
     with _guards(privacy, sites, folder, threshold) as guards:
-        apps = {
-            node: site_app(
-                site,
-                fit=fit,
-                generator_of=_drawn(seed, site.name),
-                mods=mods(site) if mods else (),
-                phases=phases,
-                note=left[site.name].append,
-                guard=lambda site: guards.get(site.name),
-            )
-            for node, site in enumerate(sites, 1)
-        }
+        apps = _apps(sites, exchange, seed, left, guards)
         run_in_process(coordinator_app(coordinator, found.append), InProcessGrid(apps, disturb))
         spent = {name: one.ledger.spent() for name, one in guards.items() if one.ledger}
     network = plan.network()
     network.load_state_dict(found[0].weights)
     return Federation(network.eval(), found[0].threshold, found[0].rounds, left, spent)
+
+
+def _exchange(
+    aggregation: "Exchange | Literal['open', 'secure']", sites: Sequence[Site]
+) -> "Exchange":
+    from medpriv_lib.federation.exchange import Exchange
+
+    if aggregation == "secure":
+        from medpriv_lib.federation.secure_aggregation.in_process import masked
+
+        return masked(sites)
+    return Exchange() if isinstance(aggregation, str) else aggregation
+
+
+def _apps(
+    sites: Sequence[Site],
+    exchange: "Exchange",
+    seed: int,
+    left: "Mapping[str, list[Left]]",
+    guards: Mapping[str, Guard],
+) -> "dict[int, ClientApp]":
+    """Return each site's app by the number of its node; what leaves a site is noted in `left`."""
+    from medpriv_lib.federation.apps import site_app
+
+    return {
+        node: site_app(
+            site,
+            generator_of=_drawn(seed, site.name),
+            mods=exchange.mods(site),
+            phases=exchange.phases,
+            note=left[site.name].append,
+            guard=lambda site: guards.get(site.name),
+        )
+        for node, site in enumerate(sites, 1)
+    }
 
 
 @contextlib.contextmanager
@@ -170,10 +181,8 @@ def _drawn(seed: int, name: str) -> "GeneratorOf":
 
 def plan_of(
     sites: Sequence[Site],
-    rounds: int,
+    rounds: Rounds,
     training: LocalTraining,
-    pooling: "Pooling" = "max",
-    fewest: int | None = None,
     model: "Model" = "network",
     demand: Demand | None = None,
 ) -> "Plan":
@@ -181,9 +190,8 @@ def plan_of(
     from medpriv_lib.federation.plan import Plan
 
     size, channels = require_alike(sites)
-    if fewest is None:
-        fewest = max(1, len(sites) - 1)
-    return Plan(rounds, size, channels, pooling, training, fewest, model=model, demand=demand)
+    least = rounds.least(len(sites))
+    return Plan(rounds.count, size, channels, "max", training, least, model=model, demand=demand)
 
 
 def require_alike(sites: Sequence[Site]) -> tuple[int, int]:

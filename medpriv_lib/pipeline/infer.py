@@ -3,9 +3,7 @@
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +17,11 @@ from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.in_process import InProcess
 from medpriv_lib.encrypted.parties import Answer, infer_as_data_owner
 from medpriv_lib.encrypted.session import Address
-from medpriv_lib.encrypted.wire import SessionError
+from medpriv_lib.pipeline.loopback import on_loopback, start_party
 from medpriv_lib.recognition.judges import NAME as JUDGES
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits as plain_logits
-
-START = 300.0  # seconds within which a party of its own process must listen
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,51 +176,13 @@ def loopback(
 
     Yields their addresses and the processes; at the end both are ended, however the block ends.
     """
-    processes: list[subprocess.Popen] = []
-    try:
+    with on_loopback() as processes:
         here = ["--listen", "127.0.0.1:0", "--certificates", folder, "--once"]
-        dealer = _start(["--role", "dealer", *here], processes)
-        ask = ["--role", "model-owner", "--dealer", f"{dealer.host}:{dealer.port}", *here]
+        dealer = start_party("dealer", ["infer", "--role", "dealer", *here], processes)
+        ask = ["--dealer", f"{dealer.host}:{dealer.port}", *here]
         ask += [] if weights is None else ["--weights", os.fspath(weights)]
-        yield _start(ask, processes), dealer, processes
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def _start(options: list[str], processes: list[subprocess.Popen]) -> Address:
-    """Start one party with `medpriv infer` and return where it listens."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medpriv_lib", "infer", *options],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-    )
-    processes.append(process)
-    assert process.stdout is not None
-    watch = threading.Timer(START, process.kill)
-    watch.start()
-    try:
-        said = []
-        for line in process.stdout:
-            said.append(line.strip())
-            if line.startswith("listening on "):
-                return Address.of(line.removeprefix("listening on ").strip())
-    finally:
-        watch.cancel()
-    raise SessionError(
-        f"the {options[1]} did not start: {' '.join(said[-1:]) or f'nothing in {START:.0f} s'}"
-    )
+        command = ["infer", "--role", "model-owner", *ask]
+        yield start_party("model-owner", command, processes), dealer, processes
 
 
 def _mb(count: int) -> str:

@@ -119,14 +119,24 @@ def nearest_patients(
     pixels = centred(gallery.images[by_patient])
     norms = squared_norms(pixels)
     block = max(1, min(1024, entries // len(gallery)))
+    itself = _asks_itself(images, asked, gallery) and len(asked) ** 2 <= entries
+    if itself:
+        asked, block = asked[by_patient], len(asked)
     for start in range(0, len(asked), block):
         rows = asked[start : start + block]
-        keys = squared_distances(centred(images[rows]), pixels, norms_b=norms)
+        # of the gallery itself half of the products are enough, and the BLAS knows it
+        these = pixels if itself else centred(images[rows])
+        keys = squared_distances(these, pixels, norms if itself else None, norms)
         keys *= len(gallery)  # distance first, then rank: no two keys are equal
         keys += rank[by_patient]
         keys = np.minimum.reduceat(keys, starts, axis=1)
         keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1)
         yield rows, row_of_rank[keys % len(gallery)]
+
+
+def _asks_itself(images: Images, asked: Int64[np.ndarray, " a"], gallery: Cohort) -> bool:
+    """Tell whether the images that are asked are those of the gallery, in its order."""
+    return len(asked) == len(gallery) and np.array_equal(images[asked], gallery.images)
 
 
 def mean_of(images: UInt8[np.ndarray, "..."], of: int = 0) -> Float64[np.ndarray, "..."]:

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -25,15 +24,13 @@ from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.encrypted.architecture import POOLINGS
-from medpriv_lib.encrypted.certificates import make_certificates
 from medpriv_lib.encrypted.ckks import MODULI, Client, Server, load_square, shrunk
 from medpriv_lib.encrypted.in_process import InProcess, Ledger
-from medpriv_lib.encrypted.parties import infer_as_data_owner
-from medpriv_lib.pipeline.infer import loopback
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.study.command import into_folder
+from medpriv_lib.study.three_parties import measure_loopback
 
 NAME = "encrypted.json"
 SIZES = (16, 32, 64)
@@ -159,32 +156,6 @@ def costs(ledgers: list[Ledger]) -> dict:
             name: round(seconds_on_line(one.sent, one.rounds, speed), 3)
             for name, speed in BANDWIDTHS.items()
         },
-    }
-
-
-def measure_loopback(test: Cohort) -> dict:
-    """Time three processes that speak TLS on this machine; the load says how quiet it was."""
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as made:
-        folder = str(make_certificates(Path(made) / "certificates"))
-        start = time.perf_counter()
-        with loopback(folder) as (model_owner, dealer, _):
-            started = time.perf_counter() - start
-            x = list(to_tensor(test.images[:REPEATS]).numpy())
-            answer = infer_as_data_owner(x, model_owner, dealer, folder)
-    names = ("dealing", "preparing", "online")
-    seconds = {name: _middle([getattr(c, name) for c in answer.costs]) for name in names}
-    one = answer.costs[0]
-    return {
-        "images": REPEATS,
-        "load": round(load, 1),
-        "starting": round(started, 1),
-        **seconds,
-        "fastest": {name: round(min(getattr(c, name) for c in answer.costs), 4) for name in names},
-        "sent": one.sent,
-        "received": one.received,
-        "rounds": one.rounds,
-        "session_bytes": answer.session_bytes,
     }
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import metadata
@@ -22,77 +22,51 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import Kind, second_cohort
+from medpriv_lib.federation.certificates import two_thirds
+from medpriv_lib.federation.conduct import Rounds
 from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.federation.private.accountant import noise_for
+from medpriv_lib.federation.private.patient_gradients import Mechanism
 from medpriv_lib.federation.private.privacy import Privacy
-from medpriv_lib.federation.sites import How, Site, deal
+from medpriv_lib.federation.sites import Site, deal
 from medpriv_lib.pipeline.federate import Federation, federate
 from medpriv_lib.recognition.crossfit import folds
+from medpriv_lib.recognition.probe import Probe
+from medpriv_lib.study.arms import ARMS, PROXIMAL, Arm
 from medpriv_lib.study.command import into_folder
-from medpriv_lib.study.federated_rows import NAME, PROBE, Run, read, summary, written
+from medpriv_lib.study.federated_rows import (
+    MASKED,
+    NAME,
+    OPEN,
+    Run,
+    read,
+    summary,
+    without_patients,
+    written,
+)
+from medpriv_lib.study.members import member_risk
 
 SITES = 3
 SEEDS = 5
-ROUNDS = 16
 PIXELS = 32
-TRAINING = LocalTraining()
-PROXIMAL = 0.1
 PROBE_ROUNDS = 30
 # plain gradient steps; the class weights are for an announced prevalence, not one counted here
 PROBE_TRAINING = LocalTraining(rate=2.0, class_weights=(0.65, 2.1))
 DELTA = 0.01  # below 1 / the patients of all sites
-EPSILONS = (8.0, 3.0, 1.0)
+ROWS = "federated-rows.json"  # of a cohort of one's own
 FOLDS = 2 * SEEDS  # two of them test a seed's recognisers, one gives the threshold
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One row for each seed: who trains with whom. `dealt` None: all patients at one site.
+class Course:
+    """How the network is trained in every arm: `rounds` of `training` on images of `pixels`."""
 
-    `secure`: the coordinator sees sums only. `clip` 0 cuts no patient's gradient; `epsilon` is what
-    each patient is promised, with noise in shares under secure aggregation, infinite for nothing.
-    Both are of the linear layer, whose arms' names begin with `PROBE`.
-    """
-
-    name: str
-    dealt: How | None
-    proximal: float = 0.0
-    alone: bool = False
-    secure: bool = False
-    clip: float = 0.0
-    epsilon: float = math.inf
-
-    @property
-    def probe(self) -> bool:
-        """Whether a linear layer is trained, in place of the network."""
-        return self.name.startswith(PROBE)
+    rounds: int = 16
+    pixels: int = PIXELS
+    training: LocalTraining = LocalTraining()
 
 
-def _probes(how: How) -> tuple[Arm, ...]:
-    """Return the arms of the linear layer for one way to deal."""
-    name = PROBE
-    plain = Arm(name + "federated", how), Arm(name + "alone", how, alone=True)
-    masked = Arm(name + "secure", how, secure=True)
-    clipped = Arm(name + "clipped", how, secure=True, clip=1.0)
-    noisy = (
-        Arm(f"{name}epsilon {epsilon:g}", how, secure=True, clip=1.0, epsilon=epsilon)
-        for epsilon in EPSILONS
-    )
-    return *plain, masked, clipped, *noisy
-
-
-ARMS = (
-    Arm("pooled", None),
-    Arm("federated", "even"),
-    Arm("alone", "even", alone=True),
-    Arm("federated", "size"),
-    Arm("alone", "size", alone=True),
-    Arm("fedprox", "size", proximal=PROXIMAL),
-    Arm(PROBE + "pooled", None),
-    *_probes("even"),
-    *_probes("size"),
-    Arm("secure", "even", secure=True),
-)
+COURSE = Course()
 
 
 def shrunk(cohort: Cohort, pixels: int = PIXELS) -> Cohort:
@@ -126,20 +100,19 @@ def sites_of(cohort: Cohort, arm: Arm, seed: int) -> tuple[Site, ...]:
 
 
 def trained(
-    arm: Arm, cohort: Cohort, seed: int, folder: Path | None = None
+    arm: Arm, cohort: Cohort, seed: int, course: Course = COURSE
 ) -> Iterator[tuple[str, Federation]]:
     """Yield the recognisers of an arm, each with the name of its site, "" where it is of all."""
     sites = sites_of(cohort, arm, seed)
-    training = PROBE_TRAINING if arm.probe else replace(TRAINING, proximal=arm.proximal)
+    training = PROBE_TRAINING if arm.probe else replace(course.training, proximal=arm.proximal)
     for group in [(site,) for site in sites] if arm.alone else [sites]:
         name = group[0].name if arm.alone else ""
         found = federate(
             group,
-            rounds=PROBE_ROUNDS if arm.probe else ROUNDS,
+            rounds=Rounds(PROBE_ROUNDS if arm.probe else course.rounds, fewest=len(group)),
             training=training,
             seed=seed,
             model="probe" if arm.probe else "network",
-            fewest=len(group),
             privacy=_privacy(arm) if arm.probe else None,
             aggregation="secure" if arm.secure else "open",
         )
@@ -197,8 +170,8 @@ def seen_of(found: Federation) -> str:
     """Return what the coordinator got of each site, read from what left the first one."""
     names = {piece.name for message in next(iter(found.left.values())) for piece in message.pieces}
     if "masked.numbers" in names:
-        return "the sum"
-    return "each site's weights" if len(found.left) > 1 else "its weights"
+        return MASKED
+    return OPEN if len(found.left) > 1 else "its weights"
 
 
 def measure(
@@ -207,16 +180,23 @@ def measure(
     cohorts: tuple[Kind, ...] = ("crossed",),
     seeds: int = SEEDS,
     arms: tuple[Arm, ...] = ARMS,
+    own: Cohort | None = None,
+    course: Course = COURSE,
 ) -> dict[str, Any]:
     """Train what is not in `folder/federated.json` yet, write after each row, and return all.
 
     Rows that others added are kept. A file of other images or settings is begun anew, and rows of
-    the linear layer are where its own settings are others.
+    the linear layer are where its own settings are others. With a cohort of one's `own` the network
+    alone is trained, on that cohort alone, since the expert behind the linear layer knows eyes
+    only; then `federated-rows.json` has the rows without anything about a single image. Raises
+    `ValueError` for images that cannot be shrunk.
     """
     path = folder / NAME
-    full = {kind: second_cohort(kind) for kind in cohorts}
-    whole = {kind: shrunk(cohort) for kind, cohort in full.items()}
-    content = read(path, provenance(whole))
+    full: dict[str, Cohort] = {kind: second_cohort(kind) for kind in cohorts}
+    if own is not None:
+        full, arms = {"own": own}, tuple(arm for arm in arms if not arm.probe)
+    whole = {kind: shrunk(cohort, course.pixels) for kind, cohort in full.items()}
+    content = read(path, provenance(whole, course))
     for seed in range(seeds):
         for kind, cohort in whole.items():
             small = split_for(cohort, seed)
@@ -229,7 +209,7 @@ def measure(
                 started = time.process_time(), time.monotonic()
                 made = []
                 promised = arm.epsilon if math.isfinite(arm.epsilon) else None
-                for site, found in trained(arm, here, seed):
+                for site, found in trained(arm, here, seed, course):
                     spent = time.process_time() - started[0], time.monotonic() - started[1]
                     run = run_of(key, site, found, here.of("test"), spent, promised)
                     made.append(written(run))
@@ -237,11 +217,42 @@ def measure(
                 content["runs"] += made
                 content["rows"] = summary(content["runs"], whole, split_for)
                 write_json(path, content)
+                if own is not None:
+                    write_json(folder / ROWS, without_patients(content))
                 say(f"{kind}, seed {seed}, {arm.name} {arm.dealt or ''}")
+    if own is None and "crossed" in full:
+        _add_members(content, full["crossed"], arms, lambda: write_json(path, content), say)
     return content
 
 
-def provenance(cohorts: dict[Kind, Cohort]) -> dict[str, Any]:
+def _add_members(
+    content: dict[str, Any],
+    cohort: Cohort,
+    arms: tuple[Arm, ...],
+    save: Callable[[], None],
+    say: Callable[[str], None],
+) -> None:
+    """Ask LiRA about the linear layers of the arms with even sites; masks change no weights."""
+    known = content.setdefault("membership", {})
+    for arm in arms:
+        asked = arm.probe and arm.dealt == "even" and not arm.alone
+        if asked and (arm.clip or not arm.secure) and arm.name not in known:
+            known[arm.name] = members_of(arm, cohort)
+            save()
+            say(f"membership, {arm.name}")
+
+
+def members_of(arm: Arm, cohort: Cohort) -> dict[str, Any]:
+    """Return what LiRA finds in the linear layers of an arm with even sites under masks."""
+    noise = 0.0
+    if math.isfinite(arm.epsilon):  # all sites' shares; the threshold's alone are promised
+        noise = _noise(arm.epsilon) * math.sqrt(SITES / two_thirds(SITES))
+    mechanism = Mechanism(Privacy(1.0).rate, arm.clip or math.inf, noise, Privacy(1.0).most)
+    inputs = Probe().read(cohort.images)
+    return member_risk(inputs, cohort, mechanism, PROBE_TRAINING, PROBE_ROUNDS, arm.name)
+
+
+def provenance(cohorts: Mapping[str, Cohort], course: Course = COURSE) -> dict[str, Any]:
     """Return which images, settings, versions and machine the numbers belong to."""
     return {
         "data_hash": {kind: cohort.hash() for kind, cohort in cohorts.items()},
@@ -249,9 +260,9 @@ def provenance(cohorts: dict[Kind, Cohort]) -> dict[str, Any]:
         "images": {kind: len(cohort) for kind, cohort in cohorts.items()},
         "settings": {
             "sites": SITES,
-            "rounds": ROUNDS,
-            "pixels": PIXELS,
-            "training": asdict(TRAINING),
+            "rounds": course.rounds,
+            "pixels": course.pixels,
+            "training": asdict(course.training),
             "proximal": PROXIMAL,
             "seeds": SEEDS,
         },

@@ -15,6 +15,7 @@ from medpriv_lib.core.intervals import area, bootstrap
 NAME = "federated.json"
 PROBE = "probe "  # how the names of arms with a linear layer begin
 SAME = ("data_hash", "settings")
+OPEN, MASKED = "each site's weights", "the sum"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Run:
     `scores` are the probabilities of the disease for the seed's test images, in the cohort's order;
     `threshold` that from which an image is called diseased. `cpu` and `seconds` of the training,
     `sent_per_site` and `left_per_site` bytes to and from one site, `loss` and `f1` of each round.
-    `saw` is what the coordinator got of each site, `noise` the multiplier, `epsilon` what the
+    `saw` is what the coordinator got of each site ("" in rows that older versions wrote: see
+    `saw_of`), `noise` the multiplier, `epsilon` what the
     sites' ledgers say was spent at most, both None without a promise.
     """
 
@@ -64,6 +66,7 @@ def read(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
                 content["provenance"]["probe"] = wanted.get("probe")
                 runs = content["runs"]
                 content["runs"] = [run for run in runs if not run["arm"].startswith(PROBE)]
+                content.pop("membership", None)
             return content
     return {"provenance": dict(provenance), "runs": [], "rows": []}
 
@@ -104,9 +107,24 @@ def summary(
     return rows
 
 
+def without_patients(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's content without what is said of single images: provenance and rows."""
+    return {key: content[key] for key in ("provenance", "rows")}
+
+
 def reference_of(arm: str) -> str:
     """Return the pooled arm that an arm is held against."""
     return f"{PROBE}pooled" if arm.startswith(PROBE) else "pooled"
+
+
+def saw_of(run: Mapping[str, Any]) -> str:
+    """Return what somebody outside of the sites got in a run.
+
+    Whoever pools gets the images. A site alone sends nothing, though the same app trains there.
+    """
+    if run["arm"].endswith("pooled"):
+        return "all images"
+    return "nothing" if run["site"] else run.get("saw") or OPEN
 
 
 def _quality(runs: Sequence[Mapping[str, Any]], tests: Mapping[int, Cohort]) -> dict[str, Any]:
@@ -164,7 +182,7 @@ def _costs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "rounds": runs[0]["rounds"],
         "sent_per_site": round(np.mean([run["sent_per_site"] for run in runs])),
         "left_per_site": round(np.mean([run["left_per_site"] for run in runs])),
-        "saw": runs[0].get("saw", ""),
+        "saw": saw_of(runs[0]),
         "noise": runs[0].get("noise"),
         "epsilon": max((run["epsilon"] for run in runs if run.get("epsilon")), default=None),
     }

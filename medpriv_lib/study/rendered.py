@@ -15,7 +15,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write
 from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.eyes.strip import strip_rows
-from medpriv_lib.data.prepare import frame_of_eye
+from medpriv_lib.data.frame import frame_of_eye
 from medpriv_lib.data.synthetic import Item, conditions, findings, person, plan, render
 
 PATIENTS, EACH, SEED = 500, 3, 777  # the cohort that ships was rendered with seed 2021

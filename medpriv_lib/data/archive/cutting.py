@@ -14,6 +14,7 @@ import numpy as np
 
 from medpriv_lib.core.files import sha256_of, write_json
 from medpriv_lib.data.archive.recorded import Recorded, mapped, write_array, write_parts
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.cut_out import CutOut
 from medpriv_lib.data.listing import Listing
@@ -24,16 +25,13 @@ TRUTH = ("evidence", "twin")
 
 @dataclass(frozen=True)
 class Piece:
-    """One chunk to cut: its `folder`, the `listing` of its files alone, the `size` in px, whether
-    to `localize` and to keep `colour`; `sizes` are the radii of the irises that are looked for
-    again, in px, by the row of the listing.
+    """One chunk to cut: its `folder`, the `listing` of its files alone, and how each is `cut`;
+    `sizes` are the radii of the irises that are looked for again, in px, by the row of the listing.
     """
 
     folder: Path
     listing: Listing
-    size: int
-    localize: bool
-    colour: bool
+    cut: Cut
     sizes: dict[int, float] = field(default_factory=dict)
 
 
@@ -68,7 +66,7 @@ def cut_chunk(piece: Piece) -> None:
         return
     piece.folder.mkdir(exist_ok=True)
     marks = CommonMarks()
-    cut = CutOut(piece.listing, piece.size, piece.localize, marks, piece.colour)
+    cut = CutOut(piece.listing, piece.cut, marks)
     parts = [cut.cut(row) for row in range(len(piece.listing))]
     shapes = {}
     for number, (shape, (images, counts)) in enumerate(marks.counts().items()):
@@ -82,7 +80,7 @@ def look_again(piece: Piece) -> None:
     """Look for irises of known size in some files of a chunk: again.npy, again.json."""
     if (piece.folder / "again.json").exists():
         return
-    cut = CutOut(piece.listing, piece.size, piece.localize, CommonMarks(), piece.colour)
+    cut = CutOut(piece.listing, piece.cut, CommonMarks())
     write_parts(piece.folder, "again", [cut.cut(row, r) for row, r in piece.sizes.items()])
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from medpriv_lib.core.files import write_json
 from medpriv_lib.data.archive.archive import FILE, chunk_folder
 from medpriv_lib.data.archive.cutting import Piece, part_of
+from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.listing import Listing
 
 LEAST, MOST = 250, 1000  # images of a chunk; where --chunk says nothing
@@ -19,24 +21,17 @@ OURS = {PLAN, FILE, "chunks"}
 
 @dataclass(frozen=True)
 class Plan:
-    """How a listing becomes an archive: `each` files a chunk, images of `size` px."""
+    """How a listing becomes an archive: `each` files a chunk, every image cut out as `cut` says."""
 
     folder: Path
     listing: Listing
-    size: int
-    localize: bool
-    colour: bool
+    cut: Cut
     each: int
 
     @property
     def chunks(self) -> int:
         """The number of chunks."""
         return -(-len(self.listing) // self.each)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one image."""
-        return (self.size, self.size, 3) if self.colour else (self.size, self.size)
 
     @property
     def folders(self) -> list[Path]:
@@ -50,10 +45,7 @@ class Plan:
     def piece(self, chunk: int, sizes: dict[int, float] | None = None) -> Piece:
         """Return the work on one chunk; `sizes` as in `Piece`."""
         some = part_of(self.listing, *self.span(chunk))
-        return Piece(
-            chunk_folder(self.folder, chunk), some, self.size, self.localize, self.colour,
-            sizes or {},
-        )  # fmt: skip
+        return Piece(chunk_folder(self.folder, chunk), some, self.cut, sizes or {})
 
     def begin(self) -> None:
         """Make the folder, or go on with what an earlier run of the same plan left there.
@@ -61,7 +53,7 @@ class Plan:
         Raises `ValueError` where the folder holds a complete archive, another plan, or anything
         else.
         """
-        wanted = {"digest": self.digest(), "each": self.each, "size": self.size}
+        wanted = {"digest": self.digest(), "each": self.each, "size": self.cut.size}
         if self.folder.exists():
             self._refuse_others(wanted)
         (self.folder / "chunks").mkdir(parents=True, exist_ok=True)
@@ -85,7 +77,8 @@ class Plan:
         """Return what changes with any file, its size or time, its patient, and any setting."""
         listing = self.listing
         digest = hashlib.sha256()
-        settings = (self.size, self.localize, self.colour, self.each, listing.recipe)
+        cut = self.cut
+        settings = (cut.size, cut.localize, cut.colour, self.each, listing.recipe)
         covered = [str(one) for one in listing.covered]
         digest.update(repr((settings, covered, listing.strict, listing.refuse_text)).encode())
         for row, file in enumerate(listing.files):
@@ -103,10 +96,9 @@ class Plan:
                     path.unlink()
 
 
-def usual_chunk(size: int, colour: bool) -> int:
+def usual_chunk(cut: Cut) -> int:
     """Return how many images a chunk has where nobody says: 1,000, or fewer of large ones."""
-    each = size**2 * (3 if colour else 1)
-    return int(min(MOST, max(LEAST, CHUNK_BYTES // each)))
+    return min(MOST, max(LEAST, CHUNK_BYTES // math.prod(cut.shape)))
 
 
 def discard(folder: Path) -> None:

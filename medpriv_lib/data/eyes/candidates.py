@@ -57,20 +57,22 @@ def _votes(image: np.ndarray, radii: np.ndarray) -> np.ndarray:
     strength = cv2.magnitude(gx, gy)
     # saturating: a strong edge (lashes, glare) must not outvote several weak ones (the limbus)
     typical = float(np.quantile(strength, 0.8)) + 1e-6
-    y, x = np.nonzero(strength > 0.35 * typical)
-    s = strength[y, x]
-    dx, dy, weight = gx[y, x] / s, gy[y, x] / s, s / (s + typical)
+    edge = np.flatnonzero(strength > 0.35 * typical)
+    y, x = (one.astype(np.float32) for one in np.divmod(edge, width))
+    s = strength.ravel()[edge]
+    dx, dy, weight = gx.ravel()[edge] / s, gy.ravel()[edge] / s, s / (s + typical)
     votes = np.empty((len(radii), height, width), dtype=np.float32)
-    for i, r in enumerate(radii):
+    for i, r in enumerate(radii.astype(np.float32)):
         cx, cy = (x - r * dx + 0.5).astype(np.int32), (y - r * dy + 0.5).astype(np.int32)
-        inside = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
-        count = np.bincount((cy * width + cx)[inside], weight[inside], height * width).astype(
-            np.float32
-        )
+        # as unsigned numbers those left of the image and above it are large
+        inside = (cx.view(np.uint32) < width) & (cy.view(np.uint32) < height)
+        cy *= width
+        cy += cx
+        count = np.bincount(cy[inside], weight[inside], height * width).astype(np.float32)
         # between count and share of the circle: shares would favour lashes, counts the lids;
         # blurred as far as centres scatter
         votes[i] = cv2.GaussianBlur(
-            count.reshape(height, width), (0, 0), 1 + 0.08 * r
+            count.reshape(height, width), (0, 0), 1 + 0.08 * float(r)
         ) / np.float32(np.sqrt(r))
     return votes
 

@@ -62,6 +62,11 @@ class Layout(Generic[P]):
     geometry: Callable[[P], Eye]
 
 
+def is_unfinished(folder: Path) -> bool:
+    """Say whether a folder holds a plan, and not yet the table that closes it."""
+    return (folder / PLAN_FILE).is_file() and not any(folder.glob("*.csv"))
+
+
 def write_planned(
     folder: Path,
     card: dict,

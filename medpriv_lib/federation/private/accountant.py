@@ -10,9 +10,9 @@ import functools
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from scipy.optimize import brentq
 
@@ -53,6 +53,10 @@ class Charge:
             raise ValueError(f"a charge is for training, tuning or statistics, not {self.kind!r}")
 
 
+Cost = Callable[[Sequence[Charge], float], float]  # the epsilon of charges at a delta
+Counting = Callable[[Sequence[Charge], float, How], float]  # the same by one of the accountants
+
+
 def epsilon(charges: Sequence[Charge], delta: float, how: How = "prv") -> float:
     """Return the epsilon of all charges together at this delta: "prv" by Opacus, "pld" by
     dp-accounting; 0 for no charge, infinite for one without noise.
@@ -72,19 +76,19 @@ def epsilon(charges: Sequence[Charge], delta: float, how: How = "prv") -> float:
     return _opacus(charges, delta, bound) if how == "prv" else _google(charges, delta)
 
 
-def agreed(charges: Sequence[Charge], delta: float) -> float:
-    """Return the larger of both accountants' epsilons.
+def agreed(charges: Sequence[Charge], delta: float, count: Counting = epsilon) -> float:
+    """Return the larger of both accountants' epsilons, each as `count` counts.
 
     Raises `ArithmeticError` where they differ by more than 2 %: then one of them is wrong, and
     nobody should train on.
     """
-    return _agreed(tuple(charges), delta)
+    return _agreed(tuple(charges), delta, count)
 
 
 @functools.lru_cache(maxsize=64)
-def _agreed(charges: tuple[Charge, ...], delta: float) -> float:
+def _agreed(charges: tuple[Charge, ...], delta: float, count: Counting) -> float:
     """Ask both once for the same charges: sites with the same ledger ask the same."""
-    one, other = (epsilon(charges, delta, how) for how in ("prv", "pld"))
+    one, other = (count(charges, delta, how) for how in get_args(How))
     if one != other and abs(one - other) > max(SMALL, AGREEMENT * min(one, other)):
         raise ArithmeticError(
             f"Opacus says epsilon {one:.4f} and dp-accounting {other:.4f} for the same charges; "
@@ -110,10 +114,16 @@ def by_moments(charges: Sequence[Charge], delta: float, how: How = "prv") -> flo
 
 
 def noise_for(
-    target: float, delta: float, rate: float, steps: int, before: Sequence[Charge] = ()
+    target: float,
+    delta: float,
+    rate: float,
+    steps: int,
+    before: Sequence[Charge] = (),
+    count: Cost = epsilon,
 ) -> float:
     """Return the least noise multiplier with which `steps` steps cost at most `target`, together
-    with the charges `before`; 0 for an infinite target. Within .2 %, and never below.
+    with the charges `before`, as `count` counts; 0 for an infinite target. Within .2 %, and never
+    below.
 
     Raises `ValueError` where what was charged before leaves nothing.
     """
@@ -123,9 +133,9 @@ def noise_for(
         raise ValueError(f"epsilon must be above 0, not {target}")
 
     def cost(noise: float) -> float:
-        return epsilon([*before, Charge(noise, rate, steps)], delta)
+        return count([*before, Charge(noise, rate, steps)], delta)
 
-    if before and epsilon(before, delta) >= target:
+    if before and count(before, delta) >= target:
         raise ValueError(
             f"what was charged before costs more than epsilon {target}; raise the budget, which "
             "needs the patients' consent, or train on other patients"

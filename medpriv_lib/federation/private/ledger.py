@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from medpriv_lib.core.files import write_json
-from medpriv_lib.federation.private.accountant import Charge, agreed
+from medpriv_lib.federation.private.accountant import Charge, Cost, agreed
 
 VERSION = 1
 PATIENCE = 30.0  # seconds that a charge waits for another process
@@ -35,15 +35,24 @@ class Ledger:
     """
 
     def __init__(
-        self, path: str | os.PathLike, site: str, patients: int, budget: float, delta: float
+        self,
+        path: str | os.PathLike,
+        site: str,
+        patients: int,
+        budget: float,
+        delta: float,
+        cost: Cost | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        """Open the ledger, or begin it."""
+        """Open the ledger, or begin it; `cost` counts epsilon (None: both accountants, which
+        must agree), and a charge waits `patience` seconds for another process.
+        """
         if not budget > 0 or patients < 1 or not 0 < delta <= 1 / patients:
             raise ValueError(
                 f"budget {budget}, delta {delta}, {patients} patients: choose a budget above 0 and "
                 "a delta above 0 and of at most 1 / patients"
             )
-        self.path = Path(path)
+        self.path, self.cost, self.patience = Path(path), cost or agreed, patience
         self.site, self.patients, self.budget, self.delta = site, patients, budget, delta
         if not self.path.exists():
             self._write([])
@@ -70,7 +79,7 @@ class Ledger:
 
     def spent(self) -> float:
         """Return the epsilon of all charges together, the larger of both accountants'."""
-        return agreed(merged(self.charges()), self.delta)
+        return self.cost(merged(self.charges()), self.delta)
 
     def charge(self, charge: Charge) -> float:
         """Write a charge down and return the epsilon spent with it.
@@ -96,7 +105,7 @@ class Ledger:
                 last = after[-1]
                 longer = Charge(last.noise, last.rate, last.steps + ahead * charge.steps, last.kind)
                 fitting = [*after[:-1], longer]
-                if ahead < 1 or agreed(fitting, self.delta) > self.budget:
+                if ahead < 1 or self.cost(fitting, self.delta) > self.budget:
                     fitting = after
                     self._require(charge, after)
             self._write(after, fitting)
@@ -107,7 +116,7 @@ class Ledger:
 
         def fits(steps: int) -> bool:
             plan = merged([*before, Charge(noise, rate, steps)])
-            return agreed(plan, self.delta) <= self.budget
+            return self.cost(plan, self.delta) <= self.budget
 
         low, high = 0, 1
         while high <= most and fits(high):
@@ -120,7 +129,7 @@ class Ledger:
 
     def _require(self, charge: Charge, after: Sequence[Charge]) -> float:
         """Return what would be spent; raise `BudgetSpent` where that is too much."""
-        spent = agreed(after, self.delta)
+        spent = self.cost(after, self.delta)
         if spent > self.budget:
             raise BudgetSpent(
                 f"{self.site}: {charge.kind} of {charge.steps} steps would bring epsilon from "
@@ -146,7 +155,7 @@ class Ledger:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other processes from charging at the same time: both would pay for one."""
-        lock, end = self.path.with_suffix(".lock"), time.monotonic() + PATIENCE
+        lock, end = self.path.with_suffix(".lock"), time.monotonic() + self.patience
         while True:
             try:
                 os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
@@ -154,8 +163,8 @@ class Ledger:
             except FileExistsError:
                 if time.monotonic() > end:
                     raise TimeoutError(
-                        f"{lock}: another process charges this ledger for {PATIENCE:.0f} s; if "
-                        "none is running, remove the file"
+                        f"{lock}: another process charges this ledger for {self.patience:.0f} s; "
+                        "if none is running, remove the file"
                     ) from None
                 time.sleep(0.05)
         try:

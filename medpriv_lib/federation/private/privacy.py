@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medpriv_lib.federation.private.accountant import noise_for
+from medpriv_lib.federation.private.accountant import Cost, noise_for
 from medpriv_lib.federation.private.at_site import Guard
 from medpriv_lib.federation.private.demand import Demand
 from medpriv_lib.federation.private.ledger import Ledger
@@ -26,7 +26,8 @@ class Privacy:
     each share is large enough that the smallest sum which is ever opened has all of it, even where
     `colluders` sites subtract theirs. `multiplier` None is the least noise that keeps the budget.
     `ledgers` is the folder where each site's ledger lies. `seeded` draws patients and noise from
-    the seed of the training, which protects nobody: for studies. Raises `ValueError` for a budget
+    the seed of the training, which protects nobody: for studies. `cost` counts the epsilon that
+    ledgers charge (None: both accountants). Raises `ValueError` for a budget
     that is not above 0.
     """
 
@@ -41,6 +42,7 @@ class Privacy:
     multiplier: float | None = None
     ledgers: str | os.PathLike | None = None
     seeded: bool = False
+    cost: Cost | None = None
 
     def __post_init__(self) -> None:
         """Refuse what promises nothing."""
@@ -96,10 +98,8 @@ class Privacy:
             return {site.name: Guard(None, shares, self.seeded) for site in sites}
         folder.mkdir(parents=True, exist_ok=True)
         delta = self.delta_of(sum(site.patients for site in sites))
-        ledgers = {
-            site.name: Ledger(
-                folder / f"{site.name}.json", site.name, site.patients, self.epsilon, delta
-            )
-            for site in sites
-        }
+        ledgers = {}
+        for site in sites:
+            path, people = folder / f"{site.name}.json", site.patients
+            ledgers[site.name] = Ledger(path, site.name, people, self.epsilon, delta, self.cost)
         return {name: Guard(one, shares, self.seeded) for name, one in ledgers.items()}

@@ -1,27 +1,19 @@
-"""Secure aggregation for a federation in one process: `mp.federate(sites, **masked(sites))`."""
+"""Secure aggregation for a federation in one process: `aggregation=masked(sites)`."""
 
-from collections.abc import Callable, Sequence
-from typing import TypedDict
+from collections.abc import Sequence
 
 from flwr.clientapp.typing import Mod
 
 from medpriv_lib.federation.certificates import two_thirds
+from medpriv_lib.federation.exchange import Exchange
 from medpriv_lib.federation.secure_aggregation.identity import enrol
 from medpriv_lib.federation.secure_aggregation.masked_average import MaskedAverage
 from medpriv_lib.federation.secure_aggregation.site_mod import PHASES, masking_mod
 from medpriv_lib.federation.sites import Site
 
 
-class Masked(TypedDict):
-    """The arguments of `federate` that make the updates masked ones."""
-
-    aggregation: MaskedAverage
-    mods: Callable[[Site], Sequence[Mod]]
-    phases: Sequence[str]
-
-
-def masked(sites: Sequence[Site], threshold: int | None = None) -> Masked:
-    """Return the arguments for `federate`: new identities for these sites, and their roster.
+def masked(sites: Sequence[Site], threshold: int | None = None) -> Exchange:
+    """Return the exchange of masked updates: new identities for these sites, and their roster.
 
     `threshold` None: two thirds of the sites, rounded up. In one process everybody's keys lie side
     by side, so this is for trying and for studies; errors as of `Roster`.
@@ -34,4 +26,4 @@ def masked(sites: Sequence[Site], threshold: int | None = None) -> Masked:
         identity = identities[numbers[site.name]]
         return [masking_mod(lambda context: (identity, roster))]
 
-    return Masked(aggregation=MaskedAverage(roster), mods=mods, phases=PHASES)
+    return Exchange(MaskedAverage(roster), mods, PHASES)

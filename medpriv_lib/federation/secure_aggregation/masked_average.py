@@ -142,4 +142,6 @@ class MaskedAverage:
             return work()
         except ValueError as error:
             why = "; ".join(self._refused.values())
-            raise RoundFailed(f"{error}{f' ({why})' if why else ''}") from error
+            said = f"{error}{f' ({why})' if why else ''}"
+            # people count rounds from 1; the clock's number is the protocol's own
+            raise RoundFailed(said.replace(str(self._last), str(self._number))) from error

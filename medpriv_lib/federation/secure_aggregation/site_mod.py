@@ -4,15 +4,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MessageType, RecordDict
 from flwr.clientapp.typing import ClientAppCallable, Mod
 from jaxtyping import Float
 
-from medpriv_lib.federation.local import Weights
 from medpriv_lib.federation.secure_aggregation import fixed_point
 from medpriv_lib.federation.secure_aggregation.identity import Identity, Roster
 from medpriv_lib.federation.secure_aggregation.keys import joined
@@ -25,6 +23,9 @@ from medpriv_lib.federation.secure_aggregation.messages import (
     plain,
     read,
 )
+
+if TYPE_CHECKING:  # it imports torch, which keys and shares do without
+    from medpriv_lib.federation.local import Weights
 
 PHASES = ("advertise", "share", "agree", "reveal")  # the queries that the mod answers
 RECORD = "masks"  # the record of a message that holds what the protocol says
@@ -100,14 +101,16 @@ def digest_of(record: RecordDict) -> bytes:
     return hashlib.sha256(joined(*parts)).digest()
 
 
-def flat(weights: Weights, metrics: dict[str, Any]) -> Float[np.ndarray, " n"]:
+def flat(weights: "Weights", metrics: dict[str, Any]) -> Float[np.ndarray, " n"]:
     """Return all weights in their order, then the metrics of `METRICS`, as float64."""
     numbers = [tensor.detach().double().reshape(-1).numpy() for tensor in weights.values()]
     return np.concatenate([*numbers, [float(metrics.get(name, 0.0)) for name in METRICS]])
 
 
-def shaped(values: Float[np.ndarray, " n"], like: Weights) -> tuple[Weights, dict[str, float]]:
+def shaped(values: Float[np.ndarray, " n"], like: "Weights") -> "tuple[Weights, dict[str, float]]":
     """Return the weights and metrics that `flat` laid out; integer tensors are rounded."""
+    import torch
+
     found: Weights = {}
     place = 0
     for name, tensor in like.items():

@@ -1,54 +1,42 @@
 """From files to an archive: the sources of `pipeline.prepare`, in chunks on the disk."""
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
-from medpriv_lib.core.rectangle import Rectangle
 from medpriv_lib.data.archive import prepare as data
 from medpriv_lib.data.archive.archive import Archive
+from medpriv_lib.data.choices import STRICT, USUAL_CUT, USUAL_SPLIT, Care, Cut, Split
+from medpriv_lib.data.source import Source, source_of
 from medpriv_lib.pipeline import Note, silent
-from medpriv_lib.pipeline.prepare import FEWER, listing_of
+from medpriv_lib.pipeline.prepare import care_for
 
 
 def prepare_archive(
-    source: str | os.PathLike,
+    source: str | os.PathLike | Source,
     folder: str | os.PathLike,
-    kind: str = "manifest",
+    cut: Cut = USUAL_CUT,
+    split: Split = USUAL_SPLIT,
+    care: Care = STRICT,
     *,
-    keep_single: bool = False,
-    labels: str | os.PathLike | None = None,
-    salt: bytes | None = None,
-    masks: Sequence[Rectangle] = (),
-    allow_burned_in: bool = False,
-    seed: int = 0,
     note: Note = silent,
     progress: bool | None = False,
-    **how: Any,
+    **spread: Any,
 ) -> tuple[Archive, dict[str, Any]]:
     """Write the archive that a source makes into `folder`; return it, and the report.
 
-    The source and its arguments are those of `pipeline.prepare.prepare`; `how` (size, localize,
-    split_by, doubles, least_kept, colour, each, workers, scheduler) those of
-    `data.archive.prepare.prepare_archive`. With DICOM files give the same `salt` to a run that goes
-    on: names that nobody keeps are other names next time. Raises what both of them raise.
+    The arguments are those of `pipeline.prepare.prepare`; `spread` (each, workers, scheduler) those
+    of `data.archive.prepare.prepare_archive`. With DICOM files give the source of a run that goes
+    on the same `salt`: names that nobody keeps are other names next time. Raises what both of them
+    raise.
     """
-    listing = listing_of(
-        source,
-        kind,
-        seed=seed,
-        labels=labels,
-        salt=salt,
-        masks=masks,
-        allow_burned_in=allow_burned_in,
-        note=note,
-    )
+    source = source_of(source)
     return data.prepare_archive(
-        listing,
+        source.listing(split.seed, note),
         folder,
-        name="dicom" if kind == "dicom" else None,
-        keep_single=keep_single or kind not in FEWER,
-        seed=seed,
+        cut,
+        split,
+        care_for(source, care),
+        name=source.name,
         progress=progress,
-        **how,
+        **spread,
     )

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Int64
+import torch
+from jaxtyping import Int64, UInt8
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
@@ -21,6 +22,12 @@ from medpriv_lib.pipeline.slots.technology import (
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
 
+METHODS: dict[str, tuple[str, dict]] = {  # by which privatiser, with which settings
+    "blur": ("blur", {"kernel": 9}),
+    "k-same": ("k-same-select", {"k": 6}),
+    "pprl-vgan": ("pprl-vgan", {"policy": "same"}),
+    "sign-transfer": ("sign-transfer", {}),
+}
 WHOM = "whoever is shown the case"
 BLUR = Promise("fine detail of the eye", WHOM, "nobody", "a recogniser that learnt on blurred eyes")
 GROUP = Promise(
@@ -58,43 +65,43 @@ def nearest_of_decision(
     return square.argmin(axis=1)
 
 
-def shown(name: str, **settings: object) -> Callable[[np.ndarray, Context], Given]:
-    """Return the work of showing cases by a privatiser, "" for the originals."""
+def released(
+    name: str, cohort: Cohort, rows: Int64[np.ndarray, " q"], generator: torch.Generator
+) -> UInt8[np.ndarray, "q s s"]:
+    """Return images of a cohort privatised by a method of `METHODS`, in the order of `rows`.
+
+    Weights are those made for the cohort where such ones ship, else the shipped ones.
+    Raises `ValueError` for another name, and what the method raises.
+    """
+    if name not in METHODS:
+        raise ValueError(f"cases are shown by {', '.join(METHODS)}, not {name!r}")
+    cls = privatizer(METHODS[name][0])
+    own = weights.FOLDER / cohort.name.rpartition("-")[2]
+    there = cls.needs == "weights" and (own / f"{cls.name}.safetensors").is_file()
+    method = cls.ready(Resources(cohort, own if there else None), **METHODS[name][1])
+    return privatize_cases(cohort, rows, method, generator).images
+
+
+def shown(name: str) -> Callable[[np.ndarray, Context], Given]:
+    """Return the work of showing cases by a method of `METHODS`, "" for the originals."""
 
     def work(rows: np.ndarray, context: Context) -> Given:
-        part = context.cohort.take(context.rows)
-        if not name:
-            images = part.images[rows]
-        else:
-            images = _Method(name, settings, context, part).images_of(rows)
+        own = context.rows[rows]
+        images = context.cohort.images[own]
+        if name:
+            images = released(name, context.cohort, own, context.generator)
         seen = Seen("whoever is shown the case", "pictures",
-                    {"images": images, "patient": part.patient[rows]})  # fmt: skip
+                    {"images": images, "patient": context.cohort.patient[own]})  # fmt: skip
         return Given(images, [seen], images.nbytes)
 
     return work
 
 
-class _Method:
-    """A privatiser that is ready for a cohort and shows its cases."""
-
-    def __init__(self, name: str, settings: dict, context: Context, part: Cohort) -> None:
-        cls = privatizer(name)
-        own = weights.FOLDER / context.cohort.name.rpartition("-")[2]
-        folder = own if cls.needs == "weights" and (own / f"{name}.safetensors").is_file() else None
-        self.method = cls.ready(Resources(context.cohort, folder), **settings)
-        self.context, self.part = context, part
-
-    def images_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the released images of these rows, in their order."""
-        release = privatize_cases(self.part, rows, self.method, self.context.generator)
-        return release.images
-
-
 EXPLAINING = slot(
     Technology("original", "the case itself", PLAIN, "explaining-with-cases", shown("")),
-    Technology("blur", "blur, kernel 9", BLUR, "blur", shown("blur", kernel=9)),
+    Technology("blur", "blur, kernel 9", BLUR, "blur", shown("blur")),
     Technology("k-same", "K-Same-Select, K = 6", GROUP, "k-same-select",
-               shown("k-same-select", k=6)),
-    Technology("pprl-vgan", "PPRL-VGAN", GENERATED, "pprl-vgan", shown("pprl-vgan", policy="same")),
+               shown("k-same")),
+    Technology("pprl-vgan", "PPRL-VGAN", GENERATED, "pprl-vgan", shown("pprl-vgan")),
     Technology("sign-transfer", "sign transfer", TRANSFER, "sign-transfer", shown("sign-transfer")),
 )  # fmt: skip

@@ -12,7 +12,6 @@ from medpriv_lib.pipeline.slots.technology import (
     Seen,
     Table,
     Technology,
-    priced,
     slot,
     vectors,
 )
@@ -36,7 +35,7 @@ def plain(table: Table, context: Context) -> Given:
 
 def local(table: Table, context: Context) -> Given:
     """Send one noised vector of each patient."""
-    noise, spent = priced(context.epsilon, context.delta, 1.0, 1)
+    noise, spent = context.price(context.epsilon, context.delta, 1.0, 1)
     x, ill, numbers = local_noise.noised_vectors(
         table.features, table.diseased, table.patient, CLIP, noise, context.generator, ANNOUNCED
     )
@@ -47,7 +46,7 @@ def local(table: Table, context: Context) -> Given:
 
 def counted(table: Table, context: Context) -> Given:
     """Send noised histograms; what is computed from them is already the model."""
-    noise, spent = priced(context.epsilon, context.delta, 1.0, 1)
+    noise, spent = context.price(context.epsilon, context.delta, 1.0, 1)
     told = histograms.private_histograms(
         table.features, table.diseased, table.patient, noise, context.generator
     )

@@ -15,6 +15,29 @@ from medpriv_lib.core.promise import Promise
 from medpriv_lib.federation.private.accountant import Charge, agreed, noise_for
 
 NOTHING = "nothing"
+# from epsilon, delta, rate and steps to the noise multiplier and the epsilon that it costs
+Price = Callable[[float, float, float, int], tuple[float, float]]
+
+
+@functools.cache
+def priced(epsilon: float, delta: float, rate: float, steps: int) -> tuple[float, float]:
+    """Return the noise multiplier that epsilon allows for so many noised sums, and what it costs,
+    by both accountants. Remembered: every training of a run has the same price.
+
+    Without sampling, `steps` sums with noise s are one sum with noise s / sqrt(steps), for normal
+    noise, exactly: so one is computed for all.
+    """
+    if rate == 1:
+        noise, spent = _one(epsilon, delta)
+        return noise * math.sqrt(steps), spent
+    noise = noise_for(epsilon, delta, rate, steps)
+    return noise, agreed([Charge(noise, rate, steps)], delta)
+
+
+@functools.cache
+def _one(epsilon: float, delta: float) -> tuple[float, float]:
+    noise = noise_for(epsilon, delta, 1.0, 1)
+    return noise, agreed([Charge(noise, 1.0, 1)], delta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +61,8 @@ class Seen:
     """What somebody who is not trusted with the patients gets to see.
 
     `who` that is; of `kind` "vectors" (with `values`, `patient`, `group`, and the attacker's own
-    `gallery` with its `owner`), "model" (`score`, a function), "sums" (`rounds` of model and sites'
+    `gallery` with its `owner`), "model" (`score`, a function, and `trained`, the patients, where
+    they are fewer than all), "sums" (`rounds` of model and sites'
     sums, the sites' `treated` patients), or "pictures" (`images` and the `patient` of each).
     """
 
@@ -55,7 +79,7 @@ class Context:
     patient may spend; `photographs` other images of the patients, which an attacker is assumed to
     have; `cohort` the images, `rows` those of the training; `describe` turns images into vectors;
     `few` is how many images go through what is slow, such as encryption, the others through the
-    same in the clear.
+    same in the clear; `price` is what noise a budget allows, and what it costs.
     """
 
     generator: torch.Generator
@@ -66,6 +90,7 @@ class Context:
     rows: Int64[np.ndarray, " n"]
     describe: Callable[[np.ndarray], Float[np.ndarray, "n f"]]
     few: int = 20
+    price: Price = priced
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,24 +153,3 @@ def vectors(who: str, table: Table, context: Context, gallery: np.ndarray | None
             "owner": own.patient,
         },
     )
-
-
-@functools.cache
-def priced(epsilon: float, delta: float, rate: float, steps: int) -> tuple[float, float]:
-    """Return the noise multiplier that epsilon allows for so many noised sums, and what it costs,
-    by both accountants. Remembered: every training of a run has the same price.
-
-    Without sampling, `steps` sums with noise s are one sum with noise s / sqrt(steps), for normal
-    noise, exactly: so one is computed for all.
-    """
-    if rate == 1:
-        noise, spent = _one(epsilon, delta)
-        return noise * math.sqrt(steps), spent
-    noise = noise_for(epsilon, delta, rate, steps)
-    return noise, agreed([Charge(noise, rate, steps)], delta)
-
-
-@functools.cache
-def _one(epsilon: float, delta: float) -> tuple[float, float]:
-    noise = noise_for(epsilon, delta, 1.0, 1)
-    return noise, agreed([Charge(noise, 1.0, 1)], delta)

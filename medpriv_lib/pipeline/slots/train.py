@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from medpriv_lib.collection.intersection import intersect
 from medpriv_lib.core.promise import Promise
 from medpriv_lib.encrypted import averaging
-from medpriv_lib.federation import linear, split_learning
+from medpriv_lib.federation import linear, split_learning, vertical
 from medpriv_lib.federation.linear import Plan, SiteTable, federated_linear
 from medpriv_lib.federation.private import pate
 from medpriv_lib.federation.secure_aggregation import fixed_point
@@ -15,6 +16,7 @@ from medpriv_lib.federation.secure_aggregation.identity import enrol
 from medpriv_lib.federation.secure_aggregation.member import Member
 from medpriv_lib.federation.secure_aggregation.rounds import aggregate
 from medpriv_lib.learning.logistic import Logistic
+from medpriv_lib.measures.radiomics.extract import FAMILIES, TEXTURES
 from medpriv_lib.pipeline.slots.technology import (
     PLAIN,
     Context,
@@ -23,7 +25,6 @@ from medpriv_lib.pipeline.slots.technology import (
     Seen,
     Table,
     Technology,
-    priced,
     slot,
     vectors,
 )
@@ -38,6 +39,8 @@ RATE, ROUNDS, CLIP = (
 SPLIT = split_learning.SplitPlan(epochs=15, rate=0.003)
 SPLIT_CLIP, SPLIT_EPOCHS = 1.0, 10
 TEACHERS, QUESTIONS = 15, 100
+IRIS = sum(len(FAMILIES[one]) for one in ("first order", *TEXTURES))  # columns before the pupil's
+ELSEWHERE = 5  # one patient of so many is treated at the one hospital alone, one at the other
 FEDERATED = Promise(
     "images and vectors", "the coordinator and the other hospitals",
     "that nobody reads a hospital's sums", "whoever reads one hospital's sum; the finished model",
@@ -122,7 +125,7 @@ def _plan(
 ) -> tuple[Plan, dict[str, float | str]]:
     if not noised:
         return Plan(ROUNDS), {}
-    noise, spent = priced(context.epsilon, context.delta, RATE, ROUNDS)
+    noise, spent = context.price(context.epsilon, context.delta, RATE, ROUNDS)
     return Plan(ROUNDS, drawn=RATE, clip=CLIP, noise=noise, noised=noised), {
         "epsilon": spent,
         "noise": noise,
@@ -167,7 +170,7 @@ def split(noised: bool) -> Callable[[Table, Context], Given]:
         plan = SPLIT
         notes: dict[str, float | str] = {}
         if noised:
-            noise, spent = priced(context.epsilon, context.delta, 1.0, SPLIT_EPOCHS)
+            noise, spent = context.price(context.epsilon, context.delta, 1.0, SPLIT_EPOCHS)
             plan = split_learning.SplitPlan(
                 epochs=SPLIT_EPOCHS, rate=0.01, clip=SPLIT_CLIP, noise=noise
             )
@@ -196,12 +199,47 @@ def split(noised: bool) -> Callable[[Table, Context], Given]:
     return work
 
 
+def joined(table: Table, context: Context) -> Given:
+    """Train between two hospitals that hold different features: one those of the iris and the
+    label, the other those of the pupil (of other vectors: the first and the second half).
+
+    A fifth of the patients are known to each hospital alone; the common ones are found by private
+    set intersection, and nobody else is in the training.
+    """
+    numbers = np.unique(table.patient)
+    dealt = numbers[torch.randperm(len(numbers), generator=context.generator).numpy()]
+    alone = len(dealt) // ELSEWHERE
+    names = [
+        [f"patient {n}" for n in some] for some in (dealt[alone:], dealt[: len(dealt) - alone])
+    ]
+    common, sent = intersect(names[0], names[1], "a training over the features of both")
+    assert isinstance(common, list)
+    both = np.array([int(name.rpartition(" ")[2]) for name in common])
+    table = table.take(np.flatnonzero(np.isin(table.patient, both)))
+    width = table.features.shape[1]
+    cut = IRIS if width > IRIS else width // 2
+    plan, host = vertical.VerticalPlan(), table.features[:, cut:]
+    model, crossed = vertical.vertical_training(table.features[:, :cut], host, table.diseased, plan)
+    steps = np.stack(vertical.weights_followed(host, crossed, plan))
+    gallery = context.photographs.features[:, cut:] @ steps.T
+    told = Table(np.stack(crossed.parts).T, table.diseased, table.patient, table.group)
+    read = vertical.labels_from(crossed.derivatives[-1]) == table.diseased
+    notes: dict[str, float | str] = {
+        "labels read from the derivative": float(read.mean()),
+        "common patients": float(len(both)),
+        "intersection_bytes": float(sent),
+    }
+    seen = vectors("the hospital with the label", told, context, gallery)
+    given = Given(None, [seen], sent + crossed.bytes, notes)
+    return _with_model(given, Model(lambda x: linear.score(model, x), model), both)
+
+
 def ensemble(table: Table, context: Context) -> Given:
     """Train teachers on patients of their own, and a student on their noised votes about public
     images: eyes of another cohort that ships, whose patients are not protected.
     """
     public = _public(context)
-    noise, spent = priced(context.epsilon, context.delta, 1.0, QUESTIONS)
+    noise, spent = context.price(context.epsilon, context.delta, 1.0, QUESTIONS)
     found = pate.teachers(
         table.features, table.diseased, table.patient, TEACHERS, Logistic, context.generator
     )
@@ -233,9 +271,11 @@ def _linear(fitted: Logistic) -> Model:
     return Model(fitted.logits, np.append(fitted.weights, fitted.bias))
 
 
-def _with_model(given: Given, model: Model) -> Given:
+def _with_model(given: Given, model: Model, trained: np.ndarray | None = None) -> Given:
+    """Hand a model on, and show it to everybody; `trained` (P,) says on whom, None for all."""
     given.result = model
-    given.seen.append(Seen("everybody who gets the model", "model", {"score": model.score}))
+    told = {} if trained is None else {"trained": trained}
+    given.seen.append(Seen("everybody who gets the model", "model", {"score": model.score} | told))
     return given
 
 
@@ -254,5 +294,7 @@ TRAINING = slot(
     Technology("split", "split learning", split_learning.PROMISE, "the-map", split(False)),
     Technology("split-private", "split learning + local noise", NOISED, "the-map",
                split(True)),
+    Technology("vertical", "intersection + vertical federation", vertical.PROMISE, "the-map",
+               joined),
     Technology("pate", "teachers' noised votes (PATE)", pate.PROMISE, "the-map", ensemble),
 )  # fmt: skip

@@ -105,6 +105,61 @@ class PlainAutoencoder(Privatizer):
         )
 
 
+class _Training:
+    """A training in progress: its network, its optimiser, the steps that are done and the losses.
+
+    All random numbers of a block follow from `seed` and its first step, so a training that goes on
+    after a checkpoint goes on as it would have.
+    """
+
+    def __init__(
+        self, architecture: Architecture, budget: Steps, seed: int, device: torch.device
+    ) -> None:
+        self.budget, self.seed, self.device = budget, seed, device
+        self.network = Generator(architecture).to(device)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), budget.rate, fused=True)
+        self.half = native_bfloat16(device)
+        self.step, self.losses = 0, list[float]()
+        self.total = torch.zeros((), device=device)  # of the losses since the last checkpoint
+
+    def restore(self, checkpoint: Path, told: dict[str, Any]) -> None:
+        """Go on after the checkpoint of the same training, where there is one."""
+        if (found := read_checkpoint(checkpoint, told)) is not None:
+            tensors, state = found
+            self.network.load_state_dict(part_of(tensors, "network"))
+            restore_optimiser(self.optimiser, part_of(tensors, "optimiser"))
+            self.step, self.losses = state["step"], state["curve"]["loss"]
+
+    def block(self, images: torch.Tensor) -> None:
+        """Learn from one block of batches."""
+        budget = self.budget
+        drawn = np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0]
+        generator = torch.Generator().manual_seed(int(drawn))
+        block = min(BLOCK, budget.steps - self.step)
+        rows = torch.randint(len(images), (block, budget.batch), generator=generator)
+        for some in rows.to(self.device):
+            x = augment(images[some], generator, budget.strength).clamp(-1, 1)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                shown = _shown(self.network, x)
+            loss = functional.l1_loss(shown.float(), x)
+            rate = 0.5 * budget.rate * (1 + math.cos(math.pi * self.step / budget.steps))
+            self.optimiser.param_groups[0]["lr"] = rate
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            self.total, self.step = self.total + loss.detach(), self.step + 1
+
+    def write(self, checkpoint: Path, told: dict[str, Any]) -> None:
+        """Note the mean loss since the last checkpoint, and write another one."""
+        since = self.step % self.budget.keep or self.budget.keep
+        self.losses.append(float(self.total) / since)
+        self.total = torch.zeros((), device=self.device)
+        tensors = named("network", self.network.state_dict())
+        tensors |= named("optimiser", optimiser_tensors(self.optimiser))
+        state = {"step": self.step, "curve": {"loss": self.losses}}
+        write_checkpoint(checkpoint, tensors, state, told)
+
+
 def fit_autoencoder(
     cohort: Cohort,
     folder: str | os.PathLike,
@@ -129,59 +184,31 @@ def fit_autoencoder(
     architecture = Architecture(1, size_of(train.images), channels=channels_of(train.images))
     checkpoint = folder / f"{NAME}-in-training"
     checkpoint.mkdir(parents=True, exist_ok=True)
-    training = {"data": train.hash(), "seed": seed, "budget": asdict(budget)}
+    told = {"data": train.hash(), "seed": seed, "budget": asdict(budget)}
     forked = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=forked), flushed_denormals():
         torch.manual_seed(seed)
-        network = Generator(architecture).to(device)
-        optimiser = torch.optim.Adam(network.parameters(), budget.rate, fused=True)
-        step = 0
-        curve: dict[str, list[float]] = {"loss": []}
-        if (found := read_checkpoint(checkpoint, training)) is not None:
-            tensors, state = found
-            network.load_state_dict(part_of(tensors, "network"))
-            restore_optimiser(optimiser, part_of(tensors, "optimiser"))
-            step, curve = state["step"], state["curve"]
-        images, half = to_tensor(train.images, device), native_bfloat16(device)
-        network.train()
-        total = torch.zeros((), device=device)
-        while step < budget.steps:
-            generator = torch.Generator().manual_seed(
-                int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
-            )
-            block = min(BLOCK, budget.steps - step)
-            rows = torch.randint(len(images), (block, budget.batch), generator=generator)
-            for some in rows.to(device):
-                x = augment(images[some], generator, budget.strength).clamp(-1, 1)
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    shown = _shown(network, x)
-                loss = functional.l1_loss(shown.float(), x)
-                rate = 0.5 * budget.rate * (1 + math.cos(math.pi * step / budget.steps))
-                optimiser.param_groups[0]["lr"] = rate
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                total, step = total + loss.detach(), step + 1
-            if step % budget.keep < BLOCK or step >= budget.steps:
-                since = budget.keep if step % budget.keep == 0 else step % budget.keep
-                curve["loss"].append(float(total) / since)
-                total = torch.zeros((), device=device)
-                tensors = named("network", network.state_dict())
-                tensors |= named("optimiser", optimiser_tensors(optimiser))
-                write_checkpoint(checkpoint, tensors, {"step": step, "curve": curve}, training)
+        training = _Training(architecture, budget, seed, device)
+        training.restore(checkpoint, told)
+        images = to_tensor(train.images, device)
+        training.network.train()
+        while training.step < budget.steps:
+            training.block(images)
+            if training.step % budget.keep < BLOCK or training.step >= budget.steps:
+                training.write(checkpoint, told)
                 if report is not None:
-                    report(step, curve["loss"][-1])
+                    report(training.step, training.losses[-1])
     card = {
         "kind": NAME,
         "data_hash": cohort.hash(),
         "config": asdict(budget),
         "seed": seed,
         "command": command,
-        "metrics": {"loss": curve["loss"][-1]},
-        "curve": curve,
+        "metrics": {"loss": training.losses[-1]},
+        "curve": {"loss": training.losses},
         "architecture": asdict(architecture),
     }
-    weights.save(folder / NAME, halved(network.state_dict()), card)
+    weights.save(folder / NAME, halved(training.network.state_dict()), card)
     shutil.rmtree(checkpoint)
     return PlainAutoencoder.ready(Resources(cohort, folder))
 

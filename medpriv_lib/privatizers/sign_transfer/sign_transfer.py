@@ -14,7 +14,10 @@ and a faint alpha in a healthy eye tells which image was read. The default `floo
 validation images so that at most 2 % of the healthy ones get a layer; at a floor of .05 a tenth or
 more of the healthy sources are accepted by whoever holds them (at 1 % false accepts; the chapter on
 sign transfer measures both). The floor costs faint signs: an ill eye below it is shown as healthy.
-A pupil that is kept gives its source away as well.
+A pupil that is kept gives its source away as well; one of a fixed size tells nothing, and what is
+subtracted for the evidence (the release of the twin) has the same. Its size, half the iris, was
+chosen on validation images: there the layer's strength is nearest to that of the true signs, and
+an expert who fills no table ranks the severity of the ill best.
 """
 
 import copy
@@ -39,7 +42,7 @@ from medpriv_lib.privatizers.sign_transfer.fine_tuning import fine_tuned
 from medpriv_lib.privatizers.sign_transfer.network import Architecture, Network, mirrored_too
 from medpriv_lib.privatizers.strangers import Strangers
 
-PUPILS = ("kept", "freed", "quantised")
+PUPILS = ("kept", "freed", "quantised", "fixed")
 FOUND = 0.3  # an alpha above this somewhere is a sign that was found
 BANK, FIRST = "strangers", "strangers-first"  # files of the weights' folder
 LEAST, MOST = 0.2, 0.72  # what the rubber sheet is asked for
@@ -62,10 +65,10 @@ class SignTransfer(Privatizer):
 
     `pupil` says what becomes of its size: "kept", the source's, as far as it was read; "quantised",
     rounded to multiples of `step`; "freed", the source's where a sign was found and otherwise drawn
-    at random. `gain` multiplies alpha; 1 is what was chosen on rendered people. In images where
-    alpha nowhere exceeds `floor`, nothing is laid over at all. Strangers and free pupils are drawn
-    before anything of the images is looked at: for the same generator's state an image and its twin
-    get the same.
+    at random; "fixed", `size` for everybody. `gain` multiplies alpha; 1 is what was chosen on
+    rendered people. In images where alpha nowhere exceeds `floor`, nothing is laid over at all.
+    Strangers and free pupils are drawn before anything of the images is looked at: for the same
+    generator's state an image and its twin get the same.
     """
 
     name = "sign-transfer"
@@ -74,6 +77,7 @@ class SignTransfer(Privatizer):
     parameters = (
         Parameter("pupil", "freed", "what becomes of the pupil's size", choices=PUPILS),
         Parameter("step", 0.1, "the steps of a quantised pupil, in iris radii", None, 0.02, 0.5),
+        Parameter("size", 0.5, "a fixed pupil's size, in iris radii", None, LEAST, MOST),
         Parameter("gain", 1.0, "how strongly signs are laid over", None, 0.0, 2.0),
         Parameter("floor", FLOOR, "alpha that an image must exceed somewhere", None, 0.0, 1.0),
     )
@@ -85,6 +89,8 @@ class SignTransfer(Privatizer):
             ("pupil kept", "kept"),
             ("pupil in steps of a tenth", "quantised"),
         )
+    ) + (
+        Compared("pupil of one size", {"pupil": "fixed", "floor": FLOOR}, random=True, second=True),
     )
 
     def __init__(
@@ -96,14 +102,15 @@ class SignTransfer(Privatizer):
         network: Network | None = None,
         calibration: float = 1.0,
         strangers: Strangers | None = None,
+        size: float = 0.5,
     ) -> None:
         """Without a network the method has to be loaded first.
 
         `calibration` is the gain that validation chose for the network; `strangers` the bank, None
         for the shipped one that fits the cohort.
         """
-        self.check({"pupil": pupil, "step": step, "gain": gain, "floor": floor})
-        self.pupil, self.step, self.gain, self.floor = pupil, step, gain, floor
+        self.check({"pupil": pupil, "step": step, "size": size, "gain": gain, "floor": floor})
+        self.pupil, self.step, self.size, self.gain, self.floor = pupil, step, size, gain, floor
         self._network, self.calibration, self.strangers = network, calibration, strangers
 
     @classmethod
@@ -226,6 +233,8 @@ class SignTransfer(Privatizer):
             ratio = np.rint(ratio / self.step) * self.step
         elif self.pupil == "freed":
             ratio = np.where(found, ratio, free)
+        elif self.pupil == "fixed":
+            ratio = np.full_like(ratio, self.size)
         return np.clip(ratio, LEAST, MOST).astype(np.float32)
 
     def _require(self, images: np.ndarray) -> None:

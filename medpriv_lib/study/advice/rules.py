@@ -114,6 +114,14 @@ METHODS = {
             "sign-transfer",
         ),
         Method(
+            "sign-transfer-fixed",
+            ("sign-transfer", "pupil of one size"),
+            "Sign transfer, pupil of one size",
+            "Paint what the network reads as signs on an invented eye, whose pupil is half the "
+            "iris. A clinician compares each release with its case.",
+            "sign-transfer",
+        ),
+        Method(
             "sign-transfer-tenths",
             ("sign-transfer", "pupil in steps of a tenth"),
             "Sign transfer, pupil in steps of a tenth",

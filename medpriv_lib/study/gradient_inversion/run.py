@@ -41,7 +41,8 @@ PUBLIC = 64  # invented eyes of nobody in the cohort
 PICTURES = 4  # reconstructions of a row that are kept to be looked at
 RANKINGS = ("eye", "patient", "photograph")
 # (distance, signed, rate, roughness) tried on validation targets
-SETTINGS: tuple[tuple[Distance, bool, float, float], ...] = (
+Tried = tuple[tuple[Distance, bool, float, float], ...]
+SETTINGS: Tried = (
     ("cosine", True, 0.05, 0.03),
     ("cosine", False, 0.02, 0.03),
     ("cosine", False, 0.02, 0.1),
@@ -55,7 +56,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, eq=False)
 class Study:
     """What all rows share. `cohort` are the training images, rows numbered within them; `without`
-    the patients who are neither targets nor for validation.
+    the patients who are neither targets nor for validation; `settings` of the search are tried on
+    validation targets, and `noise` says how much of it the budget needs.
     """
 
     whole: Cohort
@@ -64,6 +66,8 @@ class Study:
     seed: int = plan.SEED
     steps: int = plan.STEPS
     without: tuple[int, ...] = ()
+    settings: Tried = SETTINGS
+    noise: Callable[[float, float, int, float], float] = multiplier
 
     @property
     def cohort(self) -> Cohort:
@@ -121,7 +125,7 @@ def run(folder: Path, say: Say, study: Study | None = None, rows: tuple[Row, ...
         write_json(path, content)
 
     if "noise" not in content:
-        content["noise"] = multiplier(plan.EPSILON, plan.DELTA, plan.ROUNDS, plan.DRAWN)
+        content["noise"] = study.noise(plan.EPSILON, plan.DELTA, plan.ROUNDS, plan.DRAWN)
         save()
     chosen = choose(study, content, save, say)
     attack_rows(study, rows, chosen, content, save, say)
@@ -164,7 +168,7 @@ def choose(study: Study, content: dict, save: Callable[[], None], say: Say) -> S
     tried = content.setdefault("validation", [])
     targets = study.order[-plan.VALIDATION :]
     row = Row("validation", len(targets))
-    for distance, signed, rate, rough in SETTINGS[len(tried) :]:
+    for distance, signed, rate, rough in study.settings[len(tried) :]:
         how = Search(study.steps, rate, signed=signed, terms=Terms(distance, rough))
         found = [
             record

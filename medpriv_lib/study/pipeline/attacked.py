@@ -51,7 +51,10 @@ class Court:
 
     def _members(self, seen: list[Seen]) -> Rate | None:
         table, fold = self.members, self.prepared.fold
-        inside = [np.flatnonzero(fold != number) for number in range(len(seen))]
+        inside = [
+            one.what.get("trained", np.flatnonzero(fold != number))
+            for number, one in enumerate(seen)
+        ]
         models = [one.what["score"] for one in seen]
         return membership.member(models, inside, table.features, table.diseased, table.patient)
 

@@ -9,8 +9,8 @@ STAGES = {
     "collect": "identifiers and tables, before there is a vector",
     "release": "vectors, on their way to a training",
     "train": "gradients and models, while they are made",
-    "infer": "one vector that is asked about",
-    "explain": "a picture that is shown",
+    "infer": "the vector that is asked about",
+    "explain": "the picture that is shown",
 }
 CASES, FEW = 24, 2  # of each fold: explained by a case; through encryption
 PARTS = 2  # of five patients' folds are held out, each in a training of its own
@@ -49,7 +49,15 @@ def cells() -> list[Cell]:
             run = DeepRadiomics(**{stage: name}, epsilon=epsilon)  # type: ignore[arg-type]
             found.append(Cell(stage, SLOTS[stage][name].title, run, name))
     found.append(Cell("train", "all vectors in one place", DeepRadiomics(), "pooled", "deep"))
-    slow = ("synthetic", "ckks", "ckks-shared", "sign-transfer", "pprl-vgan", "enclave-oblivious")
+    slow = (
+        "vertical",
+        "synthetic",
+        "ckks",
+        "ckks-shared",
+        "sign-transfer",
+        "pprl-vgan",
+        "enclave-oblivious",
+    )
     return sorted(found, key=lambda one: one.name in slow)
 
 
@@ -65,4 +73,4 @@ WORKS_ON: Mapping[str, str] = {
 
 def reason(made_for: str, stage: str) -> str:
     """Return why a technology that is made for one stage has no number at another one."""
-    return f"it works on {WORKS_ON[made_for]}; at this place there are {STAGES[stage]}"
+    return f"it works on {WORKS_ON[made_for]}; this arrow carries {STAGES[stage]}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.extra import ENCRYPTED, PRIVATE
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.provenance import versions
@@ -25,15 +26,24 @@ NAME, COHORT, SEED, VERSION = "pipeline.json", "crossed", 0, 1
 Say = Callable[[str], None]
 
 
-def measure(folder: Path, say: Say, only: Sequence[Cell] | None = None) -> dict:
+def measure(
+    folder: Path,
+    say: Say,
+    only: Sequence[Cell] | None = None,
+    *,
+    cohort: Cohort | None = None,
+    described: Callable[[Cohort, str], Prepared] = acquire,
+    collect: Callable[[], dict] = collected,
+) -> dict:
     """Measure what is not in `folder/pipeline.json` yet, save after each cell, and return all.
 
-    A file of another cohort or version is begun anew. Raises `ImportError` where the extras for
-    encryption and for counting epsilon are not installed.
+    `cohort` None is the crossed one; `described` makes vectors of its images, and `collect`
+    measures what comes before them. A file of another cohort or version is begun anew. Raises
+    `ImportError` where the extras for encryption and for counting epsilon are not installed.
     """
     ENCRYPTED.need("tenseal")
     PRIVATE.need("dp_accounting")
-    cohort = second_cohort(COHORT)
+    cohort = second_cohort(COHORT) if cohort is None else cohort
     path = folder / NAME
     content: dict[str, Any] = {"provenance": provenance(cohort.hash()), "cells": {}}
     if path.is_file():
@@ -49,7 +59,7 @@ def measure(folder: Path, say: Say, only: Sequence[Cell] | None = None) -> dict:
             continue
         if cell.features not in ready:
             say(f"describing the images: {cell.features}")
-            ready[cell.features] = acquire(cohort, cell.features)
+            ready[cell.features] = described(cohort, cell.features)
         prepared = ready[cell.features]
         if cell.stage == "explain" and identity is None:
             from medpriv_lib.core import weights
@@ -61,7 +71,7 @@ def measure(folder: Path, say: Say, only: Sequence[Cell] | None = None) -> dict:
         value, low, high = content["cells"][cell.key]["auc"]
         say(f"{cell.key}: AUC {value:.3f} [{low:.3f}, {high:.3f}]")
     if "collect" not in content or not content["collect"]:
-        content["collect"] = collected()
+        content["collect"] = collect()
     write_json(path, finished(content))
     return content
 

@@ -24,6 +24,9 @@ COLUMNS = (
     *("AUC", "CPU s", "bytes", "attack", "attacker gets", "guessing", "chapter"),
 )
 COMMAND = "`medpriv study --pipeline`"
+MASKED = "none: what is seen are numbers that a fresh mask hides, each value as likely as any"
+UNDECIDED = "none: no vector yet, so nothing is decided"
+ELSEWHERE = "none on eyes: the chapter attacks it on lists and tables of people"
 CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
 USEFUL, LEAKING = ACCENT, MISSED
 Content = Mapping[str, Any]
@@ -63,22 +66,18 @@ def rows(content: Content) -> list[list[object]]:
                 (value, f"{value:.2f} [{low:.2f}, {high:.2f}]"),
                 (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}"),
                 (cell["bytes"], _bytes(cell["bytes"])),
-                None if best is None else best["attack"],
+                MASKED if best is None else best["attack"],
                 None if best is None else (best["value"], _rate(best)),
                 None if best is None else (best["chance"], f"{best['chance']:.3f}"),
                 cell["chapter"],
             ]
         )
     for name, cell in content.get("collect", {}).items():
-        words = (cell["hides"], None, cell["trusts"], cell["not_against"])
-        cost = (
-            (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}"),
-            (
-                cell["bytes"],
-                _bytes(cell["bytes"]),
-            ),
-        )
-        found.append([ARROWS["collect"], name, *words, None, *cost, None, None, None, CHAPTER])
+        words = (cell["hides"], "as the column before says", cell["trusts"], cell["not_against"])
+        seconds = (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}")
+        cost = (seconds, (cell["bytes"], _bytes(cell["bytes"])))
+        told = ((-1, UNDECIDED), *cost, ELSEWHERE, None, None)
+        found.append([ARROWS["collect"], name, *words, *told, CHAPTER])
     return found
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
@@ -178,17 +178,23 @@ def provenance() -> dict:
     }
 
 
-def measure(folder: Path, keep: Path, say: Callable[[str], None]) -> dict:
+def measure(
+    folder: Path,
+    keep: Path,
+    say: Callable[[str], None],
+    parts: Callable[[Study], Iterable[Work]] = works,
+) -> dict:
     """Make what is not in `folder/private.json` yet, save after each part, and return all.
 
-    A file of other images is begun anew.
+    `parts` of the study, all of them unless somebody names others. A file of other images is begun
+    anew.
     """
     path, content = folder / NAME, {"provenance": provenance(), "parts": {}}
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["provenance"]["data_hash"] == content["provenance"]["data_hash"]:
             content = found
-    for key, make in works(Study(keep, say)):
+    for key, make in parts(Study(keep, say)):
         if key not in content["parts"]:
             content["parts"][key] = make()
             write_json(path, content)
