@@ -152,6 +152,8 @@ def faults(path: Path) -> list[str]:
             ]
     if path.stem not in skeleton.GUIDES:
         found += skeleton.chapter_faults(notebook, path.stem) + pace.faults(notebook)
+    elif path.stem in skeleton.TRIED_GUIDES:
+        found += skeleton.guide_faults(notebook)
     return found
 
 

@@ -13,6 +13,7 @@ BEGINS = "raise NotImplementedError"  # what an exercise's function holds until 
 SHARED = 6  # nodes of an expression that a check may not have in common with its solution
 WITHOUT_WIDGET = {"encrypted-inference"}
 GUIDES = {"a-tour", "a-case-study", "bring-your-own-images", "capstone", "the-map", "upsampling"}
+TRIED_GUIDES = {"a-tour", "a-case-study"}  # guides with exercises and compared cells
 COMPARED = "nbval-check-output"
 DRAWING = {
     "imshow",
@@ -241,9 +242,18 @@ def _task_faults(notebook: dict) -> list[str]:
     return faults
 
 
-def exercise_faults(notebook: dict) -> list[str]:
+def guide_faults(notebook: dict) -> list[str]:
+    """Return what is wrong with the exercises of a guide that has some, and with its comparisons:
+    its form is free, and two exercises and two compared cells are the least.
+    """
+    compared = sum(COMPARED in tags(cell) for cell in code_cells(notebook))
+    few = [f"{compared} cells are compared ({COMPARED}), and 2 is the least"] * (compared < 2)
+    return exercise_faults(notebook, least=2) + _task_faults(notebook) + few
+
+
+def exercise_faults(notebook: dict, least: int = 3) -> list[str]:
     """Return what is wrong with the exercises: each is three cells in a row, asked, checked and
-    solved.
+    solved, and there are at least `least`.
     """
     parts = [
         (cell["metadata"].get("exercise"), kind, cell)
@@ -252,7 +262,9 @@ def exercise_faults(notebook: dict) -> list[str]:
         if kind in tags(cell)
     ]
     names = list(dict.fromkeys(name for name, _, _ in parts))
-    faults = [] if len(names) >= 3 else [f"it has {len(names)} exercises, and 3 is the least"]
+    faults = (
+        [] if len(names) >= least else [f"it has {len(names)} exercises, and {least} is the least"]
+    )
     wanted = [
         (f"Exercise {i}", kind)
         for i in range(1, len(names) + 1)

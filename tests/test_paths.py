@@ -46,6 +46,11 @@ def test_a_path_takes_what_its_chapters_take():
     assert plain.minutes() == pytest.approx(pace.words(notebook) / pace.WORDS_A_MINUTE)
 
 
+def test_the_landing_page_states_the_speed_that_is_used():
+    text = (paths.ROOT / "chapters" / "index.md").read_text(encoding="utf-8")
+    assert f"counted at {pace.WORDS_A_MINUTE} words a minute" in text
+
+
 def test_hours_are_said_in_halves():
     assert [paths.hours(m) for m in (31, 58, 92, 170)] == [
         "½ hour",

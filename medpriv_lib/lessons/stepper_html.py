@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from medpriv_lib.core.html_page import as_script
 from medpriv_lib.core.palette import ACCENT
 
+MANY = 10  # more buttons than this scroll on a phone, so that the picture stays in sight
 STYLE = (
     """
 .stepper{margin:1rem 0;padding:0;max-width:100%;display:block;text-align:left;color:inherit;
@@ -34,8 +35,8 @@ touch-action:pan-y}
 .stepper output{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere;
 line-height:1.45;
 display:flex;align-items:center}
-.stepper fieldset{border:0;margin:.35rem 0;padding:0;min-width:0;display:flex;flex-wrap:wrap;
-gap:.35rem}
+.stepper fieldset{border:0;margin:.35rem 0;padding:0;min-width:0}
+.stepper .stepper-buttons{display:flex;flex-wrap:wrap;gap:.35rem;padding:3px}
 .stepper legend{float:none;width:auto;margin:0 0 .2rem;padding:0;font:inherit;color:inherit}
 .stepper fieldset label{display:inline-flex;gap:.4rem;align-items:center;margin:0;
 padding:.2rem .6rem .2rem .45rem;min-height:1.9rem;line-height:1.25;font-size:.92em;cursor:pointer;
@@ -49,7 +50,10 @@ cursor:pointer}
 visibility:hidden}
 .stepper .stepper-caption{min-height:2.9em;font-weight:400;font-size:.95em}
 .stepper .stepper-note{font-size:.9em;font-style:italic}
-@media(max-width:34rem){.stepper .stepper-control{grid-template-columns:max-content minmax(0,
+@media print{.stepper .stepper-controls{display:none}}
+@media(max-width:34rem){.stepper .stepper-many{max-height:11rem;overflow-y:auto;
+border-block:1px solid rgba(128,128,128,.6)}
+.stepper .stepper-control{grid-template-columns:max-content minmax(0,
 1fr)!important;row-gap:0}
 .stepper .stepper-control output{grid-row:1;grid-column:2;text-align:right;min-height:2.9em;
 justify-content:flex-end}
@@ -167,7 +171,9 @@ def _choices(name: str, label: str, levels: Sequence[str]) -> str:
         f"{html.escape(level)}</span></label>"
         for i, level in enumerate(levels)
     )
+    many = " stepper-many" * (len(levels) > MANY)
     return (
         f'<fieldset data-labels="{html.escape(json.dumps(list(levels)))}">'
-        f"<legend>{html.escape(label)}</legend>{buttons}</fieldset>"
+        f"<legend>{html.escape(label)}</legend>"
+        f'<div class="stepper-buttons{many}">{buttons}</div></fieldset>'
     )

@@ -30,7 +30,7 @@ STATE = """async box => {
 }"""
 SAID = """slider => [slider.getAttribute('aria-valuetext'),
   slider.parentElement.querySelector('output').innerText]"""
-LAYOUT = """b => [b.offsetHeight, ...[...b.querySelectorAll('img, input')].map(
+LAYOUT = """b => [b.offsetHeight, ...[...b.querySelectorAll('img, input[type=range]')].map(
   e => e.getBoundingClientRect().top - b.getBoundingClientRect().top)].map(Math.round)"""
 
 
