@@ -175,3 +175,17 @@ def test_a_guide_needs_an_outcome_for_every_combination_and_escapes_it():
     page = guide_html.page("x", asked_of, both, {key: ["q"] for key in both}, ("a",))
     assert page.count("</script>") == 1
     assert "<b>" not in page
+
+
+def test_what_was_attacked_on_one_of_two_cohorts_is_not_called_hidden(facts):
+    method = METHODS["sign-transfer-freed"]
+    crossed = [one for one in facts.attacked[method.row] if one.cohort == "crossed"]
+    assert crossed
+    alone = replace(facts, attacked={**facts.attacked, method.row: crossed})
+    line = alone.line(method, "hidden")
+    assert line.holds is not True
+    assert "confounded: not attacked yet" in line.numbers
+    both = [*crossed, replace(crossed[0], cohort="confounded")]
+    assert "not attacked" not in (
+        replace(facts, attacked={**facts.attacked, method.row: both}).line(method, "hidden").numbers
+    )

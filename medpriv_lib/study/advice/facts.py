@@ -69,12 +69,25 @@ class Facts:
         if requirement in (HIDDEN, FROM_SOURCE):
             if method.apart:
                 return Line(requirement, True, "drawn without the source")
-            found = [_hidden(one, requirement) for one in self.attacked.get(method.row, [])]
+            found = self._attacked(method, requirement)
         else:
             found = self.lines.get(method.row, {}).get(requirement, [])
         held = [one.holds for one in found]
         holds = False if False in held else None if None in held or not held else True
         return Line(requirement, holds, "; ".join(one.numbers for one in found) or "not measured")
+
+    def _attacked(self, method: Method, requirement: str) -> list[Line]:
+        """Return a line for each cohort that was attacked, and for one that should have been.
+
+        What hides where disease and person are independent may give them away where they are not,
+        so a method attacked on one cohort of the second version needs the figure of the other.
+        """
+        attacked = self.attacked.get(method.row, [])
+        there = {one.cohort for one in attacked}
+        missing = [kind for kind in SECOND if kind not in there and there & set(SECOND)]
+        return [_hidden(one, requirement) for one in attacked] + [
+            Line(requirement, None, f"{kind}: not attacked yet") for kind in missing
+        ]
 
     def _members(self, method: Method) -> Line:
         finding = self.private[method.row[0]]["finding"]
