@@ -126,13 +126,13 @@ def test_nearly_one_picture_in_two_chunks_is_reported(tmp_path, monkeypatch):
     image = cv2.imread(str(listing.files[4]), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(listing.files[50]), np.rint(0.8 * image + 20).astype(np.uint8))
     cv2.imwrite(str(listing.files[33]), np.rint(0.7 * image[:, ::-1] + 30).astype(np.uint8))
-    _, told = prepare(listing, 32, False)
-    _, report = prepare_archive(listing, tmp_path / "a", 32, False, each=9, workers=1)
+    _, told = prepare(listing, Cut(32, False))
+    _, report = prepare_archive(listing, tmp_path / "a", Cut(32, False), each=9, workers=1)
     assert report["alike_pictures"] == told["alike_pictures"]
     assert [later for _, later in report["alike_pictures"]] == ["0033.png", "0050.png"]
     assert not report["shared_pictures"]
     monkeypatch.setattr(alike, "MOST", 59)
-    _, report = prepare_archive(listing, tmp_path / "b", 32, False, each=9, workers=1)
+    _, report = prepare_archive(listing, tmp_path / "b", Cut(32, False), each=9, workers=1)
     assert report["alike_pictures"] is None
     assert any("not looked for" in line for line in cautions(report))
 
