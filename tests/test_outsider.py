@@ -423,7 +423,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_lost_terminal_ends_the_work_even_from_within_a_finaliser(tmp_path):
     """What is raised in a finaliser is dropped; what clears away is not disturbed."""
     cleared = tmp_path / "cleared.npz"
-    done = run_code(DROPPED, "prepare", "x", "--kind", "manifest", "--out", cleared, timeout=30)
+    done = run_code(DROPPED, "prepare", "x", "--kind", "manifest", "--out", cleared, timeout=55)
     assert done.returncode == 129, done.stderr
     assert done.stderr.endswith("medpriv: stopped; nothing was written\n")
     assert cleared.is_file()
