@@ -199,8 +199,6 @@ def test_splits_and_chunks_that_nobody_asked_for(tmp_path):
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from medpriv_lib.data.account import cautions
-from medpriv_lib.data.archive import alike
 from medpriv_lib.data.archive import prepare as driver
 from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest

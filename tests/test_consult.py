@@ -82,7 +82,7 @@ def test_the_score_is_that_of_the_clear_and_every_case_is_sent(held, client):
     vectors = np.random.default_rng(1).normal(size=(2, WIDTH))
     found, said, errors = session(held, lambda wire: ask_server(wire, vectors, client))
     clear = cubic(offer.scale(vectors) @ model.weights + model.bias, model.reach)
-    assert np.abs(found.probability - clear).max() < 5e-3
+    assert np.abs(found.probability - clear).max() < 1e-3
     assert np.array_equal(found.offer.cases, offer.cases)
     assert np.array_equal(found.offer.diseased, offer.diseased)
     assert found.offer.promise == offer.promise

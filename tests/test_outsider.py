@@ -404,6 +404,7 @@ def test_a_machine_that_nobody_knows_is_said_by_its_name(capsys):
 DROPPED = """
 import os, signal, sys, time
 from medpriv_lib.cli import main, prepare
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 class Dying:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGHUP)
@@ -423,7 +424,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_lost_terminal_ends_the_work_even_from_within_a_finaliser(tmp_path):
     """What is raised in a finaliser is dropped; what clears away is not disturbed."""
     cleared = tmp_path / "cleared.npz"
-    done = run_code(DROPPED, "prepare", "x", "--kind", "manifest", "--out", cleared, timeout=55)
+    done = run_code(DROPPED, "prepare", "x", "--kind", "manifest", "--out", cleared, timeout=30)
     assert done.returncode == 129, done.stderr
     assert done.stderr.endswith("medpriv: stopped; nothing was written\n")
     assert cleared.is_file()

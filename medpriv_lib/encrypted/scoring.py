@@ -18,7 +18,7 @@ from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.core.promise import Promise
 
 DEGREE = 8192
-MODULI = (40, 31, 31, 31, 31, 40)  # 204 of the 218 bits that 128-bit security allows at 8192
+MODULI = (48, 38, 38, 38, 48)  # 210 of the 218 bits that 128-bit security allows at 8192
 GRID = 2001  # points of the least-squares fit
 PROMISE = Promise(
     "the vector and the score",
