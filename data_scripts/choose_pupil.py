@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import f1_score
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
@@ -56,8 +57,8 @@ def figures(method: SignTransfer, cohort: Cohort, expert: Expert, seed: int = 0)
         },
         "own": own_versus_other(change, maps, other).mean(),
         "auc": area(score, ill),
-        "f1": f1(called, ill),
-        "f1_originals": f1(was, ill),
+        "f1": f1_score(ill, called),
+        "f1_originals": f1_score(ill, was),
         "severity": rank_correlation(score[ill], before[ill]),
         "healthy_called_ill": called[~ill].mean(),
         "healthy_called_ill_originals": was[~ill].mean(),
@@ -77,11 +78,6 @@ def without_disease(cohort: Cohort) -> Cohort:
     return twins
 
 
-def f1(called: np.ndarray, ill: np.ndarray) -> float:
-    """Return F1 of the ill, 0..1."""
-    return float(2 * (called & ill).sum() / (called.sum() + ill.sum()))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -92,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     shipped = weights.shipped("sign-transfer")
     development = Expert.load(options.development, development=True)
-    settings: list[dict[str, Any]] = [*({**one, "floor": LOW_FLOOR} for one in OTHERS)]
+    settings: list[dict[str, Any]] = [{**one, "floor": LOW_FLOOR} for one in OTHERS]
     settings += [{"pupil": "fixed", "size": size, "floor": FLOOR} for size in SIZES]
     cohorts = {kind: second_cohort(kind) for kind in KINDS}
     tried = []
