@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     from medpriv_lib.core.pixels import size_of
     from medpriv_lib.core.sharing import read_release, refuse_inside
     from medpriv_lib.core.workplace import reserved
-    from medpriv_lib.pipeline.attack import OtherCohort, attack, require_own_folder
+    from medpriv_lib.pipeline.attack import OtherCohort, attack, require_own_folder, rows_of
 
     out = require_parent(args.out)
     refuse_inside(out, "the report", args.release)
@@ -89,12 +89,13 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     with reserved(out):
         release, order = read_release(args.release)
         cohort = load_cohort(args.cohort)
-        full = budget or FULL
-        most = full.part(args.trial) if args.trial > 1 else full
-        spent = most if args.unbounded else most.within(size_of(cohort.images))
-        if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
-            progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
         try:
+            rows_of(release, cohort)  # before the cost of an attack on it
+            full = budget or FULL
+            most = full.part(args.trial) if args.trial > 1 else full
+            spent = most if args.unbounded else most.within(size_of(cohort.images))
+            if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
+                progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
             report = attack(
                 release,
                 cohort,

@@ -292,7 +292,7 @@ def _metavar(uses: Mapping[str, "Parameter"]) -> str:
 
 def _use(method: str, one: "Parameter") -> str:
     span = "" if one.least is None or one.most is None else f"{one.least:g} to {one.most:g}, "
-    return f"{method}: {one.help} ({span}default {one.default})"
+    return f"{method}: {one.help} ({span}default {one.usually or one.default})"
 
 
 def _in_words(methods: Mapping[str, "type[Privatizer]"]) -> str:

@@ -125,6 +125,7 @@ def run(args: argparse.Namespace) -> None:
     if args.federated or args.pipeline:
         _other_study(args)
         return
+    from medpriv_lib.study.plan import Plan
     from medpriv_lib.study.run import run_study
 
     budget = budget_of(args)
@@ -136,6 +137,8 @@ def run(args: argparse.Namespace) -> None:
     only = _only(args.only)
     out = None if args.out is None else _new_folder(args.out)
     cohort = _cohort(args)
+    if only is not None:  # refused before the study, which takes minutes
+        Plan(only=only).rows(second=cohort is not None and cohort.visit is not None)
     refuse_of_training(args, args.train or (cohort is not None and args.weights is None))
     asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
     study = run_study(cohort, args.weights, out, *asked)

@@ -31,6 +31,11 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
     """
     path = Path(path)
     if not path.is_file():
+        if (path / "archive.npz").is_file():
+            raise FileNotFoundError(
+                f"{path}: is an archive, which only `medpriv privatize` reads, not a {kind} file; "
+                "make one with `medpriv prepare` without --archive, of fewer or smaller images"
+            )
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{path}: {what}, not a {kind} file; make one with {maker}")
     try:

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.kinds import require_kind
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import fresh
@@ -55,7 +56,8 @@ def explain(
 
     `image` uint8 of the cohort's size (`read_case` makes one from a file); `cases` 1 to 12;
     `weights` a folder made by `fit`, None means the shipped ones; `patient` the name of the image's
-    patient where the cohort has one, who is never shown; `classes` the names of the two readings,
+    patient where the cohort has one, who is never shown (None: the patient of `on_file`); `classes`
+    the names of the two readings,
     None takes the cohort's; with `counterfactual` the image is also shown with
     the other reading, by its signs and, where disentangled weights of the cohort are there, by its
     medical vector. A method that lends identities lends those of the same label, unless
@@ -63,14 +65,16 @@ def explain(
     `ValueError` for settings out of range and an unknown patient, and `Exposed` where a case that
     is shown is as good as an original of the cohort.
     """
+    require_kind(cohort, Cohort, "cohort", "explain")
     cls = privatizer(method)
     policies = next((one.choices for one in cls.parameters if one.name == "policy"), None)
     if policies and "same" in policies:
         settings = {"policy": "same"} | settings
     if not 1 <= cases <= MOST_CASES:
         raise ValueError(f"an explanation shows 1 to {MOST_CASES} cases, not {cases}")
-    require_explaining(method, settings)
-    number = _patient(patient, cohort)
+    settings = cls.suited(cohort.images.shape[1]) | settings
+    require_explaining(method, settings, cohort)
+    number = _patient(on_file(image, cohort) if patient is None else patient, cohort)
     judges, vgan, _ = load_weights(weights, cohort, "cpu")
     folder = None if weights is None else Path(weights)
     resources = Resources(cohort, folder, {vgan.name: vgan})
@@ -139,9 +143,26 @@ def _by_medical_vector(resources: Resources) -> Way:
         )
 
 
-def require_explaining(method: str, settings: Mapping[str, Any]) -> None:
+def on_file(image: UInt8[np.ndarray, "h w"], cohort: Cohort) -> str | None:
+    """Return the patient whose image of the cohort this one is, mirrored or not; None of nobody."""
+    if image.shape != cohort.images.shape[1:]:
+        return None
+    found = min(
+        (
+            np.flatnonzero((cohort.images == one).reshape(len(cohort), -1).all(axis=1))
+            for one in (image, image[:, ::-1])
+        ),
+        key=lambda rows: len(rows) == 0,
+    )
+    return str(cohort.patient_names[cohort.patient[found[0]]]) if len(found) else None
+
+
+def require_explaining(
+    method: str, settings: Mapping[str, Any], cohort: Cohort | None = None
+) -> None:
     """Raise `ValueError` for settings out of range, and for a method that forms its groups among
-    the images that it is given: here these are the few cases of one page.
+    the images that it is given: here these are the few cases of one page. With the `cohort` that
+    the cases are of, also where its patients are too few for the settings.
     """
     cls = privatizer(method)
     cls.check(settings)
@@ -153,6 +174,8 @@ def require_explaining(method: str, settings: Mapping[str, Any]) -> None:
             "gives it the few cases of one page, which may be of one patient; use --method "
             "k-same-select --form query, which averages training patients"
         )
+    if cohort is not None and cls.needs == "patients":
+        cls.ready(Resources(cohort), **settings)
 
 
 def read_case(
