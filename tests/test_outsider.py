@@ -122,6 +122,11 @@ REFUSED = {
         (*EXPLAIN, "--method", "k-same-select", "--k", "500"),
         "--k 500 is too much here: K-Same-Select with k = 500",
     ),
+    "more patients in a group than there are, before networks are read": (
+        ("explain", "eye.png", "--no-localize", "--cohort", "c.npz", "--weights", "nowhere")
+        + ("--method", "k-same-select", "--k", "500", "--out", "why.html"),
+        "--k 500 is too much here: K-Same-Select with k = 500",
+    ),
     "more patients in a group than there are": (
         ("privatize", "c.npz", "--method", "k-same", "--k", "500", "--out", "r"),
         "--k 500 is too much here: groups of k = 500 need as many images",
@@ -171,9 +176,21 @@ REFUSED = {
         ("prepare", "scans", "--kind", "synthetic", "--out", "o.npz"),
         "scans: holds something, and no synthetic set; name a new folder",
     ),
+    "a device without an end in the place of a cohort": (
+        (*PREPARE, "--out", "endless.npz", "--force"),
+        "endless.npz exists and is no cohort file",
+    ),
+    "a patient who is a formula": (
+        ("prepare", "formula.csv", "--kind", "manifest", "--no-localize", "--out", "o.npz"),
+        "formula.csv, row 2: the patient '=1+1' begins as a formula does",
+    ),
     "an archive in the place of a cohort": (
         ("evaluate", "r", "--cohort", "chunks"),
         "chunks: is an archive, which only `medpriv privatize` reads",
+    ),
+    "weights that are not there, of a release that is": (
+        ("evaluate", "r", "--cohort", "c.npz", "--weights", "nowhere"),
+        "medpriv: error: nowhere/",
     ),
     "one session where nobody serves": (
         ("infer", "eye.png", "--no-localize", "--once"),
@@ -205,9 +222,11 @@ def test_refused_in_one_line_and_nothing_is_left(work, monkeypatch, capsys, what
     for folder, file in (("tables", "table.csv"), ("reports", "report.html")):
         Path(folder).mkdir()
         Path(folder, file).write_text("mine")
+    Path("endless.npz").symlink_to("/dev/zero")
+    Path("formula.csv").write_text("file,patient,label\nscans/0.png,=1+1,0\nscans/1.png,-17,1\n")
     Path("chunks").mkdir()
     Path("chunks", "archive.npz").write_bytes(b"")
-    if what in ("a report over somebody's", "an archive in the place of a cohort"):
+    if REFUSED[what][0][1] == "r":
         assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
     command, words = REFUSED[what]
     before = sorted(path.name for path in work.rglob("*"))

@@ -86,15 +86,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Decide, look up, privatise, write the page."""
-    from medpriv_lib.explanation.page import write_page
-    from medpriv_lib.pipeline.explain import explain, on_file, read_case, require_explaining
+    from medpriv_lib.pipeline.explaining import require_explaining
 
     settings, classes, out = settings_of(args), _classes(args.classes), _new_file(args)
     require_explaining(args.method, settings)
     cohort = load_cohort(args.cohort)
     size = cohort.images.shape[1]
     with naming(settings):
-        require_explaining(args.method, settings, cohort)  # before the networks are read
+        require_explaining(args.method, settings, cohort)
+
+    from medpriv_lib.explanation.page import write_page  # these read networks, and take seconds
+    from medpriv_lib.pipeline.explain import explain, on_file, read_case
+
     image = read_case(
         args.image,
         size,

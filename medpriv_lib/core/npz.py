@@ -80,7 +80,9 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
 
 
 def kind_of(path: str | os.PathLike) -> str:
-    """Return the kind of a file that `write_npz` wrote, "" for any other file."""
+    """Return the kind of a file that `write_npz` wrote, "" for any other file, a device too."""
+    if not Path(path).is_file():
+        return ""
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             return _text(_read_array(archive, archive.getinfo("kind.npy")))

@@ -29,6 +29,7 @@ from medpriv_lib.explanation.case import MOST_CASES, Explanation, explain_by_cas
 from medpriv_lib.explanation.edits import Edit, by_medical_vector, by_signs
 from medpriv_lib.explanation.other_reading import OtherReading, Way, other_readings
 from medpriv_lib.explanation.retrieval import UNKNOWN, decide
+from medpriv_lib.pipeline.explaining import require_explaining
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, model_of
 from medpriv_lib.privatizers.protocol import Resources
@@ -155,27 +156,6 @@ def on_file(image: UInt8[np.ndarray, "h w"], cohort: Cohort) -> str | None:
         key=lambda rows: len(rows) == 0,
     )
     return str(cohort.patient_names[cohort.patient[found[0]]]) if len(found) else None
-
-
-def require_explaining(
-    method: str, settings: Mapping[str, Any], cohort: Cohort | None = None
-) -> None:
-    """Raise `ValueError` for settings out of range, and for a method that forms its groups among
-    the images that it is given: here these are the few cases of one page. With the `cohort` that
-    the cases are of, also where its patients are too few for the settings.
-    """
-    cls = privatizer(method)
-    cls.check(settings)
-    whole = {one.name: one.default for one in cls.parameters} | dict(settings)
-    if cls.averages_from(whole) == "given":
-        form = " --form release" if whole.get("form") == "release" else ""
-        raise ValueError(
-            f"--method {method}{form} averages the images that it is given, and an explanation "
-            "gives it the few cases of one page, which may be of one patient; use --method "
-            "k-same-select --form query, which averages training patients"
-        )
-    if cohort is not None and cls.needs == "patients":
-        cls.ready(Resources(cohort), **settings)
 
 
 def read_case(
