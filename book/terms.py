@@ -35,7 +35,8 @@ NOUN = (
     r"|new|first|second|whole|its|their|released)"
 )
 AMBIGUOUS = dict.fromkeys(
-    ("draw", "release", "probe", "query", "split", "policy", "source", "dealer"), NOUN
+    ("draw", "release", "probe", "query", "split", "policy", "source", "dealer", "site", "update"),
+    NOUN,
 ) | {"control": r"(?i:a|no|every|each|empty|positive|negative)"}
 ALSO = {
     "Anonymity group": ["group of K", "hides among"],
