@@ -186,7 +186,7 @@ REFUSED = {
     ),
     "an archive in the place of a cohort": (
         ("evaluate", "r", "--cohort", "chunks"),
-        "chunks: is an archive, which only `medpriv privatize` reads",
+        "chunks: is an archive, for `medpriv privatize` and `attack`",
     ),
     "weights that are not there, of a release that is": (
         ("evaluate", "r", "--cohort", "c.npz", "--weights", "nowhere"),

@@ -33,7 +33,7 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
     if not path.is_file():
         if (path / "archive.npz").is_file():
             raise FileNotFoundError(
-                f"{path}: is an archive, which only `medpriv privatize` reads, not a {kind} file; "
+                f"{path}: is an archive, for `medpriv privatize` and `attack`, not a {kind} file; "
                 "make one with `medpriv prepare` without --archive, of fewer or smaller images"
             )
         what = "is a folder" if path.is_dir() else "does not exist"
