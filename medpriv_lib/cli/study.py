@@ -32,6 +32,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medpriv_lib.cli.map import print_map
 from medpriv_lib.cli.meaning import refuse_beside, refuse_of_training
 from medpriv_lib.cli.options import (
     add_budget,
@@ -202,7 +203,7 @@ def _other_study(args: argparse.Namespace) -> None:
     if args.federated:
         _federated(args.out, args.cohort)
     else:
-        _pipeline(_made(args.out))
+        print_map(_made(args.out))
 
 
 def _made(out: str) -> Path:
@@ -235,26 +236,6 @@ def _federated(out: str, cohort: str | None) -> None:
                 "{f1:.3f}, {seeds} seed(s)".format(**row)
             )
     say(f"written to {folder}: federated.json")
-
-
-def _pipeline(folder: Path) -> None:
-    """Measure the map of the pipeline, or what is left of it, and print its cells."""
-    try:
-        from medpriv_lib.study.pipeline.run import measure
-
-        content = measure(folder, progress)
-    except ImportError as error:
-        raise ValueError(str(error)) from error
-    for key, cell in content["cells"].items():
-        value, low, high = cell["auc"]
-        best = cell["attacks"][0] if cell["attacks"] else None
-        attack = (
-            "no attack applies"
-            if best is None
-            else (f"{best['attack']} {best['value']:.3f}, guessing {best['chance']:.3f}")
-        )
-        say(f"{key}: AUC {value:.3f} ({low:.3f} to {high:.3f}); {attack}")
-    say(f"written to {folder}: pipeline.json")
 
 
 def _only(names: list[str] | None) -> tuple[tuple[str, str], ...] | None:
