@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from small_cohorts import scene_of, toy_cohort
 
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.budget import Budget
+from medpriv_lib.attacks.findings_page import render
 from medpriv_lib.attacks.registry import attacks, run
 from medpriv_lib.attacks.report import report_of, write_report
 from medpriv_lib.attacks.setting import Setting
@@ -99,3 +101,13 @@ def test_on_a_phone_nothing_lies_off_the_screen(made, tmp_path):
         browser.close()
     assert right <= 360
     assert wide <= 360
+
+
+def test_what_was_released_and_what_was_attacked_are_both_counted(made):
+    report = report_of(*made)
+    whole = f"<p>{report.images} released images of {report.patients} patients"
+    assert whole in render(report)
+    assert "were attacked" not in render(report)
+    part = render(replace(report, images=report.images - 5))
+    assert whole in part
+    assert f" {report.images - 5} of them were attacked; the others were told" in part
