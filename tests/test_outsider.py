@@ -170,11 +170,11 @@ REFUSED = {
     ),
     "synthetic eyes into a folder of letters": (
         ("prepare", "tables", "--kind", "synthetic", "--out", "o.npz"),
-        "tables: empty folder, no .bmp",
+        "tables: holds no synthetic set; name a new folder",
     ),
     "synthetic eyes among somebody's pictures": (
         ("prepare", "scans", "--kind", "synthetic", "--out", "o.npz"),
-        "scans: holds something, and no synthetic set; name a new folder",
+        "scans: holds no synthetic set; name a new folder",
     ),
     "a device without an end in the place of a cohort": (
         (*PREPARE, "--out", "endless.npz", "--force"),
@@ -190,7 +190,7 @@ REFUSED = {
     ),
     "weights that are not there, of a release that is": (
         ("evaluate", "r", "--cohort", "c.npz", "--weights", "nowhere"),
-        "medpriv: error: nowhere/",
+        "medpriv: error: nowhere: no such folder of weights",
     ),
     "one session where nobody serves": (
         ("infer", "eye.png", "--no-localize", "--once"),

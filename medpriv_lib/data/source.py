@@ -13,7 +13,7 @@ from medpriv_lib.data.dicom.folder import list_dicom
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.synthetic.writer import is_unfinished
-from medpriv_lib.data.warsaw import read_warsaw
+from medpriv_lib.data.warsaw import BadSet, read_warsaw
 
 KINDS = ("synthetic", "warsaw", "manifest", "dicom")
 FEWER = ("manifest", "dicom")  # kinds whose patients with one image are refused
@@ -83,10 +83,10 @@ class Source:
             write_synthetic(path, seed=SEED + seed)
         try:
             return read_warsaw(path)
-        except FileNotFoundError as error:
-            if self.kind == "synthetic" and path.is_dir():
+        except (FileNotFoundError, BadSet) as error:
+            if self.kind == "synthetic" and path.is_dir() and not (path / "truth").is_dir():
                 raise FileNotFoundError(
-                    f"{printable(path)}: holds something, and no synthetic set; name a new folder, "
+                    f"{printable(path)}: holds no synthetic set; name a new folder, "
                     "and the eyes are drawn there"
                 ) from error
             raise
