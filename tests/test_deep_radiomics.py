@@ -95,7 +95,7 @@ def test_what_leaves_is_noised(release):
     assert found.notes["release"][0] == {"epsilon": 2.9, "noise": 1.0}
 
 
-@pytest.mark.parametrize("infer", ["shared", "enclave", "enclave-oblivious"])
+@pytest.mark.parametrize("infer", ["ckks", "shared", "ckks-shared", "enclave", "enclave-oblivious"])
 def test_inference_in_earnest_equals_that_in_the_clear(infer):
     found = DeepRadiomics(infer=infer, few=2).run(prepared(), seed=0, parts=1)
     notes = found.notes["infer"][0]
