@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from all_slots import all_slots
 
 pytest.importorskip("tenseal")
 
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.encrypted import ckks
 from medpriv_lib.encrypted.ckks import Client, Server, SquareNetwork
+from medpriv_lib.encrypted.slots import all_slots
 
 
 def test_scores_are_dot_products():

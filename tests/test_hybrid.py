@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from all_slots import all_slots
 
 pytest.importorskip("tenseal")
 
@@ -11,6 +10,7 @@ from medpriv_lib.encrypted import hybrid
 from medpriv_lib.encrypted.ckks import RectifiedNetwork, drawn
 from medpriv_lib.encrypted.gates import DATA_OWNER, MODEL_OWNER
 from medpriv_lib.encrypted.hybrid import Convolution, Dense, HybridNetwork, in_the_clear
+from medpriv_lib.encrypted.slots import all_slots
 
 
 @pytest.fixture(scope="module")

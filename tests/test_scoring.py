@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from all_slots import all_slots
 
 pytest.importorskip("tenseal")
 
@@ -14,6 +13,7 @@ from medpriv_lib.encrypted.scoring import (
     cubic,
     sigmoid_cubic,
 )
+from medpriv_lib.encrypted.slots import all_slots
 
 
 def test_the_cubic_is_the_nearest_one():
@@ -46,7 +46,7 @@ def test_encrypted_scores_and_what_is_refused():
     assert client.encrypt(vector) != sent  # the same vector never looks the same
     # a client reads every slot with its key: the number asked for, and nothing beside it
     for answer, number in ((server.logit(sent), logit), (server.probability(sent, 6.0), found)):
-        assert np.abs(all_slots(client._context, answer) - number).max() < 1e-4
+        assert np.abs(client.slots(answer) - number).max() < 1e-4
     import tenseal
 
     short = tenseal.ckks_vector(client._context, vector.tolist())

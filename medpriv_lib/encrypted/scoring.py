@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.core.promise import Promise
+from medpriv_lib.encrypted.slots import all_slots
 
 DEGREE = 8192
 MODULI = (48, 38, 38, 38, 48)  # 210 of the 218 bits that 128-bit security allows at 8192
@@ -87,6 +88,10 @@ class ScoreClient:
     def decrypt(self, ciphertext: bytes) -> float:
         """Return the number of an answer."""
         return float(self._tenseal.ckks_vector_from(self._context, ciphertext).decrypt()[0])
+
+    def slots(self, ciphertext: bytes) -> Float[np.ndarray, " slots"]:
+        """Return all numbers that the key opens in an answer: each of them the score."""
+        return all_slots(self._context, ciphertext)
 
 
 class ScoreServer:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from medpriv_lib.attacks.table.naming import named
-from medpriv_lib.pipeline.slots.technology import Context, Seen, Table
+from medpriv_lib.pipeline.slots.technology import Context, Given, Seen, Table
 
 PHOTOGRAPHS = 2  # of each patient who is asked about: the attacker sends them, too
 
@@ -33,6 +33,12 @@ def notes_of(
         "error": float(np.abs(clear - found).max(initial=0.0)),
         "flips": float(((clear > middle) != (found > middle)).sum()),
     }
+
+
+def of_all(scores: np.ndarray, seen: Seen, notes: dict[str, float | str]) -> Given:
+    """Return what a slot hands on: bytes and seconds of all questions, from those in earnest."""
+    each = (float(notes[name]) * len(scores) for name in ("bytes_each", "seconds_each"))
+    return Given(scores, [seen], int(next(each)), notes, next(each))
 
 
 def photographs_of(asked: Table, context: Context) -> Table:

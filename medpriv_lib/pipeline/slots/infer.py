@@ -10,7 +10,7 @@ from medpriv_lib.core.intervals import area
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.encrypted import enclave, hybrid, scoring, vector_network
 from medpriv_lib.learning.trees import LEAF, Trees, grow
-from medpriv_lib.pipeline.slots.earnest import as_seen, few_of, notes_of, photographs_of
+from medpriv_lib.pipeline.slots.earnest import as_seen, few_of, notes_of, of_all, photographs_of
 from medpriv_lib.pipeline.slots.technology import (
     PLAIN,
     Context,
@@ -55,7 +55,7 @@ def ckks(model: Model, queries: Table, training: Table, context: Context) -> Giv
     known = [client.encrypt(x) for x in own.features]
     clear = (asked.features, own.features)
     seen, notes["named from the same in the clear"] = as_seen(messages, asked, known, own, clear)
-    return Given(scores, [seen], int(notes["bytes_each"] * len(scores)), notes)
+    return of_all(scores, seen, notes)
 
 
 def enclosed(oblivious: bool) -> Work:
@@ -89,8 +89,7 @@ def enclosed(oblivious: bool) -> Work:
             notes["decision read from the trace, AUC"] = area(read, seen.diseased)
         told = Table(trace, seen.diseased, seen.patient, seen.group)
         who = "the host, who watches the memory"
-        return Given(scores, [vectors(who, told, context, gallery)],
-                     sent // max(len(few), 1) * len(scores), notes)  # fmt: skip
+        return of_all(scores, vectors(who, told, context, gallery), notes)
 
     return work
 
@@ -112,7 +111,7 @@ INFERRING = slot(
                between(encrypted)),
     Technology("ckks-shared-picture", "CKKS + function secret sharing, of the picture",
                hybrid.PROMISE, "hybrids", between(of_pictures)),
-    Technology("enclave", "enclave (simulated)", enclave.PROMISE, "the-map", enclosed(False)),
+    Technology("enclave", "enclave (simulated)", enclave.PROMISE, "hybrids", enclosed(False)),
     Technology("enclave-oblivious", "enclave (simulated), all memory touched", enclave.PROMISE,
-               "the-map", enclosed(True)),
+               "hybrids", enclosed(True)),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from medpriv_lib.encrypted.ckks import RectifiedNetwork, drawn, fit_small, shrun
 from medpriv_lib.encrypted.gates import MODEL_OWNER
 from medpriv_lib.encrypted.in_process import Ledger
 from medpriv_lib.encrypted.vector_network import Layers, SharedNetwork
-from medpriv_lib.pipeline.slots.earnest import as_seen, few_of, notes_of, photographs_of
+from medpriv_lib.pipeline.slots.earnest import as_seen, few_of, notes_of, of_all, photographs_of
 from medpriv_lib.pipeline.slots.technology import Context, Given, Model, Table
 
 HIDDEN, EPOCHS, RATE = 16, 60, 0.005
@@ -57,7 +57,7 @@ def between(make: Callable[[Table, Context], Between]) -> Work:
         clear = (session.inputs(asked), session.inputs(own))
         seen, control = as_seen(overheard, asked, gallery, own, clear)
         notes["named from the same in the clear"] = control
-        return Given(scores, [seen], int(notes["bytes_each"] * len(scores)), notes)
+        return of_all(scores, seen, notes)
 
     return work
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from medpriv_lib.pipeline.deep_radiomics import SLOTS, DeepRadiomics
 
 STAGES = {
-    "collect": "identifiers and tables, before there is a vector",
+    "collect": "rows of people, on their way to one place",
     "release": "vectors, on their way to a training",
     "train": "gradients and models, while they are made",
     "infer": "the vector that is asked about",
@@ -53,6 +53,7 @@ def cells() -> list[Cell]:
     slow = (
         "vertical",
         "synthetic",
+        "generated",
         "ckks",
         "ckks-shared",
         "ckks-shared-picture",
@@ -65,7 +66,7 @@ def cells() -> list[Cell]:
 
 # what a technology of each stage works on, and what is therefore missing elsewhere
 WORKS_ON: Mapping[str, str] = {
-    "collect": "identifiers or a table of people",
+    "collect": "identifiers, and facts about people",
     "release": "vectors that leave their place",
     "train": "the gradients, activations or votes of a training",
     "infer": "a vector that is asked about, and a finished model",

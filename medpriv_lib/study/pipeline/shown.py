@@ -25,9 +25,6 @@ COLUMNS = (
 )
 COMMAND = "`medpriv study --pipeline`"
 MASKED = "none: what is seen are numbers that a fresh mask hides, each value as likely as any"
-UNDECIDED = "none: no vector yet, so nothing is decided"
-ELSEWHERE = "none on eyes: the chapter attacks it on lists and tables of people"
-CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
 USEFUL, LEAKING = ACCENT, MISSED
 Content = Mapping[str, Any]
 
@@ -72,12 +69,6 @@ def rows(content: Content) -> list[list[object]]:
                 cell["chapter"],
             ]
         )
-    for name, cell in content.get("collect", {}).items():
-        words = (cell["hides"], "as the column before says", cell["trusts"], cell["not_against"])
-        seconds = (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}")
-        cost = (seconds, (cell["bytes"], _bytes(cell["bytes"])))
-        told = ((-1, UNDECIDED), *cost, ELSEWHERE, None, None)
-        found.append([ARROWS["collect"], name, *words, *told, CHAPTER])
     return found
 
 
@@ -148,11 +139,8 @@ def _pipeline(axis: Any, stage: str) -> None:
 def said(content: Content, stage: str) -> str:
     """Return what the picture of a stage shows, in numbers."""
     some = cells_of(content, stage)
-    if not some and stage != "collect":
-        return f"{ARROWS[stage].capitalize()}: not measured yet; {COMMAND} goes on with it."
     if not some:
-        there = len(content.get("collect", {}))
-        return f"Collecting: {there} technologies, without a vector or a decision to measure."
+        return f"{ARROWS[stage].capitalize()}: not measured yet; {COMMAND} goes on with it."
     best = some[0]
     told = [(cell, attack) for cell in some if (attack := strongest(cell)) is not None]
     text = (
