@@ -8,13 +8,17 @@ from medpriv_lib.attacks.table.naming import named
 from medpriv_lib.pipeline.slots.technology import Context, Given, Seen, Table
 
 PHOTOGRAPHS = 2  # of each patient who is asked about: the attacker sends them, too
+CONTROL = "named from the same in the clear"  # the note
 
 
 def few_of(queries: Table, context: Context) -> np.ndarray:
     """Return which rows are computed as they would be in earnest: one image of each of several
-    patients, spread over the table.
+    patients, spread over the table; patients of whom the attacker has a photograph, if there are
+    any.
     """
     first = np.unique(queries.patient, return_index=True)[1]
+    known = first[np.isin(queries.patient[first], context.photographs.patient)]
+    first = known if len(known) else first
     count = min(context.few, len(first))
     return first[np.linspace(0, len(first) - 1, count).astype(int)]
 
@@ -41,10 +45,10 @@ def of_all(scores: np.ndarray, seen: Seen, notes: dict[str, float | str]) -> Giv
     return Given(scores, [seen], int(next(each)), notes, next(each))
 
 
-def photographs_of(asked: Table, context: Context) -> Table:
-    """Return the attacker's photographs of those who are asked about, two of each."""
+def photographs_of(asked: Table, context: Context, most: int = PHOTOGRAPHS) -> Table:
+    """Return the attacker's photographs of those who are asked about, at `most` so many of each."""
     owner = context.photographs.patient
-    rows = [np.flatnonzero(owner == one)[:PHOTOGRAPHS] for one in np.unique(asked.patient)]
+    rows = [np.flatnonzero(owner == one)[:most] for one in np.unique(asked.patient)]
     return context.photographs.take(np.concatenate(rows))
 
 
@@ -54,14 +58,18 @@ def as_seen(
 ) -> tuple[Seen, float]:  # fmt: skip
     """Return what a server can make of messages that hide: how often each byte occurs, and the
     length, beside the same of messages that it made of the attacker's photographs; and, as a
-    control, which share of the patients the attack names from the same in the `clear`.
+    control, which share of the patients the attack names from the same in the `clear`. Without a
+    photograph nothing is attacked.
     """
+    if not known:
+        return Seen("the server", "masked", {}), {}
     values, gallery = (np.stack([_bytes_of(one) for one in some]) for some in (messages, known))
     alone = np.arange(len(values))
     control = named(clear[0], asked.patient, alone, clear[1], own.patient)
     what = {"values": values, "patient": asked.patient, "group": alone,
             "gallery": gallery, "owner": own.patient}  # fmt: skip
-    return Seen("the server", "vectors", what), float(control.right.mean())
+    control_rate: dict[str, float | str] = {CONTROL: float(control.right.mean())}
+    return Seen("the server", "vectors", what), control_rate
 
 
 def _bytes_of(message: bytes) -> np.ndarray:

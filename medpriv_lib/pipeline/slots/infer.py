@@ -54,8 +54,8 @@ def ckks(model: Model, queries: Table, training: Table, context: Context) -> Giv
     own = photographs_of(asked, context)
     known = [client.encrypt(x) for x in own.features]
     clear = (asked.features, own.features)
-    seen, notes["named from the same in the clear"] = as_seen(messages, asked, known, own, clear)
-    return of_all(scores, seen, notes)
+    seen, control = as_seen(messages, asked, known, own, clear)
+    return of_all(scores, seen, notes | control)
 
 
 def enclosed(oblivious: bool) -> Work:
@@ -110,7 +110,7 @@ INFERRING = slot(
     Technology("ckks-shared", "CKKS + function secret sharing", hybrid.PROMISE, "hybrids",
                between(encrypted)),
     Technology("ckks-shared-picture", "CKKS + function secret sharing, of the picture",
-               hybrid.PROMISE, "hybrids", between(of_pictures)),
+               hybrid.PROMISE, "hybrids", between(of_pictures, photographs=1)),
     Technology("enclave", "enclave (simulated)", enclave.PROMISE, "hybrids", enclosed(False)),
     Technology("enclave-oblivious", "enclave (simulated), all memory touched", enclave.PROMISE,
                "hybrids", enclosed(True)),

@@ -14,7 +14,14 @@ from medpriv_lib.encrypted.ckks import RectifiedNetwork, drawn, fit_small, shrun
 from medpriv_lib.encrypted.gates import MODEL_OWNER
 from medpriv_lib.encrypted.in_process import Ledger
 from medpriv_lib.encrypted.vector_network import Layers, SharedNetwork
-from medpriv_lib.pipeline.slots.earnest import as_seen, few_of, notes_of, of_all, photographs_of
+from medpriv_lib.pipeline.slots.earnest import (
+    PHOTOGRAPHS,
+    as_seen,
+    few_of,
+    notes_of,
+    of_all,
+    photographs_of,
+)
 from medpriv_lib.pipeline.slots.technology import Context, Given, Model, Table
 
 HIDDEN, EPOCHS, RATE = 16, 60, 0.005
@@ -35,8 +42,10 @@ class Between:
     keys: int = 0
 
 
-def between(make: Callable[[Table, Context], Between]) -> Work:
-    """Return the work of a network between two parties."""
+def between(make: Callable[[Table, Context], Between], photographs: int = PHOTOGRAPHS) -> Work:
+    """Return the work of a network between two parties; for so many `photographs` of each patient
+    the attacker makes the server's messages as well.
+    """
 
     def work(model: Model, queries: Table, training: Table, context: Context) -> Given:
         session = make(training, context)
@@ -51,13 +60,12 @@ def between(make: Callable[[Table, Context], Between]) -> Work:
         ledger = found[-1][1]
         notes |= {"rounds": float(ledger.rounds), "dealt_bytes": float(ledger.key_bytes)}
         notes |= {"comparisons": float(ledger.comparisons), "key_bytes": float(session.keys)}
-        own = photographs_of(asked, context)
+        own = photographs_of(asked, context, photographs)
         overheard = [one[2] for one in found]
         gallery = [session.ask(x)[2] for x in session.inputs(own)]
         clear = (session.inputs(asked), session.inputs(own))
         seen, control = as_seen(overheard, asked, gallery, own, clear)
-        notes["named from the same in the clear"] = control
-        return of_all(scores, seen, notes)
+        return of_all(scores, seen, notes | control)
 
     return work
 
