@@ -16,8 +16,10 @@ from medpriv_lib.collection.register import Register, numbers, register
 from medpriv_lib.collection.roster import unkeyed
 from medpriv_lib.collection.shared_upload import Collector, Layout, open_totals
 from medpriv_lib.collection.shared_upload import split as in_shares
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.promise import Promise
 from medpriv_lib.core.salt import fresh_salt
+from medpriv_lib.pipeline.slots.release import ANNOUNCED
 from medpriv_lib.pipeline.slots.technology import (
     PLAIN,
     Context,
@@ -127,17 +129,19 @@ def grouped(k: int) -> Callable[[Table, Context], Given]:
 def shared(table: Table, context: Context) -> Given:
     """Send two collectors shares of each patient's record; the sums make a linear model.
 
-    A record holds the mean of the patient's vectors and of their squares. The model is the linear
-    discriminant of the two groups with the features' variances: all that sums allow.
+    A patient with a share of diseased images as announced counts as ill. A record holds the mean of
+    those of the patient's vectors that have the label, and of their squares. The model is the
+    linear discriminant of the two groups with the features' variances: all that sums allow. Raises
+    `NotApplicable` where a group is too small to be opened.
     """
     layout = Layout(("healthy", "ill"), 2 * table.features.shape[1], FRACTION)
     collectors = [Collector(number, 2, layout, LEAST) for number in (1, 2)]
 
     def laid_out(one: Table, patient: int) -> np.ndarray:
         rows = one.patient == patient
-        x = one.features[rows]
-        group = layout.groups[int(one.diseased[rows].mean() > 0.5)]
-        return layout.lay_out(group, [*x.mean(axis=0), *(x**2).mean(axis=0)])
+        ill = bool(one.diseased[rows].mean() >= ANNOUNCED)
+        x = one.features[rows & (one.diseased == ill)]
+        return layout.lay_out(layout.groups[ill], [*x.mean(axis=0), *(x**2).mean(axis=0)])
 
     own, sent = np.array(_numbers(table)), 0
     clear = [laid_out(table, one) for one in own]
@@ -150,6 +154,10 @@ def shared(table: Table, context: Context) -> Given:
         first.append(parts[0].values)
     totals = open_totals(collectors, collectors[0].records)
     counts = np.array([totals.counts[one] for one in layout.groups])
+    if counts.min() < LEAST:
+        raise NotApplicable(
+            f"{counts.min()} patients in a group, and {LEAST} are the fewest that open"
+        )
     sums = np.stack([totals.sums[one] for one in layout.groups])
     mean, square = np.split(sums / counts[:, None], 2, axis=1)
     share = counts / counts.sum()
