@@ -268,6 +268,7 @@ def hidden_bits() -> int:
 def layers_of(network: RectifiedNetwork) -> list[Layer]:
     """Return the layers of a small network of pictures of 32x32 in [-1, 1]."""
     first = network.convolution
+    assert first.bias is not None
     weight, bias = (t.detach().double().numpy() for t in (first.weight[:, 0], first.bias))
     found: list[Layer] = [Convolution(weight, bias, first.stride[0], SIZE)]
     for layer in (network.dense, network.head):

@@ -55,7 +55,7 @@ def photographs_of(asked: Table, context: Context, most: int = PHOTOGRAPHS) -> T
 def as_seen(
     messages: list[bytes], asked: Table, known: list[bytes], own: Table,
     clear: tuple[np.ndarray, np.ndarray],
-) -> tuple[Seen, float]:  # fmt: skip
+) -> tuple[Seen, dict[str, float | str]]:  # fmt: skip
     """Return what a server can make of messages that hide: how often each byte occurs, and the
     length, beside the same of messages that it made of the attacker's photographs; and, as a
     control, which share of the patients the attack names from the same in the `clear`. Without a
