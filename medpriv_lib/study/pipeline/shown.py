@@ -52,7 +52,8 @@ def title(cell: Content) -> str:
 def rows(content: Content) -> list[list[object]]:
     """Return one row of `COLUMNS` for every measured place of the map."""
     found: list[list[object]] = []
-    for cell in content["cells"].values():
+    order = list(ARROWS)
+    for cell in sorted(content["cells"].values(), key=lambda one: order.index(one["stage"])):
         value, low, high = cell["auc"]
         best = strongest(cell)
         found.append(
@@ -105,8 +106,12 @@ def draw(content: Content, stage: str) -> Figure:
         axis.plot(value, place, "o", color=USEFUL, label="AUC of the decision" if not place else "")
         best = strongest(cell)
         if best is not None:
-            gain = (best["value"] - best["chance"]) / (1 - best["chance"])
-            axis.plot(max(gain, 0), place, "D", color=LEAKING, ms=7,
+            low, gain, high = (
+                max((best[name] - best["chance"]) / (1 - best["chance"]), 0)
+                for name in ("low", "value", "high")
+            )
+            axis.plot([low, high], [place, place], color=LEAKING, lw=1)
+            axis.plot(gain, place, "D", color=LEAKING, ms=7,
                       label="attacker: of what there is to gain" if not place else "")  # fmt: skip
     axis.set_yticks(range(len(some)), [textwrap.fill(title(cell), 30) for cell in some], fontsize=8)
     axis.set_ylim(max(len(some), 1) - 0.5, -0.5)
@@ -148,7 +153,11 @@ def said(content: Content, stage: str) -> str:
         f"{best['auc'][0]:.2f}."
     )
     if told:
-        cell, attack = max(told, key=lambda one: one[1]["value"] - one[1]["chance"])
+        # an attack whose interval includes guessing exposes nobody
+        cell, attack = max(
+            told,
+            key=lambda one: (one[1]["low"] > one[1]["chance"], one[1]["value"] - one[1]["chance"]),
+        )
         text += (
             f" Most exposed: {title(cell)}, {attack['attack']} {attack['value']:.2f}, guessing "
             f"{attack['chance']:.2f}."
