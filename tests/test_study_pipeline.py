@@ -86,7 +86,10 @@ def test_what_a_reader_sees(content, tmp_path):
     assert "Most useful: vectors as they are, AUC 0.85." in said
     assert "Most exposed: vectors as they are, patients named 0.60, guessing 0.01." in said
     assert "not measured yet" in shown.said(content, "collect")
-    assert rows[-1][9] == shown.MASKED  # no attack reads it, and the table says why
+    masked = {row[9] for row in rows if row[0] == "decision"}
+    assert masked == {shown.MASKED}  # no attack reads it, and the table says why
+    order = list(shown.ARROWS.values())
+    assert [row[0] for row in rows] == sorted((row[0] for row in rows), key=order.index)
     sizes = {tuple(shown.draw(content, stage).get_size_inches()) for stage in shown.ARROWS}
     assert len(sizes) == 1
     (tmp_path / "pipeline.json").write_text(json.dumps(content))
