@@ -108,15 +108,15 @@ class Wire:
         out = memoryview(b"")
         if mine is not None:
             size = sum(x.nbytes for x in mine)
-            whole = bytearray(HEADER.size + size)  # one copy: a dealer's messages are large
-            HEADER.pack_into(whole, 0, MARK, self.session, self.out_number, _label(what), size)
-            start = HEADER.size
-            for x in mine:
-                np.frombuffer(whole, x.dtype, x.size, start)[:] = x.reshape(-1)
-                start += x.nbytes
-            out = memoryview(whole)
+            head = HEADER.pack(MARK, self.session, self.out_number, _label(what), size)
+            pieces = [head, *(np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in mine)]
             self.out_number += 1
-            self.sent += len(out)
+            self.sent += HEADER.size + size
+            if due is None and size > PIECE:  # a dealer's messages are large: sent where they lie
+                for piece in pieces:
+                    self._pump(memoryview(piece), bytearray(), what)
+            else:
+                out = memoryview(b"".join(pieces))
         body = bytearray()
         if due is not None:
             head_in = bytearray(HEADER.size)
