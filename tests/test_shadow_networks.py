@@ -16,7 +16,7 @@ from medpriv_lib.study.shadow_networks import Case, attacked, halves, images_of,
 
 PATIENTS, MODELS = 12, 16
 COHORT = noise_cohort(np.random.default_rng(0).permutation(np.repeat(np.arange(PATIENTS), 3)))
-ONE_ROUND = Case(1, LocalTraining(), most=2)
+ONE_ROUND = Case(1, LocalTraining(), most=2, models=MODELS)
 
 
 def test_every_network_sees_a_half_and_every_patient_is_in_and_out():
@@ -62,10 +62,10 @@ def test_the_study_goes_on_where_it_was_stopped(tmp_path):
 
     cases = {"one round": ONE_ROUND}
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, stop, COHORT, cases, MODELS)
+        run(tmp_path, stop, COHORT, cases)
     kept = json.loads((tmp_path / shadow_networks.FILE).read_text())["cases"]["one round"]
     assert len(kept["told"]) == 3
-    whole = run(tmp_path, said.append, COHORT, cases, MODELS)["cases"]["one round"]
+    whole = run(tmp_path, said.append, COHORT, cases)["cases"]["one round"]
     assert len(said) == 3 + MODELS - 3
     assert whole["told"][:3] == kept["told"]
     assert whole["found"]["n"] == MODELS * PATIENTS

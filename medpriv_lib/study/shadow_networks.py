@@ -38,23 +38,27 @@ from medpriv_lib.study.federated import SITES, shrunk
 FILE = "membership-network.json"
 COHORT = "crossed"
 MODELS = 65  # each is attacked with the 64 others as shadows
+CONTROL_MODELS = 33  # of the control, which is found with fewer
 PIXELS = 16  # the smallest images that the network reads
 
 
 @dataclass(frozen=True)
 class Case:
     """How the networks of a case are trained: `rounds` of `training` at each site, on at most
-    `most` images of a patient (0: all).
+    `most` images of a patient (0: all); `models` of them, each attacked with the others as shadows.
     """
 
     rounds: int
     training: LocalTraining
     most: int = 0
+    models: int = MODELS
 
 
 CASES = {
     "federated": Case(16, LocalTraining(), most=8),
-    "overfitted": Case(8, LocalTraining(epochs=6, decay=0.0, strength=0.0), most=2),
+    "overfitted": Case(
+        8, LocalTraining(epochs=6, decay=0.0, strength=0.0), most=2, models=CONTROL_MODELS
+    ),
 }
 
 
@@ -63,14 +67,13 @@ def run(
     say: Callable[[str], None],
     cohort: Cohort | None = None,
     cases: dict[str, Case] = CASES,
-    models: int = MODELS,
 ) -> dict[str, Any]:
     """Train the networks that are not in the file yet, attack those that are complete, return all.
 
     A file of other images or settings is begun anew. Errors as of `lira`.
     """
     cohort = shrunk(second_cohort(COHORT), PIXELS) if cohort is None else cohort
-    config = {"models": models, "sites": SITES, "pixels": PIXELS}
+    config: dict[str, Any] = {"sites": SITES, "pixels": PIXELS}
     made = provenance(cohort, cohort, config | {name: asdict(one) for name, one in cases.items()})
     made |= {"command": "python -m medpriv_lib.study.shadow_networks"}
     path, content = folder / FILE, {"provenance": made, "cases": {}}
@@ -80,15 +83,15 @@ def run(
             content = found
     for name, case in cases.items():
         part = content["cases"].setdefault(name, {"told": [], "auc": [], "seconds": []})
-        mine, inside = images_of(cohort, case), halves(cohort, models)
-        for number in range(len(part["told"]), models):
+        mine, inside = images_of(cohort, case), halves(cohort, case.models)
+        for number in range(len(part["told"]), case.models):
             started = time.process_time()
             told, auc = confidence(mine, inside[number], case, name, number)
             part["told"].append([round(float(one), 3) for one in told])
             part["auc"].append([round(one, 4) for one in auc])
             part["seconds"].append(round(time.process_time() - started, 2))
             write_json(path, content)
-            say(f"{name}: {number + 1} of {models} networks")
+            say(f"{name}: {number + 1} of {case.models} networks")
         part["found"] = attacked(np.array(part["told"]), inside)
         write_json(path, content)
     return content
