@@ -35,8 +35,13 @@ NOUN = (
     r"|new|first|second|whole|its|their|released)"
 )
 AMBIGUOUS = dict.fromkeys(
-    ("draw", "release", "probe", "query", "split", "policy", "source", "dealer"), NOUN
-) | {"control": r"(?i:a|no|every|each|empty|positive|negative)"}
+    ("draw", "release", "probe", "query", "split", "policy", "source", "dealer", "site", "update"),
+    NOUN,
+) | {
+    "control": r"(?i:a|no|every|each|empty|positive|negative)",
+    "signs": r"(?i:the|these|true|own|individual|visible|of)",
+    "stranger": r"(?i:a|the|real|invented)",
+}
 ALSO = {
     "Anonymity group": ["group of K", "hides among"],
     "Deep Taylor decomposition": ["Deep Taylor"],
@@ -46,6 +51,7 @@ ALSO = {
     "Latent code": ["code of 128 numbers"],
     "KL divergence": ["KL term", "Kullback-Leibler"],
     "Model extraction": ["copying by questions"],
+    "Own-versus-other evidence": ["own-versus-other"],
     "Parrot attack": ["parrot"],
     "Private set intersection": ["set intersection"],
     "Region of interest": ["region of an image"],

@@ -11,6 +11,8 @@ Examples:
   medpriv attack release/ --cohort xrays.npz --out attacked/
       one's own images; no recogniser is asked
   medpriv attack release/ --cohort xrays.npz --weights my-weights/ --out attacked/
+  medpriv attack release/ --cohort archive/ --patients 300 --out attacked/
+      of an archive, a sample of so many patients
 """
 
 import argparse
@@ -28,7 +30,12 @@ from medpriv_lib.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from jaxtyping import Int64
+    from numpy import ndarray
+
     from medpriv_lib.attacks.budget import Budget
+    from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.core.release import Release
 
 STOPPED = "what was finished is kept, the same command goes on from there"
 
@@ -67,7 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="for a quick look: spend one part in N of the steps; a report that says little",
     )
-    add_seed(parser, "of the attackers' training (default 0); the patients' numbers have none")
+    parser.add_argument(
+        "--patients",
+        type=whole(2, 1_000_000),
+        metavar="N",
+        help="of an archive, how many patients are attacked, whole groups at a time (default 300)",
+    )
+    add_seed(
+        parser,
+        "of the attackers' training and of an archive's sample (default 0); the patients' numbers "
+        "have none",
+    )
 
 
 def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
@@ -75,9 +92,9 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     from medpriv_lib.attacks.budget import FULL
     from medpriv_lib.attacks.cost import cost_of_attack
     from medpriv_lib.core.pixels import size_of
-    from medpriv_lib.core.sharing import read_release, refuse_inside
+    from medpriv_lib.core.sharing import refuse_inside
     from medpriv_lib.core.workplace import reserved
-    from medpriv_lib.pipeline.attack import OtherCohort, attack, require_own_folder
+    from medpriv_lib.pipeline.attack import TRIAL, OtherCohort, attack, require_own_folder
 
     out = require_parent(args.out)
     refuse_inside(out, "the report", args.release)
@@ -87,10 +104,11 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
         kept = require_parent(args.attackers)
         refuse_inside(kept, "what the attackers learned", args.release)
     with reserved(out):
-        release, order = read_release(args.release)
-        cohort = load_cohort(args.cohort)
+        release, order, cohort, notes = _read(args)
         full = budget or FULL
         most = full.part(args.trial) if args.trial > 1 else full
+        if args.trial > 1:
+            notes.append(TRIAL.format(args.trial))
         spent = most if args.unbounded else most.within(size_of(cohort.images))
         if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
             progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
@@ -103,9 +121,9 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
                 keep=kept,
                 order=order,
                 seed=args.seed,
-                budget=full,
-                trial=args.trial,
+                budget=most,
                 bounded=not args.unbounded,
+                notes=notes,
                 note=note,
             )
         except OtherCohort as error:
@@ -118,3 +136,32 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
             f"written to {out}: report.html, report.json; {out / 'keep'} says which patient is "
             "which number"
         )
+
+
+def _read(
+    args: argparse.Namespace,
+) -> "tuple[Release, Int64[ndarray, ' n'], Cohort, list[str]]":
+    """Return the release, the order of its files, the originals, and what the report says first."""
+    from medpriv_lib.core.sharing import read_release
+    from medpriv_lib.data.archive.archive import Archive, is_archive
+    from medpriv_lib.pipeline.archive.sample import (
+        PATIENTS,
+        is_release_of_archive,
+        sample_release,
+    )
+
+    if args.cohort is not None and is_archive(args.cohort):
+        found = sample_release(
+            Archive.open(args.cohort), args.release, args.patients or PATIENTS, args.seed
+        )
+        say(found.note)
+        return found.release, found.order, found.cohort, [found.note]
+    if is_release_of_archive(args.release):
+        raise ValueError(
+            f"{args.release} is a release of an archive; name the folder of the archive that was "
+            "privatised by --cohort"
+        )
+    if args.patients is not None:
+        raise ValueError("--patients has a meaning for the release of an archive only")
+    release, order = read_release(args.release)
+    return release, order, load_cohort(args.cohort), []

@@ -89,6 +89,11 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     folder = Path(os.path.abspath(folder))
     recover(folder)
     key = folder / "keep" / "release.npz"
+    if not key.is_file() and (folder / "keep" / "parts").is_dir():
+        raise FileNotFoundError(
+            f"{folder}: a release of an archive, which is not read as a whole; "
+            "`medpriv attack DIR --cohort ARCHIVE` attacks a sample of it"
+        )
     if not key.is_file():
         raise FileNotFoundError(
             f"{folder}: no release with its key is here (keep/release.npz is missing); "
@@ -101,7 +106,7 @@ def read_release(folder: str | os.PathLike) -> tuple[Release, Int64[np.ndarray, 
     names = _names(len(release), _ending(folder / "share"))
     _require_shared(folder / "share", names)
     for name, row in zip(names, order, strict=True):
-        if not np.array_equal(_read_image(folder / "share" / name), release.images[row]):
+        if not np.array_equal(read_image(folder / "share" / name), release.images[row]):
             raise ValueError(_differing(folder / "share", release, name))
     shared = sorted(path.name for path in (folder / "share").iterdir())
     require_linked(folder / "keep" / "order.csv", release, order, shared)
@@ -143,7 +148,8 @@ def refuse_inside(
     inside = Path(path).resolve()
     for folder in (inside, *inside.parents):
         ours = release is not None and folder == Path(release).resolve()
-        if ours or (folder / "keep" / "release.npz").is_file():
+        keys = (folder / "keep" / name for name in ("release.npz", "plan.json", "order.csv"))
+        if ours or any(key.is_file() for key in keys):
             raise ValueError(
                 f"{path}: {what} does not belong into a release, whose parts may be given away; "
                 "name another folder"
@@ -255,7 +261,7 @@ def _ending(share: Path) -> str:
 def _differing(share: Path, release: Release, name: str) -> str:
     """Return what to say of a shared picture that is not the key's, from the first on."""
     known = {image.tobytes() for image in release.images}
-    shown = (_read_image(path).tobytes() for path in sorted(share.iterdir()))
+    shown = (read_image(path).tobytes() for path in sorted(share.iterdir()))
     if not any(picture in known for picture in shown):
         return (
             f"{share}: none of its {len(release)} pictures is in keep/release.npz, so keep/ is the "
@@ -273,7 +279,8 @@ def _require_shared(share: Path, names: list[str]) -> None:
         )
 
 
-def _read_image(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
+    """Return the pixels of one shared file; raises `ValueError` where it is not readable."""
     if path.suffix == ".dcm":
         try:
             return read_capture(path)

@@ -1,6 +1,7 @@
 """Attack a release: one in memory, or one read back from its folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def attack(
     seed: int = 0,
     budget: Budget = FULL,
     bounded: bool = True,
-    trial: int = 1,
+    notes: Sequence[str] = (),
     note: Note = silent,
 ) -> Report:
     """Return what attackers find in a release of images of `cohort`.
@@ -64,25 +65,23 @@ def attack(
     recogniser is asked. `order` says which released row each shared file is (`read_release` returns
     it), so that the order is attacked, too. `out` is a folder for report.html, report.json and the
     key of its neutral patient numbers; `keep` one for the trained attackers (None: `out`/attackers,
-    or nowhere). `trial` above 1 spends one part in so many of the budget, and the report says so.
-    `seed` is that of the attackers; the patients' numbers come from no seed. Raises `OtherCohort`
-    where the release was not made from images of this cohort, and `ValueError` where `out` holds
-    something else.
+    or nowhere). `notes` are sentences that the report's notes begin with (`TRIAL` for a part of the
+    budget). `seed` is that of the attackers; the patients' numbers come from no seed. Raises
+    `OtherCohort` where the release was not made from images of this cohort, and `ValueError` where
+    `out` holds something else.
     """
     rows = _rows(release, cohort)
     judges, vgan = _networks(weights, cohort)
     given = None if keep is None else require_no_file(keep)
     folder = None if out is None else _own_folder(Path(out))
     kept = given or (None if folder is None else folder / "attackers")
-    scene, notes = scene_of(release, cohort, rows, vgan, seed)
-    whole = budget.part(trial) if trial > 1 else budget
-    spent = whole.within(size_of(cohort.images)) if bounded else whole
-    if trial > 1:
-        notes.append(TRIAL.format(trial))
-    if spent != whole:
-        notes.append(shortened(spent, whole))
+    scene, lacks = scene_of(release, cohort, rows, vgan, seed)
+    spent = budget.within(size_of(cohort.images)) if bounded else budget
+    said = [*notes, *lacks]
+    if spent != budget:
+        said.append(shortened(spent, budget))
     if judges is None:
-        notes.append(NO_RECOGNISER)
+        said.append(NO_RECOGNISER)
     setting = Setting(
         scenes=[scene],
         attackers=Attackers(cohort, kept, seed, budget=spent, advance=note),
@@ -96,7 +95,7 @@ def attack(
     )
     numbers = neutral_numbers(cohort, None if folder is None else folder / "keep")
     groups = audit(_as_rows(release, rows), cohort)  # also of what was told to the attackers
-    report = report_of(setting, run(setting), groups, notes=notes, numbers=numbers)
+    report = report_of(setting, run(setting), groups, notes=said, numbers=numbers)
     if folder is not None:
         made = {"data_hash": cohort.hash(), "seed": seed, "versions": store.versions()}
         write_numbers(folder / "keep", cohort, numbers)
