@@ -109,12 +109,13 @@ class Wire:
         if mine is not None:
             size = sum(x.nbytes for x in mine)
             head = HEADER.pack(MARK, self.session, self.out_number, _label(what), size)
-            pieces = [head, *(np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in mine)]
+            flat = [np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in mine]
+            pieces = [memoryview(head), *(one.data for one in flat)]
             self.out_number += 1
             self.sent += HEADER.size + size
             if due is None and size > PIECE:  # a dealer's messages are large: sent where they lie
                 for piece in pieces:
-                    self._pump(memoryview(piece), bytearray(), what)
+                    self._pump(piece, bytearray(), what)
             else:
                 out = memoryview(b"".join(pieces))
         body = bytearray()
