@@ -66,6 +66,8 @@ def test_the_noise_is_the_least_that_keeps_the_target():
     assert epsilon([Charge(noise, 0.25, 20)], 0.01) <= 3.0
     assert epsilon([Charge(0.995 * noise, 0.25, 20)], 0.01) > 3.0
     assert noise_for(math.inf, 0.01, 0.25, 20) == 0
+    tiny = noise_for(1e-9, 1 / 12, 1.0, 1)  # a little more noise, and the cost is counted as 0
+    assert epsilon([Charge(tiny, 1.0, 1)], 1 / 12) <= 1e-9
 
 
 def test_what_was_charged_before_leaves_less():

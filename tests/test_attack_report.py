@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from small_cohorts import scene_of, toy_cohort
 
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.budget import Budget
+from medpriv_lib.attacks.findings_page import render
 from medpriv_lib.attacks.registry import attacks, run
 from medpriv_lib.attacks.report import report_of, write_report
 from medpriv_lib.attacks.setting import Setting
@@ -99,3 +101,14 @@ def test_on_a_phone_nothing_lies_off_the_screen(made, tmp_path):
         browser.close()
     assert right <= 360
     assert wide <= 360
+
+
+def test_what_was_released_and_what_was_attacked_are_both_counted(made):
+    report, released = report_of(*made), len(made[2].group)
+    assert report.images < released
+    counted = f"<p>{released} released images of {report.patients} patients"
+    part, whole = render(report), render(replace(report, images=released))
+    assert counted in part
+    assert f" {report.images} of them were attacked; the others were told" in part
+    assert counted in whole
+    assert "were attacked" not in whole

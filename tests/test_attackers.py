@@ -322,6 +322,9 @@ def test_a_kept_network_that_is_not_the_one_of_its_name_is_refused(tmp_path):
         attackers(cohort, tmp_path).verifiers(scene, "half")
     assert str(one) in str(error.value)
     assert "delete" in str(error.value)
+    one.write_bytes(two.read_bytes())
+    with pytest.raises(ValueError, match="tampered.*; delete this one with its card"):
+        attackers(cohort, tmp_path).verifiers(scene, "half")
 
 
 def test_the_card_tells_the_command_of_its_caller(tmp_path):

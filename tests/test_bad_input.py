@@ -687,7 +687,11 @@ def test_killed_in_mid_write(source):
     assert done.returncode == -signal.SIGKILL
     after = tree(source.parent)
     assert {name: after[name] for name in before} == before
-    assert all(Path(name).name.startswith(".cohort-") for name in after.keys() - before.keys())
+    left = after.keys() - before.keys()
+    ours = (".cohort-", ".cohort.npz-medpriv")
+    assert all(any(part.startswith(ours) for part in Path(name).parts) for name in left)
+    assert main([str(part) for part in prepare(source)]) == 0  # and takes the dead run's place
+    assert not list(source.parent.glob(".cohort.npz-medpriv*"))
     assert run_code(MAIN, *prepare(source)).returncode == 0  # and the same command then succeeds
     assert len(Cohort.load(source.parent / "cohort.npz")) == 12
 

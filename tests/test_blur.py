@@ -9,7 +9,8 @@ import torch
 from small_cohorts import cohort_of
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from medpriv_lib.privatizers.blur import Blur, blurred, sigma_of
+from medpriv_lib.pipeline.privatize import privatize
+from medpriv_lib.privatizers.blur import Blur, blurred, kernel_for, sigma_of
 from medpriv_lib.privatizers.controls import Original
 from medpriv_lib.privatizers.protocol import Privatizer
 
@@ -151,3 +152,28 @@ def test_many_images_at_once_are_blurred_as_each_in_float64(kernel, shape):
             image.astype(np.float64), (kernel, kernel), sigma, sigmaY=sigma, borderType=border
         )
         np.testing.assert_array_equal(result, np.rint(exact))
+
+
+def test_without_a_kernel_the_bell_grows_with_the_image():
+    sizes = (16, 64, 65, 96, 128, 256, 4096)
+    found = [kernel_for(size) for size in sizes]
+    assert found[:2] == [9, 9]
+    assert found[4:] == [21, 43, 723]
+    for size, kernel in zip(sizes[2:], found[2:], strict=True):
+        assert kernel % 2 == 1
+        assert sigma_of(kernel) / size >= sigma_of(9) / 64 - 1e-9 > sigma_of(kernel - 2) / size
+    Blur.check({"kernel": found[-1]})
+
+
+def test_the_kernel_that_was_used_is_recorded_and_said():
+    for size, kernel in ((32, 9), (128, 21)):
+        images = np.random.default_rng(0).integers(0, 256, (4, size, size), dtype=np.uint8)
+        cohort = cohort_of(images)
+        release = privatize(cohort, "blur")
+        assert release.parameters["kernel"] == kernel
+        np.testing.assert_array_equal(release.images, blurred(images, kernel))
+        assert privatize(cohort, "blur", kernel=5).parameters["kernel"] == 5
+    assert Blur.said({"kernel": 21}, 128) == (
+        "kernel 21 on 128 pixels: a bell of 2.7 % of the image's width"
+    )
+    assert Blur.said({"kernel": 9}, 128).endswith("this size is blurred with 21")

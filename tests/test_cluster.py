@@ -39,6 +39,11 @@ def test_an_open_address_is_refused(address):
         list(spread(abs, [1], scheduler=address))
 
 
+def test_an_encrypted_address_without_certificates_is_refused():
+    with pytest.raises(ValueError, match="there are no certificates for tls:// in Dask's"):
+        list(spread(abs, [1], scheduler="tls://127.0.0.1:1"))
+
+
 def test_a_private_address_is_taken():
     require_private("tls://cluster.example:8786")
     require_private("tcp://127.0.0.1:8786")

@@ -150,3 +150,12 @@ def test_a_name_twice_is_refused():
         dataclasses.replace(
             cohort, patient_names=np.repeat(cohort.patient_names[:1], cohort.patients)
         )
+
+
+def test_a_part_that_is_missing_is_named(tmp_path):
+    make().save(tmp_path / "c.npz")
+    parts = dict(np.load(tmp_path / "c.npz"))
+    del parts["split"]
+    np.savez(tmp_path / "c.npz", **parts)
+    with pytest.raises(ValueError, match=r"do not fit together \(`split` is missing\)"):
+        Cohort.load(tmp_path / "c.npz")

@@ -12,6 +12,7 @@ from medpriv_lib.pipeline.deep_radiomics import SLOTS, DeepRadiomics, Prepared, 
 from medpriv_lib.pipeline.slots.infer import INFERRING
 from medpriv_lib.pipeline.slots.technology import Context, Model, Table
 from medpriv_lib.pipeline.slots.train import split_by_patient
+from medpriv_lib.study.pipeline.attacked import Court
 
 PEOPLE, EACH, WIDTH = 40, 4, 6
 
@@ -89,13 +90,62 @@ def test_two_hospitals_train_on_the_patients_whom_both_have():
     assert given.auc[0] > 0.8
 
 
+ATTACKED = {
+    "plain": ("identifiers read", 1.0),
+    "facts": ("row found by facts", 1.0),
+    "pseudonyms": ("identifiers read", 0.0),
+    "intersection": ("who is on the list", 0.5),
+    "k-anonymous": ("row found by facts", 1 / 5),
+    "shared": ("patients named", 1 / PEOPLE),
+}
+
+
+@pytest.mark.parametrize("collect", SLOTS["collect"])
+def test_what_is_collected_is_attacked_beside_rows_with_names(collect):
+    work = prepared()
+    found = DeepRadiomics(collect=collect).run(work, seed=0, parts=1)
+    assert found.auc[0] > 0.7
+    assert found.sent["collect"] > 0
+    name, most = ATTACKED[collect]
+    told = {one.attack: one for one in Court(work, None).attack(found.seen["collect"])}
+    assert told[name].value <= most + (0.15 if collect == "shared" else 1e-9)  # 5 of 32 by chance
+    if collect in ("plain", "facts"):
+        assert told[name].value == most
+    if collect == "intersection":
+        notes = found.notes["collect"][0]
+        assert notes["of the list, read with the asker's secret"] == 1  # the control
+        assert notes["common patients"] == 32 - 2 * 6
+    if collect in ("plain", "pseudonyms", "k-anonymous"):
+        assert told["patients named"].value > 0.9  # what the vectors say, no name protects
+
+
+def test_sums_in_shares_give_the_discriminant_of_the_open_table():
+    work = prepared()
+    found = DeepRadiomics(collect="shared").run(work, seed=0, parts=1)
+    model = next(one for one in found.seen["collect"][0] if one.kind == "model").what["score"]
+    inside = (work.fold[work.cohort.patient] != 0) & (work.cohort.split != "test")
+    x, whose = work.vectors[inside], work.cohort.patient[inside]
+    mean = np.stack([x[whose == one].mean(axis=0) for one in np.unique(whose)])
+    square = np.stack([(x[whose == one] ** 2).mean(axis=0) for one in np.unique(whose)])
+    ill = np.unique(whose) % 2 == 0
+    middle = [mean[ill].mean(axis=0), mean[~ill].mean(axis=0)]
+    within = [
+        (square[ill].mean(axis=0) - middle[0] ** 2),
+        square[~ill].mean(axis=0) - middle[1] ** 2,
+    ]
+    variance = ill.mean() * within[0] + (1 - ill.mean()) * within[1]
+    weights = (middle[0] - middle[1]) / variance
+    want = (x - (middle[0] + middle[1]) / 2) @ weights + np.log(ill.mean() / (1 - ill.mean()))
+    assert np.abs(model(x) - want).max() < 1e-3
+
+
 @pytest.mark.parametrize("release", ["local", "histograms"])
 def test_what_leaves_is_noised(release):
     found = DeepRadiomics(release=release).run(prepared(), seed=0, parts=1, price=cheap)
     assert found.notes["release"][0] == {"epsilon": 2.9, "noise": 1.0}
 
 
-@pytest.mark.parametrize("infer", ["shared", "enclave", "enclave-oblivious"])
+@pytest.mark.parametrize("infer", ["ckks", "shared", "ckks-shared", "enclave", "enclave-oblivious"])
 def test_inference_in_earnest_equals_that_in_the_clear(infer):
     found = DeepRadiomics(infer=infer, few=2).run(prepared(), seed=0, parts=1)
     notes = found.notes["infer"][0]

@@ -26,10 +26,19 @@ def test_options_that_belong_together(tmp_path, capsys):
     assert "belong to --epsilon" in refused(capsys, *simulate, "--noise", "distributed")
     said = refused(capsys, *simulate, "--epsilon", 8, "--noise", "distributed")
     assert "needs --secure-aggregation" in said
-    assert "choose an epsilon above 0" in refused(capsys, *simulate, "--epsilon", 0)
     keys = make_certificates(tmp_path / "keys", 3)
     lead = ["coordinator", "--certificates", keys, "--listen", "127.0.0.1:1", *simulate[1:]]
     assert "name --delta" in refused(capsys, *lead, "--epsilon", 8)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "nan", "inf", "much"])
+@pytest.mark.parametrize("option", ["--epsilon", "--rate", "--clip", "--multiplier"])
+def test_a_number_that_protects_or_teaches_nobody_is_refused(capsys, option, number):
+    with pytest.raises(SystemExit) as ended:
+        main(["federate", "simulate", "--out", "out", f"{option}={number}"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f"argument {option}: must be a finite number above 0, not '{number}'" in said
 
 
 def test_a_site_needs_its_ledger_and_its_roster(tmp_path, own, capsys):

@@ -155,6 +155,7 @@ def test_black_and_white_only_is_not_taken_for_signed(tmp_path):
         (RAMP * 4095, "12-bit data or less.*rescale it"),
         (RAMP * 200 + 30000, r"uses \d+ levels only.*mask.*save it as 8-bit"),
         (np.where(RAMP > 0.5, 7000, 5000), r"uses 2 levels only.*mask"),
+        (np.round(RAMP * 3000 - 300) % 65536, r"32 near 65535 and none between.*sign"),
     ],
 )
 def test_what_nobody_can_know_is_refused(tmp_path, values, words):

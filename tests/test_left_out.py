@@ -168,3 +168,19 @@ def test_an_interruption_reads_no_file_that_is_still_waiting(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         prepare(list_folder(tmp_path), Cut(16, False), workers=2)
     assert len(begun) < 10
+
+
+def test_a_pipe_and_a_link_to_nowhere_are_listed_and_not_waited_for(tmp_path):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "eye.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "note.txt").symlink_to("nowhere.txt")
+    (tmp_path / "folder").mkdir()
+    listing = list_folder(tmp_path)
+    assert [file.name for file in listing.files] == ["eye.png"]
+    found = {item.file: (item.lost, item.reason.partition(";")[0]) for item in listing.left_out}
+    assert found == {
+        "gone.jpg": (True, "a link that leads nowhere"),
+        "note.txt": (False, "a link that leads nowhere"),
+        "pipe.png": (True, "a pipe or a device, no file"),
+    }

@@ -7,22 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import dicom, picture
+from dicom_files import folder as dicom_folder
 from forked import run_code
 from PIL import Image
 from small_cohorts import toy_cohort
 from test_bad_input import MAIN, tree
 
+import medpriv_lib as mp
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.cli import main
 from medpriv_lib.core.files import all_or_nothing
 from medpriv_lib.core.host import host_of
+from medpriv_lib.core.workplace import reserved
 from medpriv_lib.data import synthetic
 from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.folder import list_folder
 from medpriv_lib.data.source import Source
 from medpriv_lib.federation.address import require_known
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint
+from medpriv_lib.pipeline.explain import on_file
 from medpriv_lib.pipeline.infer import infer
+from medpriv_lib.privatizers.blur import Blur
 
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n" + MAIN
 FULL_OUTPUT = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
@@ -116,6 +122,11 @@ REFUSED = {
         (*EXPLAIN, "--method", "k-same-select", "--k", "500"),
         "--k 500 is too much here: K-Same-Select with k = 500",
     ),
+    "more patients in a group than there are, before networks are read": (
+        ("explain", "eye.png", "--no-localize", "--cohort", "c.npz", "--weights", "nowhere")
+        + ("--method", "k-same-select", "--k", "500", "--out", "why.html"),
+        "--k 500 is too much here: K-Same-Select with k = 500",
+    ),
     "more patients in a group than there are": (
         ("privatize", "c.npz", "--method", "k-same", "--k", "500", "--out", "r"),
         "--k 500 is too much here: groups of k = 500 need as many images",
@@ -157,6 +168,46 @@ REFUSED = {
         ("federate", "simulate", "c.npz", "--out", "eye.png"),
         "eye.png is a file, no folder",
     ),
+    "synthetic eyes into a folder of letters": (
+        ("prepare", "tables", "--kind", "synthetic", "--out", "o.npz"),
+        "tables: holds no synthetic set; name a new folder",
+    ),
+    "synthetic eyes among somebody's pictures": (
+        ("prepare", "scans", "--kind", "synthetic", "--out", "o.npz"),
+        "scans: holds no synthetic set; name a new folder",
+    ),
+    "a device without an end in the place of a cohort": (
+        (*PREPARE, "--out", "endless.npz", "--force"),
+        "endless.npz exists and is no cohort file",
+    ),
+    "a patient who is a formula": (
+        ("prepare", "formula.csv", "--kind", "manifest", "--no-localize", "--out", "o.npz"),
+        "formula.csv, row 2: the patient '=1+1' begins as a formula does",
+    ),
+    "an archive in the place of a cohort": (
+        ("evaluate", "r", "--cohort", "chunks"),
+        "chunks: is an archive, for `medpriv privatize` and `attack`",
+    ),
+    "weights that are not there, of a release that is": (
+        ("evaluate", "r", "--cohort", "c.npz", "--weights", "nowhere"),
+        "medpriv: error: nowhere: no such folder of weights",
+    ),
+    "one session where nobody serves": (
+        ("infer", "eye.png", "--no-localize", "--once"),
+        "--once has a meaning for --role dealer",
+    ),
+    "several images of one picture": (
+        ("infer", "eye.png", "--no-localize", "--images", "3"),
+        "--images is of a cohort file",
+    ),
+    "a cohort that is not to be cut": (
+        ("infer", "c.npz", "--weights", "weights", "--no-localize"),
+        "--no-localize is of an image file",
+    ),
+    "a row that the study does not have": (
+        ("study", *OWN, "--attacks", "--only", "blur/nothing", "--out", "s"),
+        "no method is called blur / nothing",
+    ),
     "a file as folder of weights": (
         ("privatize", "c.npz", "--method", "pprl-vgan", "--weights", "eye.png", "--out", "r"),
         "eye.png: is a file; name the folder of the weights",
@@ -171,7 +222,11 @@ def test_refused_in_one_line_and_nothing_is_left(work, monkeypatch, capsys, what
     for folder, file in (("tables", "table.csv"), ("reports", "report.html")):
         Path(folder).mkdir()
         Path(folder, file).write_text("mine")
-    if what == "a report over somebody's":
+    Path("endless.npz").symlink_to("/dev/zero")
+    Path("formula.csv").write_text("file,patient,label\nscans/0.png,=1+1,0\nscans/1.png,-17,1\n")
+    Path("chunks").mkdir()
+    Path("chunks", "archive.npz").write_bytes(b"")
+    if REFUSED[what][0][1] == "r":
         assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
     command, words = REFUSED[what]
     before = sorted(path.name for path in work.rglob("*"))
@@ -242,6 +297,7 @@ IN_RELEASE = {
     "an image as it is": (*EXPLAIN[:-1], "r/share/why.html", *BLUR),
     "another release": ("privatize", "c.npz", *BLUR, "--out", "r/share/again"),
     "a study": ("study", *OWN, "--out", "r/share/study"),
+    "a case of an archive": ("consult", "eye.png", "--case", "r/share/case.png"),
     "keys of parties": ("infer", "--make-certificates", "r/share/keys"),
     "keys of sites": ("federate", "certificates", "r/share/keys"),
 }
@@ -441,3 +497,64 @@ def test_a_working_folder_that_is_gone_is_said(work):
         "medpriv: error: the folder that this command was started in is gone; change to one that "
         "is there\n"
     )
+
+
+def test_a_second_run_into_one_cohort_file_is_refused(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    with reserved(work / "o.npz"):
+        assert main([*PREPARE, "--out", "o.npz"]) == 2
+    assert "another run (process" in capsys.readouterr().err
+    assert not (work / "o.npz").exists()
+    assert main([*PREPARE, "--out", "o.npz"]) == 0
+    assert sorted(work.glob(".*")) == []
+
+
+def test_lost_pictures_that_are_no_eyes_are_not_called_eyes_that_were_not_found(tmp_path, capsys):
+    labels = dicom_folder(tmp_path / "d", patients=4, each=3)
+    dicom(tmp_path / "d" / "00.dcm", picture(), "MRN-004710", WindowCenter="9", WindowWidth="0")
+    command = ["prepare", tmp_path / "d", "--kind", "dicom", "--labels", labels, "--no-localize"]
+    command += ["--size", 16, "--out", tmp_path / "o.npz"]
+    assert main([str(part) for part in command]) == 0
+    said = capsys.readouterr().out
+    assert "not used: 00.dcm" in said
+    assert "no eye found" not in said
+
+
+def test_another_cohort_is_refused_before_an_attack_on_it_is_priced(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    assert main(["privatize", "c.npz", *BLUR, "--out", "r"]) == 0
+    cohort = toy_cohort()
+    cohort.take(cohort.split == "train").save("other.npz")
+    assert main(["attack", "r", "--cohort", "other.npz", "--out", "a"]) == 2
+    said = capsys.readouterr().err
+    assert "r: not made from images of this cohort" in said
+    assert "attackers" not in said.partition("medpriv: error")[0]
+
+
+def test_an_image_on_file_needs_no_patient(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    cohort = toy_cohort()
+    row = int(np.flatnonzero(cohort.split == "test")[0])  # among the cases are training images only
+    Image.fromarray(cohort.images[row][:, ::-1]).save("eye.png")
+    name = cohort.patient_names[cohort.patient[row]]
+    assert on_file(cohort.images[row], cohort) == on_file(cohort.images[row][:, ::-1], cohort)
+    assert on_file(255 - cohort.images[row], cohort) is None
+    assert on_file(cohort.images[row, 1:], cohort) is None
+    assert main([*EXPLAIN, *BLUR]) == 0
+    assert f"IMAGE is on file, of the patient {name}: no case of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda c: mp.attack(c, c), "attack needs a Release as its release, not Cohort"),
+        (lambda c: mp.attack(Blur(3).privatize(c), None), "attack needs a Cohort as its cohort"),
+        (lambda c: mp.privatize(c.images, "blur"), "privatize needs a Cohort as its images"),
+        (lambda c: mp.explain(c.images[0], c.images, "blur"), "explain needs a Cohort"),
+        (lambda c: mp.fit(c.images, "w"), "fit needs a Cohort as its cohort, not ndarray"),
+        (lambda c: mp.prepare({"file": []}), "prepare needs a str or PathLike or Source"),
+    ],
+)
+def test_a_verb_says_what_it_needs(wrong, words):
+    with pytest.raises(TypeError, match=words):
+        wrong(toy_cohort())

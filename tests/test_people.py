@@ -25,6 +25,7 @@ REPORTED = Care(doubles="report", keep_single=True)
         ("\ufb01ne", "fine"),
         ("Garcia", "Garc\u00eda", "GARCI\u0301A"),
         ("Soren \u0141uk", "S\u00f8ren Luk"),
+        ("Smith, John", "John Smith", "SMITH^JOHN", "smith,john"),
         ("ANNA PETRO", "\u0410NN\u0410 PETRO", "\u0391NNA \u03a1ETRO"),
     ],
 )
@@ -42,6 +43,8 @@ def test_spellings_of_one_name_have_one_key(group):
         ("Li", "Lu"),
         ("\u0410\u043d\u043d\u0430", "\u0410\u043b\u043b\u0430"),
         ("12 3", "1 23"),
+        ("Smith, John", "Smith, Joan"),
+        ("1,5", "5 1"),
         ("0", "10"),
     ],
 )

@@ -5,7 +5,15 @@ import pytest
 
 pytest.importorskip("tenseal")
 
-from medpriv_lib.encrypted.scoring import ScoreClient, ScoreServer, cubic, sigmoid_cubic
+from medpriv_lib.encrypted.scoring import (
+    HEAD,
+    SLOTS,
+    ScoreClient,
+    ScoreServer,
+    cubic,
+    sigmoid_cubic,
+)
+from medpriv_lib.encrypted.slots import all_slots
 
 
 def test_the_cubic_is_the_nearest_one():
@@ -36,6 +44,18 @@ def test_encrypted_scores_and_what_is_refused():
     found = client.decrypt(server.probability(sent, 6.0))
     assert found == pytest.approx(cubic(np.array([logit]), 6.0)[0], abs=1e-3)
     assert client.encrypt(vector) != sent  # the same vector never looks the same
+    # a client reads every slot with its key: the number asked for, and nothing beside it
+    for answer, number in ((server.logit(sent), logit), (server.probability(sent, 6.0), found)):
+        assert np.abs(client.slots(answer) - number).max() < 1e-4
+    import tenseal
+
+    short = tenseal.ckks_vector(client._context, vector.tolist())
+    naive = all_slots(client._context, short.dot(weights.tolist()).serialize())  # the control
+    told = naive[:30] - naive[1:31]
+    told = np.where(np.abs(told - weights * vector) < np.abs(naive[:30]), told, naive[:30])
+    assert (np.abs(told - weights * vector) < 1e-3).mean() > 0.3  # weights, after one question
+    with pytest.raises(ValueError, match=f"must fill its {SLOTS} slots"):
+        server.logit((30).to_bytes(HEAD, "big") + bytes(short.serialize()))
     with pytest.raises(ValueError, match="30 numbers and the model 29"):
         ScoreServer(client.public(), weights[1:], bias).logit(sent)
     with pytest.raises(ValueError, match="1 that are not finite"):

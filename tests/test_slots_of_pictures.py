@@ -6,9 +6,9 @@ import torch
 
 from medpriv_lib.core.randomness import seeded
 from medpriv_lib.data.second import second_cohort
-from medpriv_lib.pipeline.deep_radiomics import DeepRadiomics, acquire, describe
+from medpriv_lib.pipeline.deep_radiomics import SLOTS, DeepRadiomics, acquire, describe
 from medpriv_lib.pipeline.slots.explain import EXPLAINING, METHODS, nearest_of_decision, released
-from medpriv_lib.pipeline.slots.technology import Table
+from medpriv_lib.pipeline.slots.technology import Context, Table
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,27 @@ def test_synthetic_images_are_described_anew_and_keep_the_labels(prepared):
     assert found.sent["release"] == len(rows) * 64 * 64
     assert np.abs(what["values"] - prepared.vectors[rows]).mean() > 0.3  # other eyes
     assert (prepared.cohort.patient[rows] == what["patient"]).all()
+
+
+def test_pictures_of_a_generator_are_sent_in_place_of_the_originals(prepared):
+    whole = second_cohort("crossed")  # whose generator ships
+    rows = np.flatnonzero(whole.split == "train")[:6]
+    own = prepared.scale(whole.images[rows])
+    table = Table(own, whole.diseased[rows], whole.patient[rows], rows)
+    context = Context(seeded(0, "eyes"), 3, 0.01, table, whole, rows, prepared.scale)
+    given = SLOTS["release"]["generated"].work(table, context)
+    assert given.sent == 6 * 64 * 64
+    assert np.abs(given.result.features - own).mean() > 0.3
+    assert (given.result.patient == table.patient).all()
+
+
+def test_a_whole_network_of_pictures_between_two_parties(prepared):
+    pytest.importorskip("tenseal")
+    found = DeepRadiomics(infer="ckks-shared-picture", few=1).run(prepared, seed=0, parts=1)
+    notes = found.notes["infer"][0]
+    assert (notes["images"], notes["comparisons"]) == (1, 6 * 49 + 32)
+    assert notes["error"] < 1e-3
+    assert notes["flips"] == 0
 
 
 def test_deep_features_are_the_expert_s_embedding(cohort):

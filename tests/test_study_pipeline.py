@@ -11,8 +11,6 @@ from medpriv_lib.study.pipeline import shown
 from medpriv_lib.study.pipeline.cells import STAGES, cells, reason
 from medpriv_lib.study.pipeline.claims import claims
 
-COST = {"cpu_seconds": 1.0, "bytes": 5, "n": 9}
-
 
 def attack(value, chance=0.01, name="patients named"):
     return {"attack": name, "value": value, "low": value, "high": value, "chance": chance, "n": 9}
@@ -87,16 +85,23 @@ def test_what_a_reader_sees(content, tmp_path):
     said = shown.said(content, "release")
     assert "Most useful: vectors as they are, AUC 0.85." in said
     assert "Most exposed: vectors as they are, patients named 0.60, guessing 0.01." in said
-    assert "0 technologies" in shown.said(content, "collect")
-    assert rows[-1][9] == shown.MASKED  # no attack reads it, and the table says why
-    content["collect"] = {"a": {"hides": "b", "trusts": "c", "not_against": "d"} | COST}
-    assert shown.rows(content)[-1][6] == (-1, shown.UNDECIDED)
+    assert "not measured yet" in shown.said(content, "collect")
+    masked = {row[9] for row in rows if row[0] == "decision"}
+    assert masked == {shown.MASKED}  # no attack reads it, and the table says why
+    order = list(shown.ARROWS.values())
+    assert [row[0] for row in rows] == sorted((row[0] for row in rows), key=order.index)
     sizes = {tuple(shown.draw(content, stage).get_size_inches()) for stage in shown.ARROWS}
     assert len(sizes) == 1
     (tmp_path / "pipeline.json").write_text(json.dumps(content))
     assert shown.read_map(tmp_path / "pipeline.json")["claims"] == content["claims"]
     with pytest.raises(FileNotFoundError, match="medpriv study --pipeline"):
         shown.read_map(tmp_path / "none.json")
+
+
+def timeless(content):
+    return [
+        {k: v for k, v in one.items() if k != "cpu_seconds"} for one in content["cells"].values()
+    ]
 
 
 def test_the_study_goes_on_where_it_stopped(tmp_path):
@@ -109,19 +114,29 @@ def test_the_study_goes_on_where_it_stopped(tmp_path):
         asked.append(how)
         return work
 
-    own = {"cohort": work.cohort, "described": acquire, "collect": lambda: {"a": {}}}
+    own = {"cohort": work.cohort, "described": acquire}
     wanted = [
         one
         for one in cells()
         if one.key in ("release/plain/radiomics/3", "train/federated/radiomics/3")
     ]
-    first = study.measure(tmp_path, lambda text: None, wanted[:1], **own)
-    assert len(first["cells"]) == 1
+
+    def stop(text):
+        if "AUC" in text:  # the first place is finished
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.measure(tmp_path, stop, wanted, **own)
+    first = json.loads((tmp_path / "pipeline.json").read_text())
+    assert list(first["cells"]) == [wanted[0].key]
     both = study.measure(tmp_path, lambda text: None, wanted, **own)
     assert len(both["cells"]) == 2
     assert asked == ["radiomics", "radiomics"]
     study.measure(tmp_path, lambda text: None, wanted, **own)
     assert len(asked) == 2
+    (tmp_path / "at once").mkdir()
+    at_once = study.measure(tmp_path / "at once", lambda text: None, wanted, **own)
+    assert timeless(at_once) == timeless(both)  # whether it was stopped or not
     hospitals = both["cells"]["train/federated/radiomics/3"]["attacks"]
     assert {one["attack"] for one in hospitals} == {"hospital named", "membership, AUC"}
     named = both["cells"]["release/plain/radiomics/3"]["attacks"][0]

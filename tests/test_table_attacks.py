@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from medpriv_lib.attacks.table import lists
 from medpriv_lib.attacks.table.membership import member
 from medpriv_lib.attacks.table.naming import named
 from medpriv_lib.attacks.table.rate import Hits, rate
@@ -103,3 +104,16 @@ def test_a_rate_over_two_trainings():
     assert (found.value, found.chance, found.n) == (pytest.approx(2 / 3), pytest.approx(0.2), 3)
     assert found.above == pytest.approx((2 / 3 - 0.2) / 0.8)
     assert found.as_dict()["value"] == 0.6667
+
+
+def test_lists_are_read_where_nothing_hides_and_not_elsewhere():
+    own = {3: "a", 7: "b", 9: "c"}
+    assert lists.read(own, own, str).right.tolist() == [True] * 3
+    assert lists.read({3: "x", 7: "b", 9: "y"}, own, str).right.tolist() == [False, True, False]
+    assert lists.read(own, own, str.upper).chance == pytest.approx(1 / 3)
+    full = lists.listed(["a", "b", "c", "z"], own, ["u", "v", "z"])
+    assert full.right.tolist() == [True, True, True, True, True, False]
+    assert lists.listed([], own, ["u", "v", "z"]).right.mean() == full.chance == 0.5
+    drawn = lists.found(np.array([4, 4, 8, 4]), np.arange(4))
+    assert drawn.right == pytest.approx([1 / 3, 1 / 3, 1, 1 / 3])
+    assert drawn.chance == 1 / 4

@@ -1,17 +1,11 @@
-"""A small network between two parties: on shares, and with CKKS before the comparisons."""
+"""A small network between two parties, on shares."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("cryptography")
 
-from medpriv_lib.encrypted.vector_network import (
-    HybridNetwork,
-    Layers,
-    SharedNetwork,
-    hidden_bits,
-    masks,
-)
+from medpriv_lib.encrypted.vector_network import Layers, SharedNetwork
 
 
 def layers(features=9, hidden=4):
@@ -39,22 +33,3 @@ def test_shares_give_the_logit_of_the_clear():
     assert ledger.comparisons == 4
     assert ledger.rounds == 5
     assert min(ledger.sent) > 0
-
-
-def test_encrypted_first_layer_gives_the_same():
-    pytest.importorskip("tenseal")
-    one, x = layers(), np.random.default_rng(1).normal(size=9)
-    session = HybridNetwork(one)
-    found, ledger = session.infer(x)
-    assert found == pytest.approx(slowly(one, x), abs=1e-3)
-    assert ledger.comparisons == 4
-    shared = SharedNetwork(one).infer(x)[1]
-    assert ledger.key_bytes < shared.key_bytes  # the dealer gives less
-
-
-def test_masks_span_their_range_and_say_how_much_they_hide():
-    found = masks(4000)
-    assert 0.95 * 2**16 < found.max() < 2**16
-    assert -(2**16) <= found.min() < -0.95 * 2**16
-    assert abs(found.mean()) < 5 * 2**16 / np.sqrt(3 * 4000)
-    assert hidden_bits() == 10

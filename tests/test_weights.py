@@ -94,6 +94,9 @@ def test_missing_card_and_missing_weights_are_named(path):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"toy\.safetensors: no such weights"):
         weights.load(path)
+    (path.parent / "judges-in-training").mkdir()
+    with pytest.raises(FileNotFoundError, match="not finished: give the same `medpriv fit` once"):
+        weights.load(path)
 
 
 @pytest.mark.parametrize(

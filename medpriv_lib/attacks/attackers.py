@@ -214,7 +214,11 @@ class Attackers:
         Raises `ValueError` where the file holds another network than its name says: trained with
         another key (other images, another schedule), on another cohort or with another seed.
         """
-        tensors, card = store.load(path, KIND)
+        remedy = "delete this one with its card, and the attacker is trained again"
+        try:
+            tensors, card = store.load(path, KIND)
+        except ValueError as error:
+            raise ValueError(f"{str(error).removesuffix(f'; {store.REMEDY}')}; {remedy}") from error
         told = {"key": card["config"].get("key"), "cohort": card["data_hash"], "seed": card["seed"]}
         wanted = {"key": key, "cohort": self.hash, "seed": self.seed}
         wrong = [what for what in wanted if told[what] != wanted[what]]
@@ -222,8 +226,7 @@ class Attackers:
             raise ValueError(
                 f"{path}: holds another attacker than its name says "
                 f"({', '.join(f'{what} {told[what]}, not {wanted[what]}' for what in wrong)}); "
-                "files were swapped or renamed: delete this one with its card, and the attacker is "
-                "trained again"
+                f"files were swapped or renamed: {remedy}"
             )
         return _network_of(tensors, size_of(self.cohort.images))
 

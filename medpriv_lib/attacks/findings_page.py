@@ -38,6 +38,18 @@ NARROW = """
 """
 
 
+def _counted(report: Report) -> str:
+    """Say how many images were released, and how many of them were attacked where that is less."""
+    released, by = len(report.audit.group), html.escape(report.method)
+    text = f"{released} released images of {report.patients} patients, made by\n{by}."
+    if released > report.images:
+        text += (
+            f" {report.images} of them were attacked; the others were told to the attackers, who "
+            "learned from them."
+        )
+    return text
+
+
 def render(report: Report) -> str:
     """Return the whole page; everything that comes from the release is escaped. No picture of a
     patient is on it.
@@ -51,8 +63,7 @@ def render(report: Report) -> str:
     return html_page(
         "Attacks on a release",
         f"""<h1>What attackers found in this release</h1>
-<p>{report.images} released images of {report.patients} patients, made by
-{html.escape(report.method)}.</p>
+<p>{_counted(report)}</p>
 <p>{html.escape(report.verdict())}</p>
 <h2>What was tried, what the attacker knew, what was found</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="attacks">

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     from medpriv_lib.core.pixels import size_of
     from medpriv_lib.core.sharing import refuse_inside
     from medpriv_lib.core.workplace import reserved
-    from medpriv_lib.pipeline.attack import TRIAL, OtherCohort, attack, require_own_folder
+    from medpriv_lib.pipeline.attack import TRIAL, OtherCohort, attack, require_own_folder, rows_of
 
     out = require_parent(args.out)
     refuse_inside(out, "the report", args.release)
@@ -105,14 +105,15 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
         refuse_inside(kept, "what the attackers learned", args.release)
     with reserved(out):
         release, order, cohort, notes = _read(args)
-        full = budget or FULL
-        most = full.part(args.trial) if args.trial > 1 else full
-        if args.trial > 1:
-            notes.append(TRIAL.format(args.trial))
-        spent = most if args.unbounded else most.within(size_of(cohort.images))
-        if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
-            progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
         try:
+            rows_of(release, cohort)  # before the cost of an attack on it
+            full = budget or FULL
+            most = full.part(args.trial) if args.trial > 1 else full
+            if args.trial > 1:
+                notes.append(TRIAL.format(args.trial))
+            spent = most if args.unbounded else most.within(size_of(cohort.images))
+            if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
+                progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
             report = attack(
                 release,
                 cohort,

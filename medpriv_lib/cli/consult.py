@@ -145,7 +145,10 @@ def _ask(args: argparse.Namespace) -> None:
 
 
 def _new_file(args: argparse.Namespace) -> Path:
+    from medpriv_lib.core.sharing import refuse_inside
+
     out = require_parent(args.case)
+    refuse_inside(out, "a case of an archive")
     if out.is_dir() or out.suffix.lower() != ".png":
         raise ValueError(f"{out}: a case is one picture; name it {out.with_suffix('.png').name}")
     if out.exists() and not args.force:

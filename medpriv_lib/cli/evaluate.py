@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Judge the release and print every rate with its interval."""
     from medpriv_lib.core.sharing import read_release
-    from medpriv_lib.pipeline.measure import measure
+    from medpriv_lib.pipeline.measure import measure, sources_of
 
     release, _ = read_release(args.release)
     cohort = load_cohort(args.cohort)
     try:
-        measured = measure(release, cohort, weights=args.weights)
+        sources_of(release, cohort)
     except ValueError as error:
         raise ValueError(f"{args.release}: {error}") from error
-    say(measured.text())
+    say(measure(release, cohort, weights=args.weights).text())

@@ -30,6 +30,7 @@ from medpriv_lib.cli.options import (
     two_names,
     whole,
 )
+from medpriv_lib.core.printable import printable
 
 if TYPE_CHECKING:
     from medpriv_lib.explanation.case import Explanation
@@ -85,13 +86,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Decide, look up, privatise, write the page."""
-    from medpriv_lib.explanation.page import write_page
-    from medpriv_lib.pipeline.explain import explain, read_case, require_explaining
+    from medpriv_lib.pipeline.explaining import require_explaining
 
     settings, classes, out = settings_of(args), _classes(args.classes), _new_file(args)
     require_explaining(args.method, settings)
     cohort = load_cohort(args.cohort)
     size = cohort.images.shape[1]
+    with naming(settings):
+        require_explaining(args.method, settings, cohort)
+
+    from medpriv_lib.explanation.page import write_page  # these read networks, and take seconds
+    from medpriv_lib.pipeline.explain import explain, on_file, read_case
+
     image = read_case(
         args.image,
         size,
@@ -99,6 +105,7 @@ def run(args: argparse.Namespace) -> None:
         localize=not args.no_localize,
         colour=cohort.images.ndim == 4,
     )
+    known = on_file(image, cohort) if args.patient is None else None
     with naming(settings):
         result = explain(
             image,
@@ -114,6 +121,11 @@ def run(args: argparse.Namespace) -> None:
     write_page(result, out)
     with printing(out):
         _print(result, args.cases, out)
+        if known is not None:
+            say(
+                f"IMAGE is on file, of the patient {printable(known)}: no case of this patient is "
+                "shown"
+            )
 
 
 def _print(result: "Explanation", cases: int, out: Path) -> None:

@@ -21,10 +21,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medpriv_lib.cli.numbers import not_negative, positive
 from medpriv_lib.cli.options import (
     add_seed,
     load_cohort,
-    not_negative,
     printing,
     progress,
     require_parent,
@@ -130,7 +130,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate",
-        type=float,
+        type=positive,
         metavar="R",
         help="learning rate (default .001; with --epsilon, plain gradient steps: 1)",
     )

@@ -119,6 +119,12 @@ def _refuse(args: argparse.Namespace) -> None:
         if name not in NEEDS[args.role]:
             needed = "needs --role" if args.role is None else f"has no meaning for {args.role}"
             raise ValueError(f"--{name.replace('_', '-')} {needed}")
+    if args.once and args.role not in ("dealer", "model-owner"):
+        raise ValueError("--once has a meaning for --role dealer and --role model-owner only")
+    if args.images is not None and not _is_cohort(args.input):
+        raise ValueError("--images is of a cohort file; an image file is one image")
+    if args.no_localize and _is_cohort(args.input):
+        raise ValueError("--no-localize is of an image file; a cohort's images are cut already")
     if args.input is not None and args.role in ("dealer", "model-owner"):
         raise ValueError(f"a {args.role} reads no images; leave {args.input} out")
 

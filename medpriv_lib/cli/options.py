@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medpriv_lib.cli.numbers import share
 from medpriv_lib.core.budgets import SCALES, Budget
 from medpriv_lib.core.printable import printable
 
@@ -126,28 +127,6 @@ def two_names(text: str) -> tuple[str, ...]:
     if len(names) != 2 or not all(names) or names[0] == names[1]:
         raise ValueError(f"--classes needs two names with a comma between them, not {text!r}")
     return names
-
-
-def share(text: str) -> float:
-    """Read a share from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a share from 0 to 1, not {text!r}")
-    return value
-
-
-def not_negative(text: str) -> float:
-    """Read a finite number from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a finite number from 0 on, not {text!r}")
-    return value
 
 
 def require_parent(path: str | Path) -> Path:
@@ -292,7 +271,7 @@ def _metavar(uses: Mapping[str, "Parameter"]) -> str:
 
 def _use(method: str, one: "Parameter") -> str:
     span = "" if one.least is None or one.most is None else f"{one.least:g} to {one.most:g}, "
-    return f"{method}: {one.help} ({span}default {one.default})"
+    return f"{method}: {one.help} ({span}default {one.usually or one.default})"
 
 
 def _in_words(methods: Mapping[str, "type[Privatizer]"]) -> str:

@@ -153,6 +153,7 @@ def _stopped(args: argparse.Namespace) -> str:
 
 def _prepare(args: argparse.Namespace, out: Path, salt: bytes | None) -> dict[str, Any]:
     """Write the cohort file or the archive; return the report."""
+    from medpriv_lib.core.workplace import reserved
     from medpriv_lib.data.choices import Care, Cut, Split
     from medpriv_lib.data.source import Source
     from medpriv_lib.pipeline.archive.prepare import prepare_archive
@@ -167,8 +168,10 @@ def _prepare(args: argparse.Namespace, out: Path, salt: bytes | None) -> dict[st
     if args.archive:
         told |= spreading(args) | {"each": args.chunk}
         return prepare_archive(source, out, cut, split, care, **told)[1]
-    cohort, report = prepare(source, cut, split, care, **told)
-    cohort.save(out)
+    with reserved(out):  # a second run into the same file is refused
+        _refuse_present(args, out)  # by a run that has ended meanwhile
+        cohort, report = prepare(source, cut, split, care, **told)
+        cohort.save(out)
     return report
 
 
@@ -237,7 +240,8 @@ def _print(report: dict[str, Any], out: Path) -> None:
             **report, **report["splits"]
         )
     )
-    if report["found_rate"] is not None:
+    localised = report["found_rate"] is not None
+    if localised:
         say(f"eyes found: {100 * report['found_rate']:.2f} %")
     for name, error in report.get("error_px", {}).items():
         say(
@@ -245,7 +249,7 @@ def _print(report: dict[str, Any], out: Path) -> None:
             f"95 % below {error['p95']:.1f} px"
         )
     for title, key in (
-        ("no eye found in", "not_found"),
+        ("no eye found in" if localised else "not used", "not_found"),
         ("patients with one image", "patients_with_one_image"),
     ):
         if report[key]:

@@ -4,6 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from medpriv_lib.cli.numbers import positive
 from medpriv_lib.cli.options import require_parent
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
     """Declare epsilon and delta."""
     parser.add_argument(
         "--epsilon",
-        type=float,
+        type=positive,
         metavar="E",
         help="train with differential privacy: the budget of each patient (default: without)",
     )
@@ -40,12 +41,16 @@ def add_privacy(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--multiplier",
-        type=float,
+        type=positive,
         metavar="S",
         help="standard deviation of the noise, in clips (default: the least that keeps epsilon)",
     )
     parser.add_argument(
-        "--clip", type=float, default=1.0, metavar="C", help="of a patient's gradient (default 1)"
+        "--clip",
+        type=positive,
+        default=1.0,
+        metavar="C",
+        help="of a patient's gradient (default 1)",
     )
 
 

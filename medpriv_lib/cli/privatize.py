@@ -38,7 +38,10 @@ from medpriv_lib.cli.options import (
 from medpriv_lib.cli.spreading import add_spreading, spreading
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from medpriv_lib.core.cohort import Cohort
+    from medpriv_lib.core.release import Release
     from medpriv_lib.pipeline.prepare import Images
 
 STOPPED = "nothing was written"
@@ -131,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
         left_out = {item.file: item.reason for item in given.left_out}
         write_release(release, images, args.out, left_out=left_out, place=place, form=args.form)
     with printing(Path(args.out)):
-        _report(args, len(release), images, given, release.method)
+        _report(args, release, images, given)
 
 
 def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -148,6 +151,8 @@ def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:
         )
     if gallery is None and needs != "nothing" and settings.get("form") != "release":
         gallery = args.input
+    size = archive.shape[0]
+    settings = offered()[args.method].suited(size) | settings
     count = privatize_archive(
         archive,
         args.method,
@@ -161,6 +166,7 @@ def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:
         **settings,
     )
     say(f"{count} images privatised by {args.method}, in parts: {out / 'keep' / 'parts'}")
+    _say_settings(args.method, settings, size)
     say(
         "warning: each picture was compared with the originals of its own part only, and no "
         "attack reads such a release: attack one of a cohort of the same kind before"
@@ -170,11 +176,12 @@ def _archive(args: argparse.Namespace, settings: dict[str, Any]) -> None:
 
 
 def _report(
-    args: argparse.Namespace, count: int, images: "Cohort", given: "Images", method: str
+    args: argparse.Namespace, release: "Release", images: "Cohort", given: "Images"
 ) -> None:
     patients = len(set(images.patient.tolist()))
-    out = Path(args.out)
-    say(f"{count} images of {patients} patients privatised by {method}")
+    count, out = len(release), Path(args.out)
+    say(f"{count} images of {patients} patients privatised by {release.method}")
+    _say_settings(args.method, release.parameters, images.images.shape[1])
     if count > len(images):
         say(
             f"more than the {len(images)} given: a patient with fewer images than the others of a "
@@ -199,6 +206,12 @@ def _report(
         say(f"{len(given.left_out)} files were left out: {where} says which, and why")
     say(f"give away: {out / 'share'}")
     say(f"keep to yourself: {out / 'keep'} says whose image each one is")
+
+
+def _say_settings(method: str, settings: "Mapping[str, Any]", size: int) -> None:
+    text = offered()[method].said(settings, size)
+    if text:
+        say(text)
 
 
 def _refuse_without_meaning(args: argparse.Namespace, of_a_cohort: bool, in_chunks: bool) -> None:

@@ -32,6 +32,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medpriv_lib.cli.map import print_map
 from medpriv_lib.cli.meaning import refuse_beside, refuse_of_training
 from medpriv_lib.cli.options import (
     add_budget,
@@ -125,6 +126,7 @@ def run(args: argparse.Namespace) -> None:
     if args.federated or args.pipeline:
         _other_study(args)
         return
+    from medpriv_lib.study.plan import Plan
     from medpriv_lib.study.run import run_study
 
     budget = budget_of(args)
@@ -136,6 +138,8 @@ def run(args: argparse.Namespace) -> None:
     only = _only(args.only)
     out = None if args.out is None else _new_folder(args.out)
     cohort = _cohort(args)
+    if only is not None:  # refused before the study, which takes minutes
+        Plan(only=only).rows(second=cohort is not None and cohort.visit is not None)
     refuse_of_training(args, args.train or (cohort is not None and args.weights is None))
     asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
     study = run_study(cohort, args.weights, out, *asked)
@@ -199,7 +203,7 @@ def _other_study(args: argparse.Namespace) -> None:
     if args.federated:
         _federated(args.out, args.cohort)
     else:
-        _pipeline(_made(args.out))
+        print_map(_made(args.out))
 
 
 def _made(out: str) -> Path:
@@ -232,26 +236,6 @@ def _federated(out: str, cohort: str | None) -> None:
                 "{f1:.3f}, {seeds} seed(s)".format(**row)
             )
     say(f"written to {folder}: federated.json")
-
-
-def _pipeline(folder: Path) -> None:
-    """Measure the map of the pipeline, or what is left of it, and print its cells."""
-    try:
-        from medpriv_lib.study.pipeline.run import measure
-
-        content = measure(folder, progress)
-    except ImportError as error:
-        raise ValueError(str(error)) from error
-    for key, cell in content["cells"].items():
-        value, low, high = cell["auc"]
-        best = cell["attacks"][0] if cell["attacks"] else None
-        attack = (
-            "no attack applies"
-            if best is None
-            else (f"{best['attack']} {best['value']:.3f}, guessing {best['chance']:.3f}")
-        )
-        say(f"{key}: AUC {value:.3f} ({low:.3f} to {high:.3f}); {attack}")
-    say(f"written to {folder}: pipeline.json")
 
 
 def _only(names: list[str] | None) -> tuple[tuple[str, str], ...] | None:

@@ -42,6 +42,11 @@ def spread(
             f"no scheduler answers at {scheduler} ({error}); start one by `dask scheduler`, its "
             "workers by `dask worker`, and see Dask's configuration for the certificates"
         ) from error
+    except (TypeError, RuntimeError) as error:  # a context that was not configured; no tls at all
+        raise ValueError(
+            f"--scheduler {scheduler}: there are no certificates for tls:// in Dask's "
+            f"configuration ({error}); name them there (distributed.comm.tls)"
+        ) from error
     with client:
         futures = client.map(make, pieces, pure=False, retries=RETRIES)
         try:

@@ -13,6 +13,7 @@ from medpriv_lib.core.npz import read_npz, write_npz
 VERSION = 1
 MAKER = "`medpriv prepare`"
 SPLITS = ("train", "val", "test")
+REQUIRED = ("images", "patient", "eye", "diseased", "split", "patient_names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +162,9 @@ class Cohort:
                 twin = images.copy()
                 twin[arrays.pop("twin_rows")] = arrays["twin"]
                 arrays["twin"] = twin
+            missing = [key for key in REQUIRED if key not in arrays]
+            if missing:
+                raise ValueError(f"`{missing[0]}` is missing")
             return cls(**arrays, name=name)
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise ValueError(

@@ -31,6 +31,11 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
     """
     path = Path(path)
     if not path.is_file():
+        if (path / "archive.npz").is_file():
+            raise FileNotFoundError(
+                f"{path}: is an archive, for `medpriv privatize` and `attack`, not a {kind} file; "
+                "make one with `medpriv prepare` without --archive, of fewer or smaller images"
+            )
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{path}: {what}, not a {kind} file; make one with {maker}")
     try:
@@ -75,7 +80,9 @@ def read_npz(path: str | os.PathLike, kind: str, version: int, maker: str) -> di
 
 
 def kind_of(path: str | os.PathLike) -> str:
-    """Return the kind of a file that `write_npz` wrote, "" for any other file."""
+    """Return the kind of a file that `write_npz` wrote, "" for any other file, a device too."""
+    if not Path(path).is_file():
+        return ""
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             return _text(_read_array(archive, archive.getinfo("kind.npy")))

@@ -274,9 +274,9 @@ def _require_shared(share: Path, names: list[str]) -> None:
     found = sorted(path.name for path in share.iterdir()) if share.is_dir() else []
     if found != names:
         odd = sorted(set(found) ^ set(names))[0]
-        raise ValueError(
-            f"{share / odd}: {'missing' if odd in names else 'not of this release'}; {AGAIN}"
-        )
+        if odd in names:
+            raise ValueError(f"{share / odd}: missing; {AGAIN}")
+        raise ValueError(f"{share / odd}: not of this release; remove that file")
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -95,7 +95,7 @@ def load(
     tensor_path, card_path = _pair(path)
     for part, what in ((tensor_path, "weights"), (card_path, "card of the weights")):
         if not part.is_file():
-            raise FileNotFoundError(f"{part}: no such {what} file; {REMEDY}")
+            raise FileNotFoundError(f"{part}: no such {what} file; {_remedy(part)}")
     card = read_card(card_path)
     if kind is not None and card["kind"] != kind:
         raise ValueError(
@@ -118,6 +118,16 @@ def load(
     return tensors, card
 
 
+def _remedy(missing: Path) -> str:
+    """Return what to do where a file of weights is missing."""
+    if any(missing.parent.glob("*-in-training")):
+        return (
+            f"the training in {missing.parent} was not finished: give the same `medpriv fit` once "
+            "more, and it goes on"
+        )
+    return REMEDY
+
+
 def read_card(path: str | os.PathLike) -> dict[str, Any]:
     """Return the card of weights without loading them; `path` is the weights' or the card's. Errors
     as for `load`.
@@ -128,7 +138,7 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
     except NotADirectoryError:
         raise ValueError(f"{path.parent}: is a file; name the folder of the weights") from None
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such card of weights; {REMEDY}") from None
+        raise FileNotFoundError(f"{path}: no such card of weights; {_remedy(path)}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a readable card ({error}); {REMEDY}") from error
     version = card.get("format") if isinstance(card, dict) else None

@@ -100,8 +100,8 @@ def _claim(made: Path, place: Path, folder: Path) -> None:
             ) from error
         elsewhere = "" if holder["host"] == _host() else f" on {holder['host']}"
         raise Busy(
-            f"{folder}: another run (process {holder['pid']}{elsewhere}) is writing this folder; "
-            f"wait for it, or name another folder (if that run is dead, remove {place})"
+            f"{folder}: another run (process {holder['pid']}{elsewhere}) is writing there; wait "
+            f"for it, or name another place (if that run is dead, remove {place})"
         ) from error
 
 

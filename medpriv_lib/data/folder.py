@@ -91,7 +91,7 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
             reason = "a link to an image of this folder, which is listed by its own name"
             left_out.append(LeftOut(name, "", reason, lost=False))
         elif not file.is_file() or not below.holds(file):
-            left_out.extend(_closed(file, name))
+            left_out.extend(_no_file(file, name))
         elif any(part.startswith(".") for part in file.relative_to(root).parts):
             left_out.append(
                 LeftOut(name, "", "a hidden file; rename it if it is wanted", lost=False)
@@ -110,8 +110,16 @@ def _sorted_out(root: Path) -> tuple[list[Path], list[LeftOut]]:
     return files, left_out
 
 
-def _closed(folder: Path, name: str) -> list[LeftOut]:
-    """Return a folder that may not be read, as what is left out; nothing where it may be."""
-    if not folder.is_dir() or os.access(folder, os.R_OK | os.X_OK):
-        return []
-    return [LeftOut(name, "", "a folder that may not be read; check its permissions")]
+def _no_file(place: Path, name: str) -> list[LeftOut]:
+    """Return what is no file as what is left out; nothing for a folder that may be read.
+
+    A pipe, a device or a link that leads nowhere is lost where its ending is that of an image.
+    """
+    if place.is_dir():
+        if os.access(place, os.R_OK | os.X_OK):
+            return []
+        return [LeftOut(name, "", "a folder that may not be read; check its permissions")]
+    link = place.is_symlink()
+    reason = "a link that leads nowhere" if link else "a pipe or a device, no file"
+    lost = place.suffix.lower() in {*SUFFIXES, *OTHER_IMAGES}
+    return [LeftOut(name, "", f"{reason}; copy the image into the folder", lost=lost)]

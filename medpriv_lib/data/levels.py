@@ -12,9 +12,9 @@ FULL = 65536 // 4
 TWELVE_BITS = 4096
 LEAST = 256  # a picture in a narrower range than eight bits have may be 8-bit data
 FEWEST = 16  # so few different levels may be a mask or labels
-ENDS = (
-    64  # so many different levels at either end of the scale, and none in its middle half: a sign
-)
+# So many different levels at either end of the scale, and none in its middle half: a sign. Up to
+# MARKS levels at one end are a marker, with its edge; between the two, nobody can know.
+ENDS, MARKS = 64, 8
 
 
 def to_eight_bits(
@@ -27,7 +27,7 @@ def to_eight_bits(
 
     - levels below 0 or above 65535 as stored, but for signed 16-bit: refused;
     - nothing in the middle half of 0..65535 and many levels at both ends: signed numbers that were
-      stored without their sign, read as such;
+      stored without their sign, read as such; many at one end and some at the other: refused;
     - no level below 0 and none above 4095: twelve bits or fewer, or a very dark picture: refused;
     - the used range, between the levels that a thousandth of the pixels lies below and above, spans
       a quarter of 0..65535 or more: divided by 257 and rounded, 65535 becomes 255;
@@ -78,10 +78,15 @@ def _used(values: Integer[np.ndarray, "h w"], lowest: int) -> tuple[int, int]:
 
 def _signed(values: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "h w"] | None:
     """Return the levels as signed numbers where they look like ones stored without their sign, else
-    None.
+    None. Raises `ValueError` where they may be some.
     """
     there = np.flatnonzero(np.bincount(values.ravel(), minlength=65536))
     low, high = int((there < 16384).sum()), int((there >= 49152).sum())
-    if low + high < len(there) or low < ENDS or high < ENDS:
+    if low + high < len(there) or min(low, high) <= MARKS or max(low, high) < ENDS:
         return None
+    if min(low, high) < ENDS:
+        raise ValueError(
+            f"16-bit image with {low} levels near 0, {high} near 65535 and none between: these may "
+            "be signed numbers that were stored without their sign; save it as 8-bit grey"
+        )
     return np.where(values >= 32768, values - 65536, values)

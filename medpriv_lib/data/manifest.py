@@ -69,7 +69,7 @@ def read_manifest(path: str | os.PathLike) -> Listing:
 
     The first row names the columns, in any order and case: `file` (a path below the CSV's folder),
     `patient` (any text of up to 200 characters but what programs write for an empty cell, such as
-    nan or N/A, and without control characters), `label`
+    nan or N/A, and without control characters and what begins a formula), `label`
     (0/1, 0.0/1.0, false/true, no/yes) and, if wanted, `eye` (L/R, left/right, OS/OD or empty) and
     `visit` (a number from 1 within the patient); other columns are ignored. A line `sep=;` before
     it names the separator. A file's name may stand in the table in another Unicode form than on the
@@ -140,6 +140,11 @@ def _refuse_unprintable(row: _Row) -> None:
         raise BadManifest(
             f"{row.where}: the patient {printable(name)!r} holds the control character "
             f"{printable(odd)}, which a terminal or a page would obey; remove it from the cell"
+        )
+    if name.startswith(("=", "@", "+", "-")) and not re.fullmatch(r"[+-][\d.,]+", name):
+        raise BadManifest(
+            f"{row.where}: the patient {printable(name)!r} begins as a formula does, and a "
+            "spreadsheet that opens the linkage key would compute it; write another name"
         )
 
 

@@ -27,6 +27,7 @@ LOOK_ALIKE = str.maketrans(
     "авекмнорстхуіјѕ" + "αβεζηικμνορτυχ" + "øłđðħı",
     "abekmhopctxyijs" + "abezhikmnoptyx" + "olddhi",
 )
+TURNED = re.compile(r"([^\W\d][^\d,^]*)(?:,\s*|\^)([^\W\d][^\d,^]*)")  # last name, first name
 ACCENTS = re.compile("[\u0300-\u036f]")
 
 
@@ -40,7 +41,8 @@ def key_of(name: str) -> str:
     Compatibility forms (NFKC), case, blanks, marks of direction, zeros in front of a number and the
     `.0` that a spreadsheet appends do not make another person: `0017`, `17` and `17.0` are one, and
     so are `P001`, `p1` and `P 001`. Nor do accents (`García`, `Garcia`) and Cyrillic and Greek
-    letters whose capitals look like Latin ones.
+    letters whose capitals look like Latin ones, nor which name stands first (`Smith, John`,
+    `SMITH^JOHN`, `John Smith`). `Müller` and `Mueller` stay two.
     """
     text, before = name, None
     while text != before:  # taking one thing away may let two others join
@@ -52,6 +54,8 @@ def _folded(name: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = ACCENTS.sub("", unicodedata.normalize("NFKD", text)).translate(LOOK_ALIKE)
     text = "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+    turned = TURNED.fullmatch(text)
+    text = f"{turned[2]} {turned[1]}" if turned else text
     text = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)  # `1 23` and `12 3` are two numbers each
     number = re.fullmatch(r"([+-]?\d+)[.,]0*", text)
     text = number[1] if number else text

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from medpriv_lib.core.kinds import require_kind
+from medpriv_lib.core.printable import printable
 from medpriv_lib.core.rectangle import Rectangle
 from medpriv_lib.core.salt import fresh_salt
 from medpriv_lib.data.dicom.folder import list_dicom
 from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.synthetic.writer import is_unfinished
-from medpriv_lib.data.warsaw import read_warsaw
+from medpriv_lib.data.warsaw import BadSet, read_warsaw
 
 KINDS = ("synthetic", "warsaw", "manifest", "dicom")
 FEWER = ("manifest", "dicom")  # kinds whose patients with one image are refused
@@ -79,9 +81,18 @@ class Source:
                 raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
             note(f"drawing synthetic eyes into {path}")
             write_synthetic(path, seed=SEED + seed)
-        return read_warsaw(path)
+        try:
+            return read_warsaw(path)
+        except (FileNotFoundError, BadSet) as error:
+            if self.kind == "synthetic" and path.is_dir() and not (path / "truth").is_dir():
+                raise FileNotFoundError(
+                    f"{printable(path)}: holds no synthetic set; name a new folder, "
+                    "and the eyes are drawn there"
+                ) from error
+            raise
 
 
 def source_of(source: str | os.PathLike | Source) -> Source:
     """Return a source as it is, and a path as that of a manifest."""
+    require_kind(source, (str, os.PathLike, Source), "source", "prepare")
     return source if isinstance(source, Source) else Source(source)

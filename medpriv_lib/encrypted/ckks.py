@@ -10,7 +10,7 @@ network the client learns its shape and the logits.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -67,17 +67,25 @@ def shrunk(images: UInt8[np.ndarray, "n h w"]) -> Float[Tensor, "n 1 32 32"]:
     return functional.avg_pool2d(to_tensor(images), images.shape[1] // SIZE)
 
 
-def fit_square(train: Cohort, seed: int, epochs: int = 40) -> SquareNetwork:
-    """Train the network to tell the disease on a cohort's images, on the CPU.
+class RectifiedNetwork(SquareNetwork):
+    """The same network with ReLU in place of squares, for `hybrid`, where shares compare."""
+
+    def forward(self, x: Float[Tensor, "n 1 32 32"]) -> Float[Tensor, "n classes"]:
+        """Return the logits."""
+        return self.head(self.dense(self.convolution(x).relu().flatten(1)).relu())
+
+
+Small = TypeVar("Small", bound=SquareNetwork)
+
+
+def fit_small(train: Cohort, seed: int, epochs: int, network: Small) -> Small:
+    """Train a small network to tell the disease on a cohort's images, on the CPU.
 
     AdamW with one cycle of the learning rate, classes weighted by inverse frequency, augmented as
     the recogniser is; the same seed gives the same network on the same machine.
     """
     x, y = shrunk(train.images), torch.from_numpy(train.diseased).long()
     generator, batch, rate = seeded(seed, KIND), 64, 3e-3
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SquareNetwork()
     share = torch.bincount(y, minlength=2) / len(y)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-2)
     steps = epochs * (len(x) // batch)
@@ -93,6 +101,18 @@ def fit_square(train: Cohort, seed: int, epochs: int = 40) -> SquareNetwork:
             optimiser.step()
             schedule.step()
     return network.eval()
+
+
+def drawn(seed: int, kind: type[Small]) -> Small:
+    """Return a network with random weights; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return kind()
+
+
+def fit_square(train: Cohort, seed: int, epochs: int = 40) -> SquareNetwork:
+    """Train the network with squares, as `fit_small` says."""
+    return fit_small(train, seed, epochs, drawn(seed, SquareNetwork))
 
 
 def load_square(path: Path | None = None) -> SquareNetwork:
@@ -152,8 +172,12 @@ class Client:
         columns = (tenseal.ckks_vector(self._context, column.tolist()) for column in features.T)
         return [bytes(column.serialize()) for column in columns]
 
+    def decrypt_logits(self, ciphertexts: Sequence[bytes]) -> Float[np.ndarray, " classes"]:
+        """Return the logits of an answer about an image."""
+        return np.concatenate([self.decrypt(one) for one in ciphertexts])
+
     def decrypt(self, ciphertext: bytes) -> Float[np.ndarray, " n"]:
-        """Return the numbers of an answer."""
+        """Return the numbers of one ciphertext."""
         vector = ENCRYPTED.need("tenseal").ckks_vector_from(self._context, ciphertext)
         return np.array(vector.decrypt())
 
@@ -168,8 +192,13 @@ class Server:
         if self._context.is_private():
             raise ValueError("the client sent its secret key; send what `Client.public` returns")
 
-    def logits(self, network: SquareNetwork, image: bytes) -> bytes:
-        """Return the encrypted logits of an encrypted image."""
+    def logits(self, network: SquareNetwork, image: bytes) -> list[bytes]:
+        """Return the encrypted logits of an encrypted image, one ciphertext each.
+
+        Whoever has the key reads all slots, and a plain product of the last layer leaves sums of
+        inner values in those that nobody asked for. So the dense layer fills all slots, with zeros
+        behind its numbers, and each logit is a sum over all of them: it stands in every slot.
+        """
         x = self._tenseal.ckks_vector_from(self._context, image)
         kernels = network.convolution.weight[:, 0].tolist()
         assert network.convolution.bias is not None
@@ -180,10 +209,15 @@ class Server:
         ]
         y = self._tenseal.CKKSVector.pack_vectors(maps)
         y.square_()
-        y = y.mm(network.dense.weight.T.tolist()) + network.dense.bias.tolist()
+        y = y.mm(self._filled(network.dense.weight.T)) + self._filled(network.dense.bias)
         y.square_()
-        y = y.mm(network.head.weight.T.tolist()) + network.head.bias.tolist()
-        return bytes(y.serialize())
+        rows = zip(self._filled(network.head.weight), network.head.bias.tolist(), strict=True)
+        return [bytes((y.dot(row) + bias).serialize()) for row, bias in rows]
+
+    def _filled(self, numbers: Tensor) -> list:
+        parameters = self._context.seal_context().data.key_context_data().parms()
+        slots = parameters.poly_modulus_degree() // 2
+        return functional.pad(numbers.detach(), (0, slots - numbers.shape[-1])).tolist()
 
     def scores(
         self, weights: Float[np.ndarray, " f"], bias: float, features: Sequence[bytes]

@@ -2,7 +2,11 @@
 
 Cheon, Kim, Kim, Song (2017), through TenSEAL. The client encrypts one vector as one ciphertext and
 keeps the secret key; the server multiplies by its weights, adds the products up by rotations, and
-returns one encrypted number. A sigmoid has no exact form in sums and products; a cubic that is
+returns one encrypted number. A ciphertext has 4,096 slots, and whoever has the key reads all of
+them, also those that nobody asked for. A sum over the F slots of a vector leaves partial sums in
+the others, from which a client computes every weight after one question. So a vector fills all
+slots (zeros behind its numbers), the sum runs over all of them, and the answer stands in every slot
+alike, whatever a client has sent. A sigmoid has no exact form in sums and products; a cubic that is
 fitted by least squares on [-reach, reach] stands for it (Kim et al. 2018, *Secure logistic
 regression based on homomorphic encryption*). Beyond about two thirds of the reach the cubic bends
 back, so the reach has to cover the logits that occur, and the order of the scores near both ends is
@@ -16,9 +20,12 @@ from jaxtyping import Float
 
 from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.core.promise import Promise
+from medpriv_lib.encrypted.slots import all_slots
 
 DEGREE = 8192
 MODULI = (48, 38, 38, 38, 48)  # 210 of the 218 bits that 128-bit security allows at 8192
+SLOTS = DEGREE // 2
+HEAD = 2  # bytes before a ciphertext: how many numbers the vector has
 GRID = 2001  # points of the least-squares fit
 PROMISE = Promise(
     "the vector and the score",
@@ -65,20 +72,26 @@ class ScoreClient:
         return bytes(self._context.serialize(save_secret_key=False))
 
     def encrypt(self, vector: Float[np.ndarray, " f"]) -> bytes:
-        """Return one patient's vector as one ciphertext.
+        """Return one patient's vector as one ciphertext, behind its length.
 
         Raises `ValueError` for NaN, infinity and more numbers than a ciphertext holds.
         """
-        if vector.ndim != 1 or not np.isfinite(vector).all() or len(vector) > DEGREE // 2:
+        if vector.ndim != 1 or not np.isfinite(vector).all() or len(vector) > SLOTS:
             raise ValueError(
-                f"a vector is (F,) with at most {DEGREE // 2} finite numbers, not of shape "
+                f"a vector is (F,) with at most {SLOTS} finite numbers, not of shape "
                 f"{vector.shape} with {int((~np.isfinite(vector)).sum())} that are not finite"
             )
-        return bytes(self._tenseal.ckks_vector(self._context, vector.tolist()).serialize())
+        padded = np.pad(vector, (0, SLOTS - len(vector))).tolist()
+        sealed = self._tenseal.ckks_vector(self._context, padded).serialize()
+        return len(vector).to_bytes(HEAD, "big") + bytes(sealed)
 
     def decrypt(self, ciphertext: bytes) -> float:
         """Return the number of an answer."""
         return float(self._tenseal.ckks_vector_from(self._context, ciphertext).decrypt()[0])
+
+    def slots(self, ciphertext: bytes) -> Float[np.ndarray, " slots"]:
+        """Return all numbers that the key opens in an answer: each of them the score."""
+        return all_slots(self._context, ciphertext)
 
 
 class ScoreServer:
@@ -102,10 +115,17 @@ class ScoreServer:
         return bytes(self._dot(vector).polyval([0.5, a, 0.0, b]).serialize())
 
     def _dot(self, vector: bytes) -> Any:
-        x = self._tenseal.ckks_vector_from(self._context, vector)
-        if x.size() != len(self.weights):
+        count = int.from_bytes(vector[:HEAD], "big")
+        if count != len(self.weights):
             raise ValueError(
-                f"the vector has {x.size()} numbers and the model {len(self.weights)} weights; "
+                f"the vector has {count} numbers and the model {len(self.weights)} weights; "
                 "describe the image by the features that the model was trained on"
             )
-        return x.dot(self.weights.tolist()) + [float(self.bias)]
+        x = self._tenseal.ckks_vector_from(self._context, vector[HEAD:])
+        if x.size() != SLOTS:
+            raise ValueError(
+                f"the ciphertext holds {x.size()} numbers and must fill its {SLOTS} slots, or the "
+                "answer would tell the weights; encrypt with `ScoreClient.encrypt`"
+            )
+        weights = np.pad(self.weights, (0, SLOTS - count))
+        return x.dot(weights.tolist()) + float(self.bias)  # one number is added to every slot

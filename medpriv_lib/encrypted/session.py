@@ -14,7 +14,7 @@ from medpriv_lib.encrypted.gates import Talk
 from medpriv_lib.encrypted.shares import Ring
 from medpriv_lib.encrypted.wire import SessionError, Wire, listen
 
-PROTOCOL = 1  # rises when messages change; both sides must have the same
+PROTOCOL = 2  # rises when messages change; both sides must have the same
 HELLO = {"protocol": int, "nonce": str}
 AGAIN, END = "an image", "the end"
 Say = Callable[[str], None]

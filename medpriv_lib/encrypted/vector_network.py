@@ -1,42 +1,25 @@
-"""A small network of feature vectors between two parties: all on shares, or its first layer under
-CKKS and its comparisons on shares.
+"""A small network of feature vectors between two parties, all of it on shares.
 
-F features, H hidden units with ReLU, one logit. On shares (`SharedNetwork`) a dealer is needed for
-both layers and for the comparisons. In the hybrid (`HybridNetwork`) the client encrypts its vector
-under CKKS and the server computes the first layer on the ciphertext, so that the dealer gives the
-H comparisons alone. The server adds a mask before it sends the encrypted layer back: the client's
-decryption is one share, the mask the other one. A mask of real numbers hides statistically, not
-perfectly: `hidden_bits` says by how much. The second layer is computed on shares, too.
+F features, H hidden units with ReLU, one logit. A dealer is needed for both layers and for the
+comparisons; `hybrid` needs one for the comparisons alone.
 """
 
-import secrets
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from medpriv_lib.core.extra import ENCRYPTED
 from medpriv_lib.core.promise import Promise
 from medpriv_lib.encrypted import gates
 from medpriv_lib.encrypted.gates import DATA_OWNER, MODEL_OWNER, PRODUCT
 from medpriv_lib.encrypted.in_process import Ledger, converse
 from medpriv_lib.encrypted.shares import Ring, decode, encode, random_ring, refuse_large
 
-DEGREE, MODULI = 8192, (60, 40, 40, 60)
-MASK = 16.0  # the mask lies in +-2^MASK
-HIDDEN_MOST = 6.0  # what it hides lies in +-2^HIDDEN_MOST
 SHARED = Promise(
     "the vector and the decision from the server, the weights from the client",
     "each other and the dealer",
     "a dealer who tells nobody, and parties who follow the protocol",
     "whoever has the dealer's numbers and one party's messages; what the logit says",
-)
-HYBRID = Promise(
-    "the vector and the decision from the server, the weights from the client",
-    "each other and the dealer",
-    "CKKS, a dealer of comparisons, and parties who follow the protocol",
-    "about 2^-10 of a leak a number through masks that are real numbers; what the logit says",
 )
 
 
@@ -63,9 +46,12 @@ def _flat(x: Ring) -> Ring:
 class SharedNetwork:
     """Both parties and the dealer within one process; the messages are those of real parties."""
 
-    def __init__(self, layers: Layers) -> None:
-        """Fix the weights in fixed point. Raises `ValueError` for weights too large for it."""
-        self.layers = layers
+    def __init__(self, layers: Layers, keep: bool = False) -> None:
+        """Fix the weights in fixed point; `keep` notes what each party received (`Ledger.seen`).
+
+        Raises `ValueError` for weights too large for it.
+        """
+        self.layers, self.keep = layers, keep
         self.matrices = [encode(layers.first), encode(layers.second[:, None])]
         for matrix in self.matrices:
             refuse_large(matrix)
@@ -89,6 +75,7 @@ class SharedNetwork:
                 gates.positive(DATA_OWNER, hidden[1], parts[1], "hidden"),
             ),
             ledger,
+            self.keep,
         )
         cuts = gates.deal_truncations(count)
         ledger.key_bytes += sum(a.nbytes for part in cuts for a in part.arrays())
@@ -98,6 +85,7 @@ class SharedNetwork:
                 gates.truncate(DATA_OWNER, rectified[1], cuts[1], "hidden"),
             ),
             ledger,
+            self.keep,
         )
         out = self._linear(1, cut, ledger, first=False)
         ledger.rounds += 1
@@ -118,51 +106,6 @@ class SharedNetwork:
                 gates.linear_of_data_owner(x[1], theirs, ready[1], "linear"),
             ),
             ledger,
+            self.keep,
         )
         return out[0] + self.biases[number], out[1]
-
-
-class HybridNetwork(SharedNetwork):
-    """CKKS for the first layer, shares for what follows."""
-
-    def __init__(self, layers: Layers) -> None:
-        """Draw the client's keys."""
-        super().__init__(layers)
-        tenseal = ENCRYPTED.need("tenseal")
-        self._tenseal = tenseal
-        self._client: Any = tenseal.context(
-            tenseal.SCHEME_TYPE.CKKS, DEGREE, coeff_mod_bit_sizes=list(MODULI), n_threads=1
-        )
-        self._client.global_scale = 2.0 ** MODULI[1]
-        self._client.generate_galois_keys()
-        public = self._client.serialize(save_secret_key=False)
-        self._server: Any = tenseal.context_from(public)
-        self.public_bytes = len(public)
-
-    def infer(self, x: Float[np.ndarray, " f"]) -> tuple[float, Ledger]:
-        """Return one vector's logit and what it cost."""
-        ledger = Ledger(comparisons=len(self.layers.bias))
-        sent = self._tenseal.ckks_vector(self._client, x.tolist()).serialize()
-        vector = self._tenseal.ckks_vector_from(self._server, sent)
-        mask = masks(len(self.layers.bias))
-        layer = vector.mm(self.layers.first.tolist()) + (self.layers.bias + mask).tolist()
-        back = layer.serialize()
-        opened = np.array(self._tenseal.ckks_vector_from(self._client, back).decrypt())
-        ledger.sent[DATA_OWNER] += len(sent)
-        ledger.sent[MODEL_OWNER] += len(back)
-        ledger.rounds += 2
-        hidden = encode(-mask[None], PRODUCT), encode(opened[None], PRODUCT)
-        return self._rest(hidden, ledger), ledger
-
-
-def masks(count: int) -> Float[np.ndarray, " h"]:
-    """Return masks in +-2^MASK from the operating system's entropy, multiples of 2^-24."""
-    span = 1 << int(MASK + 25)
-    return np.array([(secrets.randbelow(span) - span // 2) / 2.0**24 for _ in range(count)])
-
-
-def hidden_bits() -> float:
-    """Return how many bits of statistical distance a mask of `MASK` bits gives: what is hidden
-    shifts the mask's range by at most 2^(HIDDEN_MOST - MASK) of its width.
-    """
-    return MASK - HIDDEN_MOST

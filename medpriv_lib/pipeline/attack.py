@@ -16,6 +16,7 @@ from medpriv_lib.attacks.setting import Setting, Shared
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import require_no_file
+from medpriv_lib.core.kinds import require_kind
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import size_of
 from medpriv_lib.core.randomness import seeded
@@ -70,7 +71,9 @@ def attack(
     `OtherCohort` where the release was not made from images of this cohort, and `ValueError` where
     `out` holds something else.
     """
-    rows = _rows(release, cohort)
+    require_kind(release, Release, "release", "attack")
+    require_kind(cohort, Cohort, "cohort", "attack")
+    rows = rows_of(release, cohort)
     judges, vgan = _networks(weights, cohort)
     given = None if keep is None else require_no_file(keep)
     folder = None if out is None else _own_folder(Path(out))
@@ -154,7 +157,10 @@ def scene_of(
     return dealt(cohort, release.images, rows, release.contributors, rng), [lack]
 
 
-def _rows(release: Release, cohort: Cohort) -> Int64[np.ndarray, " n"]:
+def rows_of(release: Release, cohort: Cohort) -> Int64[np.ndarray, " n"]:
+    """Return the rows of the cohort that the released images stand for; raise `OtherCohort` where
+    the release was not made from it.
+    """
     made_with = release.parameters.get("data_hash")
     try:
         if made_with not in (None, cohort.hash()):

@@ -21,6 +21,7 @@ from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import fresh, seeded
 from medpriv_lib.measures.radiomics.extract import TEXTURES, radiomics
 from medpriv_lib.measures.radiomics.region import eye_regions
+from medpriv_lib.pipeline.slots.collect import COLLECTING
 from medpriv_lib.pipeline.slots.explain import EXPLAINING, nearest_of_decision
 from medpriv_lib.pipeline.slots.infer import INFERRING
 from medpriv_lib.pipeline.slots.release import LEAVING
@@ -39,6 +40,7 @@ from medpriv_lib.recognition.crossfit import FOLDS, folds
 from medpriv_lib.recognition.expert import Expert
 
 SLOTS: dict[str, dict[str, Technology]] = {
+    "collect": COLLECTING,
     "release": LEAVING,
     "train": TRAINING,
     "infer": INFERRING,
@@ -133,6 +135,7 @@ class DeepRadiomics:
     for an unknown name.
     """
 
+    collect: str = "plain"
     release: str = "plain"
     train: str = "pooled"
     infer: str = "plain"
@@ -204,8 +207,10 @@ class _Run:
             self.price,
         )
         training, queries = self.prepared.table(rows), self.prepared.table(asked)
-        told = self._at("release", training, context)
-        model = told if isinstance(told, Model) else self._at("train", told, context)
+        told = self._at("collect", training, context)
+        for stage in ("release", "train"):  # some technologies hand a finished model on
+            told = told if isinstance(told, Model) else self._at(stage, told, context)
+        model = told
         score = self._at("infer", model, queries, training, context)
         self.ranks.append(ranks(score) / len(score))
         self.asked.append(asked)
@@ -222,7 +227,8 @@ class _Run:
         technology = SLOTS[stage][getattr(self.plan, stage)]
         start = time.process_time()
         given: Given = technology.work(*arguments)
-        self.seconds[stage] += time.process_time() - start
+        spent = time.process_time() - start
+        self.seconds[stage] += spent if given.seconds is None else given.seconds
         self.sent[stage] += given.sent
         self.seen[stage].append(given.seen)
         self.notes[stage].append(given.notes)

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.kinds import require_kind
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.printable import printable
 from medpriv_lib.core.randomness import fresh
@@ -28,6 +29,7 @@ from medpriv_lib.explanation.case import MOST_CASES, Explanation, explain_by_cas
 from medpriv_lib.explanation.edits import Edit, by_medical_vector, by_signs
 from medpriv_lib.explanation.other_reading import OtherReading, Way, other_readings
 from medpriv_lib.explanation.retrieval import UNKNOWN, decide
+from medpriv_lib.pipeline.explaining import require_explaining
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.disentangled.disentangled import Disentangled, model_of
 from medpriv_lib.privatizers.protocol import Resources
@@ -55,7 +57,8 @@ def explain(
 
     `image` uint8 of the cohort's size (`read_case` makes one from a file); `cases` 1 to 12;
     `weights` a folder made by `fit`, None means the shipped ones; `patient` the name of the image's
-    patient where the cohort has one, who is never shown; `classes` the names of the two readings,
+    patient where the cohort has one, who is never shown (None: the patient of `on_file`); `classes`
+    the names of the two readings,
     None takes the cohort's; with `counterfactual` the image is also shown with
     the other reading, by its signs and, where disentangled weights of the cohort are there, by its
     medical vector. A method that lends identities lends those of the same label, unless
@@ -63,14 +66,16 @@ def explain(
     `ValueError` for settings out of range and an unknown patient, and `Exposed` where a case that
     is shown is as good as an original of the cohort.
     """
+    require_kind(cohort, Cohort, "cohort", "explain")
     cls = privatizer(method)
     policies = next((one.choices for one in cls.parameters if one.name == "policy"), None)
     if policies and "same" in policies:
         settings = {"policy": "same"} | settings
     if not 1 <= cases <= MOST_CASES:
         raise ValueError(f"an explanation shows 1 to {MOST_CASES} cases, not {cases}")
-    require_explaining(method, settings)
-    number = _patient(patient, cohort)
+    settings = cls.suited(cohort.images.shape[1]) | settings
+    require_explaining(method, settings, cohort)
+    number = _patient(on_file(image, cohort) if patient is None else patient, cohort)
     judges, vgan, _ = load_weights(weights, cohort, "cpu")
     folder = None if weights is None else Path(weights)
     resources = Resources(cohort, folder, {vgan.name: vgan})
@@ -139,20 +144,18 @@ def _by_medical_vector(resources: Resources) -> Way:
         )
 
 
-def require_explaining(method: str, settings: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for settings out of range, and for a method that forms its groups among
-    the images that it is given: here these are the few cases of one page.
-    """
-    cls = privatizer(method)
-    cls.check(settings)
-    whole = {one.name: one.default for one in cls.parameters} | dict(settings)
-    if cls.averages_from(whole) == "given":
-        form = " --form release" if whole.get("form") == "release" else ""
-        raise ValueError(
-            f"--method {method}{form} averages the images that it is given, and an explanation "
-            "gives it the few cases of one page, which may be of one patient; use --method "
-            "k-same-select --form query, which averages training patients"
-        )
+def on_file(image: UInt8[np.ndarray, "h w"], cohort: Cohort) -> str | None:
+    """Return the patient whose image of the cohort this one is, mirrored or not; None of nobody."""
+    if image.shape != cohort.images.shape[1:]:
+        return None
+    found = min(
+        (
+            np.flatnonzero((cohort.images == one).reshape(len(cohort), -1).all(axis=1))
+            for one in (image, image[:, ::-1])
+        ),
+        key=lambda rows: len(rows) == 0,
+    )
+    return str(cohort.patient_names[cohort.patient[found[0]]]) if len(found) else None
 
 
 def read_case(

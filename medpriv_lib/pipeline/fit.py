@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medpriv_lib.core.budgets import PAPER, Budget
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.kinds import require_kind
 from medpriv_lib.core.workplace import reserved
 from medpriv_lib.pipeline import Note
 from medpriv_lib.pipeline.weights import fit_weights
@@ -32,6 +33,7 @@ def fit(
     share them. Raises `Busy` where another run writes the folder, and `ValueError` where it holds
     weights of another cohort or of other settings.
     """
+    require_kind(cohort, Cohort, "cohort", "fit")
     folder = Path(folder)
     # under `accelerate launch` the first process reserves the folder
     first = int(os.environ.get("RANK", "0")) == 0

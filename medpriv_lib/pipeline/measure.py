@@ -59,7 +59,7 @@ def measure(
     made by `fit`, None means the shipped ones. Raises `ValueError` for a release of another cohort
     and for weights that are not of this one.
     """
-    sources, strangers = _sources(release, cohort)
+    sources, strangers = sources_of(release, cohort)
     judges, _, _ = load_weights(weights, cohort, device)
     if strangers:  # the identity judge cannot know them, and every disease judge is unseen
         judges = replace(judges, identity=None, crossfit=None)
@@ -67,9 +67,9 @@ def measure(
     return Measured(release.method, row, strangers, release.parameters.get("labels_known", True))
 
 
-def _sources(release: Release, cohort: Cohort) -> tuple[Cohort, bool]:
+def sources_of(release: Release, cohort: Cohort) -> tuple[Cohort, bool]:
     """Return patients and labels of the given images in the numbering of `cohort`, and whether
-    some are strangers to it.
+    some are strangers to it. Raises `ValueError` for a release of another cohort.
     """
     given = release.given
     made_with = release.parameters.get("data_hash")

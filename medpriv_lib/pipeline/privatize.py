@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
+from medpriv_lib.core.kinds import require_kind
 from medpriv_lib.core.randomness import begun, fresh_start
 from medpriv_lib.core.release import Release
 from medpriv_lib.data.text_regions import text_regions
@@ -34,11 +35,14 @@ def privatize(
     neither run without. `weights` is a folder made by `fit`, None means the shipped ones. Where
     the images are not `labelled`, a method that is told labels is told what the disease judge
     reads. Every random choice starts from the operating system's entropy: `parameters["start"]`
-    records where, for `made_again`. Raises `ValueError` for settings out of range, `NotApplicable`
+    records where, for `made_again`. Settings that nobody gives and that depend on the images' size
+    are those of `Privatizer.suited`. Raises `ValueError` for settings out of range, `NotApplicable`
     where the images do not allow the method, and `Exposed` where a picture is as good as an
     original of the images or of the gallery.
     """
+    require_kind(images, Cohort, "images", "privatize")
     cls = privatizer(method)
+    settings = cls.suited(images.images.shape[1]) | settings
     cls.check(settings)
     ready = cls.ready(_resources(gallery, weights), **settings)
     if not labelled and cls.needs != "nothing":

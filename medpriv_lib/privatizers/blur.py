@@ -16,6 +16,7 @@ from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer
 
 BATCH = 2**18  # pixels at once: 64 images of 64 x 64, whose copies stay in the cache
+USUAL, USUAL_SIZE = 9, 64  # px: the kernel that is used where nobody names one, and of which images
 WIDEST = 31  # px: wider kernels are computed in float64 throughout
 
 
@@ -28,6 +29,19 @@ def sigma_of(kernel: int) -> float:
     passed.
     """
     return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
+
+
+def kernel_for(size: int) -> int:
+    """Return the kernel in pixels that is used on images of `size` x `size` pixels where nobody
+    names one: 9 up to 64 pixels; on larger ones the narrowest whose bell is as wide as that, as a
+    share of the image.
+
+    A kernel of 9 pixels blurs half as much of an eye at 128 pixels as at 64.
+    """
+    kernel = USUAL
+    while sigma_of(kernel) * USUAL_SIZE < sigma_of(USUAL) * size - 1e-9:
+        kernel += 2
+    return kernel
 
 
 def blurred(images: Images, kernel: int) -> Images:
@@ -142,6 +156,7 @@ class Blur(Privatizer):
             "leave every image as it is",
             least=3,
             most=2001,
+            usually="9 on images of up to 64 pixels, in proportion on larger ones: 21 at 128",
         ),
     )
     compared = tuple(Compared(f"kernel {k}", {"kernel": k}) for k in (3, 9, 15, 21))
@@ -160,6 +175,22 @@ class Blur(Privatizer):
                 f"kernel must be an odd whole number, not {settings['kernel']}: an even one has no "
                 "middle pixel; the paper uses 3, 9, 15 and 21"
             )
+
+    @classmethod
+    def suited(cls, size: int) -> dict[str, Any]:
+        """Return the kernel of `kernel_for`."""
+        return {"kernel": kernel_for(size)}
+
+    @classmethod
+    def said(cls, settings: Mapping[str, Any], size: int) -> str:
+        """Say how wide the kernel is on images of this size, and whether that is narrower than what
+        is used where nobody names one.
+        """
+        kernel, usual = int(settings["kernel"]), kernel_for(size)
+        share = 100 * sigma_of(kernel) / size
+        text = f"kernel {kernel} on {size} pixels: a bell of {share:.1f} % of the image's width"
+        less = f"; without --kernel this size is blurred with {usual}" if kernel < usual else ""
+        return text + less
 
     @classmethod
     def linear_blur(cls, settings: Mapping[str, Any]) -> Float[np.ndarray, " k"]:

@@ -23,7 +23,8 @@ class Parameter:
     """One setting of a method, as the command line, a report and a file name it.
 
     `default` gives its type; `help` one line for the command line; `choices` all values there are,
-    or None; `least` and `most` the range of a number, both allowed.
+    or None; `least` and `most` the range of a number, both allowed; `usually` what stands for the
+    default on the command line, where that depends on the images.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Parameter:
     choices: tuple[str, ...] | None = None
     least: float | None = None
     most: float | None = None
+    usually: str = ""
 
     def check(self, value: object) -> None:
         """Raise `ValueError` for a value of another type, out of range or not among the choices."""
@@ -138,6 +140,18 @@ class Privatizer(ABC):
                     f"{cls.name} has no setting {name!r}; it has {', '.join(known) or 'none'}"
                 )
             known[name].check(value)
+
+    @classmethod
+    def suited(cls, size: int) -> dict[str, Any]:
+        """Return the settings, where nobody gives them, that depend on the images' size in
+        pixels.
+        """
+        return {}
+
+    @classmethod
+    def said(cls, settings: Mapping[str, Any], size: int) -> str:
+        """Return what a reader has to know of these settings on images of this size, or ""."""
+        return ""
 
     @classmethod
     def claims_k(cls, settings: Mapping[str, Any]) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 
 from medpriv_lib.core.intervals import mean_interval
 
@@ -36,11 +36,12 @@ class Rate:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Answers of an attacker in one training: `right` (N,) which, `patient` (N,) about whom, and
-    how often a guess is right (`chance`).
+    """Answers of an attacker in one training: `right` (N,) which, or how likely each is where the
+    attacker draws among several; `patient` (N,) about whom, and how often a guess is right
+    (`chance`).
     """
 
-    right: Bool[np.ndarray, " n"]
+    right: Bool[np.ndarray, " n"] | Float[np.ndarray, " n"]
     patient: Int64[np.ndarray, " n"]
     chance: float
 

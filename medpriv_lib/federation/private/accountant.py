@@ -9,6 +9,7 @@ import contextlib
 import functools
 import logging
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -147,8 +148,12 @@ def noise_for(
             raise ValueError(f"no noise brings {steps} steps below epsilon {target}")
     while low == high or cost(low) <= target:
         low, high = low / 2, low
-    ends = math.log(low), math.log(high)
-    found = brentq(lambda x: math.log(cost(math.exp(x)) / target), *ends, xtol=NARROW / 2)
+    least = sys.float_info.min  # a cost may be counted as 0
+
+    def off(x: float) -> float:
+        return math.log(max(cost(math.exp(x)), least) / target)
+
+    found = brentq(off, math.log(low), math.log(high), xtol=NARROW / 2)
     return math.exp(found + NARROW / 2)  # the root is at most half as far away
 
 

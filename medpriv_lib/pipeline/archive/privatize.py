@@ -52,6 +52,7 @@ def privatize_archive(
     `out` holds anything else.
     """
     cls, out = privatizer(method), Path(os.path.abspath(out))
+    settings = cls.suited(archive.shape[0]) | settings
     cls.check(settings)
     if files not in FORMS:
         raise ValueError(f"unknown form {files!r}; choose from {', '.join(FORMS)}")

@@ -4,6 +4,7 @@ import numpy as np
 
 from medpriv_lib.core.promise import Promise
 from medpriv_lib.federation.private import histograms, local_noise
+from medpriv_lib.pipeline.slots.explain import released
 from medpriv_lib.pipeline.slots.technology import (
     PLAIN,
     Context,
@@ -25,6 +26,12 @@ SYNTHETIC = Promise(
     "everybody who gets the synthetic images",
     "whoever runs the generator on the originals",
     "what the signs themselves tell; a pupil's size that is kept where a sign was found",
+)
+GENERATED = Promise(
+    "the eye that a vector was computed from",
+    "everybody who gets the synthetic images",
+    "whoever trains the generator on the patients",
+    "identities of other patients, in which the generator shows each image",
 )
 
 
@@ -62,17 +69,38 @@ def synthetic(table: Table, context: Context) -> Given:
     patient.
     """
     method = privatizer("sign-transfer").ready(Resources(context.cohort))
-    part = context.cohort.take(context.rows)
+    part = context.cohort.take(table.group)
     release = method.privatize(part, context.generator)
-    order = np.argsort(release.source, kind="stable")
-    features = context.describe(release.images[order])
+    return _described(release.images[np.argsort(release.source, kind="stable")], table, context)
+
+
+def generated(table: Table, context: Context) -> Given:
+    """Send images that PPRL-VGAN makes, each of another patient's identity, and train on their
+    features.
+
+    Unlike sign transfer, this generator was trained on the cohort's patients.
+    """
+    return _described(
+        released("pprl-vgan", context.cohort, table.group, context.generator), table, context
+    )
+
+
+def _described(images: np.ndarray, table: Table, context: Context) -> Given:
+    features = context.describe(images)
     sent = Table(features, table.diseased, table.patient, table.group)
-    return Given(sent, [vectors("the trainer", sent, context)], release.images.nbytes)
+    return Given(sent, [vectors("the trainer", sent, context)], images.nbytes)
 
 
 LEAVING = slot(
     Technology("plain", "vectors as they are", PLAIN, "radiomics", plain),
-    Technology("local", "local differential privacy", local_noise.PROMISE, "the-map", local),
-    Technology("histograms", "private histograms", histograms.PROMISE, "the-map", counted),
-    Technology("synthetic", "synthetic images", SYNTHETIC, "sign-transfer", synthetic),
+    Technology(
+        "local", "local differential privacy", local_noise.PROMISE, "differential-privacy", local
+    ),
+    Technology(
+        "histograms", "private histograms", histograms.PROMISE, "differential-privacy", counted
+    ),
+    Technology(
+        "synthetic", "synthetic images: sign transfer", SYNTHETIC, "sign-transfer", synthetic
+    ),
+    Technology("generated", "synthetic images: PPRL-VGAN", GENERATED, "pprl-vgan", generated),
 )

@@ -63,7 +63,8 @@ class Seen:
     `who` that is; of `kind` "vectors" (with `values`, `patient`, `group`, and the attacker's own
     `gallery` with its `owner`), "model" (`score`, a function, and `trained`, the patients, where
     they are fewer than all), "sums" (`rounds` of model and sites'
-    sums, the sites' `treated` patients), or "pictures" (`images` and the `patient` of each).
+    sums, the sites' `treated` patients), "pictures" (`images` and the `patient` of each), or what
+    `attacks.table.lists` reads: "names", "list", "facts".
     """
 
     who: str
@@ -106,13 +107,15 @@ class Model:
 @dataclass
 class Given:
     """What a slot hands on: `result`, what was `seen`, the `sent` bytes; `notes` are numbers
-    worth a line in the results, such as an error or an epsilon.
+    worth a line in the results, such as an error or an epsilon. `seconds` of CPU where the work's
+    own time says something else: where a few were asked in earnest, or an attack was prepared.
     """
 
     result: Any
     seen: list[Seen] = field(default_factory=list)
     sent: int = 0
     notes: dict[str, float | str] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,7 @@ from medpriv_lib.pipeline.slots.technology import (
 from medpriv_lib.privatizers.strangers import Strangers
 
 SITES = 3
-RATE, ROUNDS, CLIP = (
-    0.25,
-    60,
-    1.0,
-)  # of every private training, as the study of private training has
+RATE, ROUNDS, CLIP = 0.25, 60, 1.0  # of every private training, as in the study of such trainings
 SPLIT = split_learning.SplitPlan(epochs=15, rate=0.003)
 SPLIT_CLIP, SPLIT_EPOCHS = 1.0, 10
 TEACHERS, QUESTIONS = 15, 100
@@ -284,17 +280,18 @@ TRAINING = slot(
     Technology("federated", "federated", FEDERATED, "federated-learning", federated()),
     Technology("masked", "federated + secure aggregation", MASKED, "secure-aggregation",
                federated(_masked)),
-    Technology("ckks", "federated + CKKS", averaging.PROMISE, "the-map", federated(_encrypted)),
+    Technology("ckks", "federated + CKKS", averaging.PROMISE, "hybrids", federated(_encrypted)),
     Technology("private", "differential privacy, pooled", CENTRAL, "differential-privacy",
                federated(noised="each", sites=1)),
     Technology("each", "federated + differential privacy of each site", EACH, "combining-them",
                federated(noised="each")),
     Technology("shares", "federated + secure aggregation + distributed noise", SHARES,
                "combining-them", federated(_masked, "shares")),
-    Technology("split", "split learning", split_learning.PROMISE, "the-map", split(False)),
-    Technology("split-private", "split learning + local noise", NOISED, "the-map",
+    Technology("split", "split learning", split_learning.PROMISE, "hybrids", split(False)),
+    Technology("split-private", "split learning + local noise", NOISED, "hybrids",
                split(True)),
-    Technology("vertical", "intersection + vertical federation", vertical.PROMISE, "the-map",
+    Technology("vertical", "intersection + vertical federation", vertical.PROMISE, "hybrids",
                joined),
-    Technology("pate", "teachers' noised votes (PATE)", pate.PROMISE, "the-map", ensemble),
+    Technology("pate", "teachers' noised votes (PATE)", pate.PROMISE, "differential-privacy",
+               ensemble),
 )  # fmt: skip

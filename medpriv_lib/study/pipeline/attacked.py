@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from medpriv_lib.attacks.table import membership, naming, site
+from medpriv_lib.attacks.table import lists, membership, naming, site
 from medpriv_lib.attacks.table.rate import Hits, Rate, rate
 from medpriv_lib.federation.linear import Plan, SiteTable, patient_gradients
 from medpriv_lib.pipeline.deep_radiomics import Prepared
@@ -35,6 +35,9 @@ class Court:
             "model": self._members,
             "sums": self._hospitals,
             "pictures": self._pictures,
+            "names": self._read,
+            "list": self._listed,
+            "facts": self._found,
         }
         found = []
         for kind, work in works.items():
@@ -81,3 +84,19 @@ class Court:
             chance = 1 / self.prepared.cohort.patients
             hits.append(Hits(named == one.what["patient"], one.what["patient"], chance))
         return rate(naming.ATTACK, PICTURES, hits)
+
+    def _read(self, seen: list[Seen]) -> Rate:
+        names = ("shown", "identifiers", "guess")
+        hits = [lists.read(*(one.what[name] for name in names)) for one in seen]
+        return rate(lists.READ, lists.READ_KNOWS, hits)
+
+    def _listed(self, seen: list[Seen]) -> Rate:
+        hits = [
+            lists.listed(one.what["found"](), one.what["inside"], one.what["others"])
+            for one in seen
+        ]
+        return rate(lists.LISTED, lists.LISTED_KNOWS, hits)
+
+    def _found(self, seen: list[Seen]) -> Rate:
+        hits = [lists.found(one.what["group"], one.what["patient"]) for one in seen]
+        return rate(lists.FOUND, lists.FOUND_KNOWS, hits)

@@ -20,10 +20,10 @@ from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.pipeline.attacked import Court
 from medpriv_lib.study.pipeline.cells import STAGES, Cell, cells, reason
 from medpriv_lib.study.pipeline.claims import claims
-from medpriv_lib.study.pipeline.collected import collected
 
 NAME, COHORT, SEED, VERSION = "pipeline.json", "crossed", 0, 1
 Say = Callable[[str], None]
+JOINED: dict[str, Callable] = {"error": max, "epsilon": max, "images": sum, "flips": sum}
 
 
 def measure(
@@ -33,13 +33,12 @@ def measure(
     *,
     cohort: Cohort | None = None,
     described: Callable[[Cohort, str], Prepared] = acquire,
-    collect: Callable[[], dict] = collected,
 ) -> dict:
     """Measure what is not in `folder/pipeline.json` yet, save after each cell, and return all.
 
-    `cohort` None is the crossed one; `described` makes vectors of its images, and `collect`
-    measures what comes before them. A file of another cohort or version is begun anew. Raises
-    `ImportError` where the extras for encryption and for counting epsilon are not installed.
+    `cohort` None is the crossed one; `described` makes vectors of its images. A file of another
+    cohort or version is begun anew. Raises `ImportError` where the extras for encryption and for
+    counting epsilon are not installed.
     """
     ENCRYPTED.need("tenseal")
     PRIVATE.need("dp_accounting")
@@ -70,28 +69,19 @@ def measure(
         write_json(path, finished(content))
         value, low, high = content["cells"][cell.key]["auc"]
         say(f"{cell.key}: AUC {value:.3f} [{low:.3f}, {high:.3f}]")
-    if "collect" not in content or not content["collect"]:
-        content["collect"] = collect()
     write_json(path, finished(content))
     return content
 
 
 def row(cell: Cell, outcome: Outcome, court: Court) -> dict[str, Any]:
     """Return what the file says of a cell."""
-    technology = SLOTS[cell.stage][cell.name]
-    promise = technology.promise
     attacks = [one.as_dict() for one in court.attack(outcome.seen[cell.stage])]
     auc = outcome.case_auc if cell.stage == "explain" and outcome.case_auc else outcome.auc
     return {
         "stage": cell.stage,
         "name": cell.name,
-        "technology": cell.technology,
         "features": cell.features,
         "epsilon": cell.run.epsilon if "epsilon" in _merged(outcome, cell.stage) else None,
-        "hides": promise.hides,
-        "whom": promise.whom,
-        "trusts": promise.trusts,
-        "not_against": promise.not_against,
         "auc": [round(float(value), 4) for value in auc],
         "images": outcome.images,
         "patients": outcome.patients,
@@ -100,25 +90,41 @@ def row(cell: Cell, outcome: Outcome, court: Court) -> dict[str, Any]:
         "bytes": round(outcome.sent[cell.stage] / cell.parts),
         "notes": _merged(outcome, cell.stage),
         "attacks": attacks,
+    } | words(cell.stage, cell.name)
+
+
+def words(stage: str, name: str) -> dict[str, str]:
+    """Return what the file says of a technology that is no measurement."""
+    technology = SLOTS[stage][name]
+    promise = technology.promise
+    return {
+        "technology": technology.title,
+        "hides": promise.hides,
+        "whom": promise.whom,
+        "trusts": promise.trusts,
+        "not_against": promise.not_against,
         "chapter": technology.chapter,
     }
 
 
 def _merged(outcome: Outcome, stage: str) -> dict[str, float]:
-    """Return each note's mean over the trainings, and the largest error."""
+    """Return each note's mean over the trainings, the largest error, the sums of counts."""
     notes = outcome.notes[stage]
     names = sorted({name for part in notes for name in part})
     found = {}
     for name in names:
         values = [float(part[name]) for part in notes if name in part]
-        found[name] = float(f"{(max if name in ('error', 'epsilon') else np.mean)(values):.4g}")
+        found[name] = float(f"{JOINED.get(name, np.mean)(values):.4g}")
     return found
 
 
 def finished(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content with what follows from the cells: reasons for empty places, what is still
-    to be measured, and claims.
+    """Return the content with what follows from the cells: what is said of their technologies,
+    reasons for empty places, what is still to be measured, and claims.
     """
+    for cell in content["cells"].values():
+        cell |= words(cell["stage"], cell["name"])
+    content.pop("collect", None)
     content["stages"] = STAGES
     content["empty"] = {
         f"{stage}/{made_for}": reason(made_for, stage)

@@ -25,9 +25,6 @@ COLUMNS = (
 )
 COMMAND = "`medpriv study --pipeline`"
 MASKED = "none: what is seen are numbers that a fresh mask hides, each value as likely as any"
-UNDECIDED = "none: no vector yet, so nothing is decided"
-ELSEWHERE = "none on eyes: the chapter attacks it on lists and tables of people"
-CHAPTER = "collecting-without-exposing"  # of all that is done before there is a vector
 USEFUL, LEAKING = ACCENT, MISSED
 Content = Mapping[str, Any]
 
@@ -55,7 +52,8 @@ def title(cell: Content) -> str:
 def rows(content: Content) -> list[list[object]]:
     """Return one row of `COLUMNS` for every measured place of the map."""
     found: list[list[object]] = []
-    for cell in content["cells"].values():
+    order = list(ARROWS)
+    for cell in sorted(content["cells"].values(), key=lambda one: order.index(one["stage"])):
         value, low, high = cell["auc"]
         best = strongest(cell)
         found.append(
@@ -72,12 +70,6 @@ def rows(content: Content) -> list[list[object]]:
                 cell["chapter"],
             ]
         )
-    for name, cell in content.get("collect", {}).items():
-        words = (cell["hides"], "as the column before says", cell["trusts"], cell["not_against"])
-        seconds = (cell["cpu_seconds"], f"{cell['cpu_seconds']:.2f}")
-        cost = (seconds, (cell["bytes"], _bytes(cell["bytes"])))
-        told = ((-1, UNDECIDED), *cost, ELSEWHERE, None, None)
-        found.append([ARROWS["collect"], name, *words, *told, CHAPTER])
     return found
 
 
@@ -114,8 +106,12 @@ def draw(content: Content, stage: str) -> Figure:
         axis.plot(value, place, "o", color=USEFUL, label="AUC of the decision" if not place else "")
         best = strongest(cell)
         if best is not None:
-            gain = (best["value"] - best["chance"]) / (1 - best["chance"])
-            axis.plot(max(gain, 0), place, "D", color=LEAKING, ms=7,
+            low, gain, high = (
+                max((best[name] - best["chance"]) / (1 - best["chance"]), 0)
+                for name in ("low", "value", "high")
+            )
+            axis.plot([low, high], [place, place], color=LEAKING, lw=1)
+            axis.plot(gain, place, "D", color=LEAKING, ms=7,
                       label="attacker: of what there is to gain" if not place else "")  # fmt: skip
     axis.set_yticks(range(len(some)), [textwrap.fill(title(cell), 30) for cell in some], fontsize=8)
     axis.set_ylim(max(len(some), 1) - 0.5, -0.5)
@@ -148,11 +144,8 @@ def _pipeline(axis: Any, stage: str) -> None:
 def said(content: Content, stage: str) -> str:
     """Return what the picture of a stage shows, in numbers."""
     some = cells_of(content, stage)
-    if not some and stage != "collect":
-        return f"{ARROWS[stage].capitalize()}: not measured yet; {COMMAND} goes on with it."
     if not some:
-        there = len(content.get("collect", {}))
-        return f"Collecting: {there} technologies, without a vector or a decision to measure."
+        return f"{ARROWS[stage].capitalize()}: not measured yet; {COMMAND} goes on with it."
     best = some[0]
     told = [(cell, attack) for cell in some if (attack := strongest(cell)) is not None]
     text = (
@@ -160,7 +153,11 @@ def said(content: Content, stage: str) -> str:
         f"{best['auc'][0]:.2f}."
     )
     if told:
-        cell, attack = max(told, key=lambda one: one[1]["value"] - one[1]["chance"])
+        # an attack whose interval includes guessing exposes nobody
+        cell, attack = max(
+            told,
+            key=lambda one: (one[1]["low"] > one[1]["chance"], one[1]["value"] - one[1]["chance"]),
+        )
         text += (
             f" Most exposed: {title(cell)}, {attack['attack']} {attack['value']:.2f}, guessing "
             f"{attack['chance']:.2f}."
