@@ -10,6 +10,7 @@ import torch
 from second_cohorts import confounded
 from test_gradient_inversion import smooth_images
 
+from medpriv_lib.attacks.gradient_inversion.gradients import gradients_of
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.networks import Recogniser
@@ -17,6 +18,7 @@ from medpriv_lib.recognition.wide import Shape, Wide
 from medpriv_lib.study.gradient_inversion import fresh_targets
 from medpriv_lib.study.gradient_inversion import run as study_run
 from medpriv_lib.study.gradient_inversion.attacked import Court, as_text, from_text, likeness
+from medpriv_lib.study.gradient_inversion.local_steps import PLAIN_RATE, local_update
 from medpriv_lib.study.gradient_inversion.networks import network_of, trained, with_statistics
 from medpriv_lib.study.gradient_inversion.noise import multiplier
 from medpriv_lib.study.gradient_inversion.rows import Row
@@ -30,6 +32,7 @@ TOY = (
     Row("noise", 2, defence="noise"),
     Row("masked", 2, defence="mask"),
     Row("trained", 2, trained=True),
+    Row("steps", 2, count=2, steps=3, tool="AdamW"),
     Row("normed", 2, make="batch norm", statistics="public eyes'"),
 )
 
@@ -181,3 +184,24 @@ def test_pictures_and_their_likeness():
     assert near["ssim"][0] == pytest.approx(1, abs=1e-4)
     black, white = np.zeros((1, SIZE, SIZE), np.uint8), np.full((1, SIZE, SIZE), 255, np.uint8)
     assert likeness(black, white)["psnr"][0] == pytest.approx(0, abs=1e-4)
+
+
+def test_local_steps_equal_slow_ones():
+    network = network_of("average", SIZE, 0)
+    x, y = smooth_images(2), torch.tensor([0, 1])
+    before = {name: one.detach().clone() for name, one in network.named_parameters()}
+    once = local_update(network, x[:1], y[:1], 1, "plain")
+    for name, one in gradients_of(network, x[:1], y[:1]).items():
+        torch.testing.assert_close(once[name], one, rtol=1e-3, atol=1e-5)
+    found = local_update(network, x, y, 3, "plain")
+    assert all(torch.equal(before[name], one) for name, one in network.named_parameters())
+    total = {name: torch.zeros_like(one) for name, one in before.items()}
+    for step in (0, 1, 0):  # by hand: three plain steps, the first image twice
+        for name, one in gradients_of(network, x[step][None], y[step][None]).items():
+            total[name] += one
+            with torch.no_grad():
+                network.get_parameter(name).sub_(PLAIN_RATE * one)
+    for name, one in total.items():
+        torch.testing.assert_close(found[name], one, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="at least one step"):
+        local_update(network, x, y, 0, "plain")

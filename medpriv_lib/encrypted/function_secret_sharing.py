@@ -79,36 +79,44 @@ def deal(alpha: Numbers, beta: Blocks, bits: int, batch: int = BATCH) -> tuple[K
 
 
 def _deal_part(
-    alpha: np.ndarray, beta: np.ndarray, bits: int, s: list[np.ndarray], key: Key, part: slice
+    alpha: np.ndarray, beta: np.ndarray, bits: int, roots: list[np.ndarray], key: Key, part: slice
 ) -> None:
-    """Fill the correction words of one part; names as in Figure 1 of Boyle et al. (2021)."""
-    t = [np.zeros(len(alpha), U), np.ones(len(alpha), U)]
-    total = np.zeros_like(beta)  # V_alpha: what both parties' values on the path add up to so far
-    grow = _Tree(len(alpha))
+    """Fill the correction words of one part; names as in Figure 1 of Boyle et al. (2021).
+
+    On the path to alpha the parties' control bits t differ, so one is kept. V is what both parties'
+    values on the path add up to: with the correction word, in which V goes away, it is again a sum
+    of four children's values, and beta where alpha turned right.
+    """
+    count = len(alpha)
+    grow = _Tree(4 * count)
+    s = np.stack(roots)
+    turned = np.empty((4, count, LANES), U)  # both parties' seeds, to keep and to lose
+    t = np.ones(count, U)  # of the second party; the first has the other
+    total = np.zeros_like(beta)
     for level in range(bits):
         a = (alpha >> U(bits - 1 - level)) & ONE
-        keep = [grow.child(x, a) for x in s]
-        lose = [grow.child(x, a ^ ONE) for x in s]
-        (keep_seed0, keep_bit0, keep_value0), (keep_seed1, keep_bit1, keep_value1) = keep
-        (lose_seed0, lose_bit0, lose_value0), (lose_seed1, lose_bit1, lose_value1) = lose
-        negative = t[1][:, None] == ONE
-        word = lose_value1 - lose_value0 - total
-        word += beta * a[:, None]  # where alpha turns right, all x that turn left are smaller
-        word = np.where(negative, -word, word)
-        total += keep_value0 - keep_value1 + np.where(negative, -word, word)
-        seed_word = lose_seed0 ^ lose_seed1
-        keep_turn, lose_turn = keep_bit0 ^ keep_bit1 ^ ONE, lose_bit0 ^ lose_bit1
-        left = np.where(a == ONE, lose_turn, keep_turn)
-        right = np.where(a == ONE, keep_turn, lose_turn)
-        key.seeds[level, part], key.values[level, part] = seed_word, word
-        key.turns[level, part] = (left | (right << ONE)).astype(np.uint8)
-        s = [
-            seed ^ (seed_word & -turn[:, None])
-            for seed, turn in zip((keep_seed0, keep_seed1), t, strict=True)
-        ]
-        t = [bit ^ (turn & keep_turn) for bit, turn in zip((keep_bit0, keep_bit1), t, strict=True)]
+        turned[:2] = s
+        turned[:2, :, 1] ^= a
+        turned[2:] = turned[:2]
+        turned[2:, :, 1] ^= ONE
+        seed, bit, value = grow.children(turned)
+        gain = value[3] - value[2]
+        gain += beta & _wide(-a)  # where alpha turns right, all x that turn left are smaller
+        np.subtract(gain, total, out=total)
+        mine = _wide(-t)  # all ones where the second party applies the correction word
+        np.subtract(total ^ mine, mine, out=key.values[level, part])  # negative there
+        np.add(gain, value[0] - value[1], out=total)
+        word = key.seeds[level, part]
+        np.bitwise_xor(seed[2], seed[3], out=word)
+        keep, lose = bit[0] ^ bit[1] ^ ONE, bit[2] ^ bit[3]
+        key.turns[level, part] = (keep << a) | (lose << (a ^ ONE))
+        s = seed[:2]
+        s[1] ^= word & mine
+        s[0] ^= word & ~mine
+        t = bit[1] ^ (t & keep)
     leaf = grow.leaf(s[1]) - grow.leaf(s[0]) - total
-    key.last[part] = np.where(t[1][:, None] == ONE, -leaf, leaf)
+    mine = _wide(-t)
+    np.subtract(leaf ^ mine, mine, out=key.last[part])
 
 
 def evaluate(party: int, key: Key, x: Numbers, batch: int = BATCH) -> Blocks:
@@ -135,19 +143,20 @@ def _evaluate_part(party: int, key: Key, x: np.ndarray, part: slice, bits: int) 
     total, grow = np.zeros((len(x), LANES), U), _Tree(len(x))
     for level in range(bits):
         turn = (x >> U(bits - 1 - level)) & ONE
-        seed, bit, value = grow.child(s, turn)
-        mine = -t[:, None]  # all ones for the party that applies the correction word
+        turned = s.copy()
+        turned[:, 1] ^= turn
+        s, bit, value = grow.children(turned)
+        mine = _wide(-t)  # all ones for the party that applies the correction word
         total += value
         total += key.values[level, part] & mine
-        s = seed
         s ^= key.seeds[level, part] & mine
         t = bit ^ (t & (key.turns[level, part].astype(U) >> turn))
-    total += grow.leaf(s) + (key.last[part] & -t[:, None])
+    total += grow.leaf(s) + (key.last[part] & _wide(-t))
     return total
 
 
 class _Tree:
-    """The generator: from a node's seed to one of its children, for up to `count` nodes at once."""
+    """The generator: from nodes' seeds to their children, for up to `count` nodes at once."""
 
     def __init__(self, count: int) -> None:
         """Set AES up; its keys are public and the same for everybody."""
@@ -158,23 +167,32 @@ class _Tree:
         )
         self.buffer = bytearray(16 * count + 15)
 
-    def child(self, s: Blocks, right: Numbers) -> tuple[Blocks, np.ndarray, Blocks]:
-        """Return seed (n, 2), control bit (n,) and value (n, 2) of the left or the right child."""
-        turned = s.copy()
-        turned[:, 1] ^= right
+    def children(
+        self, turned: UInt64[np.ndarray, "... 2"]
+    ) -> tuple[UInt64[np.ndarray, "... 2"], UInt64[np.ndarray, "..."], UInt64[np.ndarray, "... 2"]]:
+        """Return seed (..., 2), control bit (...) and value (..., 2) of a child of each node: of
+        the left one for the node's seed, of the right one for that with its last bit flipped.
+        """
         seed = self._hash(self.seeds, turned)
-        bit = seed[:, 0] & ONE
-        seed[:, 0] ^= bit
+        bit = seed[..., 0] & ONE
+        seed[..., 0] ^= bit
         return seed, bit, self._hash(self.values, turned)
 
     def leaf(self, s: Blocks) -> Blocks:
         """Return the value (n, 2) of a leaf."""
         return self._hash(self.leaves, s)
 
-    def _hash(self, cipher: Any, s: Blocks) -> Blocks:
+    def _hash(self, cipher: Any, s: np.ndarray) -> np.ndarray:
         size = s.nbytes
         cipher.update_into(np.ascontiguousarray(s).reshape(-1).view(np.uint8), self.buffer)
         return np.frombuffer(self.buffer, U, size // 8).reshape(s.shape) ^ s
+
+
+def _wide(mask: Numbers) -> Blocks:
+    """Return a mask for both lanes; numpy spreads an axis of two far more slowly."""
+    wide = np.empty((len(mask), LANES), U)
+    wide[:, 0] = wide[:, 1] = mask
+    return wide
 
 
 def _without_bit(s: Blocks) -> Blocks:

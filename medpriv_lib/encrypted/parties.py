@@ -14,6 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -123,14 +124,27 @@ def _deal_session(owner: Wire, holder: Wire, served: set[bytes], say: Say) -> No
             raise SessionError("the two parties do not agree on whether there is another image")
         if wants[0] == END:
             break
-        for number, parts in enumerate(deal(architecture, masks)):
-            for wire, part in zip((owner, holder), parts, strict=True):
-                wire.send(part.arrays(), f"part {number}")
+        _deal_image(owner, holder, architecture, masks)
         count += 1
     say(
         f"dealt for {count} image(s); saw the architecture ({architecture.size}x"
         f"{architecture.size}, {architecture.classes} classes), no weights and no image"
     )
+
+
+def _deal_image(owner: Wire, holder: Wire, architecture: Architecture, masks: list[Ring]) -> None:
+    """Send both parties their parts for one image; one part travels while the next is drawn."""
+    with ThreadPoolExecutor(max_workers=2) as lines:
+        on_way: list[Future[None]] = []
+        for number, parts in enumerate(deal(architecture, masks)):
+            for one in on_way:  # at most one part waits in memory
+                one.result()
+            on_way = [
+                lines.submit(wire.send, part.arrays(), f"part {number}")
+                for wire, part in zip((owner, holder), parts, strict=True)
+            ]
+        for one in on_way:
+            one.result()
 
 
 def serve_model_owner(

@@ -52,14 +52,13 @@ class Wire:
 
     def swap(self, mine: np.ndarray | None, due: int, what: str) -> np.ndarray:
         """Send numbers (None: nothing), receive `due` numbers (0: nothing); one round."""
-        body = None if mine is None else np.ascontiguousarray(mine)
-        received = self._turn(body, 8 * due if due else None, what)
+        received = self._turn(None if mine is None else [mine], 8 * due if due else None, what)
         self.rounds += 1
         return np.frombuffer(received, np.uint64)
 
     def send(self, arrays: list[np.ndarray], what: str) -> None:
         """Send arrays as one message."""
-        self._turn(np.concatenate([x.reshape(-1).view(np.uint8) for x in arrays]), None, what)
+        self._turn(arrays, None, what)
 
     def receive(
         self, shapes: Sequence[tuple[tuple[int, ...], type]], what: str
@@ -75,7 +74,7 @@ class Wire:
 
     def tell(self, content: dict[str, Any], what: str) -> None:
         """Send a small message in JSON."""
-        self._turn(np.frombuffer(json.dumps(content).encode(), np.uint8), None, what)
+        self._turn([np.frombuffer(json.dumps(content).encode(), np.uint8)], None, what)
 
     def hear(self, what: str, needed: Mapping[str, type]) -> dict[str, Any]:
         """Receive a small message in JSON that holds these keys with values of these types."""
@@ -97,21 +96,28 @@ class Wire:
         """Tell the partner why this side stops, if the partner still listens."""
         with contextlib.suppress(SessionError, OSError):
             self.timeout = 2.0
-            self._turn(np.frombuffer(text.encode()[:TEXT], np.uint8), None, "error")
+            self._turn([np.frombuffer(text.encode()[:TEXT], np.uint8)], None, "error")
 
     def close(self) -> None:
         """Close the connection."""
         with contextlib.suppress(OSError):
             self.connection.close()
 
-    def _turn(self, mine: np.ndarray | None, due: int | None, what: str) -> bytearray:
+    def _turn(self, mine: list[np.ndarray] | None, due: int | None, what: str) -> bytearray:
         """Send and receive at once, so that two large messages cannot block each other."""
         out = memoryview(b"")
         if mine is not None:
-            head = HEADER.pack(MARK, self.session, self.out_number, _label(what), mine.nbytes)
-            out = memoryview(head + mine.tobytes())
+            size = sum(x.nbytes for x in mine)
+            head = HEADER.pack(MARK, self.session, self.out_number, _label(what), size)
+            flat = [np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in mine]
+            pieces = [memoryview(head), *(one.data for one in flat)]
             self.out_number += 1
-            self.sent += len(out)
+            self.sent += HEADER.size + size
+            if due is None and size > PIECE:  # a dealer's messages are large: sent where they lie
+                for piece in pieces:
+                    self._pump(piece, bytearray(), what)
+            else:
+                out = memoryview(b"".join(pieces))
         body = bytearray()
         if due is not None:
             head_in = bytearray(HEADER.size)

@@ -22,6 +22,7 @@ from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.recognition.views import eye_numbers
+from medpriv_lib.study.gradient_inversion.local_steps import local_update
 from medpriv_lib.study.gradient_inversion.rows import CLIP, Row
 
 
@@ -74,6 +75,8 @@ def update_of(
     if row.sites:
         each = [gradients_of(network, x[i : i + 1], y[i : i + 1]) for i in range(len(x))]
         return seen.mean_of(each)
+    if row.steps:
+        return local_update(network, x, y, row.steps, row.tool)
     gradients = gradients_of(network, x, y)
     if row.defence == "noise":
         generator = seeded(seed, row.name, number, "noise")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from medpriv_lib.study.gradient_inversion.local_steps import Tool
+
 Make = Literal["average", "max", "batch norm"]
 Defence = Literal["none", "noise", "mask"]
 
@@ -34,6 +36,8 @@ class Row:
     defence: Defence = "none"
     statistics: Literal["the site's", "public eyes'", "none"] = "the site's"
     start: int = 0
+    steps: int = 0
+    tool: Tool = "plain"
 
 
 ROWS = (
@@ -49,4 +53,7 @@ ROWS = (
     Row("batch norm, statistics known", FEW, make="batch norm"),
     Row("batch norm, statistics of public eyes", FEW, make="batch norm", statistics="public eyes'"),
     Row("batch norm, no statistics", FEW, make="batch norm", statistics="none"),
+    Row("4 steps on one image", SOME, steps=4),
+    Row("4 steps, an image each", SOME, count=4, steps=4),
+    Row("4 steps of AdamW, an image each", SOME, count=4, steps=4, tool="AdamW"),
 )
