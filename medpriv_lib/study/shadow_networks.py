@@ -31,6 +31,7 @@ from medpriv_lib.federation.average import average
 from medpriv_lib.federation.local import LocalTraining, fit_site
 from medpriv_lib.federation.plan import Plan
 from medpriv_lib.federation.sites import Site, deal
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.study.command import into_folder
 from medpriv_lib.study.federated import SITES, shrunk
@@ -130,7 +131,7 @@ def confidence(
     return told, (float(one), float(other))
 
 
-def trained(sites: tuple[Site, ...], case: Case, size: int, name: str) -> torch.nn.Module:
+def trained(sites: tuple[Site, ...], case: Case, size: int, name: str) -> Recogniser:
     """Return the network after the sites' rounds; the first weights are the same for each `name`,
     all other draws are not.
     """
