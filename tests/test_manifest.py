@@ -105,7 +105,7 @@ def test_any_bytes_give_a_listing_or_a_clear_error(tmp_path, data):
 # a lone carriage return, quotes and so on belong to CSV; csv.writer quotes them
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1
-).filter(lambda t: t == t.strip() and not is_nobody(t))
+).filter(lambda t: t == t.strip() and not is_nobody(t) and t[0] not in "=@+-")
 
 
 @settings(
