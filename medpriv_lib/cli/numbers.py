@@ -2,36 +2,29 @@
 
 import argparse
 import math
+from collections.abc import Callable
 
 
 def share(text: str) -> float:
     """Read a share from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a share from 0 to 1, not {text!r}")
-    return value
+    return _read(text, lambda value: 0 <= value <= 1, "a share from 0 to 1")
 
 
 def not_negative(text: str) -> float:
     """Read a finite number from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number from 0 on, not {text!r}")
-    return value
+    return _read(text, lambda value: 0 <= value < math.inf, "a finite number from 0 on")
 
 
 def positive(text: str) -> float:
     """Read a finite number above 0."""
+    return _read(text, lambda value: 0 < value < math.inf, "a finite number above 0")
+
+
+def _read(text: str, fits: Callable[[float], bool], what: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text!r}")
+        value = math.nan  # which lies in no range
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"must be {what}, not {text!r}")
     return value
