@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -30,6 +32,27 @@ class Links(HTMLParser):
         for key in ("href", "src"):
             if values.get(key) and not (tag == "link" and values.get("rel") == "preconnect"):
                 self.targets.append(values[key])
+
+
+def test_workers_visit_a_page_once_and_again_where_the_first_visit_failed(tmp_path):
+    made = []
+
+    def look_at(name):
+        made.append(name)
+        if len(made) == 1:
+            raise OSError("the browser went away")
+        time.sleep(0.2)
+        return {"wide": Visit(errors=[name])}
+
+    with pytest.raises(OSError, match="went away"):
+        together(tmp_path, "a.html", look_at)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: together(tmp_path, "a.html", look_at), range(4)))
+    assert made == ["a.html"] * 2
+    assert found == [{"wide": Visit(errors=["a.html"])}] * 4
+    (tmp_path / "b-html.taken").touch()
+    with pytest.raises(TimeoutError, match=r"b\.html: another worker"):
+        together(tmp_path, "b.html", look_at, wait=0.1)
 
 
 # the start page and the search are no chapters

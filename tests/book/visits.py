@@ -127,24 +127,24 @@ def together(folder: Path, name: str, look_at, wait: float = 240.0) -> dict[str,
     where nobody makes it yet, else waited for. Raises `TimeoutError` where it does not come."""
     stem, end = re.sub(r"\W+", "-", name), time.monotonic() + wait
     file, taken = folder / f"{stem}.json", folder / f"{stem}.taken"
-    try:
-        taken.touch(exist_ok=False)
-    except FileExistsError:
-        while not file.is_file():
+    while not file.is_file():
+        try:
+            taken.touch(exist_ok=False)
+        except FileExistsError:
             if time.monotonic() > end:
                 raise TimeoutError(f"{name}: another worker visits it for {wait:.0f} s") from None
             time.sleep(0.1)
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        return {view: Visit(**seen) for view, seen in kept.items()}
-    try:
-        seen = look_at(name)
-    except BaseException:
-        taken.unlink()  # the other worker shall see for itself, not wait
-        raise
-    part = folder / f"{stem}.part"
-    part.write_text(json.dumps({view: asdict(one) for view, one in seen.items()}), "utf-8")
-    part.rename(file)
-    return seen
+            continue
+        try:
+            seen = {view: asdict(one) for view, one in look_at(name).items()}
+        except BaseException:
+            taken.unlink()  # another worker shall see for itself, not wait
+            raise
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(seen), encoding="utf-8")
+        part.rename(file)
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return {view: Visit(**seen) for view, seen in kept.items()}
 
 
 def look(page, seen: Visit, view: str) -> None:
