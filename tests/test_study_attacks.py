@@ -19,7 +19,10 @@ from medpriv_lib.study.rows import methods
 from medpriv_lib.study.table import arrange, read_table, with_attacks, write_table
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
-FEW = Budget(SHORT, SHORT, SHORT, generators=2, generator_rounds=1)
+FEW = Budget(
+    SHORT, SHORT, SHORT, restorer_epochs=1, restorer_pairs=16, gallery_runs=4, generators=2,
+    generator_rounds=1, code_decodes=64, code_errors=16, several=3,
+)  # fmt: skip
 SOME = (
     ("baseline", "original test set"),
     ("blur", "kernel 9"),
