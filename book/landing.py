@@ -186,7 +186,7 @@ def ways(train: Cohort) -> dict:
             "generated, identity with the same diagnosis": vgan.with_policy("same"),
             "generated, identity with another diagnosis": vgan.with_policy("different"),
             "six generated images averaged": Averaged(vgan, K, "same"),
-            "a stranger's photograph": RealOther().fit(train),
+            "another patient's photograph": RealOther().fit(train),
         }
     )
 
