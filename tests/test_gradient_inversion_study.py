@@ -10,12 +10,15 @@ import torch
 from second_cohorts import confounded
 from test_gradient_inversion import smooth_images
 
+from medpriv_lib.attacks.gradient_inversion.basis import Basis
 from medpriv_lib.attacks.gradient_inversion.gradients import gradients_of
+from medpriv_lib.attacks.gradient_inversion.invert import Search
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.views import eye_numbers
 from medpriv_lib.recognition.wide import Shape, Wide
-from medpriv_lib.study.gradient_inversion import fresh_targets
+from medpriv_lib.study.gradient_inversion import fresh_targets, three_sets
 from medpriv_lib.study.gradient_inversion import run as study_run
 from medpriv_lib.study.gradient_inversion.attacked import Court, as_text, from_text, likeness
 from medpriv_lib.study.gradient_inversion.local_steps import PLAIN_RATE, local_update
@@ -37,12 +40,13 @@ TOY = (
 )
 
 
-def toy_study():
-    cohort = confounded(patients=8, each=4, size=SIZE)
+def toy_study(patients=8):
+    cohort = confounded(patients=patients, each=4, size=SIZE)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        judge = EyeJudge(Wide(16, SIZE, shape=Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)).eval())
-        court = Court(judge, Recogniser(8, SIZE).eval(), cohort.of("train"))
+        shape = Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)
+        judge = EyeJudge(Wide(2 * patients, SIZE, shape=shape).eval())
+        court = Court(judge, Recogniser(patients, SIZE).eval(), cohort.of("train"))
     settings = (("layers", False, 0.05, 0.1),)
     return study_run.Study(
         cohort, court, smooth_images(4), steps=2, settings=settings, noise=lambda *_: 0.8
@@ -115,16 +119,78 @@ def test_fresh_targets_are_of_patients_whom_the_first_run_left_out(tmp_path):
     assert not said
 
 
+def test_three_sets_of_different_patients_by_one_search(tmp_path):
+    study = replace(toy_study(10), basis=Basis.of(smooth_images(6), 3))
+    with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion`"):
+        three_sets.run(tmp_path, lambda _: None, study)
+    first = study_run.run(tmp_path, lambda _: None, study, TOY[:1])
+    with pytest.raises(FileNotFoundError, match="fresh_targets`"):
+        three_sets.run(tmp_path, lambda _: None, study)
+    one = (Row("average pooling", 1),)
+    fresh_targets.run(tmp_path, lambda _: None, study, one)
+    sets = {"third": (Row("average pooling", 3), Row("masked", 1, defence="mask")), "second": one}
+    sets["first"] = one
+    how, said = Search(steps=2, width=0.3), []
+
+    def stop(text):
+        said.append(text)
+        if text.startswith("third set, average pooling: 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        three_sets.run(tmp_path, stop, study, sets, how)
+    found = three_sets.run(tmp_path, said.append, study, sets, how)
+    assert said[2].startswith("third set, average pooling: 3")
+    patients = {name: [t["patient"] for t in part["targets"]] for name, part in found.items()}
+    assert patients["first"] == [first["targets"][0]["patient"]]
+    seen = {one["patient"] for one in first["targets"]} | set(patients["second"])
+    seen |= set(study.cohort.patient[study.order[-4:]].tolist())
+    assert not seen & set(patients["third"])
+    # both eyes of some patients, and second eyes only after all first ones
+    rows = [one["row"] for one in found["third"]["targets"]]
+    assert len(set(eye_numbers(study.cohort)[rows])) == 3
+    assert len(set(patients["third"][:2])) == 2
+    assert patients["third"][2] == patients["third"][0]
+    assert summarised(found["third"])["average pooling"]["n"] == 3
+    said.clear()
+    assert three_sets.run(tmp_path, said.append, study, sets, how) == found
+    assert not said
+
+
+def test_a_search_of_an_older_file_keeps_its_rows(tmp_path):
+    """A search that is saved without what was added later is the same search."""
+    whole = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+    for name in ("width", "narrow"):
+        del whole["search"][name]
+    (tmp_path / study_run.FILE).write_text(json.dumps(whole))
+    said = []
+    assert study_run.run(tmp_path, said.append, toy_study(), TOY[:1]) == whole
+    assert not said
+
+
 def test_a_summary_by_hand():
     records = [
-        {"patient": i, "rank_eye": rank, "other_eye": 9.0, "psnr": 10.0 + i, "labels_right": True}
+        {
+            "row": i,
+            "patient": i,
+            "rank_eye": rank,
+            "other_eye": 9.0,
+            "psnr": 10.0 + i,
+            "labels_right": True,
+        }
         | {"rank_patient": 1.0, "rank_photograph": 2.0, "ssim": 0.5}
         for i, rank in enumerate((1.0, 1.0, 3.0, 2.0))
     ]
     content = {
         "provenance": {"patients": 8},
         "targets": [
-            {"patient": i, "original_eye": 1.0, "mean_eye_eye": 7.0, "mean_eye_psnr": 20.0}
+            {
+                "row": i,
+                "patient": i,
+                "original_eye": 1.0,
+                "mean_eye_eye": 7.0,
+                "mean_eye_psnr": 20.0,
+            }
             | {"mean_eye_ssim": 0.6}
             for i in range(4)
         ],
