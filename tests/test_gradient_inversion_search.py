@@ -104,7 +104,7 @@ def test_a_copy_with_kinks_says_the_same_and_the_network_is_left_alone():
 
 def test_with_basis_and_kinks_the_search_finds_an_image_of_the_recogniser():
     network, images = network_of("average", SIZE, 0), smooth_images(4, seed=4)
-    how = Search(steps=60, rate=0.1, width=0.3, terms=Terms(roughness=0.003))
+    how = Search(steps=30, rate=0.1, width=0.3, terms=Terms(roughness=0.003))
     basis = Basis.of(smooth_images(40, seed=9), 20)
     g = gradients_of(network, images[:1], torch.tensor([1]))
     heard = []

@@ -42,6 +42,7 @@ TOY = (
 
 def toy_study(patients=8):
     cohort = confounded(patients=patients, each=4, size=SIZE)
+    cohort = replace(cohort, eye=np.where(np.arange(len(cohort)) % 2, "R", "L"))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         shape = Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)
@@ -96,41 +97,37 @@ def one_patient_each(content):
     assert [one["row"] for one in content["targets"]] == study.order[:4].tolist()
 
 
-def test_a_file_of_other_settings_is_begun_anew(tmp_path):
-    study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+def test_a_file_of_other_settings_is_begun_anew_and_an_older_file_is_not(tmp_path):
+    whole = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+    for name in ("width", "narrow"):  # what an older file's search does not name
+        del whole["search"][name]
+    (tmp_path / study_run.FILE).write_text(json.dumps(whole))
+    said = []
+    assert study_run.run(tmp_path, said.append, toy_study(), TOY[:1]) == whole
+    assert not said
     longer = replace(toy_study(), steps=3)
     content = study_run.run(tmp_path, lambda _: None, longer, TOY[:1])
     assert content["provenance"]["config"]["steps"] == 3
     assert content["search"]["steps"] == 3
 
 
-def test_fresh_targets_are_of_patients_whom_the_first_run_left_out(tmp_path):
-    with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion"):
-        fresh_targets.run(tmp_path, lambda _: None, toy_study())
-    first = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
-    rows = (Row("average pooling", 1),)
-    found = fresh_targets.run(tmp_path, lambda _: None, toy_study(), rows)
-    seen = {one["patient"] for one in first["targets"]}
-    assert not seen & {one["patient"] for one in found["targets"]}
-    assert found["search"] == first["search"]
-    assert found["provenance"]["config"]["seed"] != first["provenance"]["config"]["seed"]
-    said = []
-    assert fresh_targets.run(tmp_path, said.append, toy_study(), rows) == found
-    assert not said
-
-
-def test_three_sets_of_different_patients_by_one_search(tmp_path):
-    study = replace(toy_study(10), basis=Basis.of(smooth_images(6), 3))
-    with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion`"):
-        three_sets.run(tmp_path, lambda _: None, study)
+def test_the_sets_are_of_different_patients_by_one_search(tmp_path):
+    study = replace(toy_study(12), basis=Basis.of(smooth_images(6), 3))
+    runs = (fresh_targets.run, three_sets.run)
+    for run in runs:
+        with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion`"):
+            run(tmp_path, lambda _: None, study)
     first = study_run.run(tmp_path, lambda _: None, study, TOY[:1])
     with pytest.raises(FileNotFoundError, match="fresh_targets`"):
         three_sets.run(tmp_path, lambda _: None, study)
-    one = (Row("average pooling", 1),)
-    fresh_targets.run(tmp_path, lambda _: None, study, one)
-    sets = {"third": (Row("average pooling", 3), Row("masked", 1, defence="mask")), "second": one}
+    one, said = (Row("average pooling", 1),), []
+    fresh = fresh_targets.run(tmp_path, lambda _: None, study, one)
+    assert fresh["search"] == first["search"]
+    assert fresh["provenance"]["config"]["seed"] != first["provenance"]["config"]["seed"]
+    assert fresh_targets.run(tmp_path, said.append, study, one) == fresh
+    sets = {"third": (Row("average pooling", 5), Row("masked", 1, defence="mask")), "second": one}
     sets["first"] = one
-    how, said = Search(steps=2, width=0.3), []
+    how = Search(steps=2, width=0.3)
 
     def stop(text):
         said.append(text)
@@ -141,30 +138,21 @@ def test_three_sets_of_different_patients_by_one_search(tmp_path):
         three_sets.run(tmp_path, stop, study, sets, how)
     found = three_sets.run(tmp_path, said.append, study, sets, how)
     assert said[2].startswith("third set, average pooling: 3")
-    patients = {name: [t["patient"] for t in part["targets"]] for name, part in found.items()}
+    patients = {name: [one["patient"] for one in part["targets"]] for name, part in found.items()}
     assert patients["first"] == [first["targets"][0]["patient"]]
-    seen = {one["patient"] for one in first["targets"]} | set(patients["second"])
+    assert patients["second"] == [fresh["targets"][0]["patient"]]
+    seen = {one["patient"] for one in first["targets"]}
     seen |= set(study.cohort.patient[study.order[-4:]].tolist())
-    assert not seen & set(patients["third"])
-    # both eyes of some patients, and second eyes only after all first ones
+    assert not seen & set(patients["second"])
+    assert not (seen | set(patients["second"])) & set(patients["third"])
+    # both eyes of some patients, and second eyes only after all first ones, in the same order
+    third = patients["third"]
     rows = [one["row"] for one in found["third"]["targets"]]
-    assert len(set(eye_numbers(study.cohort)[rows])) == 3
-    assert len(set(patients["third"][:2])) == 2
-    assert patients["third"][2] == patients["third"][0]
-    assert summarised(found["third"])["average pooling"]["n"] == 3
+    assert len(set(eye_numbers(study.cohort)[rows])) == 5
+    assert (len(set(third[:4])), third[4]) == (4, third[0])
+    assert summarised(found["third"])["average pooling"]["n"] == 5
     said.clear()
     assert three_sets.run(tmp_path, said.append, study, sets, how) == found
-    assert not said
-
-
-def test_a_search_of_an_older_file_keeps_its_rows(tmp_path):
-    """A search that is saved without what was added later is the same search."""
-    whole = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
-    for name in ("width", "narrow"):
-        del whole["search"][name]
-    (tmp_path / study_run.FILE).write_text(json.dumps(whole))
-    said = []
-    assert study_run.run(tmp_path, said.append, toy_study(), TOY[:1]) == whole
     assert not said
 
 

@@ -72,7 +72,8 @@ def run(
         found = content.setdefault(name, one)
         if found["provenance"] != one["provenance"]:
             content[name] = found = one
-        found["noise"] = first["noise"]
+        directions = study.basis.directions.shape[1] if study.basis is not None else 0
+        found |= {"noise": first["noise"], "directions": directions}
         attack_rows(
             studies[name], rows, how, found, lambda: write_json(path, content),
             lambda text, name=name: say(f"{name} set, {text}"),
