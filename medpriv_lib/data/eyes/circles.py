@@ -10,7 +10,7 @@ Circle = tuple[float, float, float]  # x, y, r in px
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
 COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
 UNIT_X, UNIT_Y = COS.astype(np.float32)[:, None], SIN.astype(np.float32)[:, None]
-SETTLED = 0.02  # px of the copy: a fit that moves less has arrived
+SETTLED = 0.01  # px of the copy: a fit that moves less has arrived
 DESIGN = np.stack([COS, SIN, np.ones_like(ANGLES)], axis=1)  # of a circle's shift and growth
 # the six different entries of the products of its columns
 PRODUCTS = np.stack([COS * COS, COS * SIN, COS, SIN * SIN, SIN, np.ones_like(ANGLES)], axis=1)
@@ -141,7 +141,7 @@ def refine(
         edge = radii[at] + 0.5 * _parabola(step, at)
         trust = weights * np.minimum(height / (_median(height) + 1e-6), 1)
         away, shift = np.zeros_like(edge), (0.0, 0.0, before_r)
-        for _ in range(4):  # iteratively reweighted least squares, Tukey's biweight
+        for _ in range(5):  # iteratively reweighted least squares, Tukey's biweight
             sigma = 1.4826 * _median(np.abs(away)) + 0.02 * r
             w = trust * np.maximum(1 - (away / (4 * sigma)) ** 2, 0) ** 2
             before, shift = shift, fitted(edge, w)

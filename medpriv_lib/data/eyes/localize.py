@@ -8,7 +8,7 @@ Three steps, each on a copy of the image that is just large enough:
 2. *judge* (same copy): for the best candidates, the smoothed radial derivative of Daugman's
    integro-differential operator (1993, IEEE TPAMI 15:1148) along circles around them, for the pupil
    all round and for the limbus mainly left and right, where lids seldom reach.
-3. *refine* (short side at most 200 px): per-angle edges near both circles, joined by a robust
+3. *refine* (short side at most 240 px): per-angle edges near both circles, joined by a robust
    circle fit.
 
 Nothing is tuned to one camera: lengths are shares of the image's short side, grey levels enter
@@ -39,7 +39,7 @@ from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.quantiles import quantiles
 
 SMALLEST = 32  # px of the short side: the least that is looked at
-VOTE_SIDE, REFINE_SIDE = 120, 200  # short sides of the two working copies, px
+VOTE_SIDE, REFINE_SIDE = 120, 240  # short sides of the two working copies, px
 # px of the voting copy: an iris less wide than a fifth of the short side is not looked for
 IRIS_MIN = 13.0
 # px of the voting copy: smaller circles must fit better, lashes make many small ones
@@ -168,7 +168,8 @@ def _resized(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarra
     """Return what `copy_for` returns, specks and all.
 
     A large image is halved first, by exact means of 2 x 2 px, until it is less than twice too
-    large; the rest is interpolated. That takes a tenth of the time of means over parts of pixels.
+    large. For the voting copy the rest are means over parts of pixels, so that noise is no stronger
+    in it; the finer copy, which is blurred around a circle that is known, is interpolated.
     """
     scale = min(image.shape) / side
     if scale <= 1 and shrink_only:
@@ -178,14 +179,15 @@ def _resized(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarra
         image, left = halved(image), left / 2
     # a size instead of a factor would be rounded, and differ across and down
     factor = 1 / left
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR), scale
+    way = cv2.INTER_AREA if left > 1 and not shrink_only else cv2.INTER_LINEAR
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=way), scale
 
 
 def _without_specks(image: np.ndarray, side: int) -> np.ndarray:
     """Free an image, cut from one with this short side, of specks."""
     window = (
         2 * round(side / 60) + 1
-    )  # 5 px at 120, 7 at 200: a glint is about a fortieth of the side wide
+    )  # 5 px at 120, 9 at 240: a glint is about a fortieth of the side wide
     return cv2.GaussianBlur(cv2.medianBlur(image, max(3, window)), (0, 0), side / 120).astype(
         np.float32
     )
