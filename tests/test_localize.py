@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from medpriv_lib.data.eyes.candidates import votes_of
 from medpriv_lib.data.eyes.circles import ANGLES, DESIGN, RINGS, best_circle, fitted, weights_of
-from medpriv_lib.data.eyes.localize import copy_for, locate
+from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.eyes.quantiles import quantiles
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
@@ -162,41 +161,6 @@ def test_circle_search_equals_a_plain_loop():
     score, circle = best_circle(steps, rings, reach, weights)
     assert score == pytest.approx(best[0], abs=1e-5)
     assert circle == pytest.approx(best[1])
-
-
-def test_votes_equal_a_plain_loop():
-    image = cv2.resize(_drawing(), (53, 41), interpolation=cv2.INTER_AREA).astype(np.float32)
-    gx, gy = (cv2.Sobel(image, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
-    strength = np.hypot(gx, gy)
-    typical = np.quantile(strength[::2, ::2], 0.8)
-    radii = np.array([4.0, 9.5, 30.0])
-    for r, votes in zip(radii, votes_of(image, radii), strict=True):
-        count = np.zeros((21, 27))
-        for y, x in np.argwhere(strength > 0.35 * typical):
-            if (y + x) % 2 == 0:
-                continue
-            s = strength[y, x]
-            row = int(np.floor((y + 0.5 - r * gy[y, x] / s) / 2))
-            column = int(np.floor((x + 0.5 - r * gx[y, x] / s) / 2))
-            if 0 <= row < 21 and 0 <= column < 27:
-                count[row, column] += s / (s + typical)
-        count = cv2.GaussianBlur(count, (0, 0), (1 + 0.08 * r) / 2) / np.sqrt(r)
-        # a vote on the line between two bins may fall into either
-        assert np.abs(votes - count).sum() < 0.02 * count.sum()
-
-
-def test_copies_keep_every_place_where_it_is():
-    """A dot at any place of images of odd sizes, large and small, is where the scale says."""
-    for height, width, x, y in ((469, 640, 401, 333), (1001, 777, 150, 820), (64, 64, 20, 41)):
-        image = np.zeros((height, width), np.uint8)
-        r = min(height, width) / 12
-        cv2.circle(image, (x, y), round(r), 255, -1)
-        copy, scale = copy_for(image, 120)
-        assert abs(min(copy.shape) - 120) <= 1
-        rows, columns = np.indices(copy.shape)
-        for places, true in ((columns, x), (rows, y)):
-            middle = (places * copy).sum() / copy.sum()
-            assert abs((middle + 0.5) * scale - 0.5 - true) < 0.05 * scale + 0.05
 
 
 def test_quantiles_are_numpys():

@@ -10,7 +10,7 @@ Circle = tuple[float, float, float]  # x, y, r in px
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
 COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
 UNIT_X, UNIT_Y = COS.astype(np.float32)[:, None], SIN.astype(np.float32)[:, None]
-SETTLED = 0.01  # px of the copy: a fit that moves less has arrived
+SETTLED = 0.001  # px of the copy: a fit that moves less has arrived
 DESIGN = np.stack([COS, SIN, np.ones_like(ANGLES)], axis=1)  # of a circle's shift and growth
 # the six different entries of the products of its columns
 PRODUCTS = np.stack([COS * COS, COS * SIN, COS, SIN * SIN, SIN, np.ones_like(ANGLES)], axis=1)

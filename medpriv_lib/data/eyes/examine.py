@@ -30,7 +30,7 @@ from medpriv_lib.data.eyes.signs import missing_signs
 
 # How much higher the score must be for each sign that is missing, and where it took a second look:
 # who looks more often finds more, in noise too.
-PRICE, PRICE_OF_LOOKING = 0.065, 0.06
+PRICE, PRICE_OF_LOOKING = 0.04, 0.06
 FLAT = 4  # levels: scores are relative to the contrast, and a blank image has none
 
 

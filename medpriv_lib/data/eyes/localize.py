@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from medpriv_lib.data.eyes.candidates import blobs, grid, halved, vote
+from medpriv_lib.data.eyes.candidates import blobs, grid, vote
 from medpriv_lib.data.eyes.circles import (
     ANGLES,
     RINGS,
@@ -53,7 +53,7 @@ MIN_SCORE = 0.17
 NEAR, BESIDE = 20, 24
 PART = NEAR + 2 * BESIDE
 AT_ONCE = 16  # candidates that are sampled together
-SURROUNDINGS = 1.3  # radii of the iris around its middle in which both circles are refined
+SURROUNDINGS = 1.5  # radii of the iris around its middle in which both circles are refined
 AROUND = 1.28  # an iris that is looked for by its size may be so many times larger or smaller
 
 Pair = tuple[Circle, Circle]  # pupil and iris
@@ -136,7 +136,7 @@ def search(
 
 def _spread(small: np.ndarray) -> float:
     """Return the contrast of the image in grey levels."""
-    low, high = quantiles(small[::2, ::2], (0.02, 0.95))  # enough of the pixels
+    low, high = quantiles(small, (0.02, 0.95))
     return high - low + 1e-6
 
 
@@ -165,22 +165,13 @@ def copy_for(image: np.ndarray, side: int, shrink_only: bool = False) -> tuple[n
 
 
 def _resized(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarray, float]:
-    """Return what `copy_for` returns, specks and all.
-
-    A large image is halved first, by exact means of 2 x 2 px, until it is less than twice too
-    large. For the voting copy the rest are means over parts of pixels, so that noise is no stronger
-    in it; the finer copy, which is blurred around a circle that is known, is interpolated.
-    """
+    """Return what `copy_for` returns, specks and all."""
     scale = min(image.shape) / side
     if scale <= 1 and shrink_only:
         return image, 1.0
-    left = scale
-    while left >= 2:
-        image, left = halved(image), left / 2
-    # a size instead of a factor would be rounded, and differ across and down
-    factor = 1 / left
-    way = cv2.INTER_AREA if left > 1 and not shrink_only else cv2.INTER_LINEAR
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=way), scale
+    size = (max(8, round(image.shape[1] / scale)), max(8, round(image.shape[0] / scale)))
+    way = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=way), scale
 
 
 def _without_specks(image: np.ndarray, side: int) -> np.ndarray:
