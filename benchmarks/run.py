@@ -3,8 +3,8 @@
 
 A benchmark is a file `bench_NAME.py` with `run() -> list[dict]`, each dict with `name`, `ours`,
 `peer` (medians, taken in turns within the one run), `ratio` (how many times faster ours is) and
-`unit` ("s", "images/s", ...), and perhaps a `note`. `--write` also puts the table into
-benchmarks/README.md.
+`unit` ("s", "images/s", ...), and perhaps a `note`. `--write` also puts the rows into the table of
+benchmarks/README.md, in place of the older rows of the same benchmarks.
 """
 
 import argparse
@@ -21,9 +21,9 @@ START, END = "<!-- table: written by run.py --write -->", "<!-- end of table -->
 KEYS = {"name", "ours", "peer", "ratio", "unit"}
 
 
-def collect(names: list[str]) -> list[dict]:
-    """Run the benchmarks of the given names (all where none is given); say which one runs on
-    stderr.
+def collect(names: list[str]) -> dict[str, list[str]]:
+    """Run the benchmarks of the given names (all where none is given) and return the lines of each;
+    say which one runs on stderr.
     """
     files = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
     unknown = sorted(set(names) - set(files))
@@ -32,7 +32,7 @@ def collect(names: list[str]) -> list[dict]:
             f"run.py: error: no benchmark called {', '.join(unknown)}; there are: "
             f"{', '.join(files)}"
         )
-    rows = []
+    lines: dict[str, list[str]] = {}
     for name, path in files.items():
         if not names or name in names:
             print(f"{name} ...", file=sys.stderr, flush=True)
@@ -47,21 +47,27 @@ def collect(names: list[str]) -> list[dict]:
                         f"run.py: error: {path.name} returned a row without "
                         f"{sorted(KEYS - row.keys())}"
                     )
-                rows.append(row)
-    return rows
+                lines.setdefault(name, []).append(line(name, row))
+    return lines
 
 
-def table(rows: list[dict]) -> str:
-    """Return the rows as a Markdown table."""
-    lines = ["| what | unit | ours | peer | ratio |", "|---|---|---:|---:|---:|"]
-    for row in rows:
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}x"
-        name = row["name"] + (f" ({row['note']})" if row.get("note") else "")
-        lines.append(
-            f"| {name} | {row['unit']} | {_number(row['ours'])} | {_number(row['peer'])} "
-            f"| {ratio} |"
-        )
-    return "\n".join(lines)
+def table(lines: dict[str, list[str]]) -> str:
+    """Return benchmark -> lines as one Markdown table, the benchmarks in the order of the
+    alphabet.
+    """
+    head = [
+        "| benchmark | what | unit | ours | peer | ratio | day |",
+        f"|---|---|---|{'---:|' * 4}",
+    ]
+    return "\n".join(head + [line for name in sorted(lines) for line in lines[name]])
+
+
+def line(benchmark: str, row: dict) -> str:
+    """Return one line of the table, with the day on which it was measured."""
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}x"
+    what = row["name"] + (f" ({row['note']})" if row.get("note") else "")
+    numbers = f"{_number(row['ours'])} | {_number(row['peer'])} | {ratio}"
+    return f"| {benchmark} | {what} | {row['unit']} | {numbers} | {date.today()} |"
 
 
 def machine() -> str:
@@ -70,8 +76,8 @@ def machine() -> str:
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
-        f"Measured on {date.today()} with {os.cpu_count()} CPU cores ({platform.machine()}), "
-        f"{device}, Python {platform.python_version()}, torch {torch.__version__}."
+        f"Last measured with {os.cpu_count()} CPU cores ({platform.machine()}), {device}, Python "
+        f"{platform.python_version()}, torch {torch.__version__}."
     )
 
 
@@ -79,34 +85,36 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def write(text: str) -> None:
-    """Replace the table in README.md. Raises `ValueError` where the marks that enclose it are
-    gone.
+def write(lines: dict[str, list[str]]) -> None:
+    """Put the lines into the table in README.md; benchmarks that were not run keep theirs, those
+    whose file is gone lose them. Raises `ValueError` where the marks that enclose it are gone.
     """
-    before, start, rest = README.read_text().partition(START)
-    _, end, after = rest.partition(END)
+    before, start, rest = README.read_text(encoding="utf-8").partition(START)
+    old, end, after = rest.partition(END)
     if not start or not end:
         raise ValueError(
             f"{README} lacks the lines {START!r} and {END!r}; put them where the table shall stand"
         )
-    README.write_text(f"{before}{START}\n{text}\n{END}{after}")
+    kept: dict[str, list[str]] = {}
+    for one in old.splitlines():
+        name = one.split("|")[1].strip() if one.startswith("|") else ""
+        if name not in lines and (HERE / f"bench_{name}.py").is_file():
+            kept.setdefault(name, []).append(one)
+    text = f"{before}{START}\n{table(kept | lines)}\n\n{machine()}\n{END}{after}"
+    README.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="benchmarks to run (default: all)")
     parser.add_argument(
-        "--write", action="store_true", help="put the table into benchmarks/README.md"
+        "--write", action="store_true", help="put the rows into the table of benchmarks/README.md"
     )
     arguments = parser.parse_args()
-    text = f"{table(collect(arguments.names))}\n\n{machine()}"
-    print(text)
+    lines = collect(arguments.names)
+    print(f"{table(lines)}\n\n{machine()}")
     if arguments.write:
-        if arguments.names:
-            parser.error(
-                "--write replaces the whole table, so it runs all benchmarks: leave the names out"
-            )
-        write(text)
+        write(lines)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
-EXECUTED = "MEDPRIV_EXECUTED"
+EXECUTED, WORKERS = "MEDPRIV_EXECUTED", "MEDPRIV_WORKERS"
+# they declare nothing: the one acts on LaTeX alone, the other numbers sections once all are read
+SAFE = ("sphinx_jupyterbook_latex", "sphinx_multitoc_numbering")
 HIDDEN = {"solution": "the solution", "setup": "the set-up cell"}
 
 
@@ -116,6 +118,16 @@ def use_what_was_executed(app: Sphinx, config: Config) -> None:
         config.nb_execution_cache_path = os.environ[EXECUTED]
 
 
+def share_the_work(app: Sphinx) -> None:
+    """Read and write pages in as many processes as `WORKERS` says: Jupyter Book has no option for
+    that. Sphinx counts its own process, which only hands out pages.
+    """
+    app.parallel = int(os.environ.get(WORKERS, "0")) + 1
+    for name in SAFE:
+        if name in app.extensions:
+            app.extensions[name].parallel_read_safe = True
+
+
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.Node) -> None:
     """Keep sphinx-thebe off the pages: Jupyter Book always loads it, twice, and it asks other
     servers for code.
@@ -165,6 +177,7 @@ def setup(app: Sphinx) -> dict:
     os.environ["MEDPRIV_WIDGETS"] = "frames"
     app.connect("config-inited", add_facts, priority=400)
     app.connect("config-inited", use_what_was_executed)
+    app.connect("builder-inited", share_the_work)
     app.connect("doctree-read", name_what_is_hidden)
     app.connect("html-page-context", drop_thebe, priority=999)
     app.connect("html-page-context", forbid_the_rest, priority=999)

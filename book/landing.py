@@ -186,7 +186,7 @@ def ways(train: Cohort) -> dict:
             "generated, identity with the same diagnosis": vgan.with_policy("same"),
             "generated, identity with another diagnosis": vgan.with_policy("different"),
             "six generated images averaged": Averaged(vgan, K, "same"),
-            "a stranger's photograph": RealOther().fit(train),
+            "another patient's photograph": RealOther().fit(train),
         }
     )
 
@@ -295,7 +295,7 @@ def result() -> HTML:
     count = "None" if perfect == 0 else str(perfect)
     caption = (
         f"{count} of {len(everyone)} rows, methods and controls, meets all four requirements. "
-        "Cross and orange: not met; the lines between are drawn in the comparison."
+        "Cross and orange: not met. The limits are set in the chapter The comparison."
     )
     return HTML(
         '<div class="scroll" tabindex="0" role="region" aria-label="methods against requirements">'

@@ -34,5 +34,10 @@ def end(names: dict[str, Any], exercise: str, kind: str, forget: bool) -> None:
     """Print what the self-checks said since `begin`, as a line of JSON; forget the answer."""
     print(json.dumps({"exercise": exercise, "kind": kind, "verdicts": _said}))
     if forget:
-        names.clear()
-        names.update(_before)
+        restore(names)
+
+
+def restore(names: dict[str, Any]) -> None:
+    """Put the names back as they were at `begin`."""
+    names.clear()
+    names.update(_before)

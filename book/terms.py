@@ -40,7 +40,7 @@ AMBIGUOUS = dict.fromkeys(
 ) | {
     "control": r"(?i:a|no|every|each|empty|positive|negative)",
     "signs": r"(?i:the|these|true|own|individual|visible|of)",
-    "stranger": r"(?i:a|the|real|invented)",
+    "stranger": r"(?i:a|the|invented)",
 }
 ALSO = {
     "Anonymity group": ["group of K", "hides among"],

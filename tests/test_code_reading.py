@@ -158,10 +158,11 @@ def test_without_codes_or_weights_it_says_so():
 
 @pytest.mark.slow
 def test_on_the_weights_that_ship_the_source_is_found_where_the_towers_see_nothing():
-    """One draw of 359 images: the floor is what a shorter attack reached in a trial."""
+    """One draw of 359 images, read after fewer decodes than the study's; guessing is 0.5 and 0.01."""
     cohort = default_cohort()
     _, vgan, _ = load_weights(None, cohort)
-    linked = run(setting_of(cohort, vgan, Budget()), ["code reading"])[0]
-    assert linked.measures["own_auc"] > 0.89
-    assert linked.measures["own_tar_1"] > 0.136
-    assert linked.measures["linkage_auc"] > 0.59
+    few = Budget(code_decodes=6000, code_errors=200)
+    linked = run(setting_of(cohort, vgan, few), ["code reading"])[0]
+    assert linked.measures["own_auc"] > 0.91
+    assert linked.measures["own_tar_1"] > 0.18
+    assert linked.measures["linkage_auc"] > 0.6

@@ -1,5 +1,6 @@
 """Whether the signs survive, and whether the image can still be read."""
 
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from small_cohorts import cohort_of
 from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from medpriv_lib.measures.evidence import evidence_kept, logit_kept, similarity
 from medpriv_lib.measures.intelligibility import are_copies, found, kid, sharpness
@@ -194,6 +196,20 @@ def test_kid_is_near_zero_within_a_distribution_large_between_two_and_blank_for_
     assert distant > 20 * abs(near)
     assert kid(a, b, torch.Generator().manual_seed(0)) == (near, spread)
     assert np.isnan(kid(a[:99], b, torch.Generator().manual_seed(0))).all()
+
+
+def test_kid_is_that_of_torchmetrics_with_its_global_generator_seeded():
+    rng = np.random.default_rng(0)
+    real, other = rng.random((130, 6)), rng.random((140, 6)) + 0.2
+    found = kid(real, other, torch.Generator().manual_seed(3))
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns that it keeps the embeddings in memory
+        slow = KernelInceptionDistance(feature=torch.nn.Identity(), subset_size=100)
+        slow.update(torch.from_numpy(real).float(), real=True)
+        slow.update(torch.from_numpy(other).float(), real=False)
+        seed = int(torch.randint(2**31, (1,), generator=torch.Generator().manual_seed(3)))
+        torch.manual_seed(seed)
+        assert found == tuple(map(float, slow.compute()))
 
 
 def test_kid_leaves_the_global_generator_alone():

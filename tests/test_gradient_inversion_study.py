@@ -10,12 +10,15 @@ import torch
 from second_cohorts import confounded
 from test_gradient_inversion import smooth_images
 
+from medpriv_lib.attacks.gradient_inversion.basis import Basis
 from medpriv_lib.attacks.gradient_inversion.gradients import gradients_of
+from medpriv_lib.attacks.gradient_inversion.invert import Search
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.views import eye_numbers
 from medpriv_lib.recognition.wide import Shape, Wide
-from medpriv_lib.study.gradient_inversion import fresh_targets
+from medpriv_lib.study.gradient_inversion import fresh_targets, three_sets
 from medpriv_lib.study.gradient_inversion import run as study_run
 from medpriv_lib.study.gradient_inversion.attacked import Court, as_text, from_text, likeness
 from medpriv_lib.study.gradient_inversion.local_steps import PLAIN_RATE, local_update
@@ -37,12 +40,14 @@ TOY = (
 )
 
 
-def toy_study():
-    cohort = confounded(patients=8, each=4, size=SIZE)
+def toy_study(patients=8):
+    cohort = confounded(patients=patients, each=4, size=SIZE)
+    cohort = replace(cohort, eye=np.where(np.arange(len(cohort)) % 2, "R", "L"))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        judge = EyeJudge(Wide(16, SIZE, shape=Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)).eval())
-        court = Court(judge, Recogniser(8, SIZE).eval(), cohort.of("train"))
+        shape = Shape((4, 4, 4, 4), (3, 3, 3, 3), "max", 8)
+        judge = EyeJudge(Wide(2 * patients, SIZE, shape=shape).eval())
+        court = Court(judge, Recogniser(patients, SIZE).eval(), cohort.of("train"))
     settings = (("layers", False, 0.05, 0.1),)
     return study_run.Study(
         cohort, court, smooth_images(4), steps=2, settings=settings, noise=lambda *_: 0.8
@@ -92,39 +97,88 @@ def one_patient_each(content):
     assert [one["row"] for one in content["targets"]] == study.order[:4].tolist()
 
 
-def test_a_file_of_other_settings_is_begun_anew(tmp_path):
-    study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+def test_a_file_of_other_settings_is_begun_anew_and_an_older_file_is_not(tmp_path):
+    whole = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
+    for name in ("width", "narrow"):  # what an older file's search does not name
+        del whole["search"][name]
+    (tmp_path / study_run.FILE).write_text(json.dumps(whole))
+    said = []
+    assert study_run.run(tmp_path, said.append, toy_study(), TOY[:1]) == whole
+    assert not said
     longer = replace(toy_study(), steps=3)
     content = study_run.run(tmp_path, lambda _: None, longer, TOY[:1])
     assert content["provenance"]["config"]["steps"] == 3
     assert content["search"]["steps"] == 3
 
 
-def test_fresh_targets_are_of_patients_whom_the_first_run_left_out(tmp_path):
-    with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion"):
-        fresh_targets.run(tmp_path, lambda _: None, toy_study())
-    first = study_run.run(tmp_path, lambda _: None, toy_study(), TOY[:1])
-    rows = (Row("average pooling", 1),)
-    found = fresh_targets.run(tmp_path, lambda _: None, toy_study(), rows)
+def test_the_sets_are_of_different_patients_by_one_search(tmp_path):
+    study = replace(toy_study(12), basis=Basis.of(smooth_images(6), 3))
+    runs = (fresh_targets.run, three_sets.run)
+    for run in runs:
+        with pytest.raises(FileNotFoundError, match="medpriv_lib.study.gradient_inversion`"):
+            run(tmp_path, lambda _: None, study)
+    first = study_run.run(tmp_path, lambda _: None, study, TOY[:1])
+    with pytest.raises(FileNotFoundError, match="fresh_targets`"):
+        three_sets.run(tmp_path, lambda _: None, study)
+    one, said = (Row("average pooling", 1),), []
+    fresh = fresh_targets.run(tmp_path, lambda _: None, study, one)
+    assert fresh["search"] == first["search"]
+    assert fresh["provenance"]["config"]["seed"] != first["provenance"]["config"]["seed"]
+    assert fresh_targets.run(tmp_path, said.append, study, one) == fresh
+    sets = {"third": (Row("average pooling", 5), Row("masked", 1, defence="mask")), "second": one}
+    sets["first"] = one
+    how = Search(steps=2, width=0.3)
+
+    def stop(text):
+        said.append(text)
+        if text.startswith("third set, average pooling: 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        three_sets.run(tmp_path, stop, study, sets, how)
+    found = three_sets.run(tmp_path, said.append, study, sets, how)
+    assert said[2].startswith("third set, average pooling: 3")
+    patients = {name: [one["patient"] for one in part["targets"]] for name, part in found.items()}
+    assert patients["first"] == [first["targets"][0]["patient"]]
+    assert patients["second"] == [fresh["targets"][0]["patient"]]
     seen = {one["patient"] for one in first["targets"]}
-    assert not seen & {one["patient"] for one in found["targets"]}
-    assert found["search"] == first["search"]
-    assert found["provenance"]["config"]["seed"] != first["provenance"]["config"]["seed"]
-    said = []
-    assert fresh_targets.run(tmp_path, said.append, toy_study(), rows) == found
+    seen |= set(study.cohort.patient[study.order[-4:]].tolist())
+    assert not seen & set(patients["second"])
+    assert not (seen | set(patients["second"])) & set(patients["third"])
+    # both eyes of some patients, and second eyes only after all first ones, in the same order
+    third = patients["third"]
+    rows = [one["row"] for one in found["third"]["targets"]]
+    assert len(set(eye_numbers(study.cohort)[rows])) == 5
+    assert (len(set(third[:4])), third[4]) == (4, third[0])
+    assert summarised(found["third"])["average pooling"]["n"] == 5
+    said.clear()
+    assert three_sets.run(tmp_path, said.append, study, sets, how) == found
     assert not said
 
 
 def test_a_summary_by_hand():
     records = [
-        {"patient": i, "rank_eye": rank, "other_eye": 9.0, "psnr": 10.0 + i, "labels_right": True}
+        {
+            "row": i,
+            "patient": i,
+            "rank_eye": rank,
+            "other_eye": 9.0,
+            "psnr": 10.0 + i,
+            "labels_right": True,
+        }
         | {"rank_patient": 1.0, "rank_photograph": 2.0, "ssim": 0.5}
         for i, rank in enumerate((1.0, 1.0, 3.0, 2.0))
     ]
     content = {
         "provenance": {"patients": 8},
         "targets": [
-            {"patient": i, "original_eye": 1.0, "mean_eye_eye": 7.0, "mean_eye_psnr": 20.0}
+            {
+                "row": i,
+                "patient": i,
+                "original_eye": 1.0,
+                "mean_eye_eye": 7.0,
+                "mean_eye_psnr": 20.0,
+            }
             | {"mean_eye_ssim": 0.6}
             for i in range(4)
         ],

@@ -19,7 +19,10 @@ from medpriv_lib.study.rows import methods
 from medpriv_lib.study.table import arrange, read_table, with_attacks, write_table
 
 SHORT = Schedule(steps=2, rate=1e-3, batch=16)
-FEW = Budget(SHORT, SHORT, SHORT, generators=2, generator_rounds=1)
+FEW = Budget(
+    SHORT, SHORT, SHORT, restorer_epochs=1, restorer_pairs=16, gallery_runs=4, generators=2,
+    generator_rounds=1, code_decodes=64, code_errors=16, several=3,
+)  # fmt: skip
 SOME = (
     ("baseline", "original test set"),
     ("blur", "kernel 9"),
@@ -293,7 +296,7 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsys):
-    from medpriv_lib.cli import main
+    from medpriv_lib.cli import build_parser, main
 
     toy_cohort().save(tmp_path / "toy.npz")
     command = [
@@ -307,7 +310,8 @@ def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsy
         "--out",
         str(tmp_path / "out"),
     ]
-    assert main([*command, "--attacks", "--only", "blur/kernel 9"]) == 0
+    args = build_parser("study").parse_args([*command, "--attacks", "--only", "blur/kernel 9"])
+    args.run(args, attackers=FEW)
     assert "attackers" in capsys.readouterr().out
     rows = {row["set"]: row for row in read_table(tmp_path / "out" / "table.csv")}
     assert rows["kernel 9"][RANK1] is not None

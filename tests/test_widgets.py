@@ -256,6 +256,21 @@ def test_outside_a_kernel_only_the_page_shows():
     assert bundle["text/plain"] == f"{TITLE} (period: 2, 5)"
 
 
+def test_where_numbers_are_compared_one_picture_is_drawn_and_no_page_made(monkeypatch):
+    drawn = []
+
+    def draw(period):
+        drawn.append(period)
+        return stripes(period)
+
+    monkeypatch.setenv("MEDPRIV_WIDGETS", "first")
+    stepper = Stepper(draw, {"period": [2, 5]}, said, TITLE)
+    assert drawn == [2]
+    assert stepper._repr_mimebundle_() == {"text/plain": f"{TITLE} (period: 2, 5)"}
+    monkeypatch.delenv("MEDPRIV_WIDGETS")
+    assert len(Stepper(draw, {"period": [2, 5]}, said, TITLE).frames) == 2
+
+
 def test_in_a_kernel_both_lives_show_and_the_book_takes_the_page(monkeypatch):
     pytest.importorskip("ipywidgets")
     import IPython

@@ -68,7 +68,7 @@ def nearest(
         distance[part] = found[np.arange(len(found)), row[part]]
     if np.isinf(distance).any():
         raise NotApplicable(
-            "the gallery holds images of one patient only; distances to strangers need another"
+            "the gallery holds images of one patient only; distances to others need a second one"
         )
     return Nearest(distance, row)
 
@@ -87,12 +87,12 @@ def copying(
     `used` (N, K) whose identities the generated images show, or None; `unseen` real images that are
     not training images (their patients may be); `embed` how images are compared, `seen_as` its
     name. Measures: "copied", the share of the generated images nearer to a training image than all
-    but the nearest `LEVEL` (5 %) of the unseen ones are to their nearest stranger; "closer", how
-    probable it is that a generated image is nearer than an unseen one is to a stranger (0.5:
-    alike); "same_patient", the same for unseen images to their own patient, where the training
-    images hold them: what real images of one patient score. "contributor", the share whose nearest
-    training image is of a patient whose identity was used; "ratio", median distance over the median
-    distance among strangers.
+    but the nearest `LEVEL` (5 %) of the unseen ones are to their nearest other patient; "closer",
+    how probable it is that a generated image is nearer than an unseen one is to another patient
+    (0.5: alike); "same_patient", the same for unseen images to their own patient, where the
+    training images hold them: what real images of one patient score. "contributor", the share whose
+    nearest training image is of a patient whose identity was used; "ratio", median distance over
+    the median distance between patients.
     """
     base = embed(train.images)
     own = nearest(embed(generated), base)

@@ -47,6 +47,7 @@ from medpriv_lib.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from medpriv_lib.attacks.budget import Budget
     from medpriv_lib.core.cohort import Cohort
     from medpriv_lib.study.run import Study
     from medpriv_lib.study.table import Row
@@ -121,8 +122,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_budget(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Run the study and print the table."""
+def run(args: argparse.Namespace, attackers: "Budget | None" = None) -> None:
+    """Run the study and print the table; what `attackers` may spend, None is the study's budget."""
     if args.federated or args.pipeline:
         _other_study(args)
         return
@@ -143,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
     refuse_of_training(args, args.train or (cohort is not None and args.weights is None))
     asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
     study = run_study(cohort, args.weights, out, *asked)
-    rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
+    rows = study.rows if out is None else _attacked(args, study, cohort, out, only, attackers)
     with nullcontext() if out is None else printing(out):
         _print(study, rows)
         if out is not None:
@@ -254,10 +255,12 @@ def _attacked(
     cohort: "Cohort | None",
     out: Path,
     only: tuple[tuple[str, str], ...] | None,
+    attackers: "Budget | None",
 ) -> "Sequence[Row]":
     """Attack the releases where that is asked for, and return the rows with what attackers found,
     now or earlier.
     """
+    from medpriv_lib.attacks.budget import FULL
     from medpriv_lib.data.default import default_cohort
     from medpriv_lib.pipeline.weights import load_weights
     from medpriv_lib.study.attacks import read_attacks, run_attacks
@@ -270,7 +273,8 @@ def _attacked(
         trained = args.train or (args.cohort is not None and args.weights is None)
         weights = out / f"seed-{args.seed}" / "weights" if trained else args.weights
         judges, vgan, cards = load_weights(weights, cohort, "cpu")
-        plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
+        seeds, spent = tuple(range(args.attackers)), attackers or FULL
+        plan = Plan(seeds=seeds, only=only, seed=args.seed, budget=spent)
         folder = None if weights is None else Path(weights)
         run_attacks(cohort, judges, vgan, out, plan, cards, weights=folder)
         if args.others:

@@ -1,8 +1,8 @@
 """Whether two patients of a listing are one person: two spellings of a name, one picture of two.
 
 Every promise of this library counts patients. Somebody who is listed as two patients is averaged
-with themselves, is their own stranger in the training of a judge, and stands on both sides of a
-split by patient.
+with themselves, counts as somebody whom a judge never met although the judge did, and stands on
+both sides of a split by patient.
 """
 
 import hashlib

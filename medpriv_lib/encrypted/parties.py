@@ -55,7 +55,8 @@ from medpriv_lib.encrypted.wire import TIMEOUT, SessionError, Wire, accept, conn
 @dataclass
 class Costs:
     """What one image cost the data owner: bytes over its connection to the model owner, rounds,
-    bytes of the dealer's numbers, and seconds of waiting for the dealer, of preparing and online.
+    bytes of the dealer's numbers, and seconds until they are here and prepared, until the model
+    owner has prepared too, and online.
     """
 
     sent: int = 0
@@ -268,10 +269,9 @@ def _data_session(
         costs, start = Costs(), time.perf_counter()
         for wire in (owner, dealer):
             wire.tell({"next": AGAIN}, "wish")
-        parts = receive_parts(dealer, architecture)
-        costs.key_bytes = sum(array.nbytes for part in parts for array in part.arrays())
+        prepared = me.prepare(receive_parts(dealer, architecture))
+        costs.key_bytes = sum(a.nbytes for part in prepared.parts for a in part.arrays())
         costs.dealing, start = _since(start)
-        prepared = me.prepare(parts)
         owner.hear("ready", {"ready": bool})
         costs.preparing, _ = _since(start)
         watch("prepared")

@@ -8,7 +8,7 @@ are comparisons. Everybody knows the architecture. All are expected to follow th
 one party's messages can compute the other party's secrets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,14 +126,17 @@ class Party:
     hidden: list[Ring]
     weights: Weights | None = None
 
-    def prepare(self, parts: list[Part]) -> "Prepared":
-        """Compute, before the image is there, what does not depend on it."""
-        ready, layers = [], iter(self.hidden)
+    def prepare(self, parts: Iterable[Part]) -> "Prepared":
+        """Compute, before the image is there, what does not depend on it: for each part as it comes
+        from the dealer, who meanwhile draws the next.
+        """
+        kept, ready, layers = [], [], iter(self.hidden)
         for step, part in zip(self.architecture.steps(), parts, strict=True):
+            kept.append(part)
             if step.layer is not None:
                 assert isinstance(part, LinearPart)
                 ready.append(gates.prepared(part, step.layer.unrolled, next(layers)))
-        return Prepared(list(parts), ready)
+        return Prepared(kept, ready)
 
     def infer(self, prepared: "Prepared", image: Ring) -> Talk:
         """Return this party's share of the logits (1, classes); `image` is its share (c, h, w)."""

@@ -4,7 +4,7 @@ number, and that a session which fails ends for all.
 
 import hashlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -46,12 +46,10 @@ def carried(wire: Wire, talk: Talk) -> Ring:
             return stop.value
 
 
-def receive_parts(dealer: Wire, architecture: Architecture) -> list[Part]:
-    """Return what the dealer deals for one image, one part for each step of the network."""
-    return [
-        step.part(dealer.receive(step.shapes(), f"part {number}"))
-        for number, step in enumerate(architecture.steps())
-    ]
+def receive_parts(dealer: Wire, architecture: Architecture) -> Iterator[Part]:
+    """Receive what the dealer deals for one image, one part for each step of the network."""
+    for number, step in enumerate(architecture.steps()):
+        yield step.part(dealer.receive(step.shapes(), f"part {number}"))
 
 
 def serve(at: Address, session: Callable[[socket.socket], None], say: Say, once: bool) -> None:

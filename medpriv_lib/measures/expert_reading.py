@@ -4,8 +4,8 @@
 - how many healthy cases are called ill, and to how many of those that the expert calls healthy in
   the original the release has *added* a sign, so that it calls them ill now;
 - severity: the rank correlation (Spearman) of the expert's score of the release with that of the
-  original among the diseased: does the release show *how* ill the eye is? A stranger with the right
-  label does not.
+  original among the diseased: does the release show *how* ill the eye is? Another patient's
+  photograph with the right label does not.
 """
 
 from collections.abc import Mapping, Sequence

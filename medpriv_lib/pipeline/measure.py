@@ -69,7 +69,7 @@ def measure(
 
 def sources_of(release: Release, cohort: Cohort) -> tuple[Cohort, bool]:
     """Return patients and labels of the given images in the numbering of `cohort`, and whether
-    some are strangers to it. Raises `ValueError` for a release of another cohort.
+    some are not among its patients. Raises `ValueError` for a release of another cohort.
     """
     given = release.given
     made_with = release.parameters.get("data_hash")

@@ -58,14 +58,19 @@ class Expert:
 
         Raises `ValueError` for images of another size, type or number of channels.
         """
-        if len(images) == 0:
-            return np.zeros(0)
-        return self._memory.recall(keys_of(images), lambda r: self.each(images[r]).mean(0))
+        return self.each(images).mean(axis=0)
 
     def each(self, images: Images) -> Float[np.ndarray, "k n"]:
-        """Return what each network says by itself, as `score`."""
+        """Return what each network says by itself, as `score`. An image is read once: what was said
+        of it is remembered.
+        """
+        if len(images) == 0:
+            return np.zeros((len(self.networks), 0))
+        return self._memory.recall(keys_of(images), lambda r: self._read(images[r])).T
+
+    def _read(self, images: Images) -> Float[np.ndarray, "n k"]:
         outputs = [logits(network, images).double().numpy() for network in self.networks]
-        return np.stack([out[:, 1] - out[:, 0] for out in outputs])
+        return np.stack([out[:, 1] - out[:, 0] for out in outputs], axis=1)
 
     def ill(self, images: Images) -> Bool[np.ndarray, " n"]:
         """Return which images are called ill."""

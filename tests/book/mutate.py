@@ -1,162 +1,167 @@
-"""A copy of the library with one line changed, so that a test can see whether a chapter's stored
+"""Lines of the library, one changed at a time, so that a test can see whether a chapter's stored
 numbers notice."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from changing import Change, changed
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-@dataclass(frozen=True)
-class Mutation:
-    """In `file` of the library, `old` (which stands there once) becomes `new`; `chapter` must
-    notice: a number that it stores is another one, or `notices` stands in what the run says."""
-
-    chapter: str
-    file: str
-    old: str
-    new: str
-    notices: str = "Cell outputs differ"
-
-
 MUTATIONS = [
-    Mutation(
+    Change(
         "blur",
         "privatizers/blur.py",
         "return 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8",
         "return 0.3 * ((kernel - 1) * 0.5 - 1) + 1.1",
+        ("cut = {}",),
     ),
-    Mutation(
+    Change(
         "k-same-select",
         "privatizers/k_same.py",
         "groups = group(cohort.images, self.k, order)",
         "groups = group(cohort.images, self.k + 1, order)",
+        ('"K-Same": KSame(6).privatize(probes)',),
     ),
-    Mutation(
+    Change(
         "pprl-vgan",
         "privatizers/vgan/losses.py",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)",
         "return 0.5 * (mu.square() + log_variance.exp() - 1 + log_variance)",
+        ("def kl_by_hand(",),
     ),
-    Mutation(
+    Change(
         "what-pprl-vgan-releases",
         "privatizers/replacement.py",
         "allowed[rows, known[rows]] = False",
         "allowed[rows, known[rows]] = True",
+        ("pools.candidates(test, policy)",),
     ),
-    Mutation(
+    Change(
         "several-releases",
         "attacks/intersection.py",
         "return np.logical_and.accumulate(",
         "return np.logical_or.accumulate(",
+        ("same_case = [KSame(k)",),
     ),
-    Mutation(
+    Change(
         "averaged-sets",
         "privatizers/averaging.py",
         "drawn[:, 0] = own",
         "drawn[:, 0] = (own + 1) % len(pools.names)",
+        ("def average_by_hand(",),
     ),
-    Mutation(
+    Change(
         "explanation-with-deep-taylor",
         "explanation/deep_taylor.py",
         'divider.register_parameter("bias", None)',
         "pass  # biases take their share",
+        ('"Deep Taylor": deep_taylor(judge, eyes)',),
     ),
-    Mutation(
+    Change(
         "radiomics",
         "measures/radiomics/glcm.py",
         "contrast = of_difference @ k, of_difference @ k**2",
         "contrast = of_difference @ k, of_difference @ k**3",
+        ("small = Levels(image[None]",),
     ),
-    Mutation(
+    Change(
         "federated-learning",
         "federation/sites.py",
-        "weight = 2.0 ** np.arange(sites) if",
-        "weight = 9.0 ** np.arange(sites) if",
+        'weight = 2.0 ** np.arange(sites) if how == "size"',
+        'weight = 2.0 ** np.arange(sites) if how == "even"',
+        ('sites = mp.deal(cohort, 3, "even"',),
     ),
-    Mutation(
+    Change(
         "encrypted-inference",
         "encrypted/gates.py",
         "seen = mask >> U(IGNORED)",
         "seen = mask >> U(IGNORED + 1)",
+        ("session = InProcess(network, keep=True)",),
     ),
-    Mutation(
+    Change(
         "differential-privacy",
         "federation/private/ledger.py",
         "if spent > self.budget:",
         "if spent > 2 * self.budget:",
-        "name 'reason' is not defined",  # nothing was refused
+        ("ledger = Ledger(",),
     ),
-    Mutation(
+    Change(
         "a-yardstick",
         "measures/own_signs.py",
         "won = ((fit < own) + 0.5 * (fit == own)) * other",
         "won = ((fit < own) + 1.0 * (fit == own)) * other",
+        ("def own_by_hand(",),
     ),
-    Mutation(
+    Change(
         "confounding",
         "recognition/crossfit.py",
         "return missing == 0, seen",
         "return missing >= 0, seen",
+        ("rows, on_twins, on_images = {}, {}, {}", "reading = pd.DataFrame(rows).T"),
     ),
-    Mutation(
+    Change(
         "counterfactuals",
         "explanation/edits.py",
         "below = (images - alpha * signs.v) / (1 - alpha)",
         "below = images - alpha * signs.v",
+        ('lifted = edits["signs lifted off"]',),
     ),
-    Mutation(
+    Change(
         "disentanglement",
         "privatizers/disentangled/losses.py",
         'target = b[q] if q == p and form == "donor" else a[q]',
         'target = b[q] if q != p and form == "donor" else a[q]',
+        ("def ignores(vectors):",),
         "AssertionError",
     ),
-    Mutation(
+    Change(
         "sign-transfer",
         "privatizers/sign_transfer/sign_transfer.py",
         "blended = strangers + alpha * (signs.v - strangers)",
         "blended = strangers + alpha * signs.v",
+        ('few = tests["crossed"].take(np.arange(16))',),
     ),
-    Mutation(
+    Change(
         "secure-aggregation",
         "federation/secure_aggregation/fixed_point.py",
-        "FRACTION = 24  # bits after the point",
-        "FRACTION = 23  # bits after the point",
+        "return signed[:-1] / (patients * 2.0**FRACTION), patients",
+        "return signed[:-1] / (patients * 2.0 ** (FRACTION - 1)), patients",
+        ("identities, roster = enrol(", "for number, lost in enumerate("),
     ),
-    Mutation(
+    Change(
         "combining-them",
-        "federation/private/demand.py",
-        "return Charge(self.noise, self.rate, self.steps)",
-        "return Charge(2 * self.noise, self.rate, self.steps)",
+        "federation/private/at_site.py",
+        "if demand.shares > guard.shares:",
+        "if demand.shares < guard.shares:",
+        ("own = sites[0]",),
     ),
-    Mutation(
+    Change(
         "hybrids",
         "federation/vertical.py",
         "return derivative < 0",
         "return derivative > 0",
+        ("read = labels_from(",),
     ),
-    Mutation(
+    Change(
         "collecting-without-exposing",
         "collection/anonymous_tables/mondrian.py",
         "return patients >= k and len(np.unique(value[rows])) >= different",
         "return patients >= k // 2 and len(np.unique(value[rows])) >= different",
+        ("raw = alone(groups_of(table",),
     ),
-    Mutation(
+    Change(
         "gradient-inversion",
         "attacks/gradient_inversion/dense.py",
         "values = weight.T @ bias / size",
         "values = weight.T @ bias.abs() / size",
+        ('exact = dense_input(sent["1.weight"]',),
     ),
 ]
 
 
-def mutated(mutation: Mutation, folder: Path) -> Path:
+def mutated(change: Change, folder: Path) -> Path:
     """Make the changed library in `folder` and return what PYTHONPATH must be; files but that one
-    are linked.
-
-    Raises `ValueError` where the line does not stand there once: the library has changed, and the
-    mutation must follow."""
+    are linked."""
     source = ROOT / "medpriv_lib"
     for path in source.rglob("*"):
         target = folder / path.relative_to(ROOT)
@@ -165,13 +170,8 @@ def mutated(mutation: Mutation, folder: Path) -> Path:
         elif "__pycache__" not in path.parts:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path)
-    file = folder / "medpriv_lib" / mutation.file
-    text = file.read_text(encoding="utf-8")
-    if text.count(mutation.old) != 1:
-        raise ValueError(
-            f"{mutation.file} holds {mutation.old!r} {text.count(mutation.old)} times, not once; "
-            "change the mutation with the library"
-        )
+    file = folder / "medpriv_lib" / change.file
+    text = changed(file.read_text(encoding="utf-8"), change)
     file.unlink()
-    file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     return folder

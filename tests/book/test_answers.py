@@ -25,8 +25,8 @@ def attempts(notebook: Path, wrong: Path) -> list[dict]:
     the book, else by executing the chapter here."""
     if "MEDPRIV_ANSWERS" in os.environ:
         file = Path(os.environ["MEDPRIV_ANSWERS"]) / f"{notebook.stem}.json"
-        return json.loads(file.read_text(encoding="utf-8"))
-    return execute(notebook, runpy.run_path(str(wrong))["WRONG"], 600)[1]
+        return json.loads(file.read_text(encoding="utf-8"))["attempts"]
+    return execute(notebook, runpy.run_path(str(wrong))["WRONG"], 600)[1]["attempts"]
 
 
 def problems(tried: list[dict], asked: list[str], least: int = 3) -> list[str]:
@@ -93,7 +93,7 @@ def small(tmp_path: Path, test: str, solution: str, wrong: list[str]) -> list[st
     assert [cell["metadata"] for cell in shown["cells"]] == [data for _, data in cells]
     assert [cell["execution_count"] for cell in shown["cells"]] == [1, 2, 3, 4, 5]
     assert shown["cells"][2]["outputs"][0]["text"].startswith("Exercise 1: ")
-    found = problems(tried, ["Exercise 1"])
+    found = problems(tried["attempts"], ["Exercise 1"])
     return [fault for fault in found if not fault.startswith("the exercises are")]
 
 

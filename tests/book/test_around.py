@@ -6,33 +6,45 @@ import re
 import pdf
 import pytest
 import terms
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, SoupStrainer
+
+ONLY = SoupStrainer("article")
+HERE = re.compile(r'\sid="(term-[^"]+)"')
 
 
-def article(book, page):
-    return BeautifulSoup((book / f"{page}.html").read_text("utf-8"), "html.parser").article
+@pytest.fixture(scope="module", params=pdf.pages())
+def read(book, request):
+    """Return a page's name and its article; a page is read once for its tests."""
+    text = (book / f"{request.param}.html").read_text("utf-8")
+    return request.param, BeautifulSoup(text, "html.parser", parse_only=ONLY)
 
 
-def test_words_of_the_glossary_lead_to_their_paragraphs(book):
-    there = {tag["id"] for tag in article(book, terms.GLOSSARY).find_all(id=True)}
+def test_words_of_the_glossary_lead_to_their_paragraphs(book, read):
+    page, article = read
+    there = set(HERE.findall((book / f"{terms.GLOSSARY}.html").read_text("utf-8")))
     assert {term.anchor for term in terms.of_the_book()} <= there
-    for page in pdf.pages():
-        found = article(book, page).select("a.term")
-        names = [tag["href"].partition("#")[2] for tag in found]
-        assert len(names) == len(set(names)), f"{page}: a term is linked twice"
-        assert set(names) <= there, page
-        assert not [tag for tag in found if tag.find_parent(["h1", "h2", "h3", "pre", "details"])]
-        if page in terms.WITHOUT:
-            assert not found, page
-        elif (terms.ROOT / f"{page}.ipynb").is_file():
-            assert len(found) >= 3, f"{page}: {names}"
+    found = article.select("a.term")
+    names = [tag["href"].partition("#")[2] for tag in found]
+    assert len(names) == len(set(names)), "a term is linked twice"
+    assert set(names) <= there
+    assert not [tag for tag in found if tag.find_parent(["h1", "h2", "h3", "pre", "details"])]
+    if page in terms.WITHOUT:
+        assert not found
+    elif (terms.ROOT / f"{page}.ipynb").is_file():
+        assert len(found) >= 3, names
 
 
-def test_unsolved_checks_show_one_neutral_line(book):
-    for page in pdf.pages():
-        for check in article(book, page).select(".tag_check .cell_output"):
-            said = check.get_text().strip()
-            assert re.fullmatch(r"Exercise \d: not answered yet\.", said), f"{page}: {said}"
+def test_unsolved_checks_show_one_neutral_line(read):
+    for check in read[1].select(".tag_check .cell_output"):
+        said = check.get_text().strip()
+        assert re.fullmatch(r"Exercise \d: not answered yet\.", said), said
+
+
+def test_questions_are_answered_in_a_fold(read):
+    for strong in read[1].find_all("strong", string="Question."):
+        following = strong.find_parent("p").find_next_sibling()
+        assert following.name == "details", strong.parent.get_text()[:60]
+        assert len(following.get_text().split()) > 5
 
 
 def test_every_notebook_can_be_downloaded_and_its_source_is_linked(book):
@@ -43,14 +55,6 @@ def test_every_notebook_can_be_downloaded_and_its_source_is_linked(book):
             source = re.search(r'href="([^"]*_sources/[^"]*\.ipynb)"', html)
             assert source, f"{page} offers no notebook"
             assert ((book / page).parent / source[1]).resolve().is_file(), page
-
-
-def test_questions_are_answered_in_a_fold(book):
-    for page in pdf.pages():
-        for strong in article(book, page).find_all("strong", string="Question."):
-            following = strong.find_parent("p").find_next_sibling()
-            assert following.name == "details", f"{page}: {strong.parent.get_text()[:60]}"
-            assert len(following.get_text().split()) > 5
 
 
 @pytest.mark.slow

@@ -2,13 +2,16 @@
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import notebooks
+import pdf
 import pytest
-from visits import Visit, visit
+from visits import Visit, together, visit
 
 PAGE_LIMIT = 1_500_000
 ASSET_LIMIT = 4_000_000
@@ -31,50 +34,83 @@ class Links(HTMLParser):
                 self.targets.append(values[key])
 
 
+def test_workers_visit_a_page_once_and_again_where_the_first_visit_failed(tmp_path):
+    made = []
+
+    def look_at(name):
+        made.append(name)
+        if len(made) == 1:
+            raise OSError("the browser went away")
+        time.sleep(0.2)
+        return {"wide": Visit(errors=[name])}
+
+    with pytest.raises(OSError, match="went away"):
+        together(tmp_path, "a.html", look_at)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: together(tmp_path, "a.html", look_at), range(4)))
+    assert made == ["a.html"] * 2
+    assert found == [{"wide": Visit(errors=["a.html"])}] * 4
+    (tmp_path / "b-html.taken").touch()
+    with pytest.raises(TimeoutError, match=r"b\.html: another worker"):
+        together(tmp_path, "b.html", look_at, wait=0.1)
+
+
+# the start page and the search are no chapters
+PAGES = [f"{page}.html" for page in pdf.pages()]
+VISITED = [*PAGES, "index.html", "search.html?q=identity"]
+
+
 @pytest.fixture(scope="session")
-def visits(browser, address, names) -> dict[tuple[str, str], Visit]:
-    """Visit every page in every view; the start page and the search are not chapters."""
-    pages = [*names, "index.html", "search.html?q=identity"]
-    return {
-        (name, view): seen for name in pages for view, seen in visit(browser, address, name).items()
-    }
+def visited(browser, address, tmp_path_factory, worker_id):
+    """Return what visits a page in every view, once in a run of all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "visits"
+    folder.mkdir(exist_ok=True)
+    kept = {}
+
+    def visit_once(name: str) -> dict[str, Visit]:
+        if name not in kept:
+            kept[name] = together(folder, name, lambda name: visit(browser, address, name))
+        return kept[name]
+
+    return visit_once
 
 
-@pytest.mark.slow
-def test_pages_load_cleanly_fit_the_screen_and_describe_their_images(visits):
+@pytest.mark.parametrize("name", VISITED)
+def test_a_page_loads_cleanly_fits_the_screen_and_describes_its_images(visited, name):
     problems = []
-    for (name, view), seen in visits.items():
-        at = f"{name}, {view}"
-        problems += [f"{at}: console: {text}" for text in seen.errors]
-        problems += [f"{at}: asks another server: {url}" for url in sorted(seen.away)]
-        problems += [f"{at}: not there: {url}" for url in seen.missing]
-        problems += [f"{at}: forbids itself: {what}" for what in seen.refused]
-        problems += [f"{at}: {seen.over} px wider than the screen"] if seen.over > 0 else []
-        problems += [f"{at}: no alternative text: {src}" for src in seen.bare]
+    for view, seen in visited(name).items():
+        problems += [f"{view}: console: {text}" for text in seen.errors]
+        problems += [f"{view}: asks another server: {url}" for url in sorted(set(seen.away))]
+        problems += [f"{view}: not there: {url}" for url in seen.missing]
+        problems += [f"{view}: forbids itself: {what}" for what in seen.refused]
+        problems += [f"{view}: {seen.over} px wider than the screen"] if seen.over > 0 else []
+        problems += [f"{view}: no alternative text: {src}" for src in seen.bare]
     assert not problems, "\n".join(problems)
 
 
-def test_pages_have_no_serious_violation_of_accessibility(visits):
-    found = [
-        f"{name}, {view}: {text}"
-        for (name, view), seen in visits.items()
-        for text in seen.violations
-        if name != "index.html"  # it only leads on
-    ]
+@pytest.mark.parametrize("name", [name for name in VISITED if name != "index.html"])  # it leads on
+def test_a_page_has_no_serious_violation_of_accessibility(visited, name):
+    found = [f"{view}: {text}" for view, seen in visited(name).items() for text in seen.violations]
     assert not found, "\n".join(found)
 
 
-def test_dark_mode_is_dark_with_light_text(visits, names):
-    for name in names:
-        seen = visits[name, "dark"]
-        assert _luminance(seen.back) < 0.1, f"{name}: background {seen.back}"
-        assert _contrast(seen.back, seen.text) >= 4.5, f"{name}: {seen.text} on {seen.back}"
+@pytest.mark.parametrize("name", PAGES)
+def test_dark_mode_is_dark_with_light_text(visited, name):
+    seen = visited(name)["dark"]
+    assert _luminance(seen.back) < 0.1, f"background {seen.back}"
+    assert _contrast(seen.back, seen.text) >= 4.5, f"{seen.text} on {seen.back}"
 
 
-def test_theme_and_maths_are_light(visits, book, address):
+def test_every_page_of_the_contents_is_built_and_no_other(names):
+    assert sorted(PAGES) == names
+
+
+def test_theme_and_maths_are_light(visited, book):
     """Count what one visit of all pages loads besides the pages: scripts, styles and fonts, each
     once."""
-    loaded = {url.removeprefix(address) for seen in visits.values() for url in seen.loaded}
+    visits = [seen for name in VISITED for seen in visited(name).values()]
+    loaded = {url for seen in visits for url in seen.loaded}
     assets = {url: (book / url).stat().st_size for url in loaded if "_static/" in url}
     assert any("mathjax" in url for url in assets)
     assert sum(assets.values()) <= ASSET_LIMIT, json.dumps(assets, indent=1)
@@ -87,15 +123,6 @@ def test_every_page_names_its_icon_so_that_no_browser_asks_for_another(book, nam
         assert len(icons) == 1, f"{name}: {icons}"
         target = re.search(r'href="([^"]+)"', icons[0]).group(1)
         assert ((book / name).parent / target).is_file(), f"{name}: no icon at {target}"
-
-
-def test_pages_can_be_read_without_javascript(browser, address, names):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    for name in names:
-        page.goto(address + name, wait_until="load")
-        assert page.locator(".bd-article h1").first.is_visible(), name
-    context.close()
 
 
 def search(browser, address: str, words: str) -> list[str]:

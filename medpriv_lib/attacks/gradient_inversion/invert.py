@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from medpriv_lib.attacks.gradient_inversion.basis import Basis
 from medpriv_lib.attacks.gradient_inversion.dense import dense_input, dense_layers
 from medpriv_lib.attacks.gradient_inversion.gradients import Gradients, require_gradients
+from medpriv_lib.attacks.gradient_inversion.kinks import with_kinks
 from medpriv_lib.attacks.gradient_inversion.labels import labels_of
 from medpriv_lib.attacks.gradient_inversion.objective import Objective, Terms
-from medpriv_lib.attacks.gradient_inversion.search import Watcher, search
+from medpriv_lib.attacks.gradient_inversion.search import Coordinates, Pixels, Watcher, search
 
 PURE = 1e-3  # up to this share of unexplained gradient, one image made the update
 
@@ -22,7 +24,9 @@ class Search:
     """How long and how the search runs.
 
     `steps` of it from `rate` down to 0, `signed` or not (`search`), `noise` the standard deviation
-    of what is laid over the public start, `terms` the objective's weights.
+    of what is laid over the public start, `terms` the objective's weights. With a `width` above 0
+    the search follows the jumps of the gradients at the kinks of the network's ReLU (`Kink`), with
+    a bump that narrows to `narrow` times its width.
     """
 
     steps: int = 60
@@ -30,6 +34,8 @@ class Search:
     noise: float = 0.02
     signed: bool = False
     terms: Terms = field(default_factory=Terms)
+    width: float = 0.0
+    narrow: float = 1 / 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,7 @@ def invert(
     *,
     count: int = 1,
     labels: Int64[Tensor, " n"] | None = None,
+    basis: Basis | None = None,
     how: Search | None = None,
     watch: Watcher | None = None,
 ) -> Reconstruction:
@@ -64,15 +71,21 @@ def invert(
     search starts, their mean softmax tells how labels are counted in a batch. `labels` None means:
     read from the last bias (`labels_of`). The network is judged in evaluation mode; batch norm
     then uses the statistics that the network holds, which the attacker may know or not. The noise
-    over the start is drawn from `generator`. `watch(step, images, parts)` is called before each
-    step. Raises `ValueError` for gradients that do not belong to the network (`require_gradients`),
-    public images that do not fit, fewer than one image or step, and a network without a dense
-    layer where the labels are not given. Source: Geiping et al. 2020 (cosine, total variation,
-    Adam); Phong et al. 2018 (the dense layer).
+    over the start is drawn from `generator`. With a `basis` of public images the search moves in
+    its coordinates, without one pixel by pixel. `watch(step, images, parts)` is called before each
+    step. Raises `ValueError` for gradients that do not belong to the network
+    (`require_gradients`), public images and a basis that do not fit, fewer than one image or step,
+    and a network without a dense layer where the labels are not given. Source: Geiping et al. 2020
+    (cosine, total variation, Adam); Phong et al. 2018 (the dense layer).
     """
     how = how or Search()
     require_gradients(network, gradients)
     gradients = {name: found.detach() for name, found in gradients.items()}
+    if basis is not None and basis.mean.shape != public.shape[1:]:
+        raise ValueError(
+            f"the basis is of images of {tuple(basis.mean.shape)} and the public ones are "
+            f"{tuple(public.shape[1:])}; make the basis of public images of the same size"
+        )
     if count < 1 or how.steps < 1 or how.rate <= 0 or how.noise < 0:
         raise ValueError(
             f"a search needs at least one image and one step, a rate above 0 and a noise of 0 or "
@@ -97,9 +110,13 @@ def invert(
             name = layers[0][0]
             found = dense_input(gradients[f"{name}.weight"], gradients[f"{name}.bias"])
             entered = found.values if found is not None and found.mixed < PURE else None
-        objective = Objective(network, gradients, labels, how.terms, entered)
+        twin, kinks = with_kinks(network, how.width) if how.width > 0 else (network, [])
+        objective = Objective(twin, gradients, labels, how.terms, entered)
         start = start_from(public, count, how.noise, generator)
-        images, parts = search(objective, start, how.steps, how.rate, how.signed, watch)
+        guess = Coordinates(start, basis) if basis is not None else Pixels(start)
+        images, parts = search(
+            objective, guess, how.steps, how.rate, how.signed, watch, kinks, how.narrow
+        )
     return Reconstruction(images, labels, parts, entered)
 
 

@@ -14,7 +14,7 @@ class Identity:
 
     Both eyes of a person share every field but `eye` and `iris_seed`: Daugman (2004, IEEE Trans.
     Circuits Syst. Video Technol. 14:21) found the iris textures of the two eyes of a person as
-    independent as those of strangers, while lids, skin and pigmentation are common. `draw` holds
+    independent as those of two people, while lids, skin and pigmentation are common. `draw` holds
     the ranges. Where they come from: `iris_radius`: horizontal corneal diameter 11.71 +- 0.42 mm
     (Rüfer, Schröder, Erb 2005, Cornea 24:259). `fissure_width`, `upper_lid` (margin above the pupil
     centre, MRD1), `lower_lid` (margin below it, MRD2), `tilt` of the lid axis in degrees, temporal

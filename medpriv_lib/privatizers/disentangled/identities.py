@@ -171,9 +171,9 @@ class Nearness(NamedTuple):
     """How near identities come to the training patients, in mean squared difference.
 
     `synthetic` (S,) to the nearest; `own` (M,) held-out images to their own patient (empty where
-    their patients are strangers); `impostor` (M,) to the nearest other patient; `limit` the 5 %
-    quantile of `impostor`; `share` of the synthetic ones under it, 5 % for real strangers by
-    construction.
+    their patients are not in the training); `impostor` (M,) to the nearest other patient; `limit`
+    the 5 % quantile of `impostor`; `share` of the synthetic ones under it, 5 % for images of other
+    real people by construction.
     """
 
     synthetic: Float[np.ndarray, " s"]

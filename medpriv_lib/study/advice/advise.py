@@ -4,7 +4,7 @@ import html
 import os
 from dataclasses import dataclass
 
-from medpriv_lib.study.advice.facts import Attacked, Facts, read_facts, shown
+from medpriv_lib.study.advice.facts import BETTER, Attacked, Facts, read_facts, shown
 from medpriv_lib.study.advice.questions import Situation, checked
 from medpriv_lib.study.advice.rules import (
     METHODS,
@@ -173,4 +173,7 @@ def _inverted(method: Method, facts: Facts) -> list[str]:
 
     rows = {"federated": ("batch of 4", "batch of 8"), "aggregated": ("masked", "sum of 3 sites")}
     said = [f"Pictures rebuilt from an update, {first(row)}." for row in rows[method.name]]
-    return [*said, f"The same attacker, one picture in the update, {first('average pooling')}."]
+    if method.name == "aggregated":
+        said.append(f"The masked updates again, {first(f'{BETTER}, masked')}.")
+    said.append(f"The same attacker, one picture in the update, {first('average pooling')}.")
+    return [*said, f"One picture in the update, {first(f'{BETTER}, average pooling')}."]

@@ -24,6 +24,7 @@ from medpriv_lib.study.verdict import (
 
 SECOND = ("confounded", "crossed")
 FIRST = "first"  # the cohort that the course begins with
+BETTER = "a better search"  # begins the names of its rows
 Name = tuple[str, str]
 Three = tuple[float, float | None, float | None]  # a number and the ends of its interval
 
@@ -128,10 +129,17 @@ def _read(folder: Path) -> Facts:
         lines,
         _attacks(folder),
         judged,
-        summarised(_json(folder / "gradient-inversion.json")),
+        _inversion(folder),
         _json(folder / "private.json")["parts"],
         _json(folder / "encrypted.json"),
     )
+
+
+def _inversion(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the rows of gradient inversion, and those of the better search on its third set."""
+    third = summarised(_json(folder / "gradient-inversion-sets.json")["third"])
+    better = {f"{BETTER}, {name}": line for name, line in third.items()}
+    return summarised(_json(folder / "gradient-inversion.json")) | better
 
 
 def _attacks(folder: Path) -> dict[Name, list[Attacked]]:

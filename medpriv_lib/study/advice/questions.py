@@ -50,7 +50,7 @@ QUESTIONS = (
         "What must survive?",
         {
             "eye": "A picture of this kind; nothing about a patient",
-            "disease": "Whether it is ill or healthy",
+            "disease": "Whether the case is ill or healthy",
             "signs": "The signs of this very patient",
         },
     ),

@@ -69,7 +69,8 @@ METHODS = {
             "stranger",
             ("control", "stranger"),
             "Show an eye that a program drew",
-            "Use the renderer's strangers. The picture is an illustration and has to say so.",
+            "Use eyes of nobody, drawn by the renderer. The picture is an illustration and has to "
+            "say so.",
             "a-yardstick",
             apart=True,
         ),

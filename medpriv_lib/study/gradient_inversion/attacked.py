@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from medpriv_lib.attacks.gradient_inversion import ranks, seen
+from medpriv_lib.attacks.gradient_inversion.basis import Basis
 from medpriv_lib.attacks.gradient_inversion.gradients import gradients_of
 from medpriv_lib.attacks.gradient_inversion.invert import Search, invert
 from medpriv_lib.core.cohort import Cohort
@@ -95,17 +96,19 @@ def attacked(
     noise: float,
     number: int,
     seed: int,
+    basis: Basis | None = None,
 ) -> list[dict]:
     """Attack one update of the images in `rows` of the court's cohort; return one record for each.
 
-    `networks`: the site's and the attacker's. `others` are rows of other patients, one for each:
-    where their eyes stand is the control of an attack on somebody else's update.
+    `networks`: the site's and the attacker's; `basis` as of `invert`. `others` are rows of other
+    patients, one for each: where their eyes stand is the control of an attack on somebody else's
+    update.
     """
     x = to_tensor(court.known.images[rows])
     y = torch.from_numpy(court.known.diseased[rows]).long()
     gradients = update_of(row, networks[0], x, y, noise, number, seed)
     generator = seeded(seed, "gradient inversion", "start", row.start, number)
-    made = invert(networks[1], gradients, public, generator, count=len(rows), how=how)
+    made = invert(networks[1], gradients, public, generator, count=len(rows), basis=basis, how=how)
     # within a batch the truth says which reconstruction stands for which image
     order = ranks.matched(made.images, x)
     images = to_uint8(made.images[order])

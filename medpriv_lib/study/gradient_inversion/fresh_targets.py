@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.attacks.gradient_inversion.invert import Search
-from medpriv_lib.attacks.gradient_inversion.objective import Terms
 from medpriv_lib.core.files import write_json
 from medpriv_lib.study.command import into_folder
 from medpriv_lib.study.gradient_inversion import rows as plan
@@ -26,6 +24,7 @@ from medpriv_lib.study.gradient_inversion.run import (
     Study,
     attack_rows,
     described,
+    search_of,
     shipped,
 )
 
@@ -56,17 +55,20 @@ def run(
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["provenance"] == content["provenance"]:
             content = found
-    how = first["search"]
-    search = Search(**how | {"terms": Terms(**how["terms"])})
-    attack_rows(study, rows, search, content, lambda: write_json(path, content), say)
+    attack_rows(study, rows, search_of(first), content, lambda: write_json(path, content), say)
     return content
 
 
 def fresh(study: Study, first: dict[str, Any]) -> Study:
     """Return the study with another seed, without the patients whom the first one has looked at."""
-    seen = {one["patient"] for one in first["targets"]}
-    seen |= {int(study.cohort.patient[row]) for row in study.order[-plan.VALIDATION :]}
-    return replace(study, seed=FRESH_SEED, without=tuple(sorted(seen)))
+    return replace(study, seed=FRESH_SEED, without=looked_at(study, first))
+
+
+def looked_at(study: Study, first: dict[str, Any]) -> tuple[int, ...]:
+    """Return the patients of the first study's targets and of its validation, ascending."""
+    patients = {one["patient"] for one in first["targets"]}
+    patients |= {int(study.cohort.patient[row]) for row in study.order[-plan.VALIDATION :]}
+    return tuple(sorted(patients))
 
 
 COMMAND = "python -m medpriv_lib.study.gradient_inversion.fresh_targets"

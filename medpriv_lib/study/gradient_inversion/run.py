@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from medpriv_lib.attacks.gradient_inversion.basis import Basis
 from medpriv_lib.attacks.gradient_inversion.invert import Search
 from medpriv_lib.attacks.gradient_inversion.objective import Distance, Terms
 from medpriv_lib.core import weights
@@ -24,6 +25,7 @@ from medpriv_lib.recognition.eye_judge import NAME as EYE_JUDGE
 from medpriv_lib.recognition.eye_judge import EyeJudge
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.views import eye_numbers
 from medpriv_lib.study.gradient_inversion import rows as plan
 from medpriv_lib.study.gradient_inversion.attacked import Court, attacked, likeness
 from medpriv_lib.study.gradient_inversion.networks import (
@@ -57,7 +59,8 @@ Say = Callable[[str], None]
 class Study:
     """What all rows share. `cohort` are the training images, rows numbered within them; `without`
     the patients who are neither targets nor for validation; `settings` of the search are tried on
-    validation targets, and `noise` says how much of it the budget needs.
+    validation targets, and `noise` says how much of it the budget needs. `each`: one target of each
+    patient or of each eye. `basis` as of `invert`.
     """
 
     whole: Cohort
@@ -68,6 +71,8 @@ class Study:
     without: tuple[int, ...] = ()
     settings: Tried = SETTINGS
     noise: Callable[[float, float, int, float], float] = multiplier
+    each: Literal["patient", "eye"] = "patient"
+    basis: Basis | None = None
 
     @property
     def cohort(self) -> Cohort:
@@ -77,13 +82,18 @@ class Study:
     @cached_property
     def order(self) -> Int64[np.ndarray, " p"]:
         """One image of each patient, in random order: targets from the front, validation from the
-        back.
+        back. With `each` eye, the second eyes come after the first ones, in the same order.
         """
         generator = np.random.default_rng(self.seed)
         shuffled = generator.permutation(len(self.cohort))
-        _, first = np.unique(self.cohort.patient[shuffled], return_index=True)
+        whose = self.cohort.patient if self.each == "patient" else eye_numbers(self.cohort)
+        _, first = np.unique(whose[shuffled], return_index=True)
         ordered = generator.permutation(shuffled[first])
-        return ordered[~np.isin(self.cohort.patient[ordered], self.without)]
+        ordered = ordered[~np.isin(self.cohort.patient[ordered], self.without)]
+        patients = self.cohort.patient[ordered]
+        _, first, number = np.unique(patients, return_index=True, return_inverse=True)
+        comes = first[number]  # where the patient's first image stands
+        return ordered[np.lexsort((comes, comes != np.arange(len(ordered))))]
 
     @cached_property
     def learnt(self) -> Recogniser:
@@ -206,7 +216,7 @@ def attack_rows(
     say: Say,
 ) -> None:
     """Attack the updates of each row that are not done yet."""
-    if content.get("search") != asdict(how):
+    if "search" not in content or search_of(content) != how:
         content |= {"search": asdict(how), "rows": {}}
     done = content.setdefault("rows", {})
     if "targets" not in content:
@@ -224,13 +234,19 @@ def attack_rows(
             others = study.order[(start + row.count + np.arange(row.count)) % row.targets]
             made = attacked(
                 row, networks, study.court, targets, others, study.public, how,
-                content["noise"], start, study.seed,
+                content["noise"], start, study.seed, study.basis,
             )  # fmt: skip
             for record in made[max(0, PICTURES - start) :]:
                 del record["png"]
             records += made
             save()
             say(f"{row.name}: {len(records)} of {row.targets}, {made[-1]['rank_eye']:.0f}")
+
+
+def search_of(content: dict) -> Search:
+    """Return the search of a results file; what an older file does not name has its default."""
+    how = content["search"]
+    return Search(**how | {"terms": Terms(**how["terms"])})
 
 
 def one_update(
@@ -245,7 +261,7 @@ def one_update(
     """Attack one update of a row that is in no table."""
     return attacked(
         row, study.networks(row), study.court, targets, others, study.public, how, noise, number,
-        study.seed,
+        study.seed, study.basis,
     )  # fmt: skip
 
 

@@ -22,13 +22,13 @@ def summarised(content: dict[str, Any]) -> dict[str, dict[str, float]]:
     mean eye are means; `chance` is guessing, `n` the number of targets, `labels` the share with
     right labels.
     """
-    controls = {one["patient"]: one for one in content["targets"]}
+    controls = {one["row"]: one for one in content["targets"]}
     lines = {}
     for name, row in content["rows"].items():
         records = row["records"]
         if not records:
             continue
-        beside = [controls[record["patient"]] for record in records]
+        beside = [controls[record["row"]] for record in records]
         first = _firsts(records, "rank_eye")
         low, high = mean_interval(first, np.array([record["patient"] for record in records]))
         lines[name] = {
