@@ -48,10 +48,9 @@ IRIS_MAX = 58.0
 RATIO = (0.16, 0.8)  # pupil over iris radius; eyes have .2 to .7
 # 119 of 120 synthetic eyes reach it; so do 6 of 40 chest X-rays (up to .20) and most noise
 MIN_SCORE = 0.17
-# rings: radii of a pupil that are tried, from a fourth less than the candidate's to a third more;
-# those beside them that the search may touch; both
-NEAR, BESIDE = 20, 24
-PART = NEAR + 2 * BESIDE
+REACH = 0.3  # a pupil is looked for at radii up to e**.3 times smaller and larger: 20 or 21 rings
+BESIDE = 24  # rings beside those that the search may touch
+PART = 21 + 2 * BESIDE
 AT_ONCE = 16  # candidates that are sampled together
 SURROUNDINGS = 1.5  # radii of the iris around its middle in which both circles are refined
 AROUND = 1.28  # an iris that is looked for by its size may be so many times larger or smaller
@@ -209,9 +208,8 @@ def _some_pupils(
 ) -> list[tuple[float, Circle]]:
     """Return the score and the circle of each candidate (C, 3); all are sampled in one go."""
     x, y = (candidates[:, i, None, None].astype(np.float32) for i in range(2))
-    nearest = np.log(candidates[:, 2] / RINGS[0]) / np.log(RINGS[1] / RINGS[0])
-    first = np.clip(np.ceil(nearest - NEAR / 2).astype(int), 0, len(RINGS) - NEAR)
-    start = np.clip(first - BESIDE, 0, len(RINGS) - PART)
+    near = [np.flatnonzero(np.abs(np.log(RINGS / r)) < REACH) for r in candidates[:, 2]]
+    start = np.clip([one[0] - BESIDE for one in near], 0, len(RINGS) - PART)
     radii = RINGS[start[:, None, None] + np.arange(PART)].astype(np.float32)  # (C, 1, PART)
     rows = len(candidates) * len(ANGLES)
     px, py = (unit * radii + at for unit, at in ((UNIT_X, x), (UNIT_Y, y)))
@@ -222,7 +220,7 @@ def _some_pupils(
     for one, edges in enumerate(inner):
         every = np.zeros((len(ANGLES), len(RINGS)), np.float32)
         every[:, start[one] : start[one] + PART] = edges
-        score, (dx, dy, pr) = best_circle(every, first[one] + np.arange(NEAR), 0.2, weights)
+        score, (dx, dy, pr) = best_circle(every, near[one], 0.2, weights)
         place = candidates[one, 0] + dx, candidates[one, 1] + dy
         found.append((score, (float(place[0]), float(place[1]), pr)))
     return found
