@@ -17,7 +17,7 @@ _before: list[tuple[FunctionType, CodeType]] = []
 class Change(NamedTuple):
     """In `file` of the library, `old` (which stands there once) becomes `new`. `chapter` must
     notice: the cells that hold `cells` (each is found once) are run again after the last of them,
-    and what that last one says is different, or `notices` stands in it.
+    and what that last one says is different.
     """
 
     chapter: str
@@ -25,7 +25,6 @@ class Change(NamedTuple):
     old: str
     new: str
     cells: tuple[str, ...]
-    notices: str = ""
 
     def places(self, sources: list[str]) -> list[int]:
         """Return which of a notebook's cells are run again. Raises `ValueError` where a piece of

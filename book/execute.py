@@ -87,11 +87,12 @@ def main(arguments: list[str]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     cache, failed = get_cache(options.folder), []
+    wrong = {path: wrong_answers(path, tests) for path in chapters()}
+    changed = {path: changes(path, tests) for path in chapters()}
 
     def one(path: Path) -> tuple[nbformat.NotebookNode, float]:
         began = time.monotonic()
-        wrong, changed = wrong_answers(path, tests), changes(path, tests)
-        notebook, tried = execute(path, wrong, timeout, changed)
+        notebook, tried = execute(path, wrong[path], timeout, changed[path])
         if written is not None:
             (written / f"{path.stem}.json").write_text(json.dumps(tried, indent=1) + "\n")
         return notebook, time.monotonic() - began

@@ -111,8 +111,7 @@ MUTATIONS = [
         "privatizers/disentangled/losses.py",
         'target = b[q] if q == p and form == "donor" else a[q]',
         'target = b[q] if q != p and form == "donor" else a[q]',
-        ("def ignores(vectors):",),
-        "AssertionError",
+        ("by_hand = ((w.medical - b.medical) ** 2).mean()",),
     ),
     Change(
         "sign-transfer",

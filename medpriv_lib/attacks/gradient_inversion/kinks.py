@@ -1,6 +1,7 @@
 """The attacker's copy of a network: the same numbers, and a ReLU whose step has a slope."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,28 +14,28 @@ def bump(a: Tensor, width: float) -> Tensor:
 
 class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a: Tensor, width: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, a: Tensor, width: float) -> Tensor:
         ctx.save_for_backward(a)
         ctx.width = width
         return (a > 0).to(a.dtype)
 
     @staticmethod
-    def backward(ctx, slope: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         (a,) = ctx.saved_tensors
-        return slope * bump(a, ctx.width), None
+        return slopes[0] * bump(a, ctx.width), None
 
 
 class _Rectified(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a: Tensor, width: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, a: Tensor, width: float) -> Tensor:
         ctx.save_for_backward(a)
         ctx.width = width
         return a.clamp_min(0)
 
     @staticmethod
-    def backward(ctx, slope: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         (a,) = ctx.saved_tensors
-        return slope * _Step.apply(a, ctx.width), None
+        return slopes[0] * _Step.apply(a, ctx.width), None
 
 
 class Kink(nn.Module):
@@ -65,7 +66,8 @@ def with_kinks(network: nn.Module, width: float) -> tuple[nn.Module, list[Kink]]
     The given network is left as it was; so are activations that are no `nn.ReLU`. Raises
     `ValueError` for a width of 0 or less.
     """
-    network, kinks = copy.deepcopy(network), []
+    network = copy.deepcopy(network)
+    kinks: list[Kink] = []
     for part in list(network.modules()):
         for name, child in list(part.named_children()):
             if isinstance(child, nn.ReLU):

@@ -74,10 +74,8 @@ def run(
             content[name] = found = one
         directions = study.basis.directions.shape[1] if study.basis is not None else 0
         found |= {"noise": first["noise"], "directions": directions}
-        attack_rows(
-            studies[name], rows, how, found, lambda: write_json(path, content),
-            lambda text, name=name: say(f"{name} set, {text}"),
-        )  # fmt: skip
+        told = _told(say, name)
+        attack_rows(studies[name], rows, how, found, lambda: write_json(path, content), told)
     return content
 
 
@@ -91,6 +89,10 @@ def third(study: Study, first: dict[str, Any], second: dict[str, Any]) -> Study:
     """Return the study of eyes whose patients are in neither set and in no validation."""
     seen = {*looked_at(study, first), *(one["patient"] for one in second["targets"])}
     return replace(study, seed=THIRD_SEED, without=tuple(sorted(seen)), each="eye")
+
+
+def _told(say: Say, name: str) -> Say:
+    return lambda text: say(f"{name} set, {text}")
 
 
 def _earlier(path: Path) -> dict[str, Any]:
