@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from small_cohorts import cohort_of, people
 
-from medpriv_lib.core.distances import centred, squared_distances
+from medpriv_lib.core.distances import byte_rank, centred, squared_distances
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.privatizers.groups import group, nearest_patients, rounded
+from medpriv_lib.privatizers.groups import (
+    group,
+    mean_of,
+    nearest_patients,
+    rounded,
+    rounded_means,
+)
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 from medpriv_lib.privatizers.protocol import Privatizer
 
@@ -46,6 +52,26 @@ def test_closed_form_vector():
 
 def test_halves_go_to_the_even_grey_level():
     assert rounded(np.array([0.5, 1.5, 2.5, 254.5])).tolist() == [0, 2, 2, 254]
+
+
+@pytest.mark.parametrize("k", [2, 3, 7, 12, 300])
+def test_rounded_means_are_those_of_the_float64_means(k):
+    rng = np.random.default_rng(k)
+    images = rng.integers(0, 256, (70, 5, 3), dtype=np.uint8)
+    rows = rng.integers(0, 70, (130, k))
+    expected = rounded(np.stack([mean_of(images[some]) for some in rows]))
+    np.testing.assert_array_equal(rounded_means(images, rows), expected)
+
+
+@pytest.mark.parametrize("pixels", [3, 8, 40])
+@pytest.mark.parametrize("levels", [2, 256])
+def test_rank_by_bytes_is_that_of_sorting_them(pixels, levels):
+    rng = np.random.default_rng(pixels)
+    images = rng.integers(0, levels, (60, pixels), dtype=np.uint8)
+    images[30:40, :8] = images[30, :8]
+    then = rng.permutation(60)
+    order = sorted(range(60), key=lambda row: (images[row].tobytes(), then[row]))
+    np.testing.assert_array_equal(np.argsort(byte_rank(images, then)), order)
 
 
 def test_distances_are_exact_whole_numbers():

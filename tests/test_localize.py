@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from medpriv_lib.data.eyes.circles import ANGLES, RINGS, best_circle, weights_of
+from medpriv_lib.data.eyes.circles import ANGLES, DESIGN, RINGS, best_circle, fitted, weights_of
 from medpriv_lib.data.eyes.localize import locate
+from medpriv_lib.data.eyes.quantiles import quantiles
 from medpriv_lib.data.eyes.strip import strip_rows
 from medpriv_lib.data.synthetic import Capture, Identity, Pathology, render_with_truth
 
@@ -160,6 +161,23 @@ def test_circle_search_equals_a_plain_loop():
     score, circle = best_circle(steps, rings, reach, weights)
     assert score == pytest.approx(best[0], abs=1e-5)
     assert circle == pytest.approx(best[1])
+
+
+def test_quantiles_are_numpys():
+    rng = np.random.default_rng(4)
+    for values in (rng.normal(size=(7, 9)), np.array([3.0]), rng.integers(0, 9, 12)):
+        shares = (0.0, 0.02, 0.5, 0.8, 1.0)
+        np.testing.assert_allclose(quantiles(values, shares), np.quantile(values, shares))
+
+
+def test_the_circle_fit_is_that_of_a_solver():
+    rng = np.random.default_rng(5)
+    edge, w = 20 + rng.normal(size=len(ANGLES)), rng.random(len(ANGLES))
+    normal = (DESIGN.T * w) @ DESIGN
+    normal[[0, 1], [0, 1]] += 0.05 * w.sum()
+    np.testing.assert_allclose(
+        fitted(edge, w), np.linalg.solve(normal, (DESIGN.T * w) @ edge), rtol=1e-6
+    )
 
 
 def test_label_strip_is_cut_and_no_more_than_a_tenth():

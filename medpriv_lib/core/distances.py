@@ -3,12 +3,13 @@ and plain ones between rows of numbers.
 """
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
 # Grey levels less 128 lie in -128..127, so a sum of 1,024 of their products stays within 2**24:
 # every partial sum is a whole number that float32 holds exactly, in whatever order the BLAS adds.
 EXACT_PIXELS = 1024
 BLOCK_ENTRIES = 2**23  # distances held at once; about 200 MB with all temporaries
+WORD = 8  # bytes: two images differ in their first word, or all bytes are looked at
 FAR = np.iinfo(np.int64).max
 
 
@@ -42,15 +43,24 @@ def squared_distances(
     |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, one Gram matrix for all products a.b. Norms that are known
     can be passed.
     """
-    gram = np.zeros((len(a), len(b)), dtype=np.float64)
-    for start in range(0, a.shape[1], EXACT_PIXELS):
-        stop = start + EXACT_PIXELS
-        gram += a[:, start:stop] @ b[:, start:stop].T
-    out = gram.astype(np.int64)
+    out = products(a, b).astype(np.int64)
     out *= -2
     out += (squared_norms(a) if norms_a is None else norms_a)[:, None]
     out += (squared_norms(b) if norms_b is None else norms_b)[None, :]
     return out
+
+
+def products(
+    a: Float32[np.ndarray, "m p"], b: Float32[np.ndarray, "n p"]
+) -> Float64[np.ndarray, "m n"]:
+    """Return the exact products of all rows of two sets of `centred` images, whole numbers in
+    float64.
+    """
+    gram = (a[:, :EXACT_PIXELS] @ b[:, :EXACT_PIXELS].T).astype(np.float64)
+    for start in range(EXACT_PIXELS, a.shape[1], EXACT_PIXELS):
+        stop = start + EXACT_PIXELS
+        gram += a[:, start:stop] @ b[:, start:stop].T
+    return gram
 
 
 def distances(a: Float[np.ndarray, "m d"], b: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m n"]:
@@ -76,7 +86,17 @@ def byte_rank(
 
     It breaks ties by what the images show and not by the row in which they happen to stand.
     """
-    key = [(image.tobytes(), int(number)) for image, number in zip(images, then, strict=True)]
+    rows = np.ascontiguousarray(images.reshape(len(images), -1))
+    if rows.shape[1] < WORD:
+        rows = np.pad(rows, ((0, 0), (0, WORD - rows.shape[1])))  # a word is what is compared first
+    first = rows[:, :WORD].copy().view(">u8")[:, 0].astype(np.uint64)
+    order = np.argsort(first, kind="stable")
+    same = np.flatnonzero(first[order][1:] == first[order][:-1])
+    for run in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1):
+        if len(run):  # images whose first word is the same
+            part = slice(int(run[0]), int(run[-1]) + 2)
+            key = {row: (rows[row].tobytes(), int(then[row])) for row in order[part].tolist()}
+            order[part] = sorted(key, key=key.__getitem__)
     rank = np.empty(len(images), dtype=np.int64)
-    rank[sorted(range(len(images)), key=key.__getitem__)] = np.arange(len(images))
+    rank[order] = np.arange(len(images))
     return rank

@@ -12,6 +12,7 @@ from medpriv_lib.core.distances import (
     FAR,
     byte_rank,
     centred,
+    products,
     squared_distances,
     squared_norms,
 )
@@ -19,6 +20,7 @@ from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.release import Release
 
+MEANS_AT_ONCE = 64  # images: sums that stay in the processor's cache
 Means = Float64[np.ndarray, "m h w"] | Float64[np.ndarray, "m h w 3"]
 
 
@@ -120,7 +122,7 @@ def nearest_patients(
     rank = byte_rank(gallery.images, gallery.patient)
     row_of_rank = np.argsort(rank)
     pixels = centred(gallery.images[by_patient])
-    norms = squared_norms(pixels)
+    keys_of_gallery = (squared_norms(pixels) * len(gallery) + rank[by_patient]).astype(np.float64)
     block = max(1, min(1024, entries // len(gallery)))
     itself = _asks_itself(images, asked, gallery) and len(asked) ** 2 <= entries
     if itself:
@@ -129,11 +131,13 @@ def nearest_patients(
         rows = asked[start : start + block]
         # of the gallery itself half of the products are enough, and the BLAS knows it
         these = pixels if itself else centred(images[rows])
-        keys = squared_distances(these, pixels, norms if itself else None, norms)
-        keys *= len(gallery)  # distance first, then rank: no two keys are equal
-        keys += rank[by_patient]
+        # distance first, then rank: no two keys are equal. A row's own norm orders nothing in it,
+        # and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
+        keys = products(these, pixels)
+        keys *= -2 * len(gallery)
+        keys += keys_of_gallery
         keys = np.minimum.reduceat(keys, starts, axis=1)
-        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1)
+        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
         yield rows, row_of_rank[keys % len(gallery)]
 
 
@@ -145,3 +149,25 @@ def _asks_itself(images: Images, asked: Int64[np.ndarray, " a"], gallery: Cohort
 def mean_of(images: UInt8[np.ndarray, "..."], of: int = 0) -> Float64[np.ndarray, "..."]:
     """Return the exact mean over the axis `of`, that of the patients."""
     return images.sum(axis=of, dtype=np.uint32) / images.shape[of]
+
+
+def rounded_means(
+    images: UInt8[np.ndarray, "n ..."], rows: Int64[np.ndarray, "m k"]
+) -> UInt8[np.ndarray, "m ..."]:
+    """Return what `rounded` makes of the mean of the images in each row of `rows`, to the byte.
+
+    Sums are whole numbers. Their quotients are taken in float32, which takes none for a half that
+    is not: it lies 1 / 2k from a half, and k is at most 257 where uint16 is enough for the sums.
+    """
+    flat = images.reshape(len(images), -1)
+    count = rows.shape[1]
+    small = count * 255 < 2**16
+    out = np.empty((len(rows), flat.shape[1]), dtype=np.uint8)
+    for start in range(0, len(rows), MEANS_AT_ONCE):
+        some = rows[start : start + MEANS_AT_ONCE]
+        total = flat[some[:, 0]].astype(np.uint16 if small else np.uint32)
+        for column in range(1, count):
+            total += flat[some[:, column]]
+        mean = total / (np.float32(count) if small else np.float64(count))
+        out[start : start + MEANS_AT_ONCE] = np.rint(mean, out=mean)
+    return out.reshape(len(rows), *images.shape[1:])

@@ -19,18 +19,21 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import byte_rank
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.groups import (
+    MEANS_AT_ONCE,
     Averages,
     group,
     mean_of,
     nearest_patients,
     patients_table,
     rounded,
+    rounded_means,
 )
 from medpriv_lib.privatizers.protocol import (
     AveragesFrom,
@@ -179,12 +182,21 @@ class KSameSelect(Privatizer):
         Raises `NotApplicable` for a class with fewer than k patients; in the query form
         `ValueError` before `fit` and for images of another size than the training images.
         """
-        averages, parameters = self.averages(cohort), self.settings
-        if self.form == "query":
-            own = Pools.of(self._gallery()).numbers(cohort)
-            among = ((averages.contributors == own[:, None]) & (own[:, None] >= 0)).any(axis=1)
-            parameters["own_patient_rate"] = float(among.mean()) if (own >= 0).any() else None
-        return averages.release(self.name, parameters)
+        parameters = self.settings
+        if self.form != "query":
+            return self.averages(cohort).release(self.name, parameters)
+        gallery, nearest = self._gallery(), self._nearest(cohort)
+        contributors = gallery.patient[nearest]
+        own = Pools.of(gallery).numbers(cohort)
+        among = ((contributors == own[:, None]) & (own[:, None] >= 0)).any(axis=1)
+        parameters["own_patient_rate"] = float(among.mean()) if (own >= 0).any() else None
+        return Release(
+            rounded_means(gallery.images, nearest),
+            np.arange(len(cohort), dtype=np.int64),
+            contributors,
+            self.name,
+            parameters,
+        )
 
     def _require_patients(self, cohort: Cohort, label: bool, which: str = "") -> None:
         count = len(np.unique(cohort.patient[cohort.diseased == label]))
@@ -202,7 +214,8 @@ class KSameSelect(Privatizer):
             )
         return self.train
 
-    def _answers(self, cohort: Cohort) -> Averages:
+    def _nearest(self, cohort: Cohort) -> Int64[np.ndarray, "n k"]:
+        """Return the rows of the training images that each image is answered with."""
         train = self._gallery()
         if cohort.images.shape[1:] != train.images.shape[1:]:
             raise ValueError(
@@ -211,16 +224,23 @@ class KSameSelect(Privatizer):
             )
         for label in np.unique(cohort.diseased):
             self._require_patients(train, label, "training ")
-        means = np.empty(cohort.images.shape, dtype=np.float64)
-        contributors = np.empty((len(cohort), self.k), dtype=np.int64)
+        found = np.empty((len(cohort), self.k), dtype=np.int64)
         for label in np.unique(cohort.diseased):
             asked = np.flatnonzero(cohort.diseased == label)
-            gallery = train.take(train.diseased == label)
+            of_label = np.flatnonzero(train.diseased == label)
+            gallery = train.take(of_label)
             for rows, nearest in nearest_patients(cohort.images, asked, gallery, self.k):
-                means[rows] = mean_of(gallery.images[nearest], of=1)
-                contributors[rows] = gallery.patient[nearest]
+                found[rows] = of_label[nearest]
+        return found
+
+    def _answers(self, cohort: Cohort) -> Averages:
+        nearest, train = self._nearest(cohort), self._gallery()
+        means = np.empty(cohort.images.shape, dtype=np.float64)
+        for start in range(0, len(nearest), MEANS_AT_ONCE):
+            part = slice(start, start + MEANS_AT_ONCE)
+            means[part] = mean_of(train.images[nearest[part]], of=1)
         n = np.arange(len(cohort), dtype=np.int64)
-        return Averages(means, n, n, contributors)
+        return Averages(means, n, n, train.patient[nearest])
 
     def _rounds(self, cohort: Cohort) -> Averages:
         rank = byte_rank(cohort.images, np.arange(len(cohort)))

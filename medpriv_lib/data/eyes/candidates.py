@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from medpriv_lib.data.eyes.circles import Circle
+from medpriv_lib.data.eyes.quantiles import quantiles
 
 RADII = 4.0 * 1.2 ** np.arange(14)  # 4 to 43
 MORE_RADII = 4.0 * 1.2 ** np.arange(15)  # up to 51: an iris of 86 % of the short side
@@ -36,7 +37,7 @@ def vote(
         radius[both > total] = radii[i]
         total = np.maximum(total, both)
     smooth = cv2.GaussianBlur(image, (0, 0), 3)
-    dark, bright = np.quantile(smooth, (0.01, 0.6))
+    dark, bright = quantiles(smooth, (0.01, 0.6))
     total *= 0.25 + np.clip(
         (bright - smooth) / (bright - dark + 1e-6), 0, 1
     )  # lashes are dark only here and there
@@ -56,7 +57,7 @@ def _votes(image: np.ndarray, radii: np.ndarray) -> np.ndarray:
     gx, gy = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
     strength = cv2.magnitude(gx, gy)
     # saturating: a strong edge (lashes, glare) must not outvote several weak ones (the limbus)
-    typical = float(np.quantile(strength, 0.8)) + 1e-6
+    typical = quantiles(strength, (0.8,))[0] + 1e-6
     edge = np.flatnonzero(strength > 0.35 * typical)
     y, x = (one.astype(np.float32) for one in np.divmod(edge, width))
     s = strength.ravel()[edge]

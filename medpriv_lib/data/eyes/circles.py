@@ -9,8 +9,11 @@ Circle = tuple[float, float, float]  # x, y, r in px
 
 ANGLES = np.arange(64) * (2 * np.pi / 64)  # 0 is to the right, a quarter turn is down
 COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
+UNIT_X, UNIT_Y = COS.astype(np.float32)[:, None], SIN.astype(np.float32)[:, None]
 SETTLED = 0.001  # px of the copy: a fit that moves less has arrived
 DESIGN = np.stack([COS, SIN, np.ones_like(ANGLES)], axis=1)  # of a circle's shift and growth
+# the six different entries of the products of its columns
+PRODUCTS = np.stack([COS * COS, COS * SIN, COS, SIN * SIN, SIN, np.ones_like(ANGLES)], axis=1)
 # radii in px of the voting copy along which candidates are judged, up to 68
 RINGS = 1.6 * 1.03 ** np.arange(128)
 
@@ -31,12 +34,22 @@ def weights_of(vertical: float) -> np.ndarray:
 
 def radial(image: np.ndarray, x: float, y: float, radii: np.ndarray) -> np.ndarray:
     """Sample (angles, radii) grey levels around a place; outside the image NaN."""
-    px = (x + COS[:, None] * radii).astype(np.float32)
-    py = (y + SIN[:, None] * radii).astype(np.float32)
+    return sampled(image, UNIT_X * radii.astype(np.float32) + x, UNIT_Y * radii + y)
+
+
+def sampled(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the grey levels, float32, at places (rows, columns) in px; outside the image NaN."""
     levels = cv2.remap(
-        image, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1e6
+        image,
+        x.astype(np.float32, copy=False),
+        y.astype(np.float32, copy=False),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=-1e6,
     )
-    levels[levels < -0.5] = np.nan
+    outside = levels < -0.5
+    if outside.any():
+        levels[outside] = np.nan
     return levels
 
 
@@ -53,7 +66,8 @@ def steps(levels: np.ndarray, width: int) -> np.ndarray:
     step[:, width : -width or None] = (mean[:, width:] - mean[:, :-width])[
         :, : levels.shape[1] - 2 * width
     ]
-    step[np.isnan(step)] = 0
+    if np.isnan(total[:, -1]).any():  # what lies outside stays in the sum up to its end
+        step[np.isnan(step)] = 0
     return step
 
 
@@ -71,9 +85,9 @@ def ridges(step: np.ndarray, half: float, tolerance: int) -> np.ndarray:
 
 
 @cache
-def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return 21 shifts (dx, dy) of a centre in radii, and where in flattened (angles, RINGS) the
-    samples of each ring's circle lie then: (RINGS, 21, angles).
+def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return 21 shifts (dx, dy) of a centre in radii, what each costs, and where in flattened
+    (angles, RINGS) the samples of each ring's circle lie then: (RINGS, 21, angles).
     """
     shifts = np.linspace(-reach, reach, 5)
     dx, dy = (a.ravel() for a in np.meshgrid(shifts, shifts))
@@ -82,7 +96,7 @@ def _shifts(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     wave = np.log1p(dx[:, None] * COS + dy[:, None] * SIN) / np.log(RINGS[1] / RINGS[0])
     at = np.arange(len(RINGS))[:, None, None] + np.rint(wave).astype(np.intp)
     at = np.clip(at, 0, len(RINGS) - 1) + np.arange(len(ANGLES)) * len(RINGS)
-    return dx, dy, at
+    return dx, dy, 0.05 * np.hypot(dx, dy) / reach, at  # in doubt concentric
 
 
 def best_circle(
@@ -94,13 +108,12 @@ def best_circle(
     `edges` (angles, RINGS). A circle shifted by (dx, dy) is, to first
     order, a sine in polar coordinates.
     """
-    dx, dy, at = _shifts(reach)
+    dx, dy, price, at = _shifts(reach)
     in_turn = len(rings) == rings[-1] + 1 - rings[0]
     tried = at[rings[0] : rings[-1] + 1] if in_turn else at[rings]  # a part needs no copy
     flat = np.ascontiguousarray(edges, dtype=np.float32).ravel()
-    scores = flat.take(tried) @ weights.astype(np.float32)  # (rings, 21)
-    scores = scores - 0.05 * np.hypot(dx, dy) / reach  # in doubt concentric
-    best, place = np.unravel_index(scores.argmax(), scores.shape)
+    scores = flat.take(tried) @ weights.astype(np.float32) - price  # (rings, 21)
+    best, place = divmod(int(scores.argmax()), scores.shape[1])
     r = RINGS[rings[best]]
     return float(scores[best, place]), (float(dx[place] * r), float(dy[place] * r), float(r))
 
@@ -127,26 +140,37 @@ def refine(
         height = step[np.arange(len(ANGLES)), at]
         edge = radii[at] + 0.5 * _parabola(step, at)
         trust = weights * np.minimum(height / (_median(height) + 1e-6), 1)
-        away = np.zeros_like(edge)
+        away, shift = np.zeros_like(edge), (0.0, 0.0, before_r)
         for _ in range(5):  # iteratively reweighted least squares, Tukey's biweight
             sigma = 1.4826 * _median(np.abs(away)) + 0.02 * r
             w = trust * np.maximum(1 - (away / (4 * sigma)) ** 2, 0) ** 2
-            weighed = DESIGN.T * w
-            normal = weighed @ DESIGN
-            normal[[0, 1], [0, 1]] += 0.05 * w.sum()
-            normal[[0, 1, 2], [0, 1, 2]] += 1e-9
-            shift = np.linalg.solve(normal, weighed @ edge)
-            before, away = away, edge - DESIGN @ shift
-            if np.abs(away - before).max() < SETTLED:
+            before, shift = shift, fitted(edge, w)
+            away = edge - DESIGN @ shift
+            if max(abs(a - b) for a, b in zip(shift, before, strict=True)) < SETTLED:
                 break
-        x, y, r = (
-            x + float(shift[0]),
-            y + float(shift[1]),
-            float(np.clip(shift[2], r - half, r + half)),
-        )
-        if np.abs(shift - (0, 0, before_r)).max() < SETTLED:
+        x, y = x + shift[0], y + shift[1]
+        r = min(max(shift[2], before_r - half), before_r + half)
+        if max(abs(shift[0]), abs(shift[1]), abs(shift[2] - before_r)) < SETTLED:
             break
-    return x, y, r
+    return float(x), float(y), float(r)
+
+
+def fitted(edge: np.ndarray, w: np.ndarray) -> tuple[float, float, float]:
+    """Return the weighed least-squares shift (dx, dy) and radius of a circle with the distance
+    `edge` at each angle; shifts are held back by a twentieth of all weight.
+
+    The three equations are solved by Cramer's rule: that takes a tenth of a solver's time.
+    """
+    cc, cs, c, ss, s, n = (float(value) for value in w @ PRODUCTS)
+    u, v, t = (float(value) for value in (w * edge) @ DESIGN)
+    cc, ss, n = cc + 0.05 * n + 1e-9, ss + 0.05 * n + 1e-9, n + 1e-9
+    first, second, third = ss * n - s * s, c * s - cs * n, cs * s - c * ss
+    whole = cc * first + cs * second + c * third
+    return (
+        (u * first + v * second + t * third) / whole,
+        (u * second + v * (cc * n - c * c) + t * (c * cs - cc * s)) / whole,
+        (u * third + v * (c * cs - cc * s) + t * (cc * ss - cs * cs)) / whole,
+    )
 
 
 def _median(values: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from medpriv_lib.data.eyes.localize import (
     Pair,
     check_image,
     copy_for,
-    locate_scored,
+    located,
     moved,
     refined,
     search,
@@ -91,7 +91,7 @@ def examine(image: UInt8[np.ndarray, "h w"], iris_r: float | None = None) -> Fin
     if np.ptp(small) < FLAT:
         return first
     if iris_r is None:
-        eye, score = locate_scored(image)
+        eye, score = located(image, small, scale)
         first = Finding(eye, score, () if eye is None else _missing(small, eye, scale))
         if eye is not None and not first.missing:
             return first

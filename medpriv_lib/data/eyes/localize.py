@@ -24,15 +24,19 @@ from medpriv_lib.data.eyes.candidates import blobs, grid, vote
 from medpriv_lib.data.eyes.circles import (
     ANGLES,
     RINGS,
+    UNIT_X,
+    UNIT_Y,
     Circle,
     best_circle,
     radial,
     refine,
     ridges,
+    sampled,
     steps,
     weights_of,
 )
 from medpriv_lib.data.eyes.eye import Eye
+from medpriv_lib.data.eyes.quantiles import quantiles
 
 SMALLEST = 32  # px of the short side: the least that is looked at
 VOTE_SIDE, REFINE_SIDE = 120, 240  # short sides of the two working copies, px
@@ -44,7 +48,10 @@ IRIS_MAX = 58.0
 RATIO = (0.16, 0.8)  # pupil over iris radius; eyes have .2 to .7
 # 119 of 120 synthetic eyes reach it; so do 6 of 40 chest X-rays (up to .20) and most noise
 MIN_SCORE = 0.17
-BESIDE = 24  # rings beside a pupil's that its search may touch
+REACH = 0.3  # a pupil is looked for at radii up to e**.3 times smaller and larger: 20 or 21 rings
+BESIDE = 24  # rings beside those that the search may touch
+PART = 21 + 2 * BESIDE
+AT_ONCE = 16  # candidates that are sampled together
 SURROUNDINGS = 1.5  # radii of the iris around its middle in which both circles are refined
 AROUND = 1.28  # an iris that is looked for by its size may be so many times larger or smaller
 
@@ -71,7 +78,13 @@ def locate_scored(image: UInt8[np.ndarray, "h w"]) -> tuple[Eye | None, float]:
     what `locate` raises.
     """
     check_image(image)
-    small, scale = copy_for(image, VOTE_SIDE)
+    return located(image, *copy_for(image, VOTE_SIDE))
+
+
+def located(
+    image: UInt8[np.ndarray, "h w"], small: np.ndarray, scale: float
+) -> tuple[Eye | None, float]:
+    """Return what `locate_scored` returns, with the voting copy and its scale at hand."""
     score, best = _search(small, vote(small) + blobs(small))
     if (
         best is None
@@ -96,7 +109,7 @@ def _search(small: np.ndarray, candidates: list[Circle]) -> tuple[float, Pair | 
     not good enough.
     """
     spread = _spread(small)
-    pupils = [_pupil(small, spread, *candidate) for candidate in candidates]
+    pupils = _pupils(small, spread, candidates)
     best: tuple[float, int, Pair | None] = (0.0, 1, None)
     for number in sorted(range(len(pupils)), key=lambda i: -abs(pupils[i][0])):
         # no iris makes more of a pupil: those that are left cannot be better
@@ -115,14 +128,15 @@ def search(
     `iris_r`, in px of the copy, is the size of iris that is looked for where it is known.
     """
     spread = _spread(small)
-    pupils = (_pupil(small, spread, *candidate) for candidate in candidates)
+    pupils = _pupils(small, spread, candidates)
     found = [_iris(small, spread, *pupil, iris_r) for pupil in pupils]
     return sorted([*found, (0.0, None)], key=lambda pair: -pair[0])
 
 
 def _spread(small: np.ndarray) -> float:
     """Return the contrast of the image in grey levels."""
-    return float(np.quantile(small, 0.95) - np.quantile(small, 0.02)) + 1e-6
+    low, high = quantiles(small, (0.02, 0.95))
+    return high - low + 1e-6
 
 
 def refined(image: UInt8[np.ndarray, "h w"], pair: Pair, scale: float) -> Eye:
@@ -177,18 +191,39 @@ def moved(circle: Circle, scale: float) -> Circle:
     return float((x + 0.5) * scale - 0.5), float((y + 0.5) * scale - 0.5), float(r * scale)
 
 
-def _pupil(
-    image: np.ndarray, spread: float, x: float, y: float, pupil: float
-) -> tuple[float, Circle]:
-    """Score a candidate's pupil, searched anew around it with Daugman's operator; return its
-    circle, too.
+def _pupils(
+    image: np.ndarray, spread: float, candidates: list[Circle]
+) -> list[tuple[float, Circle]]:
+    """Score each candidate's pupil, searched anew around it with Daugman's operator; return the
+    circles, too.
     """
-    near = np.flatnonzero(np.abs(np.log(RINGS / pupil)) < 0.3)
-    part = slice(max(0, near[0] - BESIDE), near[-1] + 1 + BESIDE)
-    inner = np.zeros((len(ANGLES), len(RINGS)), np.float32)
-    inner[:, part] = ridges(steps(radial(image, x, y, RINGS[part]), 4), 0.06 * spread, 2)
-    score, (dx, dy, r) = best_circle(inner, near, 0.2, weights_of(0.5))
-    return score, (x + dx, y + dy, r)
+    found = []
+    for start in range(0, len(candidates), AT_ONCE):
+        found += _some_pupils(image, spread, np.array(candidates[start : start + AT_ONCE]))
+    return found
+
+
+def _some_pupils(
+    image: np.ndarray, spread: float, candidates: np.ndarray
+) -> list[tuple[float, Circle]]:
+    """Return the score and the circle of each candidate (C, 3); all are sampled in one go."""
+    x, y = (candidates[:, i, None, None].astype(np.float32) for i in range(2))
+    near = [np.flatnonzero(np.abs(np.log(RINGS / r)) < REACH) for r in candidates[:, 2]]
+    start = np.clip([one[0] - BESIDE for one in near], 0, len(RINGS) - PART)
+    radii = RINGS[start[:, None, None] + np.arange(PART)].astype(np.float32)  # (C, 1, PART)
+    rows = len(candidates) * len(ANGLES)
+    px, py = (unit * radii + at for unit, at in ((UNIT_X, x), (UNIT_Y, y)))
+    levels = sampled(image, px.reshape(rows, PART), py.reshape(rows, PART))
+    inner = ridges(steps(levels, 4), 0.06 * spread, 2).reshape(-1, len(ANGLES), PART)
+    weights = weights_of(0.5)
+    found = []
+    for one, edges in enumerate(inner):
+        every = np.zeros((len(ANGLES), len(RINGS)), np.float32)
+        every[:, start[one] : start[one] + PART] = edges
+        score, (dx, dy, pr) = best_circle(every, near[one], 0.2, weights)
+        place = candidates[one, 0] + dx, candidates[one, 1] + dy
+        found.append((score, (float(place[0]), float(place[1]), pr)))
+    return found
 
 
 def _iris(
