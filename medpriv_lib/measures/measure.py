@@ -115,7 +115,7 @@ class Exam:
     same draws, valid where `Ground.evident` holds; `method()` the privatizer, ready to run. Both
     raise `NotApplicable` where there is none. A measure may leave the value of each test image in
     `values`, by the column's name, float (N,), nan where there is none: what two rows are compared
-    by, image by image; and in `each_draw`, by the column's name, what every draw by itself gave.
+    by, image by image.
     """
 
     experiment: str
@@ -125,7 +125,6 @@ class Exam:
     twins: Callable[[], Sequence[Release]]
     method: Callable[[], Privatizer]
     values: dict[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
-    each_draw: dict[str, list[float]] = field(default_factory=dict)
 
 
 Part = Callable[[Exam], Cells]
@@ -136,10 +135,9 @@ class Measure(ABC):
 
     A new measure is one file with one class that derives from this one; its columns are in the
     table as soon as the class is defined. `name` is the measure's; `columns` what it declares;
-    `draws` how many random draws of a row it looks at, None for all of them: its rates are then
-    means over draws, and it leaves each in `Exam.each_draw`; `second` whether it is measured on
-    cohorts of the second version only, whose images have visits: it then raises `NotApplicable` on
-    others, and the study does not ask it there.
+    `draws` how many random draws of a row it looks at, None for all of them; `second` whether it is
+    measured on cohorts of the second version only, whose images have visits: it then raises
+    `NotApplicable` on others, and the study does not ask it there.
     """
 
     name: ClassVar[str]

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import f1_interval, mean_interval
@@ -51,7 +51,6 @@ HITS = {
     "other_contributor_accuracy": "other_contributor_hit",
 }
 DISEASE = {"": "disease_predicted", "_unseen": "disease_predicted_unseen"}
-SHARES = {"own_patient_rate": "own_patient", "contributor_seen_rate": "contributor_seen"}
 
 
 def score(
@@ -129,18 +128,21 @@ def summarise(draws: Sequence[dict[str, Any]], patients: int) -> dict[str, Any]:
     }
     row: dict[str, Any] = {}
     for rate in RATES:
-        per_draw = each_draw(rate, draws)
-        if per_draw is None or np.isnan(per_draw).all():
+        found = _rate(rate, draws, joined)
+        if found is None or np.isnan(found[0]).all():
             row |= dict.fromkeys((rate, f"{rate}_std", f"{rate}_low", f"{rate}_high"))
             continue
-        interval = _interval(rate, joined)
+        per_draw, interval = found
         row[rate] = 100 * float(np.nanmean(per_draw))
         row[f"{rate}_std"] = 100 * float(np.nanstd(per_draw, ddof=1)) if len(draws) > 1 else None
         row[f"{rate}_low"], row[f"{rate}_high"] = (
             None if np.isnan(end) else 100 * float(end) for end in interval
         )
     actual = draws[0]["actual"]
-    for column, key in SHARES.items():
+    for key, column in (
+        ("own_patient", "own_patient_rate"),
+        ("contributor_seen", "contributor_seen_rate"),
+    ):
         row[column] = None if joined[key] is None else 100 * float(joined[key].mean())
     row |= {
         "n": len(actual),
@@ -152,32 +154,28 @@ def summarise(draws: Sequence[dict[str, Any]], patients: int) -> dict[str, Any]:
     return row
 
 
-def each_draw(rate: str, draws: Sequence[dict[str, Any]]) -> Float[np.ndarray, " d"] | None:
-    """Return one of `RATES` or `SHARES` for every draw, in 0..1, or None where there is none.
-
-    `draws` as for `summarise`; nan where the F1 score of a draw does not exist.
+def _rate(
+    rate: str, draws: Sequence[dict], joined: dict
+) -> tuple[np.ndarray, tuple[float, float]] | None:
+    """Return one rate per draw and its interval over patients, or None where the rate does not
+    exist.
     """
-    counted = (HITS | SHARES).get(rate)
-    key = counted or DISEASE["_unseen" if rate.endswith("_unseen") else ""]
-    if draws[0][key] is None:
-        return None
-    if counted:
-        values = [draw[key].mean() for draw in draws]
-    elif "_accuracy" in rate:
-        values = [(draw[key] == draw["actual"]).mean() for draw in draws]
-    else:
-        values = [positive_f1(draw[key], draw["actual"]) for draw in draws]
-    return np.array(values)
-
-
-def _interval(rate: str, joined: dict[str, Any]) -> tuple[float, float]:
-    """Return the interval over patients of a rate that exists, from all draws together."""
     if rate in HITS:
-        return mean_interval(joined[HITS[rate]], joined["patient"])
-    predicted = joined[DISEASE["_unseen" if rate.endswith("_unseen") else ""]]
+        hits = joined[HITS[rate]]
+        if hits is None:
+            return None
+        return np.array([draw[HITS[rate]].mean() for draw in draws]), mean_interval(
+            hits, joined["patient"]
+        )
+    predicted = DISEASE["_unseen" if rate.endswith("_unseen") else ""]
+    if joined[predicted] is None:
+        return None
     if "_accuracy" in rate:
-        return mean_interval(predicted == joined["actual"], joined["patient"])
-    return f1_interval(predicted, joined["actual"], joined["patient"])
+        right = joined[predicted] == joined["actual"]
+        values = [(draw[predicted] == draw["actual"]).mean() for draw in draws]
+        return np.array(values), mean_interval(right, joined["patient"])
+    values = [positive_f1(draw[predicted], draw["actual"]) for draw in draws]
+    return np.array(values), f1_interval(joined[predicted], joined["actual"], joined["patient"])
 
 
 class VerdictRates(Measure):
@@ -206,8 +204,4 @@ class VerdictRates(Measure):
         """Return the rates over all draws."""
         test = self.ground.test
         outcomes = [score(release, test, self.ground.panel) for release in exam.drawn]
-        if len(outcomes) > 1:
-            for column in (*RATES, *SHARES):
-                if (values := each_draw(column, outcomes)) is not None:
-                    exam.each_draw[column] = (100 * values).tolist()
         return summarise(outcomes, test.patients)

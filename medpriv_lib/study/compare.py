@@ -32,9 +32,8 @@ from medpriv_lib.study.table import Row, arrange
 @dataclass(frozen=True)
 class Study:
     """What came out: the `rows` of the table, in percent, their `provenance`, and `notes` on why
-    which measure has no number in which rows. `provenance["each_draw"]` holds the verdicts' rates
-    of every draw by itself, by row ("experiment/set") and column. `paired` holds by how much rows
-    differ image by image (`paired.compared`), [] for a cohort of the first version.
+    which measure has no number in which rows. `paired` holds by how much rows differ image by image
+    (`paired.compared`), [] for a cohort of the first version.
     """
 
     rows: list[Row]
@@ -103,7 +102,6 @@ def compare(
             row |= cells.result()
     made = provenance(cohort, test, {"draws": draws, "seed": seed})
     made["explained"] = examiner.sizes()
-    made["each_draw"] = examiner.each_draw
     made["seconds"] = round(time.perf_counter() - began, 1)
     if visits:
         made["unseen_threshold"] = round(threshold, 4)

@@ -64,7 +64,6 @@ class Examiner:
             few = min(draws, self.few)
             self.twins = Releases(resources, twins, ground.seed, few, fresh=second)
         self.values: dict[tuple[str, str], dict[str, np.ndarray]] = {}
-        self.each_draw: dict[str, dict[str, list[float | None]]] = {}
 
     def sizes(self) -> dict[str, int]:
         """Return from how many draws and images columns come that are dearer than verdicts."""
@@ -122,9 +121,6 @@ class Examiner:
             found, reasons = measured(measure, exam)
             cells |= found
             self.values.setdefault(method.name, {}).update(exam.values)
-            for column, found_in in exam.each_draw.items():
-                rounded = [None if np.isnan(one) else round(one, 2) for one in found_in]
-                self.each_draw.setdefault("/".join(method.name), {})[column] = rounded
             self.notes += [Note(measure.name, reason, *method.name) for reason in reasons]
         return cells
 
