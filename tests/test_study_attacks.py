@@ -296,7 +296,7 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsys):
-    from medpriv_lib.cli import build_parser, main
+    from medpriv_lib.cli import main
 
     toy_cohort().save(tmp_path / "toy.npz")
     command = [
@@ -310,8 +310,7 @@ def test_the_command_attacks_and_a_later_table_keeps_the_columns(tmp_path, capsy
         "--out",
         str(tmp_path / "out"),
     ]
-    args = build_parser("study").parse_args([*command, "--attacks", "--only", "blur/kernel 9"])
-    args.run(args, attackers=FEW)
+    assert main([*command, "--attacks", "--only", "blur/kernel 9"]) == 0
     assert "attackers" in capsys.readouterr().out
     rows = {row["set"]: row for row in read_table(tmp_path / "out" / "table.csv")}
     assert rows["kernel 9"][RANK1] is not None

@@ -47,7 +47,6 @@ from medpriv_lib.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from medpriv_lib.attacks.budget import Budget
     from medpriv_lib.core.cohort import Cohort
     from medpriv_lib.study.run import Study
     from medpriv_lib.study.table import Row
@@ -122,8 +121,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_budget(parser)
 
 
-def run(args: argparse.Namespace, attackers: "Budget | None" = None) -> None:
-    """Run the study and print the table; what `attackers` may spend, None is the study's budget."""
+def run(args: argparse.Namespace) -> None:
+    """Run the study and print the table."""
     if args.federated or args.pipeline:
         _other_study(args)
         return
@@ -144,7 +143,7 @@ def run(args: argparse.Namespace, attackers: "Budget | None" = None) -> None:
     refuse_of_training(args, args.train or (cohort is not None and args.weights is None))
     asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
     study = run_study(cohort, args.weights, out, *asked)
-    rows = study.rows if out is None else _attacked(args, study, cohort, out, only, attackers)
+    rows = study.rows if out is None else _attacked(args, study, cohort, out, only)
     with nullcontext() if out is None else printing(out):
         _print(study, rows)
         if out is not None:
@@ -255,12 +254,10 @@ def _attacked(
     cohort: "Cohort | None",
     out: Path,
     only: tuple[tuple[str, str], ...] | None,
-    attackers: "Budget | None",
 ) -> "Sequence[Row]":
     """Attack the releases where that is asked for, and return the rows with what attackers found,
     now or earlier.
     """
-    from medpriv_lib.attacks.budget import FULL
     from medpriv_lib.data.default import default_cohort
     from medpriv_lib.pipeline.weights import load_weights
     from medpriv_lib.study.attacks import read_attacks, run_attacks
@@ -273,8 +270,7 @@ def _attacked(
         trained = args.train or (args.cohort is not None and args.weights is None)
         weights = out / f"seed-{args.seed}" / "weights" if trained else args.weights
         judges, vgan, cards = load_weights(weights, cohort, "cpu")
-        seeds, spent = tuple(range(args.attackers)), attackers or FULL
-        plan = Plan(seeds=seeds, only=only, seed=args.seed, budget=spent)
+        plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
         folder = None if weights is None else Path(weights)
         run_attacks(cohort, judges, vgan, out, plan, cards, weights=folder)
         if args.others:
