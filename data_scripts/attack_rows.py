@@ -4,9 +4,12 @@ figures by label.
 python data_scripts/attack_rows.py --cohort crossed --weights medpriv_lib/weights/crossed \
     --out chapters/results/attacks-second.json --rows FOLDER --workers 16
 
-The file holds one table for each cohort; the tables of the others stay as they are. One process
-per worker, one thread each. A finished row is kept in the folder of rows, so that the same command
-goes on where it was stopped; the attackers' networks of originals are trained first and shared.
+The file holds one table for each cohort; the tables of the others stay as they are, and so do the
+other rows of this one where they were made with the same images, seed, draws and budget.
+
+One process per worker, one thread each. A finished row is kept in the folder of rows, so that the
+same command goes on where it was stopped; the attackers' networks of originals are trained first
+and shared.
 With --doubled each row is attacked again with twice the effort, and the file says which attackers
 have flattened.
 """
@@ -219,7 +222,15 @@ def beside(out: Path, options: argparse.Namespace, budget: Budget, rows: list[di
         "versions": versions(),
     }
     before = json.loads(out.read_text(encoding="utf-8"))["cohorts"] if out.is_file() else {}
-    return {"cohorts": before | {options.cohort or "default": made | {"rows": rows}}}
+    name = options.cohort or "default"
+    old = before.get(name, {"rows": []})
+    alike = all(old.get(key) == value for key, value in made.items() if key != "versions")
+    found = {(row["experiment"], row["set"]): row for row in (old["rows"] if alike else [])}
+    found |= {(row["experiment"], row["set"]): row for row in rows}
+    order = [row.name for row in methods(second=cohort.visit is not None)]
+    return {
+        "cohorts": before | {name: made | {"rows": [found[one] for one in order if one in found]}}
+    }
 
 
 def shorter(budget: Budget, by: int) -> Budget:

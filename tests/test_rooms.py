@@ -37,15 +37,13 @@ def modules(library: Path) -> dict[str, Path]:
     return found
 
 
-def imports(library: Path, lazy: bool = True) -> dict[str, set[str]]:
-    """Return for every module the modules of the library that it imports, within functions too
-    where `lazy`. A name that is imported from a package counts as its module where it is one."""
+def imports(library: Path) -> dict[str, set[str]]:
+    """Return for every module the modules of the library that it imports, within functions too. A
+    name that is imported from a package counts as its module where it is one."""
     known, found = modules(library), {}
     for name, path in known.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        nodes = list(ast.walk(tree)) if lazy else _at_import(tree)
         found[name] = set()
-        for node in nodes:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 named = {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -55,16 +53,6 @@ def imports(library: Path, lazy: bool = True) -> dict[str, set[str]]:
             else:
                 continue
             found[name] |= (named & known.keys()) - {name}
-    return found
-
-
-def _at_import(tree: ast.AST) -> list[ast.AST]:
-    """Return the nodes that run when a module is imported: all but the bodies of functions."""
-    found = []
-    for node in ast.iter_child_nodes(tree):
-        found.append(node)
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            found += _at_import(node)
     return found
 
 
@@ -93,7 +81,7 @@ def floors(library: Path, rooms: list[str]) -> dict[str, int]:
 def circle(library: Path) -> list[str]:
     """Return the modules of one circle of imports, none where there is none."""
     try:
-        TopologicalSorter(imports(library, lazy=False)).prepare()
+        TopologicalSorter(imports(library)).prepare()
     except CycleError as error:
         return list(error.args[1])
     return []
@@ -128,7 +116,7 @@ def crooked(tmp_path):
         "core/ground.py": "def f():\n    from medpriv_lib.cli import main\n",
         "cli/__init__.py": "from medpriv_lib.cli import main\n",
         "cli/main.py": "import medpriv_lib.cli.other\n",
-        "cli/other.py": "class A:\n    from medpriv_lib.cli.main import main\n",
+        "cli/other.py": "def f():\n    from medpriv_lib.cli.main import main\n",
     }
     for name, text in texts.items():
         (library / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from medpriv_lib.attacks.finding import Finding
-from medpriv_lib.attacks.report import Report
+from medpriv_lib.attacks.outcome import Outcome
 from medpriv_lib.attacks.words import NOT_PROVED, interval, number, share
 from medpriv_lib.core.html_page import html_page
 
@@ -38,39 +38,39 @@ NARROW = """
 """
 
 
-def _counted(report: Report) -> str:
+def _counted(outcome: Outcome) -> str:
     """Say how many images were released, and how many of them were attacked where that is less."""
-    released, by = len(report.audit.group), html.escape(report.method)
-    text = f"{released} released images of {report.patients} patients, made by\n{by}."
-    if released > report.images:
+    released, by = len(outcome.audit.group), html.escape(outcome.method)
+    text = f"{released} released images of {outcome.patients} patients, made by\n{by}."
+    if released > outcome.images:
         text += (
-            f" {report.images} of them were attacked; the others were told to the attackers, who "
+            f" {outcome.images} of them were attacked; the others were told to the attackers, who "
             "learned from them."
         )
     return text
 
 
-def render(report: Report) -> str:
+def render(outcome: Outcome) -> str:
     """Return the whole page; everything that comes from the release is escaped. No picture of a
     patient is on it.
     """
     worst = "".join(
         f'<tr><th scope="row">patient {patient}</th><td class="number">{share(rate)}</td>'
         f'<td class="number">{"–" if linked is None else share(linked)}</td></tr>'
-        for patient, rate, linked in report.worst()
+        for patient, rate, linked in outcome.worst()
     )
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in report.notes)
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in outcome.notes)
     return html_page(
         "Attacks on a release",
         f"""<h1>What attackers found in this release</h1>
-<p>{_counted(report)}</p>
-<p>{html.escape(report.verdict())}</p>
+<p>{_counted(outcome)}</p>
+<p>{html.escape(outcome.verdict())}</p>
 <h2>What was tried, what the attacker knew, what was found</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="attacks">
-{_table(report)}</div>
-{_curves(report.findings)}
+{_table(outcome)}</div>
+{_curves(outcome.findings)}
 <h2>Who is at risk</h2>
-{_risk(report)}
+{_risk(outcome)}
 <div class="scroll" tabindex="0" role="region" aria-label="patients at risk">
 <table><caption>The patients who were found most often. The numbers are drawn at random; only
 keep/patients.csv says who they are.</caption><thead><tr><th scope="col">patient</th>
@@ -78,16 +78,16 @@ keep/patients.csv says who they are.</caption><thead><tr><th scope="col">patient
 <th scope="col" class="number">linked at 1 % false alarms</th></tr></thead>
 <tbody>{worst}</tbody></table></div>
 <h2>Groups of equal images</h2>
-<pre>{html.escape(report.audit.text())}</pre>
+<pre>{html.escape(outcome.audit.text())}</pre>
 <h2>What this does not prove</h2>
 <p>{html.escape(NOT_PROVED)}</p>{notes}""",
         NARROW,
     )
 
 
-def fragment(report: Report) -> str:
-    """Return what a notebook shows of a report: the verdict, the attacks, and the worst case."""
-    case = report.case
+def fragment(outcome: Outcome) -> str:
+    """Return what a notebook shows: the verdict, the attacks, and the worst case."""
+    case = outcome.case
     picture = ""
     if case is not None:
         truth = "of the same patient" if case.right else "of somebody else"
@@ -98,7 +98,7 @@ def fragment(report: Report) -> str:
             f"({html.escape(case.attack)}) linked it with, {truth}.</figcaption></figure>"
         )
     return (
-        f"<p><strong>{html.escape(report.verdict())}</strong></p>{picture}{_table(report)}"
+        f"<p><strong>{html.escape(outcome.verdict())}</strong></p>{picture}{_table(outcome)}"
         f"<p>{html.escape(NOT_PROVED)}</p>"
     )
 
@@ -113,8 +113,8 @@ def _img(pixels: np.ndarray, alt: str) -> str:
     )
 
 
-def _table(report: Report) -> str:
-    rows = "".join(_row(one, report.numbers) for one in report.findings)
+def _table(outcome: Outcome) -> str:
+    rows = "".join(_row(one, outcome.numbers) for one in outcome.findings)
     return (
         '<table class="findings"><thead><tr><th scope="col">attack</th>'
         '<th scope="col">the attacker knew</th><th scope="col">found</th></tr></thead>\n'
@@ -154,11 +154,11 @@ def _row(one: Finding, numbers: np.ndarray) -> str:
     )
 
 
-def _risk(report: Report) -> str:
-    if report.risk is None:
+def _risk(outcome: Outcome) -> str:
+    if outcome.risk is None:
         return "<p>No naming attack was possible.</p>"
-    text = "".join(f"<p>{html.escape(line)}</p>" for line in report.risk.text().splitlines())
-    return f"{text}{_histogram(report.risk.rate)}"
+    text = "".join(f"<p>{html.escape(line)}</p>" for line in outcome.risk.text().splitlines())
+    return f"{text}{_histogram(outcome.risk.rate)}"
 
 
 def _histogram(rate: np.ndarray) -> str:
