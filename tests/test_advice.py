@@ -1,7 +1,9 @@
 """Which method? Every combination of answers ends in one recommendation with a reason and a figure,
 and none contradicts the verdicts."""
 
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from medpriv_lib.study.advice.advise import advice
 from medpriv_lib.study.advice.facts import read_facts
 from medpriv_lib.study.advice.guide import guide
 from medpriv_lib.study.advice.questions import QUESTIONS, situations
-from medpriv_lib.study.advice.rules import METHODS, NOTHING, RULES, SHOWING, asked, rule_for
+from medpriv_lib.study.advice.rules import HIDDEN, METHODS, NOTHING, RULES, SHOWING, asked, rule_for
 from medpriv_lib.study.table import read_table
 from medpriv_lib.study.verdict import Line, verdicts
 
@@ -132,6 +134,24 @@ def test_a_method_that_hides_would_be_recommended_and_one_that_fails_once_would_
         assert advice(situation, told).method == NOTHING
     never = replace(planted, attacked={k: v for k, v in facts.attacked.items() if k != row})
     assert advice(situation, never).method == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("label", "whose"), [("diseased", " of the ill"), ("healthy", " of the healthy"), ("all", "")]
+)
+def test_the_few_are_not_hidden_by_a_mean_over_all(tmp_path, label, whose):
+    """As measured where the pupil is kept: the mean over all would pass, the ill are linked."""
+    folder = shutil.copytree(RESULTS, tmp_path / "results")
+    hidden = {"others": {"value": 0.54, "low": 0.51, "high": 0.56, "chance": 0.5}}
+    linked = {"others": {"value": 0.67, "low": 0.62, "high": 0.70, "chance": 0.5}}
+    method = METHODS["sign-transfer-kept"]
+    figures = dict.fromkeys(("all", "healthy", "diseased"), hidden) | {label: linked}
+    rows = [{"experiment": method.row[0], "set": method.row[1], "figures": figures}]
+    cohorts = {kind: {"n": 9, "patients": 3, "rows": rows} for kind in ("confounded", "crossed")}
+    (folder / "attacks-second.json").write_text(json.dumps({"cohorts": cohorts}))
+    line = read_facts(folder).line(method, HIDDEN)
+    assert line.holds is False
+    assert f"linked to other photographs{whose} 67.0 [62.0, 70.0]" in line.numbers
 
 
 def test_membership_decides_about_networks(facts):

@@ -37,6 +37,11 @@ def test_an_attacker_who_cannot_tell_patients_apart_guesses():
     assert found.chance == {"rank1": 0.1, "rank5": 0.5}
 
 
+def test_a_score_that_is_no_number_is_no_hit():
+    with pytest.raises(ValueError, match="1 of 2 scores of the true patient are NaN"):
+        hits(np.array([[np.nan, 0.0], [1.0, 0.0]]), np.array([0, 0]))
+
+
 def test_the_best_image_of_a_patient_counts():
     likeness = np.array([[0.1, 0.9, 0.3], [0.5, 0.2, 0.4]])
     out = best_of_patient(likeness, np.array([2, 0, 2]), 4)

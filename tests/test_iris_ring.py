@@ -106,6 +106,19 @@ def test_a_stranger_s_iris_in_the_own_surroundings_is_not_named(cohort, rings):
     assert abs(linked.measures["linkage_auc"] - 0.5) < 0.08
 
 
+def test_who_repeats_a_release_of_equal_images_can_only_guess(cohort, rings):
+    """All rings are one ring, so that no eye has a direction of its own."""
+    test = np.flatnonzero(cohort.split == "test")
+    scene, seen = of(cohort, rings, np.repeat(cohort.images[:1], len(test), axis=0))
+    one = unrolled(cohort.images[:1])
+    mine = np.repeat(cohort.images[:1], len(scene.others), axis=0)
+    scene = replace(scene, known=mine, known_source=scene.others)
+    seen = replace(seen, known=np.repeat(one, len(mine), axis=0))
+    found = iris_ring(seen, scene, own=True)
+    assert found.measures["rank1"] == pytest.approx(1 / cohort.patients)
+    assert found.measures["rank5"] == pytest.approx(5 / cohort.patients)
+
+
 def test_a_ring_is_unrolled_as_by_hand(cohort):
     image = cohort.images[:1]
     eye = pupils(image)[0]

@@ -188,9 +188,14 @@ def originals_of(scene: Scene, named: Int64[np.ndarray, " n"]) -> Int64[np.ndarr
 
 def _standing(scores: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how many patients stand before the true one, and how many level with it, itself
-    included.
+    included. Raises `ValueError` where the true one's score is no number: it would count as found.
     """
     own = scores[np.arange(len(patient)), patient][:, None]
+    if np.isnan(own).any():
+        raise ValueError(
+            f"{np.isnan(own).sum()} of {len(own)} scores of the true patient are NaN: an attack "
+            "divided by zero, and its ranks would mean nothing"
+        )
     return (scores > own).sum(axis=1), (scores == own).sum(axis=1)
 
 

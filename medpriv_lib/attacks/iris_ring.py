@@ -152,7 +152,8 @@ def iris_ring(rings: Rings, scene: Scene, own: bool = False) -> Finding:
     names, index, count = np.unique(whose, return_inverse=True, return_counts=True)
     faces = np.zeros((len(names), see.matrix.shape[1]))
     np.add.at(faces, index, see(known))
-    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    # an eye that differs from no other, as in a release of mean images, is like nobody
+    faces /= np.maximum(np.linalg.norm(faces, axis=1, keepdims=True), 1e-12)
     likeness = alike(see(rings.released), faces)
     patient_of = np.full(int(eye.max()) + 1, -1, dtype=np.int64)
     patient_of[eye] = cohort.patient

@@ -135,13 +135,17 @@ def _figures(method: Method, facts: Facts) -> list[str]:
 
 
 def _attacked(one: Attacked) -> str:
-    parts = []
+    parts, (linked, named, source) = [], one.whose
     if one.named is not None:
-        parts.append(f"the best attacker names {shown(one.named)} % (guessing {one.chance:.1f})")
+        parts.append(
+            f"the best attacker names {shown(one.named)} %{named} (guessing {one.chance:.1f})"
+        )
     if one.linked is not None:
-        parts.append(f"links other photographs with an area of {shown(one.linked)} (guessing 50)")
+        parts.append(
+            f"links other photographs{linked} with an area of {shown(one.linked)} (guessing 50)"
+        )
     if one.source is not None:
-        parts.append(f"the very picture with {shown(one.source)}")
+        parts.append(f"the very picture{source} with {shown(one.source)}")
     return f"{COHORTS[one.cohort]}: {', '.join(parts)}; {one.n} images of {one.patients} patients."
 
 

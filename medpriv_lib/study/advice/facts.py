@@ -25,6 +25,7 @@ from medpriv_lib.study.verdict import (
 SECOND = ("confounded", "crossed")
 FIRST = "first"  # the cohort that the course begins with
 BETTER = "a better search"  # begins the names of its rows
+WHOSE = {"all": "", "healthy": " of the healthy", "diseased": " of the ill"}  # as said
 Name = tuple[str, str]
 Three = tuple[float, float | None, float | None]  # a number and the ends of its interval
 
@@ -35,7 +36,9 @@ class Attacked:
 
     `linked` and `source` are areas under the curve with the ends of their 95 % intervals over
     patients, to other photographs and to the very picture; `named` the share named, with `chance`;
-    None where there is no number.
+    None where there is no number. Where ill and healthy images were told apart, each is the figure
+    of those of which the attackers reach more, since a mean over both would hide the few; `whose`
+    says which, "" for all: of `linked`, `named` and `source`.
     """
 
     cohort: str
@@ -45,6 +48,7 @@ class Attacked:
     chance: float
     n: int
     patients: int
+    whose: tuple[str, str, str] = ("", "", "")
 
 
 @dataclass(frozen=True)
@@ -153,9 +157,9 @@ def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
     if (folder / "attacks-second.json").is_file():
         second = _json(folder / "attacks-second.json")
         for kind, cohort in second["cohorts"].items():
-            for row in cohort["rows"]:
+            for row in (one for one in cohort["rows"] if one["figures"]):
                 name = (row["experiment"], row["set"])
-                found = _second(kind, row["figures"]["all"], cohort["n"], cohort["patients"])
+                found = _second(kind, row["figures"], cohort["n"], cohort["patients"])
                 attacked.setdefault(name, []).append(found)
     return attacked
 
@@ -203,23 +207,26 @@ def _first(one: dict[str, Any], n: int, patients: int) -> Attacked:
 
 
 def _second(kind: str, figures: dict[str, dict[str, Any]], n: int, patients: int) -> Attacked:
-    def three(what: str) -> Three | None:
-        one = figures.get(what)
-        if one is None:
-            return None
-        low, high = (None if end is None else 100 * end for end in (one["low"], one["high"]))
-        return 100 * one["value"], low, high
+    def worst(what: str) -> tuple[Three | None, str]:
+        there = {whose: one[what] for whose, one in figures.items() if what in one}
+        if not there:
+            return None, ""
+        whose = max(there, key=lambda key: there[key]["value"])
+        value, low, high = (there[whose][key] for key in ("value", "low", "high"))
+        ends = [None if end is None else 100 * end for end in (low, high)]
+        return (100 * value, ends[0], ends[1]), WHOSE[whose]
 
-    chance = figures.get("named", {}).get("chance") or 1 / patients
-    return Attacked(
-        kind, three("others"), three("named"), three("source"), 100 * chance, n, patients
-    )
+    chance = figures["all"].get("named", {}).get("chance") or 1 / patients
+    found = [worst(what) for what in ("others", "named", "source")]
+    (linked, a), (named, b), (source, c) = found
+    return Attacked(kind, linked, named, source, 100 * chance, n, patients, (a, b, c))
 
 
 def _hidden(one: Attacked, requirement: str) -> Line:
+    a, _, c = one.whose
     if requirement == FROM_SOURCE:
-        return _area(requirement, one.source, f"{one.cohort}: linked to the very picture")
-    line = _area(requirement, one.linked, f"{one.cohort}: linked to other photographs")
+        return _area(requirement, one.source, f"{one.cohort}: linked to the very picture{c}")
+    line = _area(requirement, one.linked, f"{one.cohort}: linked to other photographs{a}")
     if line.holds and one.named is not None:  # as in the verdict: named from, not above twice
         low = one.named[1]
         return line._replace(holds=None if low is None else low <= TIMES * one.chance)
