@@ -10,6 +10,7 @@ from typing import Any
 
 from medpriv_lib.attacks.best import AUC, OWN, RANK1
 from medpriv_lib.study.advice.rules import FROM_SOURCE, HIDDEN, MEMBERS, Method
+from medpriv_lib.study.both_labels import FILE, most_found
 from medpriv_lib.study.gradient_inversion.summary import summarised
 from medpriv_lib.study.table import Row, read_table
 from medpriv_lib.study.verdict import (
@@ -154,8 +155,8 @@ def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
     for one in content["methods"]:
         name = (one["experiment"], one["set"])
         attacked.setdefault(name, []).append(_first(one, made["n"], made["patients"]))
-    if (folder / "attacks-second.json").is_file():
-        second = _json(folder / "attacks-second.json")
+    if (folder / FILE).is_file():
+        second = _json(folder / FILE)
         for kind, cohort in second["cohorts"].items():
             for row in (one for one in cohort["rows"] if one["figures"]):
                 name = (row["experiment"], row["set"])
@@ -207,18 +208,10 @@ def _first(one: dict[str, Any], n: int, patients: int) -> Attacked:
 
 
 def _second(kind: str, figures: dict[str, dict[str, Any]], n: int, patients: int) -> Attacked:
-    def worst(what: str) -> tuple[Three | None, str]:
-        there = {whose: one[what] for whose, one in figures.items() if what in one}
-        if not there:
-            return None, ""
-        whose = max(there, key=lambda key: there[key]["value"])
-        value, low, high = (there[whose][key] for key in ("value", "low", "high"))
-        ends = [None if end is None else 100 * end for end in (low, high)]
-        return (100 * value, ends[0], ends[1]), WHOSE[whose]
-
+    found = [most_found(figures, what) for what in ("others", "named", "source")]
+    linked, named, source = (None if one is None else one[:3] for one in found)
+    a, b, c = ("" if one is None else WHOSE[one.label] for one in found)
     chance = figures["all"].get("named", {}).get("chance") or 1 / patients
-    found = [worst(what) for what in ("others", "named", "source")]
-    (linked, a), (named, b), (source, c) = found
     return Attacked(kind, linked, named, source, 100 * chance, n, patients, (a, b, c))
 
 
