@@ -2,7 +2,9 @@
 what is held out is never taught."""
 
 import hashlib
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
+from multiprocessing import get_context
 
 import cv2
 import numpy as np
@@ -33,7 +35,8 @@ def digest(rendering):
     return hashlib.sha256(data + np.packbits(rendering.evidence).tobytes()).hexdigest()[:16]
 
 
-def test_the_first_camera_renders_byte_by_byte_what_it_always_did():
+def first_camera():
+    """Render four eyes with the first camera, and one of its cohort; return their digests."""
     rng, found = np.random.default_rng(11), []
     for k in range(4):
         identity = Identity.draw(rng) if k % 2 else Identity.draw(rng).fellow()
@@ -49,10 +52,17 @@ def test_the_first_camera_renders_byte_by_byte_what_it_always_did():
         assert capture.camera == Camera()
         label = "IG 1 L" if k == 1 else ""
         found.append(digest(synthetic.render_with_truth(identity, pathology, capture, label)))
-    assert found == BEFORE
-    item = synthetic.plan()[700]
-    image = synthetic.render_item(item).image
-    assert hashlib.sha256(image.tobytes()).hexdigest()[:16] == "b2fb8536c905bc74"
+    image = synthetic.render_item(synthetic.plan()[700]).image
+    return [*found, hashlib.sha256(image.tobytes()).hexdigest()[:16]]
+
+
+def test_the_first_camera_renders_byte_by_byte_what_it_always_did(monkeypatch):
+    """By the sines of processors without AVX-512: with it numpy's differ in the last bit, and one
+    pixel of these images in a grey level.
+    """
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "X86_V4")
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert pool.submit(first_camera).result() == [*BEFORE, "b2fb8536c905bc74"]
 
 
 def test_the_packaged_first_cohort_is_the_one_it_was():
