@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int8, Int32, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import (
@@ -18,6 +18,7 @@ from medpriv_lib.core.distances import (
 )
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images
+from medpriv_lib.core.products import are_exact, signed, whole_products
 from medpriv_lib.core.release import Release
 
 MEANS_AT_ONCE = 64  # images: sums that stay in the processor's cache
@@ -121,8 +122,43 @@ def nearest_patients(
     starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
     rank = byte_rank(gallery.images, gallery.patient)
     row_of_rank = np.argsort(rank)
-    pixels = centred(gallery.images[by_patient])
+    shown = gallery.images[by_patient]
+    pixels = centred(shown)
     keys_of_gallery = (squared_norms(pixels) * len(gallery) + rank[by_patient]).astype(np.float64)
+    if are_exact(pixels.shape[1]):
+        multiplied = _in_blocks(
+            images, asked, signed(shown), max(1, min(256, entries // len(shown)))
+        )
+    else:
+        multiplied = _in_float(images, asked, gallery, by_patient, pixels, entries)
+    for rows, gram in multiplied:
+        # distance first, then rank: no two keys are equal. A row's own norm orders nothing in it,
+        # and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
+        keys = np.multiply(gram, -2.0 * len(gallery))
+        keys += keys_of_gallery
+        keys = np.minimum.reduceat(keys, starts, axis=1)
+        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
+        yield rows, row_of_rank[keys % len(gallery)]
+
+
+def _in_blocks(
+    images: Images, asked: Int64[np.ndarray, " a"], gallery: Int8[np.ndarray, "n p"], block: int
+) -> Iterator[tuple[Int64[np.ndarray, " r"], Int32[np.ndarray, "r n"]]]:
+    """Yield rows of the images that are asked, and their products with the `signed` gallery."""
+    for start in range(0, len(asked), block):
+        rows = asked[start : start + block]
+        yield rows, whole_products(signed(images[rows]), gallery)
+
+
+def _in_float(
+    images: Images,
+    asked: Int64[np.ndarray, " a"],
+    gallery: Cohort,
+    by_patient: Int64[np.ndarray, " n"],
+    pixels: Float32[np.ndarray, "n p"],
+    entries: int,
+) -> Iterator[tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, "r n"]]]:
+    """Yield what `_in_blocks` yields, for a gallery `centred` in the order `by_patient`."""
     block = max(1, min(1024, entries // len(gallery)))
     itself = _asks_itself(images, asked, gallery) and len(asked) ** 2 <= entries
     if itself:
@@ -130,15 +166,7 @@ def nearest_patients(
     for start in range(0, len(asked), block):
         rows = asked[start : start + block]
         # of the gallery itself half of the products are enough, and the BLAS knows it
-        these = pixels if itself else centred(images[rows])
-        # distance first, then rank: no two keys are equal. A row's own norm orders nothing in it,
-        # and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
-        keys = products(these, pixels)
-        keys *= -2 * len(gallery)
-        keys += keys_of_gallery
-        keys = np.minimum.reduceat(keys, starts, axis=1)
-        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
-        yield rows, row_of_rank[keys % len(gallery)]
+        yield rows, products(pixels if itself else centred(images[rows]), pixels)
 
 
 def _asks_itself(images: Images, asked: Int64[np.ndarray, " a"], gallery: Cohort) -> bool:
