@@ -22,6 +22,9 @@ from medpriv_lib.core.products import are_exact, signed, whole_products
 from medpriv_lib.core.release import Release
 
 MEANS_AT_ONCE = 64  # images: sums that stay in the processor's cache
+KEYS_AT_ONCE = 64  # images asked: their keys stay there, too
+# images asked: products that are taken at once, for between two of them threads wait for each other
+AT_ONCE = 4096
 Means = Float64[np.ndarray, "m h w"] | Float64[np.ndarray, "m h w 3"]
 
 
@@ -125,20 +128,23 @@ def nearest_patients(
     shown = gallery.images[by_patient]
     pixels = centred(shown)
     keys_of_gallery = (squared_norms(pixels) * len(gallery) + rank[by_patient]).astype(np.float64)
+    block = max(1, min(AT_ONCE, entries // len(gallery)))
     if are_exact(pixels.shape[1]):
-        multiplied = _in_blocks(
-            images, asked, signed(shown), max(1, min(256, entries // len(shown)))
-        )
+        multiplied = _in_blocks(images, asked, signed(shown), block)
     else:
-        multiplied = _in_float(images, asked, gallery, by_patient, pixels, entries)
+        multiplied = _in_float(images, asked, gallery, by_patient, pixels, block)
     for rows, gram in multiplied:
-        # distance first, then rank: no two keys are equal. A row's own norm orders nothing in it,
-        # and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
-        keys = np.multiply(gram, -2.0 * len(gallery))
-        keys += keys_of_gallery
-        keys = np.minimum.reduceat(keys, starts, axis=1)
-        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
-        yield rows, row_of_rank[keys % len(gallery)]
+        found = np.empty((len(rows), k), np.int64)
+        for start in range(0, len(rows), KEYS_AT_ONCE):
+            part = slice(start, start + KEYS_AT_ONCE)
+            # distance first, then rank: no two keys are equal. A row's own norm orders nothing in
+            # it, and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
+            keys = np.multiply(gram[part], -2.0 * len(gallery))
+            keys += keys_of_gallery
+            keys = np.minimum.reduceat(keys, starts, axis=1)
+            keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
+            found[part] = row_of_rank[keys % len(gallery)]
+        yield rows, found
 
 
 def _in_blocks(
@@ -156,13 +162,12 @@ def _in_float(
     gallery: Cohort,
     by_patient: Int64[np.ndarray, " n"],
     pixels: Float32[np.ndarray, "n p"],
-    entries: int,
+    block: int,
 ) -> Iterator[tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, "r n"]]]:
     """Yield what `_in_blocks` yields, for a gallery `centred` in the order `by_patient`."""
-    block = max(1, min(1024, entries // len(gallery)))
-    itself = _asks_itself(images, asked, gallery) and len(asked) ** 2 <= entries
+    itself = len(asked) <= block and _asks_itself(images, asked, gallery)
     if itself:
-        asked, block = asked[by_patient], len(asked)
+        asked = asked[by_patient]
     for start in range(0, len(asked), block):
         rows = asked[start : start + block]
         # of the gallery itself half of the products are enough, and the BLAS knows it
