@@ -29,8 +29,8 @@ ONE_THREAD = 2**18  # products up to which a BLAS takes no second thread
 class Tables(NamedTuple):
     """The matrices that blur an image of one shape for one radius, and what is worked out first.
 
-    `down` (2 h, h) and `across` (2 w, w): a row of the difference is made of two rows of `down`
-    (wide, narrow) and of `across`. `rows`, `columns`: those that are worked out first. `excess`:
+    `down` (2 h, h) and `across` (w, 2 w): a px of the difference is made of two rows of `down`
+    (wide, narrow) and of one of `across`. `rows`, `columns`: those that are worked out first. `excess`:
     how far a pixel may exceed all of them, as a share of the image's range.
     """
 
@@ -76,7 +76,7 @@ def _blob(image: np.ndarray, r: float, levels: float) -> Circle:
         )
     )
     down = tables.down.reshape(len(image), -1)[rows].reshape(2 * len(rows), -1)
-    contrast = _difference(down, image, tables.across[:, columns])
+    contrast = _difference(down, image, tables.across[columns].T)
     best = int(contrast.argmax())
     if np.count_nonzero(contrast >= contrast.flat[best] - EQUAL) > 1:
         return plain_blob(image, r)  # nearly as large: rounding would decide
@@ -116,7 +116,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _tables(height: int, width: int, r: float) -> Tables:
     """Return the matrices for images of a shape; nobody may write into them."""
     down = np.stack([_blurring(height, part * r) for part in (SURROUND, SPOT)], axis=1)
-    across = np.concatenate([_blurring(width, SURROUND * r).T, -_blurring(width, SPOT * r).T])
+    across = np.concatenate([_blurring(width, SURROUND * r), -_blurring(width, SPOT * r)], axis=1)
     rows, columns = (
         np.minimum(np.arange(WIDE[r] // 2, size + WIDE[r] // 2, WIDE[r]), size - 1)
         for size in (height, width)
@@ -125,7 +125,7 @@ def _tables(height: int, width: int, r: float) -> Tables:
         down.reshape(2 * height, height),
         across,
         down[rows].reshape(-1, height),
-        np.ascontiguousarray(across[:, columns]),
+        np.ascontiguousarray(across[columns].T),
         rows,
         columns,
         _excess(r),

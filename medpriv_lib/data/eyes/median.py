@@ -82,11 +82,11 @@ def median9(image: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     # of a row with the next row's beginning is cut off in the end
     line, row = wider.ravel(), wider.shape[1]
     column = _columns().run([line[i * row : (i + height) * row] for i in range(SIDE)])
-    two = _merged(9).run(_beside(column, 1))
-    four = _merged(18).run(_beside(two, 2))
-    eight = _middle().run(_beside(four, 4))
+    several = _merged(9).run(_beside(column, 1))
+    several = _merged(18).run(_beside(several, 2))
+    several = _middle().run(_beside(several, 4))
     # the median is at least as large as some number of these and the rest of the last column
-    found, *others = (one[:-1] for one in reversed(eight))
+    found, *others = (one[:-1] for one in reversed(several))
     for most, level in zip(others, column, strict=True):
         np.minimum(found, np.maximum(most, level[8:], out=most), out=found)
     return np.append(found, line[:8]).reshape(height, row)[:, :width]
