@@ -30,8 +30,8 @@ class Tables(NamedTuple):
     """The matrices that blur an image of one shape for one radius, and what is worked out first.
 
     `down` (2 h, h) and `across` (w, 2 w): a px of the difference is made of two rows of `down`
-    (wide, narrow) and of one of `across`. `rows`, `columns`: those that are worked out first. `excess`:
-    how far a pixel may exceed all of them, as a share of the image's range.
+    (wide, narrow) and of one of `across`. `rows`, `columns`: those that are worked out first.
+    `excess`: how far a pixel may exceed all of them, as a share of the image's range.
     """
 
     down: np.ndarray
