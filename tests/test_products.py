@@ -14,17 +14,19 @@ def images(n, shape, levels, seed=0):
 
 
 @pytest.mark.parametrize("levels", [range(256), [0, 255], [255], [0, 1, 127, 128, 129]])
-@pytest.mark.parametrize("shape", [(1, 3), (33, 31), (64, 64), (16, 16, 3)])
-def test_products_are_those_of_whole_numbers(levels, shape):
-    a, b = images(9, shape, levels), images(14, shape, levels, 1)
-    plain = (a.reshape(9, -1).astype(int) - 128) @ (b.reshape(14, -1).astype(int) - 128).T
-    np.testing.assert_array_equal(signed(a), a.reshape(9, -1).astype(int) - 128)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (1, 3), (33, 31), (64, 64), (16, 16, 3)])
+@pytest.mark.parametrize(("m", "n"), [(9, 14), (1, 14), (9, 1), (1, 1)])
+def test_products_are_those_of_whole_numbers(levels, shape, m, n):
+    a, b = images(m, shape, levels), images(n, shape, levels, 1)
+    plain = (a.reshape(m, -1).astype(int) - 128) @ (b.reshape(n, -1).astype(int) - 128).T
+    np.testing.assert_array_equal(signed(a), a.reshape(m, -1).astype(int) - 128)
     np.testing.assert_array_equal(products(centred(a), centred(b)), plain)
     if are_exact(a[0].size):
         np.testing.assert_array_equal(whole_products(signed(a), signed(b)), plain)
 
 
-def test_no_product_of_so_many_pixels_exceeds_32_bits():
+def test_no_product_of_so_many_pixels_exceeds_32_bits_and_one_pixel_is_not_trusted():
+    assert not are_exact(1)
     assert MOST_PIXELS * 128**2 < 2**31
     assert not are_exact(MOST_PIXELS + 1)
 

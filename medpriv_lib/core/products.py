@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Int8, Int32, UInt8
 
+LEAST_PIXELS = 2  # torch 2.14 takes a matrix of one row for its transpose
 MOST_PIXELS = (2**31 - 1) // 128**2  # sums of so many products fit in 32 bits
 
 
@@ -28,14 +29,14 @@ def whole_products(
 
 def are_exact(pixels: int) -> bool:
     """Tell whether this machine's products of images of so many pixels are exact."""
-    return pixels <= MOST_PIXELS and _tried()
+    return LEAST_PIXELS <= pixels <= MOST_PIXELS and _tried()
 
 
 @cache
 def _tried() -> bool:
     """Multiply extreme numbers, and tell whether that was possible and the result is exact."""
     generator = np.random.default_rng(0)
-    for m, p, n in ((33, 257, 40), (64, 4096, 80), (5, 1024, 5)):
+    for m, p, n in ((7, LEAST_PIXELS, 9), (33, 257, 40), (64, 4096, 80), (1, 1024, 5)):
         a, b = (
             generator.choice(np.array([-128, -127, 127], np.int8), (rows, p)) for rows in (m, n)
         )

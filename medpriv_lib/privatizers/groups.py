@@ -13,7 +13,6 @@ from medpriv_lib.core.distances import (
     byte_rank,
     centred,
     products,
-    squared_distances,
     squared_norms,
 )
 from medpriv_lib.core.not_applicable import NotApplicable
@@ -82,15 +81,19 @@ def group(
         )
     pixels = centred(images)
     norms = squared_norms(pixels)
+    eight_bits = are_exact(pixels.shape[1])
+    rows = signed(images) if eight_bits else pixels
     rank = byte_rank(images, np.argsort(order))
     groups, left = [], np.asarray(order, dtype=np.int64)
     while len(left) >= 2 * k:
         # the distances of a block of coming seeds in one product; seeds that an earlier one takes
         # were for nothing
         block = max(1, min(-(-len(left) // k), entries // len(left)))
-        keys = squared_distances(
-            pixels[left[:block]], pixels[left], norms[left[:block]], norms[left]
-        )
+        seeds, multiplied = left[:block], whole_products if eight_bits else products
+        keys = multiplied(rows[seeds], rows[left]).astype(np.int64)
+        keys *= -2
+        keys += norms[seeds, None]
+        keys += norms[left]
         keys *= n  # distance first, then rank: no two keys are equal
         keys += rank[left]
         here = np.ones(len(left), dtype=bool)
