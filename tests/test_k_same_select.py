@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_cohorts import cohort_of, hits, people
 
+from medpriv_lib.privatizers import groups
 from medpriv_lib.privatizers.k_same import KSame, KSameSelect
 
 
@@ -65,6 +66,50 @@ def test_query_form_agrees_with_the_slow_twin(data):
         assert averages.contributors[i].tolist() == patients
     own = np.mean([asked.patient[i] in averages.contributors[i] for i in range(7)])
     assert method.privatize(asked).parameters["own_patient_rate"] == pytest.approx(own)
+
+
+@pytest.fixture(params=[True, False], ids=["in eight bits", "in float32"])
+def either(request, monkeypatch):
+    """Both ways to the products; where this machine's are not exact in eight bits, only one."""
+    if request.param and not groups.are_exact(4096):
+        pytest.skip("this machine loses digits of products in eight bits")
+    monkeypatch.setattr(groups, "are_exact", lambda pixels: request.param)
+
+
+def test_query_form_tells_distances_apart_that_differ_by_one_and_ties_by_bytes(either):
+    """Black images asked of white ones: distances of 262 million, and float32 holds whole numbers
+    up to 17 million only. The first row of the black ones is nearly white. There each px of the
+    white ones that is as white lessens the distance by one; two patients each have as many."""
+    rng = np.random.default_rng(3)
+    train = np.full((24, 64, 64), 255, np.uint8)
+    for i, image in enumerate(train):
+        image[0, rng.choice(64, 1 + i // 2, replace=False)] = 254
+    asked = np.zeros((5, 64, 64), np.uint8)
+    asked[:, 0] = 254
+    asked[4] = rng.integers(0, 2, (64, 64))
+    cohort = cohort_of(train, rng.permutation(24))
+    averages = KSameSelect(7).fit(cohort).averages(cohort_of(asked, np.zeros(5, int)))
+    far = ((train.astype(int) - asked[0]) ** 2).sum(axis=(1, 2))
+    assert far.min() > 2**27
+    assert sorted(set(far.tolist())) == list(range(far.min(), far.min() + 12))
+    for i in range(5):
+        mean, patients = slow_query(asked[i].astype(int), False, cohort, 7)
+        np.testing.assert_allclose(averages.means[i], mean, atol=1e-12)
+        assert averages.contributors[i].tolist() == patients
+
+
+def test_query_form_on_its_own_gallery_agrees_with_the_slow_twin(either):
+    rng = np.random.default_rng(4)
+    for levels in (2, 256):
+        patient = np.sort(rng.integers(0, 12, 70))
+        patient[:12] = np.arange(12)
+        cohort = cohort_of(rng.integers(0, levels, (70, 3, 3)), patient, rng.random(70) < 0.4)
+        method = KSameSelect(2).fit(cohort)
+        averages = method.averages(cohort)
+        for i in range(70):
+            mean, patients = slow_query(cohort.images[i].astype(int), cohort.diseased[i], cohort, 2)
+            np.testing.assert_allclose(averages.means[i], mean, atol=1e-12)
+            assert averages.contributors[i].tolist() == patients
 
 
 def test_query_form_uses_k_distinct_patients_of_the_label():

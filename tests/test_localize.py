@@ -8,7 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from medpriv_lib.data.eyes.circles import ANGLES, DESIGN, RINGS, best_circle, fitted, weights_of
+from medpriv_lib.data.eyes.circles import (
+    ANGLES,
+    DESIGN,
+    RINGS,
+    best_circle,
+    fitted,
+    shifts,
+    weights_of,
+)
+from medpriv_lib.data.eyes.circles import steps as step_along
 from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.eyes.quantiles import quantiles
 from medpriv_lib.data.eyes.strip import strip_rows
@@ -163,11 +172,46 @@ def test_circle_search_equals_a_plain_loop():
     assert circle == pytest.approx(best[1])
 
 
+@pytest.mark.parametrize("rings", [np.arange(12), np.arange(115, 128), np.array([0, 127])])
+def test_circles_at_the_innermost_and_the_outermost_ring(rings):
+    """What lies beside the first and the last ring is like them."""
+    steps = np.random.default_rng(8).normal(size=(len(ANGLES), len(RINGS)))
+    wide = np.pad(steps, ((0, 0), (20, 20)), "edge")
+    tried, weights = shifts(0.2), weights_of(0.5)
+    scores = [
+        wide[np.arange(len(ANGLES)), 20 + ring + wave] @ weights - price
+        for ring in rings
+        for wave, price in zip(tried.wave, tried.price, strict=True)
+    ]
+    ring, place = divmod(int(np.argmax(scores)), len(tried.dx))
+    score, circle = best_circle(steps, rings, 0.2, weights)
+    assert score == pytest.approx(max(scores), abs=1e-5)
+    r = RINGS[rings[ring]]
+    assert circle == pytest.approx((tried.dx[place] * r, tried.dy[place] * r, r))
+
+
+@pytest.mark.parametrize("rays", [64, 1024])
+def test_steps_along_rays_equal_a_plain_loop(rays):
+    """Also where a part of the radii is asked for, and beside what lies outside of the image."""
+    levels = np.random.default_rng(9).integers(0, 255, (40, rays)).astype(np.float32)
+    levels[30:, 3] = np.nan
+    for width, start, stop in ((4, 0, 40), (4, 2, 37), (7, 15, 25)):
+        slow = np.zeros((40, rays))
+        for j in range(width, 40 - width):
+            slow[j] = levels[j : j + width].mean(axis=0) - levels[j - width : j].mean(axis=0)
+        slow = np.nan_to_num(slow)
+        np.testing.assert_allclose(
+            step_along(levels, width, start, stop), slow[start:stop], atol=0.01
+        )
+
+
 def test_quantiles_are_numpys():
     rng = np.random.default_rng(4)
     for values in (rng.normal(size=(7, 9)), np.array([3.0]), rng.integers(0, 9, 12)):
         shares = (0.0, 0.02, 0.5, 0.8, 1.0)
         np.testing.assert_allclose(quantiles(values, shares), np.quantile(values, shares))
+        back = shares[::-1]
+        np.testing.assert_allclose(quantiles(values, back), np.quantile(values, back))
 
 
 def test_the_circle_fit_is_that_of_a_solver():

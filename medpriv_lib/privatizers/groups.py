@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int8, Int32, Int64, UInt8
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.distances import (
@@ -13,14 +13,17 @@ from medpriv_lib.core.distances import (
     byte_rank,
     centred,
     products,
-    squared_distances,
     squared_norms,
 )
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images
+from medpriv_lib.core.products import are_exact, signed, whole_products
 from medpriv_lib.core.release import Release
 
 MEANS_AT_ONCE = 64  # images: sums that stay in the processor's cache
+KEYS_AT_ONCE = 64  # images asked: their keys stay there, too
+# images asked: products that are taken at once, for between two of them threads wait for each other
+AT_ONCE = 4096
 Means = Float64[np.ndarray, "m h w"] | Float64[np.ndarray, "m h w 3"]
 
 
@@ -78,15 +81,19 @@ def group(
         )
     pixels = centred(images)
     norms = squared_norms(pixels)
+    eight_bits = are_exact(pixels.shape[1])
+    rows = signed(images) if eight_bits else pixels
     rank = byte_rank(images, np.argsort(order))
     groups, left = [], np.asarray(order, dtype=np.int64)
     while len(left) >= 2 * k:
         # the distances of a block of coming seeds in one product; seeds that an earlier one takes
         # were for nothing
         block = max(1, min(-(-len(left) // k), entries // len(left)))
-        keys = squared_distances(
-            pixels[left[:block]], pixels[left], norms[left[:block]], norms[left]
-        )
+        seeds, multiplied = left[:block], whole_products if eight_bits else products
+        keys = multiplied(rows[seeds], rows[left]).astype(np.int64)
+        keys *= -2
+        keys += norms[seeds, None]
+        keys += norms[left]
         keys *= n  # distance first, then rank: no two keys are equal
         keys += rank[left]
         here = np.ones(len(left), dtype=bool)
@@ -121,24 +128,53 @@ def nearest_patients(
     starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
     rank = byte_rank(gallery.images, gallery.patient)
     row_of_rank = np.argsort(rank)
-    pixels = centred(gallery.images[by_patient])
+    shown = gallery.images[by_patient]
+    pixels = centred(shown)
     keys_of_gallery = (squared_norms(pixels) * len(gallery) + rank[by_patient]).astype(np.float64)
-    block = max(1, min(1024, entries // len(gallery)))
-    itself = _asks_itself(images, asked, gallery) and len(asked) ** 2 <= entries
+    block = max(1, min(AT_ONCE, entries // len(gallery)))
+    if are_exact(pixels.shape[1]):
+        multiplied = _in_blocks(images, asked, signed(shown), block)
+    else:
+        multiplied = _in_float(images, asked, gallery, by_patient, pixels, block)
+    for rows, gram in multiplied:
+        found = np.empty((len(rows), k), np.int64)
+        for start in range(0, len(rows), KEYS_AT_ONCE):
+            part = slice(start, start + KEYS_AT_ONCE)
+            # distance first, then rank: no two keys are equal. A row's own norm orders nothing in
+            # it, and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
+            keys = np.multiply(gram[part], -2.0 * len(gallery))
+            keys += keys_of_gallery
+            keys = np.minimum.reduceat(keys, starts, axis=1)
+            keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
+            found[part] = row_of_rank[keys % len(gallery)]
+        yield rows, found
+
+
+def _in_blocks(
+    images: Images, asked: Int64[np.ndarray, " a"], gallery: Int8[np.ndarray, "n p"], block: int
+) -> Iterator[tuple[Int64[np.ndarray, " r"], Int32[np.ndarray, "r n"]]]:
+    """Yield rows of the images that are asked, and their products with the `signed` gallery."""
+    for start in range(0, len(asked), block):
+        rows = asked[start : start + block]
+        yield rows, whole_products(signed(images[rows]), gallery)
+
+
+def _in_float(
+    images: Images,
+    asked: Int64[np.ndarray, " a"],
+    gallery: Cohort,
+    by_patient: Int64[np.ndarray, " n"],
+    pixels: Float32[np.ndarray, "n p"],
+    block: int,
+) -> Iterator[tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, "r n"]]]:
+    """Yield what `_in_blocks` yields, for a gallery `centred` in the order `by_patient`."""
+    itself = len(asked) <= block and _asks_itself(images, asked, gallery)
     if itself:
-        asked, block = asked[by_patient], len(asked)
+        asked = asked[by_patient]
     for start in range(0, len(asked), block):
         rows = asked[start : start + block]
         # of the gallery itself half of the products are enough, and the BLAS knows it
-        these = pixels if itself else centred(images[rows])
-        # distance first, then rank: no two keys are equal. A row's own norm orders nothing in it,
-        # and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
-        keys = products(these, pixels)
-        keys *= -2 * len(gallery)
-        keys += keys_of_gallery
-        keys = np.minimum.reduceat(keys, starts, axis=1)
-        keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
-        yield rows, row_of_rank[keys % len(gallery)]
+        yield rows, products(pixels if itself else centred(images[rows]), pixels)
 
 
 def _asks_itself(images: Images, asked: Int64[np.ndarray, " a"], gallery: Cohort) -> bool:

@@ -3,6 +3,8 @@
 All in px of the voting copy, whose short side is 120 px.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,7 @@ from medpriv_lib.data.eyes.quantiles import quantiles
 RADII = 4.0 * 1.2 ** np.arange(14)  # 4 to 43
 MORE_RADII = 4.0 * 1.2 ** np.arange(15)  # up to 51: an iris of 86 % of the short side
 PUPIL_TO_IRIS = 2  # so many radii further: 1.44 times the pupil's or more
+BESIDE = np.ones((5, 5), np.uint8)
 ABOUT = 1.35  # an iris of known size votes at radii up to so many times larger or smaller
 
 
@@ -25,30 +28,61 @@ def vote(
 
     With `iris_r`, only edges at about that radius vote for the iris.
     """
-    votes = _votes(image, radii)
-    total, radius = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
+    iris = [
+        iris_r is None or iris_r / ABOUT < outer < iris_r * ABOUT for outer in radii[PUPIL_TO_IRIS:]
+    ]
+    if not any(iris):
+        return []
+    last = int(np.flatnonzero(iris)[-1]) + 1  # larger pupils have no iris
+    votes = _votes(image, radii[: last + PUPIL_TO_IRIS])
+    total = np.zeros(image.shape, np.float32)  # squared
     limbus = np.zeros(image.shape, np.float32)  # the best vote of all radii that could be the iris
-    for i in reversed(range(len(radii) - PUPIL_TO_IRIS)):
-        outer = radii[i + PUPIL_TO_IRIS]
-        if iris_r is None or iris_r / ABOUT < outer < iris_r * ABOUT:
-            wide = cv2.dilate(votes[i + PUPIL_TO_IRIS], np.ones((5, 5), np.uint8))
-            limbus = np.maximum(limbus, wide)  # a little beside
-        both = np.sqrt(votes[i] * limbus)
-        radius[both > total] = radii[i]
-        total = np.maximum(total, both)
-    smooth = cv2.GaussianBlur(image, (0, 0), 3)
-    dark, bright = quantiles(smooth, (0.01, 0.6))
-    total *= 0.25 + np.clip(
-        (bright - smooth) / (bright - dark + 1e-6), 0, 1
-    )  # lashes are dark only here and there
+    both = np.empty(image.shape, np.float32)
+    for i in reversed(range(last)):
+        if iris[i]:
+            wide = cv2.dilate(votes[i + PUPIL_TO_IRIS], BESIDE)
+            np.maximum(limbus, wide, out=limbus)  # a little beside
+        np.multiply(votes[i], limbus, out=both)
+        np.maximum(total, both, out=total)
+    np.sqrt(total, out=total)
+    total *= _darkness(image)
     result: list[Circle] = []
     for _ in range(candidates):
-        cy, cx = np.unravel_index(total.argmax(), total.shape)
+        cy, cx = divmod(int(total.argmax()), image.shape[1])
         if total[cy, cx] <= 0:
             break
-        result.append((float(cx), float(cy), float(radius[cy, cx])))
-        cv2.circle(total, (int(cx), int(cy)), round(4 + 0.3 * radius[cy, cx]), 0.0, -1)
+        radius = float(radii[_which(votes, iris[:last], cx, cy)])
+        result.append((float(cx), float(cy), radius))
+        cv2.circle(total, (cx, cy), round(4 + 0.3 * radius), 0.0, -1)
     return result
+
+
+def _which(votes: np.ndarray, iris: list[bool], x: int, y: int) -> int:
+    """Return the number of the radius that has most votes for a pupil at a place, and for an iris a
+    little beside; the largest of those with as many.
+    """
+    beside = votes[PUPIL_TO_IRIS:, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].max(axis=(1, 2))
+    limbus = np.maximum.accumulate(np.where(iris, beside, 0)[::-1])
+    both = np.sqrt(votes[: len(iris), y, x][::-1] * limbus)
+    return len(iris) - 1 - int(both.argmax())
+
+
+@lru_cache(maxsize=16)
+def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return column and row of each px, float32; nobody may write into them."""
+    y, x = np.indices(shape, np.float32)
+    return x, y
+
+
+def _darkness(image: np.ndarray) -> np.ndarray:
+    """Return how dark the surroundings are, .25 to 1.25: lashes are dark only here and there."""
+    smooth: np.ndarray = cv2.GaussianBlur(image, (0, 0), 3)
+    dark, bright = quantiles(smooth, (0.01, 0.6))
+    np.subtract(bright, smooth, out=smooth)
+    smooth /= bright - dark + 1e-6
+    np.clip(smooth, 0, 1, out=smooth)
+    smooth += 0.25
+    return smooth
 
 
 def _votes(image: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -59,38 +93,31 @@ def _votes(image: np.ndarray, radii: np.ndarray) -> np.ndarray:
     # saturating: a strong edge (lashes, glare) must not outvote several weak ones (the limbus)
     typical = quantiles(strength, (0.8,))[0] + 1e-6
     edge = np.flatnonzero(strength > 0.35 * typical)
-    y, x = (one.astype(np.float32) for one in np.divmod(edge, width))
-    s = strength.ravel()[edge]
-    dx, dy, weight = gx.ravel()[edge] / s, gy.ravel()[edge] / s, s / (s + typical)
+    s = strength.ravel().take(edge)
+    x, y = (one.ravel().take(edge) for one in _grid(image.shape))
+    dx, dy = gx.ravel().take(edge) / s, gy.ravel().take(edge) / s
+    weight = (s / (s + typical)).astype(np.float64)
     votes = np.empty((len(radii), height, width), dtype=np.float32)
+    middle: np.ndarray = np.empty_like(s)
+    column, row = np.empty((2, len(s)), np.int32)
     for i, r in enumerate(radii.astype(np.float32)):
-        cx, cy = (x - r * dx + 0.5).astype(np.int32), (y - r * dy + 0.5).astype(np.int32)
-        # as unsigned numbers those left of the image and above it are large
-        inside = (cx.view(np.uint32) < width) & (cy.view(np.uint32) < height)
-        cy *= width
-        cy += cx
-        count = np.bincount(cy[inside], weight[inside], height * width).astype(np.float32)
+        # what lies outside is counted in one column and one row more: as unsigned numbers those
+        # left of the image and above it are large
+        for at, away, size, whole in ((x, dx, width, column), (y, dy, height, row)):
+            np.multiply(away, r, out=middle)
+            np.subtract(at, middle, out=middle)
+            middle += 0.5
+            np.copyto(whole, middle, casting="unsafe")
+            np.minimum(whole.view(np.uint32), size, out=whole.view(np.uint32))
+        row *= width + 1
+        row += column
+        count = np.bincount(row, weight, (height + 1) * (width + 1))
+        count = count.reshape(height + 1, width + 1)[:height, :width].astype(np.float32)
         # between count and share of the circle: shares would favour lashes, counts the lids;
         # blurred as far as centres scatter
-        votes[i] = cv2.GaussianBlur(
-            count.reshape(height, width), (0, 0), 1 + 0.08 * float(r)
-        ) / np.float32(np.sqrt(r))
+        cv2.GaussianBlur(count, (0, 0), 1 + 0.08 * float(r), dst=votes[i])
+        votes[i] /= np.float32(np.sqrt(r))
     return votes
-
-
-def blobs(image: np.ndarray) -> list[Circle]:
-    """Return for each of four sizes the place (x, y, r) that is darkest against its surround.
-
-    Oval pupils, few votes.
-    """
-    result = []
-    for r in (6.0, 9.0, 13.0, 19.0):
-        contrast = cv2.GaussianBlur(image, (0, 0), 1.2 * r) - cv2.GaussianBlur(
-            image, (0, 0), 0.6 * r
-        )
-        y, x = np.unravel_index(contrast.argmax(), contrast.shape)
-        result.append((float(x), float(y), r))
-    return result
 
 
 def grid(shape: tuple[int, int]) -> list[Circle]:

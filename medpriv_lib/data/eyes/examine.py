@@ -12,15 +12,16 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from medpriv_lib.data.eyes.candidates import MORE_RADII, blobs, grid, vote
+from medpriv_lib.data.eyes.blobs import blobs
+from medpriv_lib.data.eyes.candidates import MORE_RADII, grid, vote
 from medpriv_lib.data.eyes.circles import Circle
+from medpriv_lib.data.eyes.copies import copy_for
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.localize import (
     MIN_SCORE,
     VOTE_SIDE,
     Pair,
     check_image,
-    copy_for,
     located,
     moved,
     refined,

@@ -20,21 +20,25 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from medpriv_lib.data.eyes.candidates import blobs, grid, vote
+from medpriv_lib.data.eyes.blobs import blobs
+from medpriv_lib.data.eyes.candidates import grid, vote
 from medpriv_lib.data.eyes.circles import (
     ANGLES,
+    CREST,
     RINGS,
     UNIT_X,
     UNIT_Y,
     Circle,
-    best_circle,
+    best_ring,
     radial,
     refine,
     ridges,
     sampled,
+    shifts,
     steps,
     weights_of,
 )
+from medpriv_lib.data.eyes.copies import copy_for, resized, size_for, without_specks
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.quantiles import quantiles
 
@@ -48,6 +52,9 @@ IRIS_MAX = 58.0
 RATIO = (0.16, 0.8)  # pupil over iris radius; eyes have .2 to .7
 # 119 of 120 synthetic eyes reach it; so do 6 of 40 chest X-rays (up to .20) and most noise
 MIN_SCORE = 0.17
+# the rings' samples around a centre, (RINGS, angles)
+RINGS_X, RINGS_Y = (RINGS.astype(np.float32)[:, None] * unit for unit in (UNIT_X, UNIT_Y))
+WIDTH = 4  # rings on either side of an edge
 REACH = 0.3  # a pupil is looked for at radii up to e**.3 times smaller and larger: 20 or 21 rings
 BESIDE = 24  # rings beside those that the search may touch
 PART = 21 + 2 * BESIDE
@@ -141,46 +148,21 @@ def _spread(small: np.ndarray) -> float:
 
 def refined(image: UInt8[np.ndarray, "h w"], pair: Pair, scale: float) -> Eye:
     """Return two circles of the voting copy, moved to the edges beside them, in px of the image."""
-    fine, fine_scale = _resized(image, REFINE_SIDE, shrink_only=True)
+    size, fine_scale = size_for(image.shape, REFINE_SIDE)
+    if fine_scale <= 1:
+        size, fine_scale = image.shape, 1.0
     pupil, iris = (moved(circle, scale / fine_scale) for circle in pair)
     # specks are removed around the circles only: that takes longer than all else here
     reach = SURROUNDINGS * max(r + np.hypot(x - iris[0], y - iris[1]) for x, y, r in (pupil, iris))
     left, top = (max(0, int(at - reach)) for at in iris[:2])
-    around = fine[top : int(iris[1] + reach) + 1, left : int(iris[0] + reach) + 1]
-    clean = _without_specks(around, min(fine.shape))
+    right, bottom = (int(at + reach) + 1 for at in iris[:2])
+    fine = image if fine_scale == 1 else resized(image, size, left, min(right, size[1]))
+    clean = without_specks(fine[top:bottom, left:right], min(size))
     found = []
     for (x, y, r), band, weights in ((pupil, 0.35, weights_of(0.5)), (iris, 0.16, weights_of(0.1))):
         x, y, r = refine(clean, (x - left, y - top, r), band, weights)
         found.append(moved((x + left, y + top, r), fine_scale))
     return Eye(*found[0], *found[1])
-
-
-def copy_for(image: np.ndarray, side: int, shrink_only: bool = False) -> tuple[np.ndarray, float]:
-    """Return a float copy with the given short side, freed of specks, and how many image px one of
-    its px is.
-    """
-    small, scale = _resized(image, side, shrink_only)
-    return _without_specks(small, min(small.shape)), scale
-
-
-def _resized(image: np.ndarray, side: int, shrink_only: bool) -> tuple[np.ndarray, float]:
-    """Return what `copy_for` returns, specks and all."""
-    scale = min(image.shape) / side
-    if scale <= 1 and shrink_only:
-        return image, 1.0
-    size = (max(8, round(image.shape[1] / scale)), max(8, round(image.shape[0] / scale)))
-    way = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
-    return cv2.resize(image, size, interpolation=way), scale
-
-
-def _without_specks(image: np.ndarray, side: int) -> np.ndarray:
-    """Free an image, cut from one with this short side, of specks."""
-    window = (
-        2 * round(side / 60) + 1
-    )  # 5 px at 120, 9 at 240: a glint is about a fortieth of the side wide
-    return cv2.GaussianBlur(cv2.medianBlur(image, max(3, window)), (0, 0), side / 120).astype(
-        np.float32
-    )
 
 
 def moved(circle: Circle, scale: float) -> Circle:
@@ -207,22 +189,22 @@ def _some_pupils(
     image: np.ndarray, spread: float, candidates: np.ndarray
 ) -> list[tuple[float, Circle]]:
     """Return the score and the circle of each candidate (C, 3); all are sampled in one go."""
-    x, y = (candidates[:, i, None, None].astype(np.float32) for i in range(2))
-    near = [np.flatnonzero(np.abs(np.log(RINGS / r)) < REACH) for r in candidates[:, 2]]
-    start = np.clip([one[0] - BESIDE for one in near], 0, len(RINGS) - PART)
-    radii = RINGS[start[:, None, None] + np.arange(PART)].astype(np.float32)  # (C, 1, PART)
-    rows = len(candidates) * len(ANGLES)
-    px, py = (unit * radii + at for unit, at in ((UNIT_X, x), (UNIT_Y, y)))
-    levels = sampled(image, px.reshape(rows, PART), py.reshape(rows, PART))
-    inner = ridges(steps(levels, 4), 0.06 * spread, 2).reshape(-1, len(ANGLES), PART)
+    x, y = (np.repeat(candidates[:, i].astype(np.float32), len(ANGLES)) for i in range(2))
+    near = np.abs(np.log(RINGS / candidates[:, 2, None])) < REACH
+    first = near.argmax(axis=1)
+    start = np.clip(first - BESIDE, 0, len(RINGS) - PART)
+    rings = start + np.arange(PART)[:, None]  # (PART, C)
+    px, py = (table.take(rings, axis=0).reshape(PART, -1) for table in (RINGS_X, RINGS_Y))
+    px += x
+    py += y
+    levels = sampled(image, px, py)
+    inner = ridges(steps(levels, WIDTH), 0.06 * spread, 2).reshape(PART, -1, len(ANGLES))
     weights = weights_of(0.5)
     found = []
-    for one, edges in enumerate(inner):
-        every = np.zeros((len(ANGLES), len(RINGS)), np.float32)
-        every[:, start[one] : start[one] + PART] = edges
-        score, (dx, dy, pr) = best_circle(every, near[one], 0.2, weights)
-        place = candidates[one, 0] + dx, candidates[one, 1] + dy
-        found.append((score, (float(place[0]), float(place[1]), pr)))
+    for one, (cx, cy, _) in enumerate(candidates.tolist()):
+        tried = first[one] + np.arange(np.count_nonzero(near[one]))
+        score, (dx, dy, pr) = best_ring(inner[:, one], start[one], tried, 0.2, weights)
+        found.append((score, (cx + dx, cy + dy, pr)))
     return found
 
 
@@ -240,8 +222,13 @@ def _iris(
     irises = np.flatnonzero((least < RINGS) & (most > RINGS))
     if len(irises) == 0:
         return 0.0, None
-    outer = ridges(steps(radial(image, px, py, RINGS), 4), 0.04 * spread, 1)
-    iris_score, (dx, dy, ir) = best_circle(outer, irises, 0.1, weights_of(0.1))
+    tried, tolerance = shifts(0.1), 1
+    # the rings that a circle can touch, those whose crests reach there, and their samples
+    start = max(0, int(irises[0]) + tried.least - tolerance - CREST)
+    stop = min(len(RINGS), int(irises[-1]) + tried.most + tolerance + CREST + 1)
+    levels = radial(image, px, py, RINGS[: stop + WIDTH])
+    outer = ridges(steps(levels, WIDTH, start, stop), 0.04 * spread, tolerance)
+    iris_score, (dx, dy, ir) = best_ring(outer, start, irises, 0.1, weights_of(0.1))
     return pupil_score * iris_score * min(1.0, ir / IRIS_SURE) ** 0.5, (
         pupil,
         (px + dx, py + dy, ir),

@@ -10,12 +10,16 @@ def quantiles(values: np.ndarray, shares: Sequence[float]) -> tuple[float, ...]:
 
     The same as `numpy.quantile`, which takes longest over what need not be asked here.
     """
-    flat = values.ravel()
-    places = [share * (flat.size - 1) for share in shares]
-    below = [int(place) for place in places]
-    above = [min(at + 1, flat.size - 1) for at in below]
-    ordered = np.partition(flat, sorted({*below, *above}))
-    return tuple(
-        float(ordered[low]) + (place - low) * (float(ordered[high]) - float(ordered[low]))
-        for place, low, high in zip(places, below, above, strict=True)
-    )
+    flat = values.flatten()
+    found: dict[float, float] = {}
+    done = 0  # so many of the least values stand where they belong
+    for share in sorted(shares):  # numpy is quick where one place is asked at a time
+        place = share * (flat.size - 1)
+        below = int(place)
+        if below >= done:
+            flat[done:].partition(below - done)
+            done = below + 1
+        low = float(flat[below])
+        high = float(flat[below + 1 :].min()) if below + 1 < flat.size else low
+        found[share] = low + (place - below) * (high - low)
+    return tuple(found[share] for share in shares)

@@ -60,7 +60,7 @@ def _around(
 def _share(image: np.ndarray, circle: Circle, gap: float, spread: float) -> float:
     """Return at which share of the angles to the sides it grows brighter across a circle."""
     x, y, r = circle
-    levels = radial(image, x, y, np.array([r * (1 - gap), r * (1 + gap)]))[SIDEWAYS]
-    step = levels[:, 1] - levels[:, 0]
+    inside, outside = radial(image, x, y, np.array([r * (1 - gap), r * (1 + gap)]))
+    step = (outside - inside)[SIDEWAYS]
     known = np.isfinite(step)
     return float((step[known] > 0.04 * spread).mean()) if known.any() else 0.0
