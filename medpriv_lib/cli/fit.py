@@ -26,7 +26,9 @@ from medpriv_lib.cli.options import (
     say,
 )
 
-WORTH_TIMING = 200  # rounds: what is shorter is over as soon as it is timed
+# rounds, or pixels that the longest-trained recogniser sees: what is less is over as soon as it is
+# timed
+WORTH_TIMING, PIXELS = 200, 100_000_000
 STOPPED = "what was finished is kept, the same command goes on from there"
 
 
@@ -54,7 +56,9 @@ def run(args: argparse.Namespace) -> None:
     from medpriv_lib.pipeline.fit import fit
 
     budget = budget_of(args)
-    if budget.rounds >= WORTH_TIMING and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    pixels = budget.epochs * cohort.of("train").images.size
+    long = budget.rounds >= WORTH_TIMING or pixels >= PIXELS
+    if long and int(os.environ.get("WORLD_SIZE", "1")) == 1:
         from medpriv_lib.pipeline.cost import cost_of_fit
 
         say(str(cost_of_fit(cohort, budget, args.device)))
