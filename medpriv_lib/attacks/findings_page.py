@@ -1,17 +1,14 @@
 """The page of an attack report: what was tried, known and found, without a request to anywhere."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.report import Report
 from medpriv_lib.attacks.words import NOT_PROVED, interval, number, share
-from medpriv_lib.core.html_page import html_page
+from medpriv_lib.core.html_page import html_page, inline_image, scaling_of
 
 NAMES = {
     "rank1": "patient named first",
@@ -91,25 +88,17 @@ def fragment(report: Report) -> str:
     picture = ""
     if case is not None:
         truth = "of the same patient" if case.right else "of somebody else"
+        scaled = f"image-rendering:{scaling_of(case.released.shape[1])}"
+        released = inline_image(case.released, "the released image", scaled)
+        original = inline_image(case.original, "the original it was linked with", scaled)
         picture = (
-            f'<figure style="margin:1em 0">{_img(case.released, "the released image")} '
-            f"{_img(case.original, 'the original it was linked with')}<figcaption>The patient most "
+            f'<figure style="margin:1em 0">{released} {original}<figcaption>The patient most '
             "at risk: the released image, and beside it the original that an attacker "
             f"({html.escape(case.attack)}) linked it with, {truth}.</figcaption></figure>"
         )
     return (
         f"<p><strong>{html.escape(report.verdict())}</strong></p>{picture}{_table(report)}"
         f"<p>{html.escape(NOT_PROVED)}</p>"
-    )
-
-
-def _img(pixels: np.ndarray, alt: str) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return (
-        f'<img width="192" height="192" alt="{alt}" style="image-rendering:pixelated" '
-        f'src="data:image/png;base64,{data}">'
     )
 
 
