@@ -35,6 +35,14 @@ def test_seconds_are_steps_times_the_seconds_of_one(colour):
     assert f"{'colour' if colour else 'grey'} images of 16x16" in str(found)
 
 
+def test_the_recognisers_of_the_generator_cost_a_quarter_where_they_see_half_the_width():
+    budget = Budget(epochs=3, rounds=7, batch=8, draws=2)
+    cohort = patterned_cohort(patients=4, images=10, size=32)
+    found = cost.cost_of_fit(cohort, budget, "cpu", lambda step, where: 1.0)
+    train = int((cohort.split == "train").sum())
+    assert found.recognisers == (3 + 2 + 2 * 3 / 4) * train / 16
+
+
 @pytest.mark.parametrize(("epochs", "rounds", "told"), [(3, 7, 0), (3, 300, 1), (60, 7, 1)])
 def test_a_training_says_its_cost_where_either_of_its_parts_is_long(
     tmp_path, monkeypatch, capsys, epochs, rounds, told
