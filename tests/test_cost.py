@@ -53,6 +53,7 @@ def test_a_training_says_its_cost_where_either_of_its_parts_is_long(
     monkeypatch.setattr(command, "PIXELS", 50 * seen)
     monkeypatch.setattr(cost, "cost_of_fit", lambda *given: "THE COST")
     monkeypatch.setattr(fitting, "fit", lambda *given, **named: None)
+    monkeypatch.setattr("medpriv_lib.core.weights.read_card", lambda path: {"metrics": {}})
     words = ("fit", "--cohort", tmp_path / "c.npz", "--out", tmp_path / "w", "--device", "cpu")
     assert main([*map(str, words), "--epochs", str(epochs), "--rounds", str(rounds)]) == 0
     assert capsys.readouterr().out.count("THE COST") == told

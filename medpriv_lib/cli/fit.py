@@ -52,8 +52,9 @@ def run(args: argparse.Namespace) -> None:
     require_no_file(out)
     refuse_inside(out, "what was learned from patients")
     cohort = load_cohort(args.cohort)
-    from medpriv_lib.core.weights import PRIVATE
+    from medpriv_lib.core.weights import PRIVATE, read_card
     from medpriv_lib.pipeline.fit import fit
+    from medpriv_lib.recognition.judges import NAME, no_better_than_guessing
 
     budget = budget_of(args)
     pixels = budget.epochs * cohort.of("train").images.size
@@ -74,5 +75,7 @@ def run(args: argparse.Namespace) -> None:
         command=f"medpriv fit --scale {args.scale} --seed {args.seed}",
     )
     with printing(out):
+        for doubt in no_better_than_guessing(read_card(out / NAME)["metrics"]):
+            say(f"warning: {doubt}")
         say(f"{out}: weights of the recognisers and of PPRL-VGAN; use them with --weights {out}")
         say(PRIVATE)

@@ -25,11 +25,12 @@ relevance). It shows where the recogniser looked, not that it is right, and it c
 the other answer is asked for. Similarity is 1 for the same to the recogniser and 0 for the middle
 case on file with the same reading. This page is no diagnosis."""
 OTHERWISE = """What would have to be different for the other reading? Each picture was computed from
-the image above: no such eye was ever photographed. Beside it is what was changed: orange is
+the image above: no such image was ever taken. Beside it is what was changed: orange is
 brighter than before, blue darker. Nobody can say whether it is what would have been seen; where the
-truth is known, such pictures flip an independent judge often and not always. They show the image's
-own eye, so pass them on as little as the image itself."""
+truth is known, such pictures flip an independent judge often and not always. They show the same
+patient, so pass them on as little as the image itself."""
 NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
+PALE = "opacity:.25"  # of a map without relevance: the image as it is would pass for a map
 STYLE = """
 .cases { display: grid; gap: 1rem; margin-bottom: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
@@ -139,9 +140,11 @@ def signed(difference: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
 
 def _sized(size: int) -> str:
     """Return the rules for images of `size` pixels; on paper `STYLE` says how wide they are."""
+    width = width_of(size)
     return (
         f"img {{ image-rendering: {scaling_of(size)}; }}\n"
-        f"@media screen {{ img, .blank {{ width: {width_of(size)}px; }} }}\n"
+        f"@media screen {{ img, .blank {{ width: {width}px; }}\n"
+        f"  main > figure figcaption {{ max-width: calc({2 * width}px + .5rem); }} }}\n"
     )
 
 
@@ -177,7 +180,9 @@ def _lack(relevance: np.ndarray) -> str:
 
 def _pictures(image: np.ndarray, relevance: np.ndarray, alt: str, what: str) -> str:
     text = f"Relevance map of {what}: {whereabouts(relevance)}."
-    return f"<div>{inline_image(image, alt)}{inline_image(overlay(image, relevance), text)}</div>"
+    pale = "" if (relevance > 0).any() else PALE
+    beside = inline_image(overlay(image, relevance), text, pale)
+    return f"<div>{inline_image(image, alt)}{beside}</div>"
 
 
 def _figure(pictures: str, caption: str) -> str:
