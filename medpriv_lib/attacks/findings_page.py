@@ -165,13 +165,15 @@ def _histogram(rate: np.ndarray) -> str:
         f"Histogram: {counts[0]} of {len(rate)} patients are named in under 10 % of their images, "
         f"{counts[-1]} in 90 % or more."
     )
-    ends = "".join(
-        f'<text x="{40 + 36 * i}" y="126" font-size="11" fill="currentColor">{10 * i} %</text>'
-        for i in (0, 5, 9)
+    edges = "".join(
+        f'<text x="{37 + 36 * i}" y="126" text-anchor="middle" font-size="11" '
+        f'fill="currentColor">{10 * i} %</text>'
+        for i in (0, 5, 10)
     )
     return (
         f'<svg viewBox="0 0 420 132" width="420" role="img" aria-label="{label}">'
-        f"<title>{label}</title>{bars}{ends}</svg>"
+        f"<title>{label}</title>{bars}{edges}</svg>"
+        '<p class="soft">How many patients are named in which share of their images.</p>'
     )
 
 
