@@ -115,6 +115,14 @@ def test_what_was_released_and_what_was_attacked_are_both_counted(made):
     assert "were attacked" not in whole
 
 
+def test_patients_none_of_whose_images_was_attacked_are_counted_among_the_released(made):
+    setting, found, _ = made
+    cohort = setting.cohort
+    release = Blur(3).privatize(cohort)
+    report = replace(report_of(setting, found, audit(release, cohort)), patients=5)
+    assert f"<p>{len(cohort)} released images of {cohort.patients} patients" in render(report)
+
+
 def test_the_bars_of_risk_stand_between_the_edges_that_are_named(made):
     """The last bar ends at 100 %: patients who are found every time were once below "90 %"."""
     report = report_of(*made)

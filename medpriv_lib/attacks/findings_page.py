@@ -38,7 +38,8 @@ NARROW = """
 def _counted(report: Report) -> str:
     """Say how many images were released, and how many of them were attacked where that is less."""
     released, by = len(report.audit.group), html.escape(report.method)
-    text = f"{released} released images of {report.patients} patients, made by\n{by}."
+    patients = report.audit.patients or report.patients
+    text = f"{released} released images of {patients} patients, made by\n{by}."
     if released > report.images:
         text += (
             f" {report.images} of them were attacked; the others were told to the attackers, who "
