@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -112,3 +113,23 @@ def test_what_was_released_and_what_was_attacked_are_both_counted(made):
     assert f" {report.images} of them were attacked; the others were told" in part
     assert counted in whole
     assert "were attacked" not in whole
+
+
+def test_patients_none_of_whose_images_was_attacked_are_counted_among_the_released(made):
+    setting, found, _ = made
+    cohort = setting.cohort
+    release = Blur(3).privatize(cohort)
+    report = replace(report_of(setting, found, audit(release, cohort)), patients=5)
+    assert f"<p>{len(cohort)} released images of {cohort.patients} patients" in render(report)
+
+
+def test_the_bars_of_risk_stand_between_the_edges_that_are_named(made):
+    """The last bar ends at 100 %: patients who are found every time were once below "90 %"."""
+    report = report_of(*made)
+    picture = render(report).split("<h2>Who is at risk</h2>")[1].split("</svg>")[0]
+    bars = [int(x) for x in re.findall(r'<rect x="(\d+)"', picture)]
+    edges = [int(x) for x in re.findall(r'<text x="(\d+)" y="126" text-anchor="middle"', picture)]
+    assert re.findall(r">(\d+) %</text>", picture) == ["0", "50", "100"]
+    assert edges[0] < bars[0]
+    assert bars[4] + 30 < edges[1] < bars[5]
+    assert bars[9] + 30 < edges[2] < 420 - 15

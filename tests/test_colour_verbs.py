@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from small_cohorts import parted, patterned_cohort
 
+from medpriv_lib.attacks import towers
 from medpriv_lib.attacks.budget import FULL, LARGEST, Budget
-from medpriv_lib.attacks.cost import cost_of_attack
+from medpriv_lib.attacks.cost import cost_of_attack, images_seen
 from medpriv_lib.attacks.towers import Schedule, fit_originals
 from medpriv_lib.cli import main
 from medpriv_lib.cli.options import offered
 from medpriv_lib.core import budgets
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.explanation.page import overlay
+from medpriv_lib.learning.augment import augment
 from medpriv_lib.pipeline.attack import attack, shortened
 from medpriv_lib.pipeline.privatize import privatize
 from medpriv_lib.pipeline.weights import fit_weights
@@ -129,6 +131,28 @@ def test_the_cost_of_an_attack_is_its_steps_times_a_timed_one():
     assert cost.seconds > 0
     assert "at most 9 attackers, 18 steps of 8 images" in str(cost)
     assert cost_of_attack(cohort, SMALL, FULL, contributors=False).networks == 6
+
+
+@pytest.mark.parametrize("shown", [12, 48])
+def test_the_cost_counts_the_images_that_the_networks_of_an_attack_see(monkeypatch, shown):
+    """Counted one by one where a network sees them: batches of few images are larger than asked."""
+    cohort = patterned_cohort(patients=6, images=8)
+    rows = np.arange(0, len(cohort), len(cohort) // shown)
+    release = privatize(cohort.take(rows), "blur", kernel=3)
+    seen = []
+
+    def counted(batch, *others):
+        seen.append(len(batch))
+        return augment(batch, *others)
+
+    monkeypatch.setattr(towers, "augment", counted)
+    short = replace(SHORT, steps=12, batch=16)
+    budget = replace(SMALL, originals=short, released=short)
+    attack(release, cohort, budget=budget)
+    assert len(seen) == 2 * 3 * 12
+    told = images_seen([short, short], len(cohort), shown)
+    assert told == pytest.approx(sum(seen), rel=0.15)
+    assert told > 1.1 * 2 * 3 * 12 * 16  # what steps times batches would be
 
 
 def test_a_trial_spends_a_part_and_keeps_what_is_no_effort():

@@ -11,10 +11,12 @@ from small_cohorts import toy_cohort
 
 from medpriv_lib.cli import main
 from medpriv_lib.core.budgets import TOY
+from medpriv_lib.core.weights import read_card
 from medpriv_lib.pipeline.weights import fit_weights
 from medpriv_lib.privatizers.replacement import Pools
 from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
+from medpriv_lib.recognition.judges import no_better_than_guessing
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.study.figures.requirements import figure_5, requirements, verdicts
 from medpriv_lib.study.table import columns
@@ -206,3 +208,15 @@ def test_the_requirements_are_drawn_for_every_row_that_ran():
     figure = requirements([row, row | {"labels": "predicted"}, row | {"disease_accuracy": None}])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur: kernel 3"]
     assert len(figure.axes[0].patches) == 4
+
+
+def test_page_and_answer_warn_of_judges_that_guess(work, capsys):
+    """Hardly trained judges name nobody, so nobody is held back: a reader has to know that."""
+    metrics = read_card(work / "weights" / "judges")["metrics"]
+    doubts = no_better_than_guessing(metrics)
+    assert doubts
+    assert command(work) == 0
+    said, page = capsys.readouterr().out, (work / "why.html").read_text(encoding="utf-8")
+    for doubt in doubts:
+        assert doubt in said
+        assert doubt in page

@@ -2,10 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from medpriv_lib.attacks import findings_page as attacks
-from medpriv_lib.core.html_page import STYLE, html_page
+from medpriv_lib.core.html_page import STYLE, html_page, inline_image, scaling_of, width_of
 from medpriv_lib.explanation import page as explanation
 
 
@@ -48,3 +49,21 @@ def test_both_reports_take_their_frame_from_here(report):
     assert report.html_page is html_page
     assert "<!DOCTYPE" not in source
     assert ":root" not in source
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "scaling"),
+    [
+        (16, 192, "pixelated"),
+        (32, 192, "pixelated"),
+        (64, 192, "pixelated"),
+        (128, 192, "auto"),  # one and a half times: pixels would be doubled unevenly
+        (192, 192, "pixelated"),
+        (256, 256, "auto"),  # where the window is narrow, every other pixel would be left out
+        (1024, 256, "auto"),
+    ],
+)
+def test_no_pixel_of_an_image_is_left_out_or_doubled_unevenly(size, width, scaling):
+    assert (width_of(size), scaling_of(size)) == (width, scaling)
+    shown = inline_image(np.zeros((size, size), np.uint8), 'a "b"')
+    assert f'<img width="{width}" height="{width}" alt="a &quot;b&quot;" src="data:image' in shown

@@ -24,7 +24,7 @@ from medpriv_lib.recognition.fitting import (
     fit_judges,
     parts_of,
 )
-from medpriv_lib.recognition.judges import Judges, report
+from medpriv_lib.recognition.judges import Judges, no_better_than_guessing, report
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import DEFAULTS, logits
 
@@ -313,3 +313,25 @@ def test_card_tells_how_the_judges_were_trained(folder, cohort):
     assert card["private"] == weights.PRIVATE
     with pytest.raises(ValueError, match="at least one epoch"):
         fit_judges(cohort, 0, folder, epochs=0)
+
+
+def test_judges_that_guess_are_named_and_good_ones_are_not():
+    """By the lower end of the interval: three right of five are no proof against one half."""
+    good = {
+        "identity": {"accuracy": 0.9, "accuracy_low": 0.8, "chance": 0.03},
+        "disease": {"accuracy": 0.8, "accuracy_low": 0.7, "majority_rate": 0.52},
+    }
+    assert no_better_than_guessing(good) == []
+    weak = {
+        "identity": {"accuracy": 0.04, "accuracy_low": 0.0, "chance": 0.03},
+        "disease": {"accuracy": 0.6, "accuracy_low": 0.4, "majority_rate": 0.52},
+    }
+    who, ill = no_better_than_guessing(weak)
+    assert "names 4 % of the test images right (guessing: 3 %)" in who
+    assert "reads 60 % of the test images right (always the more frequent label: 52 %)" in ill
+    assert no_better_than_guessing({"identity": None, "disease": good["disease"]}) == []
+    assert no_better_than_guessing({}) == []  # judges that were tested on nothing
+
+
+def test_the_judges_that_ship_read_better_than_guesses():
+    assert no_better_than_guessing(weights.read_card(weights.shipped("judges"))["metrics"]) == []

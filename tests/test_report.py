@@ -15,7 +15,7 @@ from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.prepare import prepare
 from medpriv_lib.explanation.case import SYNTHETIC, Explanation, explain_by_cases
-from medpriv_lib.explanation.page import NO_MAP, overlay, page_of, whereabouts, write_page
+from medpriv_lib.explanation.page import NO_MAP, PALE, overlay, page_of, whereabouts, write_page
 from medpriv_lib.explanation.retrieval import decide
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import Original
@@ -154,6 +154,13 @@ def test_without_a_positive_logit_there_is_no_map_and_the_page_says_so():
     assert "nowhere: no relevance could be drawn" in page_of(result)  # read aloud
     assert page_of(result).count(NO_MAP) == 1 + 3  # and seen
     assert NO_MAP not in page_of(explained())
+
+
+def test_without_relevance_the_image_beside_is_pale_and_passes_for_no_map():
+    without, with_maps = (page_of(explained(network=network(bias=b))) for b in (-100.0, 100.0))
+    assert without.count("<img") == with_maps.count("<img") == 2 * (1 + 3)
+    assert without.count(PALE) == 1 + 3
+    assert PALE not in with_maps
 
 
 def test_the_overlay_is_grey_without_relevance_and_orange_with():

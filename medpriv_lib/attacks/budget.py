@@ -79,6 +79,11 @@ class Budget:
 
         Batches are made smaller first, down to 32 images, so that the networks still see every
         pixel and take every step; only then are there fewer steps, and pairs for the restorer.
+
+        Nothing is cut up to 128 px, since that weakens the attackers. Of 600 synthetic eyes of 60
+        people at 128 px, 240 released with a blur of 75 pixels, the two towers trained in full find
+        the patient of .98, .99 and .99 of the other originals ("reverse", three seeds); batches of
+        32 with as many steps .76, .78 and .78; a quarter of the steps of full batches .67 (one).
         """
         times = (size / LARGEST) ** 2
         if times <= 1:

@@ -1,17 +1,14 @@
 """The page of an attack report: what was tried, known and found, without a request to anywhere."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.outcome import Outcome
 from medpriv_lib.attacks.words import NOT_PROVED, interval, number, share
-from medpriv_lib.core.html_page import html_page
+from medpriv_lib.core.html_page import html_page, inline_image, scaling_of
 
 NAMES = {
     "rank1": "patient named first",
@@ -41,7 +38,8 @@ NARROW = """
 def _counted(outcome: Outcome) -> str:
     """Say how many images were released, and how many of them were attacked where that is less."""
     released, by = len(outcome.audit.group), html.escape(outcome.method)
-    text = f"{released} released images of {outcome.patients} patients, made by\n{by}."
+    patients = outcome.audit.patients or outcome.patients
+    text = f"{released} released images of {patients} patients, made by\n{by}."
     if released > outcome.images:
         text += (
             f" {outcome.images} of them were attacked; the others were told to the attackers, who "
@@ -91,25 +89,17 @@ def fragment(outcome: Outcome) -> str:
     picture = ""
     if case is not None:
         truth = "of the same patient" if case.right else "of somebody else"
+        scaled = f"image-rendering:{scaling_of(case.released.shape[1])}"
+        released = inline_image(case.released, "the released image", scaled)
+        original = inline_image(case.original, "the original it was linked with", scaled)
         picture = (
-            f'<figure style="margin:1em 0">{_img(case.released, "the released image")} '
-            f"{_img(case.original, 'the original it was linked with')}<figcaption>The patient most "
+            f'<figure style="margin:1em 0">{released} {original}<figcaption>The patient most '
             "at risk: the released image, and beside it the original that an attacker "
             f"({html.escape(case.attack)}) linked it with, {truth}.</figcaption></figure>"
         )
     return (
         f"<p><strong>{html.escape(outcome.verdict())}</strong></p>{picture}{_table(outcome)}"
         f"<p>{html.escape(NOT_PROVED)}</p>"
-    )
-
-
-def _img(pixels: np.ndarray, alt: str) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return (
-        f'<img width="192" height="192" alt="{alt}" style="image-rendering:pixelated" '
-        f'src="data:image/png;base64,{data}">'
     )
 
 
@@ -176,13 +166,15 @@ def _histogram(rate: np.ndarray) -> str:
         f"Histogram: {counts[0]} of {len(rate)} patients are named in under 10 % of their images, "
         f"{counts[-1]} in 90 % or more."
     )
-    ends = "".join(
-        f'<text x="{40 + 36 * i}" y="126" font-size="11" fill="currentColor">{10 * i} %</text>'
-        for i in (0, 5, 9)
+    edges = "".join(
+        f'<text x="{37 + 36 * i}" y="126" text-anchor="middle" font-size="11" '
+        f'fill="currentColor">{10 * i} %</text>'
+        for i in (0, 5, 10)
     )
     return (
         f'<svg viewBox="0 0 420 132" width="420" role="img" aria-label="{label}">'
-        f"<title>{label}</title>{bars}{ends}</svg>"
+        f"<title>{label}</title>{bars}{edges}</svg>"
+        '<p class="soft">How many patients are named in which share of their images.</p>'
     )
 
 

@@ -27,8 +27,10 @@ from medpriv_lib.cli import (
     study,
 )
 from medpriv_lib.cli.options import shown
+from medpriv_lib.core.freed_memory import keep_freed_memory
 
 COMMANDS = (prepare, fit, privatize, evaluate, study, attack, explain, infer, consult, federate)
+TRAINING = ("fit", "study", "attack")  # commands whose process is theirs for hours
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -96,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after printing `medpriv: error: …` for what the user can put
     right, 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP.
     """
+    own = argv is None  # the process is this command's, not a notebook's or a test's
     argv = sys.argv[1:] if argv is None else list(argv)
     args = argparse.Namespace(stopped="nothing was written")
     try:
@@ -103,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen = next((word for word in argv if not word.startswith("-")), None)
             if chosen is not None:
                 _require_here()
+            if own and chosen in TRAINING:
+                keep_freed_memory()
             build_parser(chosen).parse_args(argv, args)
             args.run(args)
             sys.stdout.flush()

@@ -106,14 +106,16 @@ def run(args: argparse.Namespace, budget: "Budget | None" = None) -> None:
     with reserved(out):
         release, order, cohort, notes = _read(args)
         try:
-            rows_of(release, cohort)  # before the cost of an attack on it
+            rows = rows_of(release, cohort)  # before the cost of an attack on it
             full = budget or FULL
             most = full.part(args.trial) if args.trial > 1 else full
             if args.trial > 1:
                 notes.append(TRIAL.format(args.trial))
             spent = most if args.unbounded else most.within(size_of(cohort.images))
             if size_of(cohort.images) % 16 == 0:  # others are refused below, with the remedy
-                progress(str(cost_of_attack(cohort, spent, full, release.contributors.size > 0)))
+                lends = release.contributors.size > 0
+                shown = len(set(rows.tolist()))
+                progress(str(cost_of_attack(cohort, spent, full, lends, shown)))
             report = attack(
                 release,
                 cohort,

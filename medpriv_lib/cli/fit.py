@@ -26,7 +26,9 @@ from medpriv_lib.cli.options import (
     say,
 )
 
-WORTH_TIMING = 200  # rounds: what is shorter is over as soon as it is timed
+# rounds, or pixels that the longest-trained recogniser sees: what is less is over as soon as it is
+# timed
+WORTH_TIMING, PIXELS = 200, 100_000_000
 STOPPED = "what was finished is kept, the same command goes on from there"
 
 
@@ -50,11 +52,14 @@ def run(args: argparse.Namespace) -> None:
     require_no_file(out)
     refuse_inside(out, "what was learned from patients")
     cohort = load_cohort(args.cohort)
-    from medpriv_lib.core.weights import PRIVATE
+    from medpriv_lib.core.weights import PRIVATE, read_card
     from medpriv_lib.pipeline.fit import fit
+    from medpriv_lib.recognition.judges import NAME, no_better_than_guessing
 
     budget = budget_of(args)
-    if budget.rounds >= WORTH_TIMING and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    pixels = budget.epochs * cohort.of("train").images.size
+    long = budget.rounds >= WORTH_TIMING or pixels >= PIXELS
+    if long and int(os.environ.get("WORLD_SIZE", "1")) == 1:
         from medpriv_lib.pipeline.cost import cost_of_fit
 
         say(str(cost_of_fit(cohort, budget, args.device)))
@@ -70,5 +75,7 @@ def run(args: argparse.Namespace) -> None:
         command=f"medpriv fit --scale {args.scale} --seed {args.seed}",
     )
     with printing(out):
+        for doubt in no_better_than_guessing(read_card(out / NAME)["metrics"]):
+            say(f"warning: {doubt}")
         say(f"{out}: weights of the recognisers and of PPRL-VGAN; use them with --weights {out}")
         say(PRIVATE)

@@ -2,8 +2,16 @@
 paper and a phone.
 """
 
+import base64
 import html
+import io
 import json
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+SHOWN, LARGE = 192, 256  # px: small images are enlarged to one, large ones shrunk to the other
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -61,6 +69,31 @@ def html_page(title: str, body: str, style: str = "") -> str:
 </body>
 </html>
 """
+
+
+def width_of(size: int) -> int:
+    """Return how many pixels wide an image of `size` pixels is shown."""
+    return min(max(size, SHOWN), LARGE)
+
+
+def scaling_of(size: int) -> str:
+    """Return CSS's word for how an image of `size` pixels is scaled: in whole pixels where each
+    becomes a square of its own, else smoothly, since pixels would be left out or doubled unevenly.
+    """
+    return "pixelated" if SHOWN % size == 0 else "auto"
+
+
+def inline_image(pixels: UInt8[np.ndarray, "h w"], alt: str, style: str = "") -> str:
+    """Return an image, (H, W) or (H, W, 3), as an element that asks nobody for a file; `alt` is
+    escaped, `style` are rules of its own.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    size = width_of(pixels.shape[1])
+    own = f'style="{style}" ' if style else ""
+    shown = f'<img width="{size}" height="{size}" alt="{html.escape(alt)}" {own}'
+    return f'{shown}src="data:image/png;base64,{data}">'
 
 
 def as_script(value: object) -> str:

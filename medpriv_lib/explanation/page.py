@@ -2,22 +2,18 @@
 paper.
 """
 
-import base64
 import html
-import io
 import os
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from medpriv_lib.core.files import atomic_write
-from medpriv_lib.core.html_page import html_page
+from medpriv_lib.core.html_page import html_page, inline_image, scaling_of, width_of
 from medpriv_lib.core.palette import COOL, HEAT, channels
 from medpriv_lib.explanation.case import Explanation
 from medpriv_lib.explanation.other_reading import OtherReading
 
-SHOWN = 192  # px on the page; pixels are enlarged, not smoothed
 ORANGE, BLUE = (np.array(channels(colour), float) for colour in (HEAT, COOL))
 FULL, SEEN = 64.0, 10.0  # grey levels of a change drawn in full colour, and of one that is counted
 WARNING = (
@@ -29,19 +25,19 @@ relevance). It shows where the recogniser looked, not that it is right, and it c
 the other answer is asked for. Similarity is 1 for the same to the recogniser and 0 for the middle
 case on file with the same reading. This page is no diagnosis."""
 OTHERWISE = """What would have to be different for the other reading? Each picture was computed from
-the image above: no such eye was ever photographed. Beside it is what was changed: orange is
+the image above: no such image was ever taken. Beside it is what was changed: orange is
 brighter than before, blue darker. Nobody can say whether it is what would have been seen; where the
-truth is known, such pictures flip an independent judge often and not always. They show the image's
-own eye, so pass them on as little as the image itself."""
+truth is known, such pictures flip an independent judge often and not always. They show the same
+patient, so pass them on as little as the image itself."""
 NO_MAP = " No relevance could be drawn: the score of this reading is not above zero."
+PALE = "opacity:.25"  # of a map without relevance: the image as it is would pass for a map
 STYLE = """
 .cases { display: grid; gap: 1rem; margin-bottom: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem; }
 main > figure { width: fit-content; max-width: 100%; margin: 1rem 0; }
 figure div { display: flex; gap: .5rem; } figcaption { margin-top: .5rem; font-size: .9rem; }
-img, .blank { width: 192px; max-width: calc(50% - .25rem); height: auto; aspect-ratio: 1;
-  image-rendering: pixelated; }
+img, .blank { max-width: calc(50% - .25rem); height: auto; aspect-ratio: 1; }
 .caution { border-left: .25rem solid var(--mark); padding-left: .75rem; }
 figure .blank { display: grid; place-items: center; border: 1px dashed var(--line);
   color: var(--soft); }
@@ -91,7 +87,7 @@ def page_of(explanation: Explanation) -> str:
 {"".join(cases)}</div>
 {_others(e)}<p class="soft">{LEGEND}</p>
 <p class="soft">{WARNING}</p>""",
-        STYLE,
+        STYLE + _sized(e.query.shape[1]),
     )
 
 
@@ -142,6 +138,16 @@ def signed(difference: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     return np.rint(255 * (1 - weight) + weight * colour).astype(np.uint8)
 
 
+def _sized(size: int) -> str:
+    """Return the rules for images of `size` pixels; on paper `STYLE` says how wide they are."""
+    width = width_of(size)
+    return (
+        f"img {{ image-rendering: {scaling_of(size)}; }}\n"
+        f"@media screen {{ img, .blank {{ width: {width}px; }}\n"
+        f"  main > figure figcaption {{ max-width: calc({2 * width}px + .5rem); }} }}\n"
+    )
+
+
 def _others(e: Explanation) -> str:
     """Return the part about the other reading, "" where it was not asked for."""
     if not e.others:
@@ -162,9 +168,9 @@ def _otherwise(one: OtherReading, classes: tuple[str, ...]) -> str:
     count, place = int((change > SEEN).sum()), whereabouts(np.where(change > SEEN, change, 0))
     text = f"What was changed: {count} of {change.size} pixels by more than {SEEN:.0f} grey levels"
     text += f"; {place}." if count else "."
-    pictures = _img(one.image, f"{one.way}, read as {classes[one.reading]}.")
+    pictures = inline_image(one.image, f"{one.way}, read as {classes[one.reading]}.")
     return _figure(
-        f"<div>{pictures}{_img(signed(one.difference), text)}</div>", one.caption(classes)
+        f"<div>{pictures}{inline_image(signed(one.difference), text)}</div>", one.caption(classes)
     )
 
 
@@ -174,16 +180,10 @@ def _lack(relevance: np.ndarray) -> str:
 
 def _pictures(image: np.ndarray, relevance: np.ndarray, alt: str, what: str) -> str:
     text = f"Relevance map of {what}: {whereabouts(relevance)}."
-    return f"<div>{_img(image, alt)}{_img(overlay(image, relevance), text)}</div>"
+    pale = "" if (relevance > 0).any() else PALE
+    beside = inline_image(overlay(image, relevance), text, pale)
+    return f"<div>{inline_image(image, alt)}{beside}</div>"
 
 
 def _figure(pictures: str, caption: str) -> str:
     return f"<figure>{pictures}<figcaption>{html.escape(caption)}</figcaption></figure>\n"
-
-
-def _img(pixels: np.ndarray, alt: str) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    size = f'width="{SHOWN}" height="{SHOWN}"'
-    return f'<img {size} alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'

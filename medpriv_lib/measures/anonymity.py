@@ -31,7 +31,7 @@ class Audit:
     patients whose images or identities were used (0 where the method uses none); `labels` (N,) the
     distinct labels in the group; `certainty` (N,) the share of the more frequent label among its
     (patient, label) pairs, 0.5 to 1; `claimed` the K that the release claims, or None; `method` its
-    name.
+    name; `patients` how many the images stand for, or None.
     """
 
     group: Int64[np.ndarray, " n"]
@@ -42,6 +42,7 @@ class Audit:
     certainty: Float[np.ndarray, " n"]
     claimed: int | None
     method: str
+    patients: int | None = None
 
     @property
     def smallest(self) -> int:
@@ -139,6 +140,7 @@ def audit(release: Release, cohort: Cohort, claimed: int | None = None) -> Audit
         certainty=certainty[group],
         claimed=None if claimed is None else int(claimed),
         method=release.method,
+        patients=len(np.unique(patient)),
     )
 
 

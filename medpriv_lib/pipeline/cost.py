@@ -14,6 +14,7 @@ from medpriv_lib.core.budgets import Budget
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import channels_of, size_of, to_tensor
 from medpriv_lib.privatizers.vgan.networks import Architecture
+from medpriv_lib.privatizers.vgan.recognisers import size_seen
 from medpriv_lib.privatizers.vgan.settings import Training
 from medpriv_lib.privatizers.vgan.trainer import Trainer
 from medpriv_lib.recognition.fitting import parts_of
@@ -64,8 +65,9 @@ def cost_of_fit(
     size, channels = size_of(train.images), channels_of(train.images)
     config = Training(rounds=budget.rounds, batch=budget.batch, recogniser_epochs=budget.epochs)
     parts, _ = parts_of(cohort, 0, budget.epochs)
-    seen = sum(len(part.train) * part.settings.epochs for part in parts)
-    seen += config.frozen_recognisers * budget.epochs * len(train)
+    seen: float = sum(len(part.train) * part.settings.epochs for part in parts)
+    smaller = (size_seen(size) / size) ** 2  # the GAN's own recognisers see fewer pixels
+    seen += config.frozen_recognisers * budget.epochs * len(train) * smaller
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch.random.fork_rng():
         torch.manual_seed(0)

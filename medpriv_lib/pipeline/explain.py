@@ -36,6 +36,7 @@ from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
 from medpriv_lib.privatizers.sign_transfer.sign_transfer import SignTransfer
 from medpriv_lib.recognition.expert import Expert
+from medpriv_lib.recognition.judges import no_better_than_guessing
 from medpriv_lib.recognition.networks import Recogniser
 
 INVENTED = 5  # people who lend signs to a healthy eye; nobody's signs are shown
@@ -91,6 +92,8 @@ def explain(
         identity=judges.identity,
         classes=classes,
     )
+    weak = no_better_than_guessing(judges.card.get("metrics", {}))
+    result = replace(result, caution=" ".join([*filter(None, [result.caution]), *weak]))
     refuse_exposed(result.cases[~result.held_back], cohort, "cases")
     if counterfactual:
         others = _others(image, result.decision, judges.disease, resources, cohort)

@@ -3,6 +3,7 @@ saw the patient.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,27 @@ def report(judges: Judges, cohort: Cohort) -> dict[str, Any]:
             crossfit.logits(cohort.images, cohort.patient, other[:, None])[0], cohort
         )
     return rows
+
+
+def no_better_than_guessing(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each judge that `report` found not to read originals better than a
+    guess, by the lower end of its interval: what such a judge finds in a release proves nothing.
+    """
+    found = []
+    identity, disease = metrics.get("identity"), metrics.get("disease")
+    if identity and identity["accuracy_low"] <= identity["chance"]:
+        found.append(
+            f"The identity judge names {100 * identity['accuracy']:.0f} % of the test images right "
+            f"(guessing: {100 * identity['chance']:.0f} %), so that it finds nobody in a changed "
+            "image says nothing."
+        )
+    if disease and disease["accuracy_low"] <= disease["majority_rate"]:
+        found.append(
+            f"The recogniser reads {100 * disease['accuracy']:.0f} % of the test images right "
+            f"(always the more frequent label: {100 * disease['majority_rate']:.0f} %), so its "
+            "readings, and what they rest on, mean little."
+        )
+    return found
 
 
 def _reading(output: Tensor, cohort: Cohort) -> dict[str, float | None]:

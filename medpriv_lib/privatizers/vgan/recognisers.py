@@ -30,6 +30,13 @@ from medpriv_lib.recognition.train import Progress, fit_recogniser
 SEED = 7_919  # the judges' seeds are small numbers
 
 
+def size_seen(size: int) -> int:
+    """Return at how many pixels a frozen recogniser sees images of `size` pixels: half as many
+    where the half can be halved on.
+    """
+    return size // 2 if size % 32 == 0 else size
+
+
 def frozen_recognisers(
     train: Cohort,
     count: int,
@@ -46,8 +53,7 @@ def frozen_recognisers(
     used, so all `epochs` are run and the last state is kept. With a `folder` each goes on from the
     checkpoint it finds there. `progress` as of `fit_recogniser`.
     """
-    size = train.images.shape[1]
-    seen = size // 2 if size % 32 == 0 else size
+    seen = size_seen(train.images.shape[1])
     images = np.stack(
         [cv2.resize(image, (seen, seen), interpolation=cv2.INTER_AREA) for image in train.images]
     )
