@@ -143,9 +143,9 @@ def test_result_does_not_depend_on_the_block_size():
     ):
         np.testing.assert_array_equal(part, whole)
     for entries in (1, 1000):
-        found = nearest_patients(cohort.images, asked, cohort, 3, entries)
+        found = nearest_patients(cohort.images, asked, cohort, asked, 3, entries)
         parts = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-        ((rows, nearest),) = nearest_patients(cohort.images, asked, cohort, 3)
+        ((rows, nearest),) = nearest_patients(cohort.images, asked, cohort, asked, 3)
         np.testing.assert_array_equal(parts[0], rows)
         np.testing.assert_array_equal(parts[1], nearest)
 

@@ -117,36 +117,41 @@ def group(
 def nearest_patients(
     images: Images,
     asked: Int64[np.ndarray, " a"],
-    gallery: Cohort,
+    train: Cohort,
+    gallery: Int64[np.ndarray, " g"],
     k: int,
     entries: int = BLOCK_ENTRIES,
 ) -> Iterator[tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, "r k"]]]:
-    """Yield (rows, (rows, k) rows of `gallery`): the nearest image of each of the k nearest
-    patients, nearest first; `entries` distances are held at once.
+    """Yield (rows, (rows, k) rows of `train`): the nearest image of each of the k nearest patients,
+    nearest first, among the rows `gallery`; `entries` distances are held at once.
     """
-    by_patient = np.argsort(gallery.patient, kind="stable")
-    starts = np.flatnonzero(np.diff(gallery.patient[by_patient], prepend=-1))
-    rank = byte_rank(gallery.images, gallery.patient)
-    row_of_rank = np.argsort(rank)
-    shown = gallery.images[by_patient]
-    pixels = centred(shown)
-    keys_of_gallery = (squared_norms(pixels) * len(gallery) + rank[by_patient]).astype(np.float64)
-    block = max(1, min(AT_ONCE, entries // len(gallery)))
-    if are_exact(pixels.shape[1]):
-        multiplied = _in_blocks(images, asked, signed(shown), block)
+    count = len(gallery)
+    by_patient = np.argsort(train.patient[gallery], kind="stable")
+    gallery = gallery[by_patient]
+    patient, shown = train.patient[gallery], train.images[gallery]
+    starts = np.flatnonzero(np.diff(patient, prepend=-1))
+    rank = byte_rank(shown, patient)
+    row_of_rank = gallery[np.argsort(rank)]
+    block = max(1, min(AT_ONCE, entries // count))
+    if are_exact(shown[0].size):
+        eight_bits = signed(shown)
+        pixels = eight_bits.astype(np.float32)
+        multiplied = _in_blocks(images, asked, eight_bits, block)
     else:
-        multiplied = _in_float(images, asked, gallery, by_patient, pixels, block)
+        pixels = centred(shown)
+        multiplied = _in_float(images, asked, shown, by_patient, pixels, block)
+    keys_of_gallery = (squared_norms(pixels) * count + rank).astype(np.float64)
     for rows, gram in multiplied:
         found = np.empty((len(rows), k), np.int64)
         for start in range(0, len(rows), KEYS_AT_ONCE):
             part = slice(start, start + KEYS_AT_ONCE)
             # distance first, then rank: no two keys are equal. A row's own norm orders nothing in
             # it, and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
-            keys = np.multiply(gram[part], -2.0 * len(gallery))
+            keys = np.multiply(gram[part], -2.0 * count)
             keys += keys_of_gallery
             keys = np.minimum.reduceat(keys, starts, axis=1)
             keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
-            found[part] = row_of_rank[keys % len(gallery)]
+            found[part] = row_of_rank[keys % count]
         yield rows, found
 
 
@@ -162,24 +167,22 @@ def _in_blocks(
 def _in_float(
     images: Images,
     asked: Int64[np.ndarray, " a"],
-    gallery: Cohort,
-    by_patient: Int64[np.ndarray, " n"],
-    pixels: Float32[np.ndarray, "n p"],
+    shown: Images,
+    by_patient: Int64[np.ndarray, " g"],
+    pixels: Float32[np.ndarray, "g p"],
     block: int,
-) -> Iterator[tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, "r n"]]]:
-    """Yield what `_in_blocks` yields, for a gallery `centred` in the order `by_patient`."""
-    itself = len(asked) <= block and _asks_itself(images, asked, gallery)
-    if itself:
-        asked = asked[by_patient]
+) -> Iterator[tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, "r g"]]]:
+    """Yield what `_in_blocks` yields, for a gallery `shown` and `centred` in the order
+    `by_patient`.
+    """
+    itself = len(asked) == len(shown) <= block
+    if itself and np.array_equal(images[asked[by_patient]], shown):
+        # of the gallery itself half of the products are enough, and the BLAS knows it
+        yield asked[by_patient], products(pixels, pixels)
+        return
     for start in range(0, len(asked), block):
         rows = asked[start : start + block]
-        # of the gallery itself half of the products are enough, and the BLAS knows it
-        yield rows, products(pixels if itself else centred(images[rows]), pixels)
-
-
-def _asks_itself(images: Images, asked: Int64[np.ndarray, " a"], gallery: Cohort) -> bool:
-    """Tell whether the images that are asked are those of the gallery, in its order."""
-    return len(asked) == len(gallery) and np.array_equal(images[asked], gallery.images)
+        yield rows, products(centred(images[rows]), pixels)
 
 
 def mean_of(images: UInt8[np.ndarray, "..."], of: int = 0) -> Float64[np.ndarray, "..."]:
@@ -204,6 +207,7 @@ def rounded_means(
         total = flat[some[:, 0]].astype(np.uint16 if small else np.uint32)
         for column in range(1, count):
             total += flat[some[:, column]]
-        mean = total / (np.float32(count) if small else np.float64(count))
+        mean = total.astype(np.float32 if small else np.float64)
+        mean /= count
         out[start : start + MEANS_AT_ONCE] = np.rint(mean, out=mean)
     return out.reshape(len(rows), *images.shape[1:])

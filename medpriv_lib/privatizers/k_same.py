@@ -228,9 +228,8 @@ class KSameSelect(Privatizer):
         for label in np.unique(cohort.diseased):
             asked = np.flatnonzero(cohort.diseased == label)
             of_label = np.flatnonzero(train.diseased == label)
-            gallery = train.take(of_label)
-            for rows, nearest in nearest_patients(cohort.images, asked, gallery, self.k):
-                found[rows] = of_label[nearest]
+            for rows, nearest in nearest_patients(cohort.images, asked, train, of_label, self.k):
+                found[rows] = nearest
         return found
 
     def _answers(self, cohort: Cohort) -> Averages:
