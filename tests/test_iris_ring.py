@@ -173,3 +173,9 @@ def test_the_attack_is_in_the_list_and_refuses_what_has_no_ring(cohort):
     with pytest.raises(NotApplicable, match="two eyes"):
         discriminants(np.zeros((4, 3)), np.arange(4))
     assert len(np.unique(identities(cohort))) == 230
+
+
+def test_an_image_without_any_circle_gets_one_in_the_middle():
+    (eye,) = pupils(np.full((1, 64, 64), 90, np.uint8))
+    assert (eye.pupil_x, eye.pupil_y) == (31.5, 31.5)
+    assert 0 < eye.pupil_r < eye.iris_r

@@ -90,7 +90,8 @@ def _sharpest(
     step = mean[:, 3:-1] + mean[:, 4:] - inner  # over four half-pixels, two on either side
     best, ring = np.unravel_index(step.argmax(), step.shape)
     good = np.maximum(step[:, ring] - 0.9 * step[best, ring], 0)
-    x, y = good @ places / good.sum()
+    # where nothing brightens outwards all centres are as good
+    x, y = good @ places / good.sum() if step[best, ring] > 0 else (0.0, 0.0)
     ring = int(np.clip(ring, 1, step.shape[1] - 2))
     before, here, after = step[best, ring - 1 : ring + 2]
     bend = before - 2 * here + after
