@@ -7,13 +7,14 @@ With a folder, what each stage took is kept in there and is not measured again; 
 stage only, so that a long measurement can be stopped between two of them (a stage that was stopped
 begins anew: its figure is that of one run).
 
-Images of 96x96 pixels (ten of each patient, one patient in four diseased) become 64x64, are
-blurred, and are released by K-Same-Select's release form in blocks. The plain loop reads, resizes,
-blurs and writes one image after the other and keeps nothing: it finds no doubled picture, splits
-nothing, checks no release against its originals, and knows no groups. The last rows say what a
-million would take if the seconds of an image stayed as between the two largest sizes, and what
-blocks cost in sharpness: the mean squared distance of an image to the mean of its group, in grey
-levels, beside the exact form and beside groups of random patients.
+Images of 96x96 pixels (ten of each patient, one patient in four diseased) become 64x64 (no eye is
+looked for: what that costs is in `bench_prepare.py`), are blurred, and are released by K-Same-
+Select's release form in blocks. The plain loop reads, resizes, blurs and writes one image after the
+other and keeps nothing: it finds no doubled picture, splits nothing, checks no release against its
+originals, and knows no groups. The last rows say what a million would take if the seconds of an
+image stayed as between the two largest sizes, and what blocks cost in sharpness: the mean squared
+distance of an image to the mean of its group, in grey levels, beside the exact form and beside
+groups of random patients.
 """
 
 import argparse
