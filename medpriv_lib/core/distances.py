@@ -27,7 +27,7 @@ def squared_norms(rows: Float32[np.ndarray, "n p"]) -> Int64[np.ndarray, " n"]:
     total = np.zeros(len(rows), dtype=np.int64)
     for start in range(0, rows.shape[1], EXACT_PIXELS):
         part = rows[:, start : start + EXACT_PIXELS]
-        total += np.einsum("np,np->n", part, part).astype(np.int64)
+        total += np.vecdot(part, part).astype(np.int64)
     return total
 
 

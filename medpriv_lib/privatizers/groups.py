@@ -126,21 +126,19 @@ def nearest_patients(
     nearest first, among the rows `gallery`; `entries` distances are held at once.
     """
     count = len(gallery)
-    by_patient = np.argsort(train.patient[gallery], kind="stable")
-    gallery = gallery[by_patient]
+    order, layers = _in_layers(train.patient[gallery])
+    gallery = gallery[order]
     patient, shown = train.patient[gallery], train.images[gallery]
-    starts = np.flatnonzero(np.diff(patient, prepend=-1))
     rank = byte_rank(shown, patient)
     row_of_rank = gallery[np.argsort(rank)]
     block = max(1, min(AT_ONCE, entries // count))
     if are_exact(shown[0].size):
-        eight_bits = signed(shown)
-        pixels = eight_bits.astype(np.float32)
-        multiplied = _in_blocks(images, asked, eight_bits, block)
+        multiplied = _in_blocks(images, asked, signed(shown), block)
     else:
-        pixels = centred(shown)
-        multiplied = _in_float(images, asked, shown, by_patient, pixels, block)
-    keys_of_gallery = (squared_norms(pixels) * count + rank).astype(np.float64)
+        multiplied = _in_float(images, asked, shown, order, centred(shown), block)
+    parts = range(0, count, KEYS_AT_ONCE)
+    norms = [squared_norms(centred(shown[start : start + KEYS_AT_ONCE])) for start in parts]
+    keys_of_gallery = (np.concatenate(norms) * count + rank).astype(np.float64)
     for rows, gram in multiplied:
         found = np.empty((len(rows), k), np.int64)
         for start in range(0, len(rows), KEYS_AT_ONCE):
@@ -149,10 +147,40 @@ def nearest_patients(
             # it, and whole numbers below 2**53 are exact in float64: these are below 2**15 p N
             keys = np.multiply(gram[part], -2.0 * count)
             keys += keys_of_gallery
-            keys = np.minimum.reduceat(keys, starts, axis=1)
+            keys = _least_of_each(keys, layers)
             keys = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1).astype(np.int64)
             found[part] = row_of_rank[keys % count]
         yield rows, found
+
+
+def _in_layers(
+    patient: Int64[np.ndarray, " g"],
+) -> tuple[Int64[np.ndarray, " g"], Int64[np.ndarray, " l"]]:
+    """Return (order, layers): a first image of every patient, then a second one of all that have
+    two, and so on, patients with most images first; and how many images each of these layers has.
+    """
+    _, number, counts = np.unique(patient, return_inverse=True, return_counts=True)
+    by_patient = np.argsort(number, kind="stable")
+    nth = np.empty_like(by_patient)
+    nth[by_patient] = np.arange(len(nth)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = np.empty_like(counts)
+    place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return np.lexsort((place[number], nth)), np.bincount(nth)
+
+
+def _least_of_each(
+    keys: Float64[np.ndarray, "r g"], layers: Int64[np.ndarray, " l"]
+) -> Float64[np.ndarray, "r u"]:
+    """Return the least key of every patient, in place: layers stand side by side, so that whole
+    rows are compared, and not a few numbers at a time.
+    """
+    start = layers[0]
+    least = keys[:, :start]
+    for size in layers[1:]:
+        first = least[:, :size]
+        np.minimum(first, keys[:, start : start + size], out=first)
+        start += size
+    return least
 
 
 def _in_blocks(
@@ -168,17 +196,15 @@ def _in_float(
     images: Images,
     asked: Int64[np.ndarray, " a"],
     shown: Images,
-    by_patient: Int64[np.ndarray, " g"],
+    order: Int64[np.ndarray, " g"],
     pixels: Float32[np.ndarray, "g p"],
     block: int,
 ) -> Iterator[tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, "r g"]]]:
-    """Yield what `_in_blocks` yields, for a gallery `shown` and `centred` in the order
-    `by_patient`.
-    """
+    """Yield what `_in_blocks` yields, for a gallery `shown` and `centred` in this `order`."""
     itself = len(asked) == len(shown) <= block
-    if itself and np.array_equal(images[asked[by_patient]], shown):
+    if itself and np.array_equal(images[asked[order]], shown):
         # of the gallery itself half of the products are enough, and the BLAS knows it
-        yield asked[by_patient], products(pixels, pixels)
+        yield asked[order], products(pixels, pixels)
         return
     for start in range(0, len(asked), block):
         rows = asked[start : start + block]
