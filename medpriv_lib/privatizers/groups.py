@@ -136,6 +136,7 @@ def nearest_patients(
         multiplied = _in_blocks(images, asked, signed(shown), block)
     else:
         multiplied = _in_float(images, asked, shown, order, centred(shown), block)
+    # by parts: a copy of the whole gallery in float32 would be four times as large
     parts = range(0, count, KEYS_AT_ONCE)
     norms = [squared_norms(centred(shown[start : start + KEYS_AT_ONCE])) for start in parts]
     keys_of_gallery = (np.concatenate(norms) * count + rank).astype(np.float64)
