@@ -333,8 +333,9 @@ def test_refusals_say_what_to_do(model, cohort, tmp_path, trainer):
             Architecture(patients=3, **wrong)
 
 
-def test_the_verification_form_serves_strangers(cohort, tmp_path):
-    """Patients of another cohort, by networks that never saw them; nobody of theirs is named."""
+def test_the_verification_form_serves_strangers(cohort, tmp_path, monkeypatch):
+    """Patients of another cohort, by networks that never saw them; nobody of theirs is named. A
+    folder without such networks has those that ship."""
     train = cohort.of("train")
     config = replace(SHORT, form="verification")
     trainer = loop.train(train, Architecture.of(train, **SIZES), config)
@@ -349,6 +350,17 @@ def test_the_verification_form_serves_strangers(cohort, tmp_path):
     assert (own.privatize(others.of("test"), seeded(0)).contributors == -1).all()
     with pytest.raises(ValueError, match="another cohort"):
         Disentangled.ready(resources, form="verification", identity="swap")
+    elsewhere = Resources(others, tmp_path / "elsewhere")
+    monkeypatch.setattr("medpriv_lib.core.weights.FOLDER", tmp_path / "nothing ships")
+    with pytest.raises(FileNotFoundError, match="no such weights"):
+        Disentangled.ready(elsewhere, form="verification")
+    monkeypatch.setattr("medpriv_lib.core.weights.FOLDER", tmp_path)
+    same = Disentangled.ready(elsewhere, form="verification").privatize(
+        others.of("test"), seeded(0)
+    )
+    np.testing.assert_array_equal(same.images, release.images)
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
+        Disentangled.ready(elsewhere, form="verification", identity="swap")
 
 
 def test_validation_knows_what_judges_say(trainer, cohort):

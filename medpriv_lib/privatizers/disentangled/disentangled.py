@@ -277,7 +277,8 @@ class WithoutSwaps(Privatizer):
 
 
 def model_of(resources: Resources, name: str, cohort: Cohort | None) -> Model:
-    """Return the networks called `name`: in memory, else in the weights' folder, else shipped.
+    """Return the networks called `name`: in memory, else in the weights' folder. Without `cohort`
+    any cohort's will do, and those that ship serve where the folder has none.
 
     Raises `FileNotFoundError` where there are none, and `ValueError` as of `weights.load` and where
     they are of another cohort than `cohort`.
@@ -287,6 +288,8 @@ def model_of(resources: Resources, name: str, cohort: Cohort | None) -> Model:
         return model
     folder = weights.FOLDER if resources.weights is None else resources.weights
     path = folder / f"{name}.safetensors"
+    if cohort is None and not path.is_file():
+        path = weights.FOLDER / path.name
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights; {TRAIN_AGAIN}")
     if cohort is not None:

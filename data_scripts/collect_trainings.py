@@ -1,0 +1,118 @@
+"""Put several trainings of the disentangled network on one cohort beside each other.
+
+    python data_scripts/collect_trainings.py --out chapters/results/disentangled-trainings.json \
+        FOLDER FOLDER FOLDER
+
+Each folder belongs to one training: `disentangled-closed.json`, the card that
+`train_disentangled.py` wrote; `table.json`, of `medpriv study` with these weights; and
+`attacks.json`, of the attackers on the row of synthetic identities. The trainings must be of one
+cohort and differ in their seed only.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
+
+from medpriv_lib.core.files import write_json  # noqa: E402
+
+CARD, TABLE, ATTACKS = "disentangled-closed.json", "table.json", "attacks.json"
+EXPERIMENT, ATTACKED = "disentangled", "synthetic identities"
+MEASURES = (
+    "own_signs_auc",
+    "evidence_kept",
+    "evidence_own_minus_other",
+    "expert_auc",
+    "expert_f1",
+    "expert_healthy_ill",
+    "expert_severity",
+    "identity_accuracy",
+    "eye_accuracy",
+    "intelligibility_found",
+    "intelligibility_kid_x1000",
+)
+
+
+def training(folder: Path) -> dict[str, Any]:
+    """Return what is known of one training."""
+    card = read(folder / CARD)
+    table = read(folder / TABLE)
+    attacked = [
+        row
+        for row in rows_of_attacks(read(folder / ATTACKS))
+        if (row["experiment"], row["set"]) == (EXPERIMENT, ATTACKED)
+    ]
+    if len(attacked) != 1:
+        raise ValueError(
+            f"{folder / ATTACKS}: the row {EXPERIMENT} / {ATTACKED} is there {len(attacked)} "
+            "times instead of once; attack it with these weights"
+        )
+    if (used := table["provenance"]["data_hash"]) != card["data_hash"]:
+        raise ValueError(
+            f"{folder / TABLE}: of cohort {used}, but the weights are of {card['data_hash']}; "
+            "run the study on the cohort of the weights"
+        )
+    config = dict(card["config"]["training"])
+    keys = [key for one in MEASURES for key in (one, f"{one}_low", f"{one}_high")]
+    return {
+        "seed": config.pop("seed"),
+        "config": config,
+        "data_hash": card["data_hash"],
+        "metrics": card["metrics"],
+        "rows": {
+            row["set"]: {key: row.get(key) for key in keys}
+            for row in table["rows"]
+            if row["experiment"] == EXPERIMENT and not row["note"]
+        },
+        "attacks": attacked[0]["figures"],
+    }
+
+
+def rows_of_attacks(content: dict) -> list[dict]:
+    """Return the attacked rows, whichever command wrote the file."""
+    if "cohorts" not in content:
+        return list(content["methods"])
+    return [row for one in content["cohorts"].values() for row in one["rows"]]
+
+
+def read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; every training needs {CARD}, {TABLE}, {ATTACKS}")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def collected(trainings: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the trainings as one table. Raises `ValueError` where more than the seed differs."""
+    first = trainings[0]
+    for one in trainings[1:]:
+        for key in ("config", "data_hash"):
+            if one[key] != first[key]:
+                raise ValueError(f"seed {one['seed']}: another {key} than seed {first['seed']}")
+    seeds = [one["seed"] for one in trainings]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds {seeds}: one is there twice; a training counts once")
+    shared = {key: first[key] for key in ("config", "data_hash")}
+    own = [{key: one[key] for key in one if key not in shared} for one in trainings]
+    return shared | {"trainings": own}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--out", required=True, help="the JSON file")
+    options = parser.parse_args()
+    try:
+        write_json(Path(options.out), collected([training(one) for one in options.folders]))
+    except ValueError as error:
+        print(f"collect_trainings: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
