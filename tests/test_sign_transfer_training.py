@@ -95,6 +95,20 @@ def test_scenes_are_read_where_they_were_rendered(one_scene, monkeypatch):
         scenes.render_scenes(1, 5, "train", folder, workers=1)
 
 
+@pytest.mark.parametrize(("part", "all_of_them"), [("distractors", True), ("val", False)])
+def test_one_part_has_the_most_distractors(part, all_of_them, monkeypatch):
+    """Of everybody in that part, and of nobody in the others, where the share is drawn."""
+    shares, draw = [], scenes.Identity.draw
+    monkeypatch.setattr(
+        scenes.Identity,
+        "draw",
+        lambda rng, people: shares.append(people.distractor_share) or draw(rng, people),
+    )
+    scenes._scene(0, 5, part, 64)
+    assert len(shares) >= 4
+    assert all(share == 0.5 for share in shares) if all_of_them else max(shares) < 0.5
+
+
 def test_cameras_are_drawn_as_declared():
     rng = np.random.default_rng(0)
     names = np.array([scenes.draw_camera(rng, "train")[0] for _ in range(4000)])

@@ -35,8 +35,9 @@ KINDS = ("holes", "wedge", "ovality", "haze", "flush")
 # which kind stays where a scene shows one kind alone: the openings are the smallest and the darkest
 ALONE = (0.34, 0.22, 0.12, 0.17, 0.15)
 COHORT_SHARE, FIRST_SHARE = 0.4, 0.12  # of the scenes, by the cohorts' cameras
-Part = Literal["train", "val", "held-out"]
-PARTS: tuple[Part, ...] = ("train", "val", "held-out")
+Part = Literal["train", "val", "held-out", "distractors"]
+PARTS: tuple[Part, ...] = ("train", "val", "held-out", "distractors")
+MOST = 0.5  # share of distractors, at most; everybody's in the part of that name
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,8 @@ def render_scenes(
     workers: int | None = None,
 ) -> Scenes:
     """Return `count` scenes of one part: "train" and "val" by the cohorts' cameras and by those of
-    `FAMILIES`, "held-out" by those of `HELD_OUT`; no person is in two parts.
+    `FAMILIES`, "held-out" by those of `HELD_OUT`, "distractors" as "val", but everybody has the
+    largest share of distractors; no person is in two parts.
 
     With a `folder` every dozen is a file there, and what a killed run had finished is read. The
     same seed gives the same scenes, with any number of `workers` (None: all cores; 1: this
@@ -129,7 +131,7 @@ def _scene(number: int, seed: int, part: Part, size: int) -> dict[str, np.ndarra
         rng = np.random.default_rng([STREAM, seed, PARTS.index(part), number, attempt])
         name, camera = draw_camera(rng, part)
         signs, shared = draw_signs(rng), Capture.draw(rng)
-        eyes = [_eye(rng, j, signs, shared, camera, name, size) for j in range(EYES)]
+        eyes = [_eye(rng, j, signs, shared, camera, name, size, part) for j in range(EYES)]
         if all(eye is not None for eye in eyes):
             image, twin, evidence, ratio = zip(*[eye for eye in eyes if eye], strict=True)
             present = [bool(getattr(signs, kind)) for kind in KINDS]
@@ -188,15 +190,18 @@ def _eye(
     camera: Camera,
     name: str,
     size: int,
+    part: Part,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
     """Return image, twin, evidence and pupil of one person with these signs, or None where six
     captures show no eye to the localiser.
     """
     cohort = name in ("cohort", "first")
+    spread = DEFAULT.person_spread if cohort else float(rng.uniform(0.6, 1.1))
+    share = float(rng.uniform(0, MOST))
     people = replace(
         DEFAULT,
-        person_spread=DEFAULT.person_spread if cohort else float(rng.uniform(0.6, 1.1)),
-        distractor_share=float(rng.uniform(0, 0.5)),
+        person_spread=spread,
+        distractor_share=MOST if part == "distractors" else share,
     )
     who, own = Identity.draw(rng, people), Pathology()
     target = place >= EYES - TARGETS
