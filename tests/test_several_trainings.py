@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from medpriv_lib.core.weights import FOLDER, read_card
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "data_scripts" / "collect_trainings.py"
 
@@ -77,3 +79,19 @@ def test_a_lacking_file_is_named(tmp_path):
     result = collect(tmp_path / "out.json", folder)
     assert result.returncode == 2
     assert f"{folder / 'attacks.json'}: no such file" in result.stderr
+
+
+def test_the_training_that_ships_is_among_them():
+    """With the figures of its card and of the committed table: nobody mixed up the folders."""
+    results = ROOT / "chapters" / "results"
+    found = json.loads((results / "disentangled-trainings.json").read_text(encoding="utf-8"))
+    assert [one["seed"] for one in found["trainings"]] == [0, 1, 2]
+    first = found["trainings"][0]
+    card = read_card(FOLDER / "crossed" / "disentangled-closed.safetensors")
+    assert first["metrics"] == card["metrics"]
+    table = json.loads((results / "crossed" / "table.json").read_text(encoding="utf-8"))
+    rows = {row["set"]: row for row in table["rows"] if row["experiment"] == "disentangled"}
+    for name, values in first["rows"].items():
+        assert values == {key: rows[name].get(key) for key in values}
+    for key in ("flipped", "psnr"):  # three trainings, not one three times
+        assert len({one["metrics"][key] for one in found["trainings"]}) == 3
