@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, help="default: those of the package")
     parser.add_argument("--scenes", type=int, default=288, help="of each part")
     parser.add_argument("--scenes-in", type=Path, help="folder of the scenes")
-    parser.add_argument("--scenes-seed", type=int, default=0)
+    parser.add_argument("--scenes-seed", type=int, default=1, help="0: whom the gain was chosen on")
     parser.add_argument("--workers", type=int, help="processes that render (default: all cores)")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
