@@ -62,6 +62,7 @@ def training(folder: Path) -> dict[str, Any]:
         "config": config,
         "data_hash": card["data_hash"],
         "metrics": card["metrics"],
+        "curve": card["curve"]["rounds"],
         "rows": {
             row["set"]: {key: row.get(key) for key in keys}
             for row in table["rows"]

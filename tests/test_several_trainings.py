@@ -20,6 +20,7 @@ def folder_of(path: Path, seed: int, rate: float = 1e-3, data: str = "d", rows: 
         "config": {"training": {"seed": seed, "rate": rate}},
         "data_hash": "d",
         "metrics": {"flipped": 0.5 + seed / 10},
+        "curve": {"rounds": [{"round": 10, "psnr": 20.0 + seed}]},
     }
     row = {"experiment": "disentangled", "set": "synthetic identities", "note": ""}
     table = {
@@ -51,6 +52,7 @@ def test_each_training_keeps_its_own_figures(tmp_path):
     for one, seed in zip(found["trainings"], (2, 0, 1), strict=True):
         assert one["seed"] == seed
         assert one["metrics"]["flipped"] == 0.5 + seed / 10
+        assert one["curve"] == [{"round": 10, "psnr": 20.0 + seed}]
         assert list(one["rows"]) == ["synthetic identities"]
         assert one["rows"]["synthetic identities"]["own_signs_auc"] == 50 + seed
         assert one["attacks"]["all"]["named"]["value"] == seed / 10
@@ -89,6 +91,7 @@ def test_the_training_that_ships_is_among_them():
     first = found["trainings"][0]
     card = read_card(FOLDER / "crossed" / "disentangled-closed.safetensors")
     assert first["metrics"] == card["metrics"]
+    assert first["curve"] == card["curve"]["rounds"]
     table = json.loads((results / "crossed" / "table.json").read_text(encoding="utf-8"))
     rows = {row["set"]: row for row in table["rows"] if row["experiment"] == "disentangled"}
     for name, values in first["rows"].items():
