@@ -1,12 +1,16 @@
 """The source's own iris in an invented face: it hides from those alone who look at faces."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.controls.on_strangers import OnStrangers
+from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Compared
 from medpriv_lib.recognition.views import iris_disc
 
@@ -29,7 +33,17 @@ class IrisTransplant(OnStrangers):
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return the own iris in a stranger for each image."""
         around = self.strangers(cohort, generator)
-        size = around.shape[1]
-        disc = iris_disc(size, SHARE).astype(np.float32)
-        inside = cv2.GaussianBlur(disc, (0, 0), SOFT * size)
+        inside = _inside(around.shape[1])
         return self.released(around + inside * (cohort.images - around))
+
+    def painting(self, cohort: Cohort) -> Painting:
+        """Return the iris of each image, as it would be laid over a stranger."""
+        bare, inside = super().painting(cohort), _inside(self.bank.size)
+        alpha = np.broadcast_to(inside, bare.alpha.shape)
+        return replace(bare, alpha=alpha, ink=inside * cohort.images)
+
+
+def _inside(size: int) -> Float[np.ndarray, "s s"]:
+    """Return how opaque the source's iris is, in 0..1, float32."""
+    disc = iris_disc(size, SHARE).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(disc, (0, 0), SOFT * size))

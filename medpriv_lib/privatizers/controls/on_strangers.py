@@ -11,6 +11,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
 from medpriv_lib.data.eyes.pupil_ratio import pupil_ratios
+from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.strangers import Strangers
 
@@ -73,18 +74,31 @@ class OnStrangers(Privatizer):
 
     def strangers(self, cohort: Cohort, generator: torch.Generator) -> Float[np.ndarray, "n s s"]:
         """Return a stranger for each image, in grey levels, float32."""
-        n, size = len(cohort), self.bank.size
-        if cohort.images.shape[1:] != (size, size):
-            raise NotApplicable(
-                f"the strangers are grey images of {size} pixels, the cohort's are "
-                f"{cohort.images.shape[1:]}"
-            )
+        self._require(cohort)
+        n = len(cohort)
         person = self.bank.choose(n, generator)
         free = torch.rand(n, generator=generator).numpy()
         if self.pupil == "kept":
             return self.bank.shown(person, pupils_of(cohort))
         least, most = float(self.bank.ratio.min()), float(self.bank.ratio.max())
         return self.bank.shown(person, (least + (most - least) * free).astype(np.float32))
+
+    def painting(self, cohort: Cohort) -> Painting:
+        """Return what would be painted for each image, as of `painting.Painter`: here nothing at
+        all. A control that lays something on the strangers overrides this.
+        """
+        self._require(cohort)
+        nothing = np.zeros(cohort.images.shape, dtype=np.float32)
+        ratio = pupil_ratios(cohort.images) if self.pupil == "kept" else None
+        return Painting(self.bank, nothing, nothing, ratio)
+
+    def _require(self, cohort: Cohort) -> None:
+        size = self.bank.size
+        if cohort.images.shape[1:] != (size, size):
+            raise NotApplicable(
+                f"the strangers are grey images of {size} pixels, the cohort's are "
+                f"{cohort.images.shape[1:]}"
+            )
 
     def released(self, levels: Float[np.ndarray, "n s s"]) -> Release:
         """Return the release of these grey levels, rounded and clipped."""

@@ -1,5 +1,6 @@
 """The mean sign on an invented eye, as strong as a judge is sure: one number of the source."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.controls.on_strangers import PUPIL, OnStrangers, bank_of
+from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Resources
 from medpriv_lib.privatizers.strangers import Strangers
 from medpriv_lib.recognition.judges import Judges
@@ -78,8 +80,15 @@ class Stencil(OnStrangers):
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return a stranger with the mean sign for each image."""
+        return self.released(self.strangers(cohort, generator) + self._signs(cohort))
+
+    def painting(self, cohort: Cohort) -> Painting:
+        """Return the mean sign, as strong as it would be painted for each image."""
+        bare = super().painting(cohort)
+        return replace(bare, ink=self._signs(cohort).astype(np.float32))
+
+    def _signs(self, cohort: Cohort) -> Float[np.ndarray, "n s s"]:
         if self.mean is None:
             raise ValueError(f"{self.name} has no mean sign yet; call fit(train) first")
-        shown = self.strangers(cohort, generator)
         sure = logits(self.judge, cohort.images).softmax(1)[:, 1].numpy()
-        return self.released(shown + self.strength * sure[:, None, None] * self.mean)
+        return self.strength * sure[:, None, None] * self.mean

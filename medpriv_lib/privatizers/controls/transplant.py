@@ -1,13 +1,18 @@
 """The source's true signs on an invented eye: as much evidence as can be kept without the eye."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.release import Release
 from medpriv_lib.privatizers.controls.on_strangers import OnStrangers
+from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Compared
+from medpriv_lib.privatizers.sign_transfer.sign_transfer import LOW_FLOOR, SignTransfer
 
 
 class Transplant(OnStrangers):
@@ -35,3 +40,11 @@ class Transplant(OnStrangers):
             raise NotApplicable("the signs are not known: the cohort holds no twins and masks")
         signs = (cohort.images.astype(np.float32) - cohort.twin) * cohort.evidence
         return self.released(self.strangers(cohort, generator) + signs)
+
+    def painting(self, cohort: Cohort) -> Painting:
+        """Return the signs as the network of sign transfer reads them that ships, with the low
+        floor of the study: an attacker has no twin, but that network is public.
+        """
+        reader = SignTransfer.load(weights.shipped(SignTransfer.name), floor=LOW_FLOOR)
+        reader.strangers = self.bank
+        return replace(reader.painting(cohort), ratio=super().painting(cohort).ratio)

@@ -37,6 +37,7 @@ from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import require_images, to_tensor
 from medpriv_lib.core.precision import halved, in_full
 from medpriv_lib.core.release import Release
+from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.sign_transfer.fine_tuning import fine_tuned
 from medpriv_lib.privatizers.sign_transfer.network import Architecture, Network, mirrored_too
@@ -202,10 +203,25 @@ class SignTransfer(Privatizer):
         self, signs: Signs, strangers: Float[np.ndarray, "n s s"]
     ) -> UInt8[np.ndarray, "n s s"]:
         """Return s + gain alpha (v - s), rounded; where alpha is 0, s itself."""
-        alpha = np.clip(self.gain * self.calibration * signs.alpha, 0, 1).astype(np.float32)
-        alpha[signs.alpha.max(axis=(1, 2), initial=0) <= self.floor] = 0
+        alpha = self._opacity(signs)
         blended = strangers + alpha * (signs.v - strangers)
         return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+
+    def painting(self, cohort: Cohort) -> Painting:
+        """Return what would be painted for each image, as of `painting.Painter`.
+
+        A freed pupil is given as it was read: where a sign was found it is shown so.
+        """
+        bank, signs = self.bank(cohort), self.read(cohort.images)
+        alpha = self._opacity(signs)
+        ratio = self._pupils(signs.ratio, np.ones(len(alpha), dtype=bool), signs.ratio)
+        return Painting(bank, alpha, alpha * signs.v, ratio)
+
+    def _opacity(self, signs: Signs) -> Float[np.ndarray, "n s s"]:
+        """Return alpha as it is painted: with the gain, and 0 in images below the floor."""
+        alpha = np.clip(self.gain * self.calibration * signs.alpha, 0, 1).astype(np.float32)
+        alpha[signs.alpha.max(axis=(1, 2), initial=0) <= self.floor] = 0
+        return alpha
 
     def bank(self, cohort: Cohort) -> Strangers:
         """Return the bank that was given, else the shipped one: as the second cohorts' camera shows
