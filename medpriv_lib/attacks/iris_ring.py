@@ -212,10 +212,10 @@ def iris_ring_linkage(
 
 
 def _rings(setting: Setting) -> Rings:
-    """Return the rings of the draw under attack; those of originals are unrolled once."""
+    """Return the rings of the draw under attack; originals are unrolled once per cohort."""
     scene = setting.scene
     return Rings(
-        setting.once("rings of originals", lambda: unrolled(setting.cohort.images)),
+        setting.once_per_cohort("rings", lambda: unrolled(setting.cohort.images)),
         setting.once(("rings", setting.draw), lambda: unrolled(scene.released)),
         setting.once("rings of own releases", lambda: unrolled(setting.scenes[0].known)),
     )

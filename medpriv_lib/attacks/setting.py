@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
@@ -14,9 +15,13 @@ from medpriv_lib.attacks.scene import HALVES, Scene
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.privatizers.codes import Coded
+from medpriv_lib.privatizers.painting import Painter
 from medpriv_lib.privatizers.protocol import Privatizer
 from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import logits
+
+# what was read in the originals of a cohort, as long as that cohort is in memory
+_OF_COHORTS: WeakKeyDictionary[Cohort, dict[Any, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +184,13 @@ class Setting:
             raise NotApplicable("the method shows no image by a code that could be read")
         return self.ready
 
+    @property
+    def painter(self) -> Painter:
+        """The method, which paints on strangers. Raises `NotApplicable` where it does not."""
+        if not isinstance(self.ready, Painter):
+            raise NotApplicable("the method paints on no strangers of a public bank")
+        return self.ready
+
     def rng(self) -> np.random.Generator:
         """Return new random numbers from the seed, for an attack that shares none."""
         return np.random.default_rng(self.seed)
@@ -188,6 +200,15 @@ class Setting:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+    def once_per_cohort(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made of the originals under this key, or make it now: for what no release
+        and no method changes.
+        """
+        kept = _OF_COHORTS.setdefault(self.cohort, {})
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
 
 
 def seen_by(verifier: Verifier) -> Any:

@@ -159,6 +159,27 @@ def linked_finding(
     return replace(joined, linked=np.concatenate(linked))
 
 
+def with_all_originals(
+    attack: str,
+    knowledge: str,
+    scores: Float[np.ndarray, "n r"],
+    scene: Scene,
+    note: str = "",
+) -> Finding:
+    """Return what an attacker finds who learns nothing from pairs, and so compares each released
+    image with every original of the cohort: `scores` (N, R), larger for more alike.
+
+    An image is linked with the likeliest original but its source. Raises `NotApplicable` as
+    `places` and `finding`.
+    """
+    rows = np.arange(len(scene.source))
+    which = pairs(scene.cohort, scene.source, np.arange(len(scene.cohort)))
+    found = places(scores, which, scene.patient)
+    others = np.where(which.own, -np.inf, scores)
+    linked = np.stack([rows, others.argmax(axis=1)], axis=1)
+    return linked_finding(attack, knowledge, [found], [rows], [linked], scene, note)
+
+
 def finding(
     attack: str,
     knowledge: str,
