@@ -13,6 +13,7 @@ from medpriv_lib.attacks.layer_linkage import beside_rivals, layer_linkage, like
 from medpriv_lib.attacks.registry import run
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.stranger_search import FoundStrangers
+from medpriv_lib.pipeline import attack as verb
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import Stranger, Transplant
 from medpriv_lib.privatizers.painting import Painting
@@ -128,3 +129,20 @@ def test_without_a_painter_it_says_so(cohort):
         assert one.note == "not possible here: the method paints on no strangers of a public bank"
     for one in run(attacked(cohort, Stranger(strangers()), maker=False), names):
         assert one.note == "not possible here: the attacker cannot run the method"
+
+
+def test_the_verb_runs_a_public_method_on_one_s_own_cohort_without_weights(monkeypatch, cohort):
+    """The network that ships knows no patient, so that whoever attacks has it, too."""
+    asked = []
+    monkeypatch.setattr(
+        verb, "run", lambda setting: asked.append(setting) or run(setting, ["layer"])
+    )
+    test = cohort.of("test")
+    release = transfer(pupil="fixed", floor=0.05).privatize(test, None)
+    report = verb.attack(release, cohort)
+    assert own(report.findings[0], "diseased") > 0.9
+    assert not any("could not be run again" in note for note in report.notes)
+    assert len(asked[0].scene.known) == len(cohort) - len(test)
+    other = replace(release, method="pprl-vgan", parameters={})
+    verb.attack(other, cohort)
+    assert asked[1].maker is None  # its weights are of patients

@@ -78,7 +78,8 @@ def attack(
     given = None if keep is None else require_no_file(keep)
     folder = None if out is None else _own_folder(Path(out))
     kept = given or (None if folder is None else folder / "attackers")
-    scene, lacks = scene_of(release, cohort, rows, vgan, seed)
+    method, why = _method(release, cohort, vgan, weights)
+    scene, lacks = scene_of(release, cohort, rows, method or why, seed)
     spent = budget.within(size_of(cohort.images)) if bounded else budget
     said = [*notes, *lacks]
     if spent != budget:
@@ -94,7 +95,7 @@ def attack(
         identity=None if judges is None else judges.identity,
         seed=seed,
         shared=None if order is None else Shared(release.images, rows, order),
-        maker=_method(release, cohort, vgan)[0],
+        maker=method,
     )
     numbers = neutral_numbers(cohort, None if folder is None else folder / "keep")
     groups = audit(_as_rows(release, rows), cohort)  # also of what was told to the attackers
@@ -121,20 +122,20 @@ def scene_of(
     release: Release,
     cohort: Cohort,
     rows: Int64[np.ndarray, " n"],
-    vgan: PPRLVGAN | None = None,
+    method: Privatizer | str,
     seed: int = 0,
 ) -> tuple[Scene, list[str]]:
     """Return the scene of a release, and what its attackers lack.
 
-    `rows` are the rows of the cohort that the released images stand for. Where the method can be
-    run again, the attackers run it on all other images; else half of each patient's released
-    images are told to them.
+    `rows` are the rows of the cohort that the released images stand for; `method` made them, or
+    says why it cannot be run again. Where it can be, the attackers run it on all other images; else
+    half of each patient's released images are told to them.
     """
     others = np.setdiff1d(np.arange(len(cohort)), rows)
-    method, why = _method(release, cohort, vgan)
-    if method is not None and len(others) == 0:
-        method, why = None, "there were no other images"
-    if method is not None:
+    why = method if isinstance(method, str) else ""
+    if not why and len(others) == 0:
+        why = "there were no other images"
+    if not isinstance(method, str) and not why:
         try:
             known = method.privatize(cohort.take(others), seeded(seed, "attacker", release.method))
             scene = Scene(
@@ -195,16 +196,20 @@ def _networks(
 
 
 def _method(
-    release: Release, cohort: Cohort, vgan: PPRLVGAN | None
+    release: Release, cohort: Cohort, vgan: PPRLVGAN | None, weights: str | os.PathLike | None
 ) -> tuple[Privatizer | None, str]:
-    """Return the method that made a release, ready to run again, or None and why not."""
+    """Return the method that made a release, ready to run again, or None and why not.
+
+    A method whose weights serve everybody is run with those of the folder, or with the shipped.
+    """
     cls = privatizers().get(release.method)
     if cls is None:
         return None, f"the method {release.method!r} is not known here"
-    if cls.needs == "weights" and vgan is None:
+    if cls.needs == "weights" and vgan is None and not cls.public:
         return None, "its weights are not known here"
     trained = {} if vgan is None else {vgan.name: vgan}
-    return again(release, Resources(cohort, None, trained)), ""
+    folder = None if weights is None else Path(weights)
+    return again(release, Resources(cohort, folder, trained)), ""
 
 
 def require_own_folder(out: Path) -> None:

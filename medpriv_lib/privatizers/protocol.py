@@ -108,8 +108,9 @@ class Privatizer(ABC):
     `name` is that of the command line and of `Release.method`; `title` stands on pages and figures;
     `marker` is matplotlib's for the method's points; `parameters` its settings, attributes of the
     same names; `needs` "nothing", "patients" (training images of other patients, by `fit`) or
-    "weights" (a trained network); `compared` the rows that the study runs; `control` marks a method
-    that nobody would release, which the study runs and the command line does not offer.
+    "weights" (a trained network); `public` says that the weights that ship know no patient and so
+    serve everybody, an attacker too; `compared` the rows that the study runs; `control` marks a
+    method that nobody would release, which the study runs and the command line does not offer.
     """
 
     name: ClassVar[str]
@@ -117,6 +118,7 @@ class Privatizer(ABC):
     marker: ClassVar[str] = "P"
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     needs: ClassVar[Needs] = "nothing"
+    public: ClassVar[bool] = False
     compared: ClassVar[tuple[Compared, ...]] = ()
     control: ClassVar[bool] = False
 

@@ -83,6 +83,7 @@ class SignTransfer(Privatizer):
         Parameter("floor", FLOOR, "alpha that an image must exceed somewhere", None, 0.0, 1.0),
     )
     needs = "weights"
+    public = True
     compared = tuple(
         Compared(title, {"pupil": pupil, "floor": LOW_FLOOR}, random=True, second=True)
         for title, pupil in (
