@@ -114,6 +114,13 @@ MUTATIONS = [
         ("by_hand = ((w.medical - b.medical) ** 2).mean()",),
     ),
     Change(
+        "synthetic-identities",
+        "privatizers/disentangled/identities.py",
+        "found = apart.topk(k, dim=1, largest=False)",
+        "found = apart.topk(k, dim=1, largest=True)",
+        ('"mean of the 6 nearest": lent.mean(', "kinds_of_identity.loc[name, 'distance']"),
+    ),
+    Change(
         "sign-transfer",
         "privatizers/sign_transfer/sign_transfer.py",
         "blended = strangers + alpha * (signs.v - strangers)",

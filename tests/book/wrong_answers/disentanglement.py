@@ -19,14 +19,6 @@ WRONG = {
     return int(np.linalg.matrix_rank(labels - labels.mean(axis=0)))""",
     ],
     "Exercise 3": [
-        # takes the standard deviation for the variance
-        """def longest_vector(images, sigma):
-    return int(np.ceil(np.log2(images) / (0.5 * np.log2(1 + 1 / sigma)))) - 1""",
-        # exactly enough bits counts as below
-        """def longest_vector(images, sigma):
-    return int(np.log2(images) // (0.5 * np.log2(1 + 1 / sigma**2)))""",
-    ],
-    "Exercise 4": [
         # tens and units of the patient's number: each half tells something
         """def two_halves(patient, P, rng):
     return patient // 2, patient % 2""",
