@@ -18,10 +18,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 from medpriv_lib.core.files import write_json  # noqa: E402
 from medpriv_lib.core.weights import shipped  # noqa: E402
 from medpriv_lib.privatizers.sign_transfer import validation  # noqa: E402
-from medpriv_lib.privatizers.sign_transfer.scenes import EYES, TARGETS, render_scenes  # noqa: E402
+from medpriv_lib.privatizers.sign_transfer.scenes import (  # noqa: E402
+    EYES,
+    TARGETS,
+    Part,
+    render_scenes,
+)
 from medpriv_lib.privatizers.sign_transfer.sign_transfer import SignTransfer  # noqa: E402
 
-PARTS = {"taught cameras": "val", "held-out cameras": "held-out", "distractors": "distractors"}
+PARTS: dict[str, Part] = {
+    "taught cameras": "val",
+    "held-out cameras": "held-out",
+    "distractors": "distractors",
+}
 
 
 def main() -> int:

@@ -221,7 +221,7 @@ def _eye(
         elif rng.random() < 0.08:
             capture = replace(capture, irregularity=float(rng.uniform(0.04, 0.2)))
         rendering = render_with_truth(who, findings, capture)
-        part = cut(rendering, size)
-        if part is not None:
-            return *part, rendering.eye.pupil_ratio
+        found = cut(rendering, size)
+        if found is not None:
+            return *found, rendering.eye.pupil_ratio
     return None
