@@ -9,18 +9,14 @@ weights. The trainings must be of one cohort, one architecture and one seed, and
 weight only.
 """
 
-import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
-
-from medpriv_lib.core.files import write_json  # noqa: E402
+from collect_trainings import collected, command
 
 WEIGHT = "identity"
-SHARED = ("architecture", "config", "data_hash")
 
 
 def training(path: Path) -> dict[str, Any]:
@@ -36,35 +32,12 @@ def training(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: no {error} in it; it is no card of these networks") from error
 
 
-def collected(trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the trainings in the order of their weights. Raises `ValueError` where more than the
-    weight differs, or where a weight is there twice.
-    """
-    first, *rest = trainings = sorted(trainings, key=lambda one: one[WEIGHT])
-    for one in rest:
-        for key in SHARED:
-            if one[key] != first[key]:
-                raise ValueError(f"weight {one[WEIGHT]}: another {key} than {first[WEIGHT]}")
-    weights = [one[WEIGHT] for one in trainings]
-    if len(set(weights)) < len(weights):
-        raise ValueError(f"weights {weights}: one is there twice")
-    points = [{key: one[key] for key in (WEIGHT, "metrics")} for one in trainings]
-    return {key: first[key] for key in SHARED} | {"trainings": points}
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("cards", nargs="+", type=Path, metavar="CARD")
-    parser.add_argument("--out", required=True, help="the JSON file")
-    options = parser.parse_args()
-    try:
-        write_json(Path(options.out), collected([training(one) for one in options.cards]))
-    except ValueError as error:
-        print(f"collect_identity_weight: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    def collect(paths: Sequence[Path]) -> dict[str, Any]:
+        trainings = sorted((training(path) for path in paths), key=lambda one: one[WEIGHT])
+        return collected(trainings, WEIGHT, ("architecture", "config", "data_hash"))
+
+    return command(__doc__, "CARD", collect)
 
 
 if __name__ == "__main__":

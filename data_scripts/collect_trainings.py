@@ -12,6 +12,7 @@ cohort and differ in their seed only.
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,34 +86,50 @@ def read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def collected(trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the trainings as one table. Raises `ValueError` where more than the seed differs."""
+def collected(
+    trainings: Sequence[dict[str, Any]],
+    by: str = "seed",
+    shared: Sequence[str] = ("config", "data_hash"),
+) -> dict[str, Any]:
+    """Return the trainings as one table: what they share once, then each with its own.
+
+    Raises `ValueError` where they differ in what is `shared`, or two have the same value of `by`.
+    """
     first = trainings[0]
     for one in trainings[1:]:
-        for key in ("config", "data_hash"):
+        for key in shared:
             if one[key] != first[key]:
-                raise ValueError(f"seed {one['seed']}: another {key} than seed {first['seed']}")
-    seeds = [one["seed"] for one in trainings]
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds {seeds}: one is there twice; a training counts once")
-    shared = {key: first[key] for key in ("config", "data_hash")}
+                raise ValueError(f"{by} {one[by]}: another {key} than {by} {first[by]}")
+    values = [one[by] for one in trainings]
+    if len(set(values)) < len(values):
+        raise ValueError(f"{by} {values}: one is there twice; a training counts once")
     own = [{key: one[key] for key in one if key not in shared} for one in trainings]
-    return shared | {"trainings": own}
+    return {key: first[key] for key in shared} | {"trainings": own}
 
 
-def main() -> int:
+def command(
+    said: str | None, metavar: str, collect: Callable[[Sequence[Path]], dict[str, Any]]
+) -> int:
+    """Collect the files or folders of the command line into the file of --out; `said` is the help.
+
+    Returns 2, with the reason on stderr, for what does not belong together.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=said, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("paths", nargs="+", type=Path, metavar=metavar)
     parser.add_argument("--out", required=True, help="the JSON file")
     options = parser.parse_args()
     try:
-        write_json(Path(options.out), collected([training(one) for one in options.folders]))
+        write_json(Path(options.out), collect(options.paths))
     except ValueError as error:
-        print(f"collect_trainings: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def main() -> int:
+    return command(__doc__, "FOLDER", lambda paths: collected([training(one) for one in paths]))
 
 
 if __name__ == "__main__":

@@ -352,7 +352,7 @@ def test_the_verification_form_serves_strangers(cohort, tmp_path, monkeypatch):
         Disentangled.ready(resources, form="verification", identity="swap")
     elsewhere = Resources(others, tmp_path / "elsewhere")
     monkeypatch.setattr("medpriv_lib.core.weights.FOLDER", tmp_path / "nothing ships")
-    with pytest.raises(FileNotFoundError, match="no such weights"):
+    with pytest.raises(FileNotFoundError, match="elsewhere.*no such weights"):
         Disentangled.ready(elsewhere, form="verification")
     monkeypatch.setattr("medpriv_lib.core.weights.FOLDER", tmp_path)
     same = Disentangled.ready(elsewhere, form="verification").privatize(

@@ -288,8 +288,9 @@ def model_of(resources: Resources, name: str, cohort: Cohort | None) -> Model:
         return model
     folder = weights.FOLDER if resources.weights is None else resources.weights
     path = folder / f"{name}.safetensors"
-    if cohort is None and not path.is_file():
-        path = weights.FOLDER / path.name
+    shipped = weights.FOLDER / path.name
+    if cohort is None and shipped.is_file() and not path.is_file():
+        path = shipped
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights; {TRAIN_AGAIN}")
     if cohort is not None:
