@@ -68,28 +68,21 @@ set-repository: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# What ships, trained from scratch; stopped, it goes on. In the package's own folder everything is finished already.
+# The cohorts that ship and all that is trained for them, from scratch: hours without a GPU; stopped, it goes on.
 WEIGHTS ?= runs/weights
+CODES := --set medical=8 --set other=16 --set noise=0.3 --set norm=batch --width 32 --rounds 3500
 weights: $(READY)
 	@mkdir -p $(WEIGHTS)
-	$(BIN)/medpriv fit --cohort medpriv_lib/data/default_cohort.npz --out $(WEIGHTS)
-	$(BIN)/python data_scripts/train_attackers.py --out $(WEIGHTS)
-	$(BIN)/python data_scripts/train_square.py --out $(WEIGHTS)
-
-# The cohorts of the second version and all that is trained for them: hours without a GPU.
-SECOND ?= runs/second
-CODES := --set medical=8 --set other=16 --set noise=0.3 --set norm=batch --width 32 --rounds 3500
-.PHONY: second
-second: $(READY)
-	@mkdir -p $(SECOND)
-	$(BIN)/python data_scripts/train_expert.py --out $(SECOND) --population-size 6000 --no-cohorts
-	$(BIN)/python data_scripts/train_sign_transfer.py --out $(SECOND) --scenes 2160 --unseen 144 --steps 11000 --strangers 1000
+	$(BIN)/python data_scripts/train_expert.py --out $(WEIGHTS) --population-size 6000 --no-cohorts
+	$(BIN)/python data_scripts/train_sign_transfer.py --out $(WEIGHTS) --scenes 2160 --unseen 144 --steps 11000 --strangers 1000
 	for kind in confounded crossed; do \
-	  $(BIN)/python data_scripts/make_second.py --kind $$kind --out $(SECOND)/$$kind.npz && \
-	  $(BIN)/medpriv fit --cohort $(SECOND)/$$kind.npz --out $(SECOND)/$$kind && \
-	  $(BIN)/python data_scripts/train_judges.py --cohort $(SECOND)/$$kind.npz --out $(SECOND)/$$kind && \
-	  $(BIN)/python data_scripts/train_disentangled.py --cohort $(SECOND)/$$kind.npz --out $(SECOND)/$$kind $(CODES) || exit 1; \
+	  $(BIN)/python data_scripts/make_cohort.py --kind $$kind --out $(WEIGHTS)/$$kind.npz && \
+	  $(BIN)/medpriv fit --cohort $(WEIGHTS)/$$kind.npz --out $(WEIGHTS)/$$kind && \
+	  $(BIN)/python data_scripts/train_judges.py --cohort $(WEIGHTS)/$$kind.npz --out $(WEIGHTS)/$$kind && \
+	  $(BIN)/python data_scripts/train_disentangled.py --cohort $(WEIGHTS)/$$kind.npz --out $(WEIGHTS)/$$kind $(CODES) || exit 1; \
 	done
+	$(BIN)/python data_scripts/train_attackers.py --out $(WEIGHTS)/confounded
+	$(BIN)/python data_scripts/train_square.py --out $(WEIGHTS)
 
 lock: $(READY)
 	@{ sed -n '/^#/p' requirements-lock.txt; \

@@ -2,7 +2,7 @@
 the other.
 
 Both train the same networks on the same images with the same losses and distortions at the settings
-that ship for the second cohorts: reconstruction, heads, adversaries, nine swap terms, frozen
+that ship for the packaged cohorts: reconstruction, heads, adversaries, nine swap terms, frozen
 recognisers, one step of the discriminator. The plain loop encodes and generates each swap by
 itself, keeps images as channels first and reads every loss back, as a loop with a progress bar
 does. Rounds of ours and of the peer take turns, on one thread, in processor seconds.
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.pixels import to_tensor
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.learning.augment import Augmentation
 from medpriv_lib.learning.average import follow
 from medpriv_lib.learning.reversal import reversed_gradient
@@ -168,7 +168,7 @@ class PlainLoop:
 def run() -> list[dict]:
     """Return the rows of the benchmark table: name, ours, peer, ratio, unit."""
     torch.set_num_threads(1)
-    train = second_cohort("crossed").of("train")
+    train = packaged_cohort("crossed").of("train")
     architecture = Architecture.of(train, **SIZES)
     ours = {"float32": Trainer(train, architecture, CONFIG)}
     ours["bfloat16"] = Trainer(train, architecture, replace(CONFIG, precision="bf16"))

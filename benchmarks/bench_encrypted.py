@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from medpriv_lib.core.pixels import to_tensor
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.encrypted.ckks import Client, Server, load_square, shrunk
 from medpriv_lib.encrypted.in_process import InProcess, Ledger, converse
 from medpriv_lib.encrypted.recogniser import deal, encode_image

@@ -15,7 +15,7 @@ from statistics import median
 import torch
 
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.federation.average import average
 from medpriv_lib.federation.conduct import Rounds
 from medpriv_lib.federation.local import LocalTraining, Weights, fit_site
@@ -41,7 +41,7 @@ def plain(sites: tuple[Site, ...]) -> Weights:
 def run() -> list[dict]:
     """Return the rows of the benchmark table: name, ours, peer, ratio, unit."""
     torch.set_num_threads(1)
-    cohort = split_by_patient(shrunk(second_cohort("crossed")), seeded(0, "split"))
+    cohort = split_by_patient(shrunk(packaged_cohort("crossed")), seeded(0, "split"))
     sites = deal(cohort, 3, "even", seeded(0, "deal"))
     works: dict[str, Callable[[], Weights]] = {
         "ours": lambda: federate(sites, rounds=Rounds(1, validate=False)).network.state_dict(),

@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.measures.radiomics.directions import DIRECTIONS
 from medpriv_lib.measures.radiomics.discretise import Levels, fixed_bin_number
 from medpriv_lib.measures.radiomics.extract import radiomics

@@ -12,7 +12,7 @@ import torch
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.privatizers.disentangled.disentangled import Disentangled
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.sign_transfer.sign_transfer import SignTransfer
@@ -24,7 +24,7 @@ REPEATS, IMAGES = 5, 96
 def run() -> list[dict]:
     """Return the rows of the benchmark table: name, ours, peer, ratio, unit."""
     torch.set_num_threads(1)
-    cohort = second_cohort("crossed")
+    cohort = packaged_cohort("crossed")
     few = cohort.of("test").take(np.arange(IMAGES))
     resources = Resources(cohort, weights.FOLDER / "crossed")
     methods = {

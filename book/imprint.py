@@ -49,7 +49,7 @@ def library_hash() -> str:
 
 def data_hash() -> str:
     """Return the hash of the cohort that the chapters compute on."""
-    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.data.packaged import default_cohort
 
     return default_cohort().hash()
 

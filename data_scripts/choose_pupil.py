@@ -24,7 +24,7 @@ from medpriv_lib.core.files import write_json
 from medpriv_lib.core.intervals import area
 from medpriv_lib.core.provenance import versions
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import KINDS, second_cohort
+from medpriv_lib.data.packaged import KINDS, packaged_cohort
 from medpriv_lib.measures.expert_reading import rank_correlation
 from medpriv_lib.measures.kinds_of_signs import kinds, pupil_edges
 from medpriv_lib.measures.own_signs import of_other_patients, own_versus_other
@@ -90,7 +90,7 @@ def main() -> None:
     development = Expert.load(options.development, development=True)
     settings: list[dict[str, Any]] = [{**one, "floor": LOW_FLOOR} for one in OTHERS]
     settings += [{"pupil": "fixed", "size": size, "floor": FLOOR} for size in SIZES]
-    cohorts = {kind: second_cohort(kind) for kind in KINDS}
+    cohorts = {kind: packaged_cohort(kind) for kind in KINDS}
     tried = []
     for one in settings:
         method = SignTransfer.load(shipped, **one)

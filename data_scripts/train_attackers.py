@@ -1,7 +1,7 @@
 """Train the attackers' networks of originals on the package's cohort and write them to the
 package's weights.
 
-python data_scripts/train_attackers.py [--keep FOLDER] [--out medpriv_lib/weights]
+python data_scripts/train_attackers.py [--keep FOLDER] [--out medpriv_lib/weights/confounded]
 
 Two minutes on one core. An attack on a release of the package's cohort then begins with the
 networks of the releases.
@@ -17,8 +17,8 @@ import numpy as np  # noqa: E402
 
 from medpriv_lib.attacks.attackers import SHIPPED, Attackers  # noqa: E402
 from medpriv_lib.attacks.scene import Scene  # noqa: E402
-from medpriv_lib.core.weights import FOLDER  # noqa: E402
-from medpriv_lib.data.default import default_cohort  # noqa: E402
+from medpriv_lib.core.weights import DEFAULT  # noqa: E402
+from medpriv_lib.data.packaged import default_cohort  # noqa: E402
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keep", help="folder that keeps what is finished, for going on")
-    parser.add_argument("--out", default=str(FOLDER))
+    parser.add_argument("--out", default=str(DEFAULT))
     options = parser.parse_args()
     Path(options.out).mkdir(parents=True, exist_ok=True)
     cohort = default_cohort()

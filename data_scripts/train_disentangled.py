@@ -98,13 +98,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def cohort_of(name: str) -> Cohort:
     """Return a cohort that ships, or one of a file."""
     if name == "default":
-        from medpriv_lib.data.default import default_cohort
+        from medpriv_lib.data.packaged import default_cohort
 
         return default_cohort()
     if name in ("confounded", "crossed"):
-        from medpriv_lib.data.second import second_cohort
+        from medpriv_lib.data.packaged import packaged_cohort
 
-        return second_cohort(name)
+        return packaged_cohort(name)
     return Cohort.load(name)
 
 
@@ -158,7 +158,7 @@ def judges(cohort: Cohort, options: argparse.Namespace, folder: Path) -> tuple[N
         eye = EyeJudge.load(there / EYE, cohort, development=True).to(options.device)
         names = lambda images: eye.named(images)[:, -1] // 2  # noqa: E731
     if (there / f"{EXPERT}.safetensors").is_file():
-        expert = Expert.load(there / EXPERT).to(options.device)
+        expert = Expert.load(there / EXPERT, development=True).to(options.device)
         ill = expert.ill
     return names or recogniser(cohort, "identity", options, folder), ill or recogniser(
         cohort, "disease", options, folder

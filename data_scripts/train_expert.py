@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import write_json  # noqa: E402
 from medpriv_lib.core.weights import FOLDER  # noqa: E402
-from medpriv_lib.data.second import second_cohort  # noqa: E402
+from medpriv_lib.data.packaged import packaged_cohort  # noqa: E402
 from medpriv_lib.data.synthetic.camera import FAMILIES, HELD_OUT, Family  # noqa: E402
 from medpriv_lib.data.synthetic.population import population  # noqa: E402
 from medpriv_lib.recognition.expert import DEVELOPMENT_NAME, NAME  # noqa: E402
@@ -108,7 +108,7 @@ def main() -> None:
             # choices are made by the development expert, so it is shown validation images only
             split = "val" if name == DEVELOPMENT_NAME else "test"
             for kind in ("confounded", "crossed"):
-                figures[name][f"{kind}, {split}"] = reading(expert, second_cohort(kind).of(split))
+                figures[name][f"{kind}, {split}"] = reading(expert, packaged_cohort(kind).of(split))
         for where, row in figures[name].items():
             print(f"{name}, {where}: {json.dumps(_rounded(row))}", flush=True)
         write_json(out / f"{name}-figures.json", figures[name])

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import write_json  # noqa: E402
-from medpriv_lib.data.second import second_cohort  # noqa: E402
+from medpriv_lib.data.packaged import packaged_cohort  # noqa: E402
 from medpriv_lib.recognition.expert import NAME as EXPERT  # noqa: E402
 from medpriv_lib.recognition.expert import Expert  # noqa: E402
 from medpriv_lib.recognition.expert_training import reading  # noqa: E402
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--population-size", type=int, help="people to teach the expert on")
     options = parser.parse_args()
     named = options.cohort in ("confounded", "crossed")
-    cohort = second_cohort(options.cohort) if named else Cohort.load(options.cohort)
+    cohort = packaged_cohort(options.cohort) if named else Cohort.load(options.cohort)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     command = "python data_scripts/train_judges.py " + shlex.join(sys.argv[1:])

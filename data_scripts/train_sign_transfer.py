@@ -9,7 +9,7 @@ weights and card, FOLDER/sign-transfer-SEED-figures.json every figure: by kind o
 by family of cameras, in families that were held out, under zoom, gamma, blur and noise, beside the
 ceiling, the stencil and the average sign, and what an opponent finds of the source. The gain is
 chosen on simulated validation people. --set changes an option of the training or of the network,
---strangers N also renders the banks that ship (FOLDER/strangers.npz, FOLDER/strangers-first.npz).
+--strangers N also renders the bank that ships (FOLDER/strangers.npz).
 """
 
 import argparse
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 import torch  # noqa: E402
 
 from medpriv_lib.core.files import write_json  # noqa: E402
-from medpriv_lib.data.synthetic.camera import COHORT_CAMERA, Camera  # noqa: E402
+from medpriv_lib.data.synthetic.camera import COHORT_CAMERA  # noqa: E402
 from medpriv_lib.privatizers.sign_transfer import scenes as rendered  # noqa: E402
 from medpriv_lib.privatizers.sign_transfer import validation  # noqa: E402
 from medpriv_lib.privatizers.sign_transfer.leakage import leakage  # noqa: E402
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, help="processes that render (default: all cores)")
     parser.add_argument("--leak-steps", type=int, default=600, help="of the opponent's training")
     parser.add_argument("--minutes", type=float, default=2.0, help="between two checkpoints")
-    parser.add_argument("--strangers", type=int, default=0, help="render banks of so many")
+    parser.add_argument("--strangers", type=int, default=0, help="render a bank of so many")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     try:
@@ -90,7 +90,7 @@ def main() -> int:
 def fit(options: argparse.Namespace) -> int:
     """Render, train, measure, write."""
     architecture, config = options_of(options)
-    banks(options)
+    bank(options)
     started = time.monotonic()
     folder = options.scenes_in or options.out / "scenes"
 
@@ -167,17 +167,12 @@ def fit(options: argparse.Namespace) -> int:
     return 0
 
 
-def banks(options: argparse.Namespace) -> None:
-    """Render the banks of strangers that are asked for and are not there yet."""
-    if not options.strangers:
-        return
-    cameras = {"strangers": (COHORT_CAMERA, 1), "strangers-first": (Camera(), 2)}
-    for name, (camera, seed) in cameras.items():
-        path = options.out / f"{name}.npz"
-        if not path.is_file():
-            count = options.strangers if camera is COHORT_CAMERA else min(400, options.strangers)
-            render_strangers(count, seed, camera=camera, workers=options.workers).save(path)
-            print(f"{path}: {count} strangers, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+def bank(options: argparse.Namespace) -> None:
+    """Render the bank of strangers that is asked for, if it is not there yet."""
+    path, count = options.out / "strangers.npz", options.strangers
+    if count and not path.is_file():
+        render_strangers(count, 1, camera=COHORT_CAMERA, workers=options.workers).save(path)
+        print(f"{path}: {count} strangers, {path.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

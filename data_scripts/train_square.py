@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an 
 import torch  # noqa: E402
 
 from medpriv_lib.core import weights  # noqa: E402
-from medpriv_lib.data.default import default_cohort  # noqa: E402
+from medpriv_lib.data.packaged import default_cohort  # noqa: E402
 from medpriv_lib.encrypted.ckks import KIND, fit_square, shrunk  # noqa: E402
 
 EPOCHS, SEED = 40, 0

@@ -9,7 +9,7 @@ from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.budget import Budget
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.sign_transfer.sign_transfer import SignTransfer, shipped_strangers
 
@@ -18,7 +18,7 @@ PATIENTS = 50
 
 def part_of(kind):
     """Return the images of the first patients of a cohort who are in its test split."""
-    cohort = second_cohort(kind)
+    cohort = packaged_cohort(kind)
     who = np.unique(cohort.patient[cohort.split == "test"])[:PATIENTS]
     return cohort.take(np.isin(cohort.patient, who))
 
@@ -30,7 +30,7 @@ def transfer(**settings):
 
 def strangers():
     """Return the bank that ships, as the cohorts' camera shows it."""
-    return shipped_strangers("strangers")
+    return shipped_strangers()
 
 
 def attacked(cohort, method, known=False, several=1, maker=True):

@@ -116,11 +116,13 @@ def test_a_method_that_hides_would_be_recommended_and_one_that_fails_once_would_
         need: [Line(need, True, "planted")] * 2
         for need in ("intelligible", "lends nobody", "disease", "no signs added", "evidence")
     }
-    attacked = replace(facts.attacked[row][0], linked=(50.0, 45.0, 55.0), named=(0.9, 0.2, 1.5))
+    attacked = [
+        replace(one, linked=(50.0, 45.0, 55.0), named=(0.9, 0.2, 1.5))
+        for one in facts.attacked[row]
+    ]
+    assert len(attacked) == 2
     planted = replace(
-        facts,
-        lines={**facts.lines, row: good},
-        attacked={**facts.attacked, row: [attacked]},
+        facts, lines={**facts.lines, row: good}, attacked={**facts.attacked, row: attacked}
     )
     assert advice(situation, planted).method == "blur-3"
     for need in good:
@@ -129,9 +131,11 @@ def test_a_method_that_hides_would_be_recommended_and_one_that_fails_once_would_
             advice(situation, replace(planted, lines={**planted.lines, row: bad})).method == NOTHING
         )
     for worse in ({"linked": (56.0, 50.0, 57.0)}, {"linked": (54.0, 50.0, 59.0)}, {"linked": None}):
-        one = replace(attacked, **worse)
-        told = replace(planted, attacked={**planted.attacked, row: [attacked, one]})
+        one = replace(attacked[1], **worse)
+        told = replace(planted, attacked={**planted.attacked, row: [attacked[0], one]})
         assert advice(situation, told).method == NOTHING
+    alone = replace(planted, attacked={**planted.attacked, row: attacked[:1]})
+    assert advice(situation, alone).method == NOTHING  # the other cohort was not attacked
     never = replace(planted, attacked={k: v for k, v in facts.attacked.items() if k != row})
     assert advice(situation, never).method == NOTHING
 
@@ -147,8 +151,10 @@ def test_the_few_are_not_hidden_by_a_mean_over_all(tmp_path, label, whose):
     method = METHODS["sign-transfer-kept"]
     figures = dict.fromkeys(("all", "healthy", "diseased"), hidden) | {label: linked}
     rows = [{"experiment": method.row[0], "set": method.row[1], "figures": figures}]
-    cohorts = {kind: {"n": 9, "patients": 3, "rows": rows} for kind in ("confounded", "crossed")}
-    (folder / "attacks-second.json").write_text(json.dumps({"cohorts": cohorts}))
+    made = {"n": 9, "patients": 3, "data_hash": "", "weights": {}}
+    for kind in ("confounded", "crossed"):
+        content = json.dumps({"provenance": made, "methods": rows})
+        (folder / kind / "attacks.json").write_text(content)
     line = read_facts(folder).line(method, HIDDEN)
     assert line.holds is False
     assert f"linked to other photographs{whose} 67.0 [62.0, 70.0]" in line.numbers

@@ -21,7 +21,6 @@ from medpriv_lib.data.archive.archive import Archive, is_archive
 from medpriv_lib.data.archive.plan import Plan, usual_chunk
 from medpriv_lib.data.archive.prepare import prepare_archive
 from medpriv_lib.data.choices import Care, Cut
-from medpriv_lib.data.listing import LATEST_RECIPE
 from medpriv_lib.data.manifest import read_manifest
 from medpriv_lib.data.people import DoubledPeople
 from medpriv_lib.data.prepare import prepare
@@ -96,15 +95,11 @@ def eyes(tmp_path_factory):
     return listing
 
 
-@pytest.mark.parametrize("recipe", [1, LATEST_RECIPE])
-def test_eyes_that_are_looked_at_again_and_their_truth(tmp_path, eyes, recipe):
+def test_eyes_that_are_looked_at_again_and_their_truth(tmp_path, eyes):
     """Whose eye is looked at again depends on the person's other images, in other chunks."""
-    listing = replace(eyes, recipe=recipe)
     care = Care(0.1, keep_single=True)
-    cohort, told = prepare(listing, Cut(32), care=care)
-    archive, report = prepare_archive(
-        listing, tmp_path / "a", Cut(32), care=care, each=5, workers=1
-    )
+    cohort, told = prepare(eyes, Cut(32), care=care)
+    archive, report = prepare_archive(eyes, tmp_path / "a", Cut(32), care=care, each=5, workers=1)
     same(archive, cohort)
     for key in ("left_out", "odd_size", "common_marks", "error_px", "found_rate"):
         assert report[key] == told[key], key

@@ -23,6 +23,7 @@ from medpriv_lib.pipeline.privatize import made_again
 from medpriv_lib.privatizers.blocks import blocks, directions_of
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.k_same import KSameSelect
+from medpriv_lib.privatizers.strangers import Strangers
 
 
 def archived(cohort, folder, each=25):
@@ -126,6 +127,25 @@ def test_blocks_hide_every_patient_among_k_and_release_every_image(tmp_path):
             assert 4 <= len(who) <= 7
             assert cohort.patient[row] in who
             assert set(who) <= set(cohort.patient[cohort.diseased == cohort.diseased[row]])
+
+
+def test_nobody_is_shown_twice_in_an_archive(tmp_path):
+    """Parts would not know of each other: such a release is one part, or it is refused."""
+    cohort = people(20, images=2, size=16)
+    archive = archived(cohort, tmp_path / "a", each=9)
+    faces = np.random.default_rng(1).integers(0, 256, (80, 16, 16), dtype=np.uint8)
+    (tmp_path / "weights").mkdir()
+    bank = Strangers(faces, np.tile(np.float32([0.3, 0.5]), 40))
+    bank.save(tmp_path / "weights" / "strangers.npz")
+    more = {"split": "all", "workers": 1, "weights": tmp_path / "weights"}
+    assert privatize_archive(archive, "stranger", tmp_path / "out", **more) == 40
+    (only,) = parts_of(tmp_path / "out")
+    assert len({image.tobytes() for image in only.images}) == 40
+    fewer = Strangers(faces[:78], np.tile(np.float32([0.3, 0.5]), 39))
+    fewer.save(tmp_path / "weights" / "strangers.npz")
+    with pytest.raises(NotApplicable, match="39 images at most in one set, and 40 were asked"):
+        privatize_archive(archive, "stranger", tmp_path / "other", **more)
+    assert not (tmp_path / "other").exists()
 
 
 def test_too_few_patients_of_a_label_are_said(tmp_path):

@@ -18,7 +18,7 @@ from medpriv_lib.attacks.scene import PARTS
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.towers import RELEASED, embed
 from medpriv_lib.attacks.verification import alike
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.privatizers.k_same import KSame
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.train import logits

@@ -23,7 +23,7 @@ from medpriv_lib.attacks.suspicion import clearly_below
 from medpriv_lib.attacks.towers import Embedder, Schedule, _order, embed, fit_originals, identities
 from medpriv_lib.core.distances import distances
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.measures.anonymity import audit
 from medpriv_lib.privatizers.k_same import KSameSelect
 

@@ -12,7 +12,7 @@ import pytest
 
 from medpriv_lib.core.intervals import area
 from medpriv_lib.data import synthetic
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort, packaged_cohort
 from medpriv_lib.data.synthetic import FAMILIES, HELD_OUT, Camera, Capture, Identity, Pathology
 from medpriv_lib.data.synthetic import camera as cameras
 from medpriv_lib.data.synthetic.appearance import (
@@ -65,9 +65,9 @@ def test_the_first_camera_renders_byte_by_byte_what_it_always_did(monkeypatch):
         assert pool.submit(first_camera).result() == [*BEFORE, "b2fb8536c905bc74"]
 
 
-def test_the_packaged_first_cohort_is_the_one_it_was():
-    assert default_cohort().hash() == "0b04ff1f3688cc8b"
-    assert default_cohort().visit is None
+def test_the_packaged_cohorts_are_the_ones_they_were():
+    assert default_cohort().hash() == packaged_cohort("confounded").hash() == "e17e9a63e854d607"
+    assert packaged_cohort("crossed").hash() == "26c916351fd25eaf"
     assert synthetic.cohort.VERSION == 1
 
 
@@ -108,8 +108,8 @@ def test_whole_families_are_held_out():
 def squares(family, count, seed=4):
     rng, found = np.random.default_rng(seed), []
     for _ in range(count):
-        identity = Identity.draw(rng, synthetic.SECOND)
-        capture = replace(Capture.draw(rng, synthetic.SECOND), camera=family(rng))
+        identity = Identity.draw(rng, synthetic.VISITS)
+        capture = replace(Capture.draw(rng, synthetic.VISITS), camera=family(rng))
         part = synthetic.cut(synthetic.render_with_truth(identity, Pathology(), capture))
         found += [] if part is None else [part[0]]
     assert len(found) >= 0.8 * count, "the localiser does not find these eyes"

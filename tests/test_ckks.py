@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip("tenseal")
 
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.encrypted import ckks
 from medpriv_lib.encrypted.ckks import Client, Server, SquareNetwork
 from medpriv_lib.encrypted.slots import all_slots

@@ -1,5 +1,7 @@
 """Code reading: what a generator keeps of an image is read back and compared with originals."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,15 +10,16 @@ from toy_generator import CODE, LinearGenerator, coded_cohort
 
 from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.budget import Budget
-from medpriv_lib.attacks.code_reading import codes_of, read, to_eyes, to_itself
+from medpriv_lib.attacks.code_reading import codes_of, read, to_eyes, to_itself, with_source
 from medpriv_lib.attacks.codes import TAIL, log_density, population, ridge, seen
+from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.registry import run
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.towers import Schedule, identities
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.blur import Blur
 
@@ -55,6 +58,48 @@ def test_a_code_that_is_shown_is_read_and_leads_to_its_source_and_its_patient():
     right = cohort.patient[linked.linked[:, 1]] == setting.scene.patient
     assert right.mean() > 0.5
     assert (linked.linked[:, 1] != setting.scene.source).all()
+    for found in (linked, named):  # of 360 originals, and of the 60 that were released
+        assert found.measures["rank5_own"] >= found.measures["rank1_own"] > 0.9
+        assert found.measures["rank1_sources"] >= found.measures["rank1_own"]
+        assert found.chance["rank5_own"] == pytest.approx(5 / 360)
+        assert found.chance["rank1_sources"] == pytest.approx(1 / 60)
+        low, high = found.intervals["rank1_own"]
+        assert low <= found.measures["rank1_own"] <= high
+        assert {"rank1_own", "rank5_own"} <= set(found.by_label["diseased"])
+    assert "rank1" in named.by_label["healthy"]
+
+
+def test_the_place_of_the_source_is_that_of_the_slow_twin():
+    """Scores of few values, so that many originals share a place."""
+    cohort, _ = coded_cohort(patients=8, each=4)
+    source = np.flatnonzero(cohort.split == "test")[::-1]
+    rng = np.random.default_rng(3)
+    likely = rng.integers(0, 4, (len(source), len(cohort))).astype(float)
+    scene = SimpleNamespace(cohort=cohort, source=source, patient=cohort.patient[source])
+    before = Finding("one", "nothing.", {"x": 0.5}, by_label={"healthy": {"x": (0.5, 0.4, 0.6)}})
+    found = with_source(before, likely, scene)
+
+    def slow(row, candidates, within):
+        mine = likely[row, source[row]]
+        above = sum(likely[row, c] > mine for c in candidates)
+        level = sum(likely[row, c] == mine for c in candidates)
+        return sum(above <= place < above + level for place in range(within)) / level
+
+    for among, candidates in (("own", range(len(cohort))), ("sources", source.tolist())):
+        for within in (1, 5):
+            each = [slow(row, candidates, within) for row in range(len(source))]
+            key = f"rank{within}_{among}"
+            assert found.measures[key] == pytest.approx(np.mean(each))
+            assert found.chance[key] == pytest.approx(within / len(candidates))
+            for label, ill in (("healthy", False), ("diseased", True)):
+                mine = [
+                    one
+                    for one, row in zip(each, source, strict=True)
+                    if cohort.diseased[row] == ill
+                ]
+                assert found.by_label[label][key][0] == pytest.approx(np.mean(mine))
+    assert found.measures["x"] == 0.5
+    assert found.by_label["healthy"]["x"] == (0.5, 0.4, 0.6)
 
 
 def test_where_the_code_has_nothing_of_the_image_the_attack_guesses():
@@ -66,6 +111,8 @@ def test_where_the_code_has_nothing_of_the_image_the_attack_guesses():
     assert abs(linked.measures["own_auc"] - 0.5) < 4 * 0.019
     assert abs(linked.measures["linkage_auc"] - 0.5) < 4 * 0.019
     assert named.measures["rank1"] <= 7 / 240
+    assert linked.measures["rank1_sources"] <= 7 / 240
+    assert linked.measures["rank1_own"] <= 7 / 240  # guessing: one of 960
 
 
 def test_the_reader_finds_codes_and_its_errors_are_those_of_unseen_releases():

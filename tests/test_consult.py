@@ -13,8 +13,7 @@ from small_cohorts import cohort_of
 
 from medpriv_lib.cli import main
 from medpriv_lib.core.promise import Promise
-from medpriv_lib.data.default import default_cohort
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import default_cohort, packaged_cohort
 from medpriv_lib.encrypted import consultation
 from medpriv_lib.encrypted.consultation import (
     SERVICE,
@@ -181,7 +180,7 @@ def test_the_gallery_has_both_labels_and_as_many_patients_as_it_can():
 @pytest.fixture
 def eye(tmp_path):
     """An eye of another cohort than the archive's, cut already, as a file."""
-    cohort = second_cohort("crossed")
+    cohort = packaged_cohort("crossed")
     row = np.flatnonzero((cohort.split == "test") & cohort.diseased)[0]
     Image.fromarray(cohort.images[row]).save(tmp_path / "eye.png")
     return tmp_path / "eye.png"

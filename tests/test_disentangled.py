@@ -385,7 +385,7 @@ def test_validation_knows_what_judges_say(trainer, cohort):
 def test_rows_are_for_the_second_version(model, cohort):
     found = privatizers()
     for name in ("disentangled", "disentangled-plain"):
-        assert all(one.second for one in found[name].compared)
+        assert all(one.needs_visits for one in found[name].compared)
         for one in found[name].compared:
             found[name].check(one.settings)
     assert found["disentangled-plain"].control

@@ -11,7 +11,7 @@ pytest.importorskip("cryptography")
 
 import medpriv_lib as mp
 from medpriv_lib.core.pixels import to_tensor
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.encrypted.architecture import POOLINGS, Architecture
 from medpriv_lib.encrypted.in_process import InProcess
 from medpriv_lib.encrypted.recogniser import fixed_point, logits_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from second_cohorts import confounded
+from cohorts_with_visits import confounded
 from small_cohorts import cohort_of
 
 from medpriv_lib.recognition.expert import (

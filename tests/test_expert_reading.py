@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from second_cohorts import confounded, exam_of, ground_of
+from cohorts_with_visits import confounded, exam_of, ground_of
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.measures.expert_reading import ExpertReading, rank_correlation

@@ -18,8 +18,9 @@ from medpriv_lib.privatizers.vgan.networks import Architecture, Generator
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.judges import no_better_than_guessing
 from medpriv_lib.recognition.networks import Recogniser
-from medpriv_lib.study.figures.requirements import figure_5, requirements, verdicts
+from medpriv_lib.study.figures.requirements import figure_5, requirements, within_fixed_limits
 from medpriv_lib.study.table import columns
+from medpriv_lib.study.verdict import CEILING, ORIGINAL
 
 
 def marked_cohort():
@@ -175,22 +176,22 @@ def test_figure_5_shows_originals_and_two_releases_each_with_its_map():
         figure_5(replace(cohort.of("test"), diseased=np.zeros(8, dtype=bool)), vgan, judge, 0)
 
 
-def test_the_requirements_of_a_row():
+def test_the_fixed_limits_of_a_row():
     row = dict.fromkeys(columns()) | {
         "identity_accuracy": 90.0,
         "intelligibility_found": 99.0,
         "intelligibility_sharpness": 100.0,
         "evidence_kept": 100.0,
     }
-    assert [met for _, met in verdicts(row).values()] == [True, False, True, True]
+    assert list(within_fixed_limits(row).values()) == [True, False, True, True]
     row |= {
         "identity_accuracy": 0.5,
         "other_contributor_accuracy": 70.0,
         "evidence_kept": 3.0,
         "intelligibility_sharpness": 20.0,
     }
-    assert [met for _, met in verdicts(row).values()] == [False, True, False, False]
-    assert [met for _, met in verdicts(dict.fromkeys(columns())).values()] == [
+    assert list(within_fixed_limits(row).values()) == [False, True, False, False]
+    assert list(within_fixed_limits(dict.fromkeys(columns())).values()) == [
         None,
         None,
         None,
@@ -207,7 +208,69 @@ def test_the_requirements_are_drawn_for_every_row_that_ran():
     }
     figure = requirements([row, row | {"labels": "predicted"}, row | {"disease_accuracy": None}])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur: kernel 3"]
-    assert len(figure.axes[0].patches) == 4
+    assert len(figure.axes[0].patches) == 7
+
+
+def drawn(axis):
+    """Return the cells' texts by row: one for each requirement of the verdict, in its order."""
+    cells = [text.get_text() for text in axis.texts]
+    return [cells[i : i + 7] for i in range(0, len(cells), 7)]
+
+
+def test_the_requirements_are_those_of_the_verdict():
+    """Each of these rows fails one line, for a reason that can be worked out by hand."""
+    empty = dict.fromkeys(columns()) | {"labels": "", "disease_accuracy": 90.0}
+    good = {
+        "best_attack_linkage_auc": 52.0,
+        "best_attack_linkage_auc_high": 54.0,
+        "best_attack_rank1": 1.0,
+        "best_attack_rank1_low": 0.5,
+        "chance_identity": 1.0,
+        "own_signs_auc": 100.0,
+        "expert_auc": 90.0,
+        "expert_healthy_ill": 0.0,
+        "intelligibility_found": 100.0,
+    }
+    lent = {
+        "replacement_identity_accuracy": 9.0,
+        "best_attack_contributor_rank1": 12.0,
+        "best_attack_contributor_rank1_low": 11.0,
+        "best_attack_contributor_rank1_guess": 5.0,
+        "best_attack_contributor_auc": 55.0,
+        "best_attack_contributor_auc_high": 57.0,
+    }
+    rows = [
+        empty | good | dict(zip(("experiment", "set"), name, strict=True))
+        for name in (ORIGINAL, CEILING)
+    ]
+    for name, changed in (
+        ("linked", {"best_attack_linkage_auc": 55.4}),
+        ("lent", lent),
+        ("lent, 6", lent | {"best_attack_contributor_rank1_guess": 6.0}),
+        ("others' signs", {"own_signs_auc": 89.0}),
+        ("added", {"expert_healthy_ill": 1.4}),
+    ):
+        rows.append(empty | good | {"experiment": "method", "set": name} | changed)
+    axis = requirements(rows).axes[0]
+    failed = [[j for j, text in enumerate(row) if "\u2717" in text] for row in drawn(axis)]
+    assert failed == [[], [], [0, 6], [1], [], [2], [4]]
+    assert drawn(axis)[3][1] == "\u2717 12, 5 %"
+    assert "own signs at least 90; expert at least 82" in axis.get_xlabel()
+    only = requirements(rows, [("method", "added")]).axes[0]
+    assert [[text.split()[0] for text in row[4:5]] for row in drawn(only)] == [["\u2717"]]
+
+
+def test_without_ceiling_no_requirement_is_called_met_that_asks_for_it():
+    row = dict.fromkeys(columns()) | {
+        "experiment": "blur",
+        "set": "kernel 3",
+        "labels": "",
+        "disease_accuracy": 90.0,
+        "own_signs_auc": 99.0,
+    }
+    axis = requirements([row]).axes[0]
+    assert drawn(axis) == [["-, - %", "no others", "99", "-", "- %", "- %", "-"]]
+    assert "own signs" not in axis.get_xlabel()
 
 
 def test_page_and_answer_warn_of_judges_that_guess(work, capsys):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from second_cohorts import confounded, exam_of, ground_of
+from cohorts_with_visits import confounded, exam_of, ground_of
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.measures.eye_identity import EyeIdentity

@@ -282,7 +282,7 @@ def test_a_probe_is_a_linear_layer_on_the_expert():
 
 
 def test_a_private_probe_learns():
-    cohort = mp.split_by_patient(mp.second_cohort("crossed"), seeded(1, "split"))
+    cohort = mp.split_by_patient(mp.packaged_cohort("crossed"), seeded(1, "split"))
     some = cohort.take(np.flatnonzero((cohort.patient < 40) & (np.arange(len(cohort)) % 3 == 0)))
     sites = mp.deal(some, 3, "even", seeded(1, "deal"))
     training = LocalTraining(rate=2.0, class_weights=(0.65, 2.1))

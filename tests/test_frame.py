@@ -6,7 +6,9 @@ import pytest
 
 from medpriv_lib.data.eyes.eye import Eye
 from medpriv_lib.data.eyes.localize import locate
-from medpriv_lib.data.frame import EMPTY, FADED, MIRRORED, Frame, frame_of_eye
+from medpriv_lib.data.frame import EMPTY, FADED, Frame, frame_of_eye
+
+MIRRORED = cv2.BORDER_REFLECT_101  # what shows a second pupil
 
 
 def _eye(x, y, shape=(240, 320), iris=80, pupil=34):

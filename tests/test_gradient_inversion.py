@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from second_cohorts import confounded
+from cohorts_with_visits import confounded
 from torch import nn
 from torch.nn.functional import cross_entropy
 

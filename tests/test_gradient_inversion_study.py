@@ -7,7 +7,7 @@ import dp_accounting
 import numpy as np
 import pytest
 import torch
-from second_cohorts import confounded
+from cohorts_with_visits import confounded
 from test_gradient_inversion import smooth_images
 
 from medpriv_lib.attacks.gradient_inversion.basis import Basis

@@ -161,7 +161,7 @@ def test_makefile_refuses_an_old_python(tmp_path):
 
 
 def test_landing_page_counts_the_images_that_ship():
-    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.data.packaged import default_cohort
 
     cohort, text = default_cohort(), (ROOT / "chapters/index.md").read_text()
     assert f"{len(cohort):,} synthetic near-infrared eyes of {cohort.patients}" in " ".join(

@@ -33,8 +33,8 @@ def test_git_ignores_what_shows_or_names_patients():
 
 def test_git_keeps_what_ships():
     shipped = [
-        "medpriv_lib/data/default_cohort.npz",
-        "medpriv_lib/weights/judges.safetensors",
+        "medpriv_lib/data/cohorts/confounded.npz",
+        "medpriv_lib/weights/confounded/judges.safetensors",
         "tests/reference/deep_taylor/innvestigate_layers.npz",
     ]
     assert all((ROOT / name).is_file() for name in shipped)

@@ -23,8 +23,8 @@ from medpriv_lib.attacks.scene import halves
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.towers import identities
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.eyes.pupil import pupils
+from medpriv_lib.data.packaged import default_cohort
 
 
 @pytest.fixture(scope="module")

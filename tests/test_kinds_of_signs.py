@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from second_cohorts import confounded, exam_of, ground_of
+from cohorts_with_visits import confounded, exam_of, ground_of
 
 from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.frame import frame_of_eye

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cohorts_with_visits import bank, confounded
 from eyes_on_strangers import attacked, own, part_of, strangers, transfer
-from second_cohorts import bank, confounded
 
 from medpriv_lib.attacks import layer_linkage as module
 from medpriv_lib.attacks.best import best_figures

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from second_cohorts import confounded, exam_of, ground_of
+from cohorts_with_visits import confounded, exam_of, ground_of
 
 from medpriv_lib.measures.localisation import Localisation, hits, softened
 

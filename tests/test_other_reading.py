@@ -9,6 +9,8 @@ from medpriv_lib.core.randomness import seeded
 from medpriv_lib.explanation.case import Explanation
 from medpriv_lib.explanation.other_reading import OtherReading, other_readings
 from medpriv_lib.explanation.page import page_of, signed
+from medpriv_lib.pipeline.explain import _by_medical_vector
+from medpriv_lib.privatizers.protocol import Resources
 
 CLASSES = ("no disease", "disease")
 IMAGE = np.full((16, 16), 100, np.uint8)
@@ -92,4 +94,13 @@ def test_a_drawn_eye_is_shown_with_the_other_reading():
     assert signs.expert == (1, 0)
     change, mask = np.abs(signs.difference) > 10, test.evidence[row]
     assert change[mask].mean() > 5 * change[~mask].mean()
-    assert "there are no disentangled weights" in medical.reason
+    assert not medical.reason
+    assert medical.wanted == 0
+    assert np.abs(medical.difference).max() > 10  # how far it can be trusted is measured elsewhere
+
+
+def test_without_disentangled_weights_the_medical_vector_is_refused_with_the_remedy(tmp_path):
+    way = _by_medical_vector(Resources(mp.default_cohort(), tmp_path))
+    assert isinstance(way, NotApplicable)
+    assert "there are no disentangled weights of this cohort" in str(way)
+    assert "data_scripts/train_disentangled.py" in str(way)

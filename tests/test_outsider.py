@@ -21,8 +21,8 @@ from medpriv_lib.core.files import all_or_nothing
 from medpriv_lib.core.host import host_of
 from medpriv_lib.core.workplace import reserved
 from medpriv_lib.data import synthetic
-from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.folder import list_folder
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.data.source import Source
 from medpriv_lib.federation.address import require_known
 from medpriv_lib.learning.checkpoint import read_checkpoint, write_checkpoint

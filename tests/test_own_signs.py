@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from second_cohorts import confounded, exam_by, exam_of, ground_of, without_visits
+from cohorts_with_visits import confounded, exam_by, exam_of, ground_of, without_visits
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.measures.own_signs import (
@@ -124,7 +124,7 @@ def test_visits_are_apart_where_nobody_has_two():
 
 
 def test_a_cohort_of_the_first_version_is_not_measured():
-    with pytest.raises(NotApplicable, match="first version"):
+    with pytest.raises(NotApplicable, match="has no visits"):
         OwnSigns(ground_of(without_visits(confounded())))
 
 

@@ -26,6 +26,14 @@ def test_rows_that_the_paper_lacks_have_no_column_for_it():
     assert "paper" not in table
 
 
+def test_the_expert_stands_before_the_papers_judge():
+    rows = arrange([row | {"expert_auc": 91.25, "expert_f1": 77.5} for row in paper_table()])
+    wanted = ["–", "69.4", "–", "–", "91.2", "77.5", "93.2", "93.2", "87.6", "87.6"]
+    table = beside_paper(rows)
+    assert cells(table, "kernel 3")[1:] == wanted[1:]
+    assert table.index("Expert AUC") < table.index("Glaucoma")
+
+
 def test_text_is_escaped():
     row = arrange([])[0] | {"experiment": "<b>", "set": "<script>"}
     table = beside_paper([row], caption="a & b")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from second_cohorts import SIZE, bank, confounded, untrained
+from cohorts_with_visits import SIZE, bank, confounded, untrained
 from sign_scenes import noise_strangers
 from small_cohorts import cohort_of
 from test_sign_transfer import dark_squares, method

@@ -4,7 +4,7 @@ there is none."""
 import numpy as np
 import pytest
 import torch
-from second_cohorts import confounded
+from cohorts_with_visits import confounded
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.privatizers.controls import PlainAutoencoder

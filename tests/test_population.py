@@ -45,7 +45,7 @@ def test_people_are_whole_in_one_split_and_in_no_cohort(people):
     assert not set(people.patient_names.tolist()) & {f"{k:04d}" for k in range(1, 116)}
     cohort = {synthetic.person(k)[0].iris_seed for k in range(1, 116)}
     rng = np.random.default_rng([77_000_002, 7, 0])
-    assert Identity.draw(rng, synthetic.SECOND).iris_seed not in cohort
+    assert Identity.draw(rng, synthetic.VISITS).iris_seed not in cohort
 
 
 def test_healthy_images_are_their_own_twins_and_signs_are_where_the_evidence_is(people):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from second_cohorts import confounded
+from cohorts_with_visits import confounded
 from sign_scenes import noise
 
-from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.eyes.prepared import show_eyes
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.privatizers.blur import Blur
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cohorts_with_visits import confounded
 from eyes_on_strangers import attacked, own, part_of, strangers, transfer
-from second_cohorts import confounded
 from test_attack_registry import setting_of
 
 from medpriv_lib.attacks import pupil_linkage as module

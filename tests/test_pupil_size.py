@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from cohorts_with_visits import confounded, exam_of, ground_of
 from scipy.stats import spearmanr
-from second_cohorts import confounded, exam_of, ground_of
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.data.eyes.localize import locate

@@ -9,9 +9,9 @@ from ibsi_phantom import PHANTOM, VALUES
 from PIL import Image
 
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.data.default import default_cohort
 from medpriv_lib.data.eyes.localize import locate
 from medpriv_lib.data.eyes.pupil import pupils
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.measures.radiomics.discretise import Levels, fixed_bin_number, fixed_bin_size
 from medpriv_lib.measures.radiomics.extract import FAMILIES, TEXTURES, radiomics, textures
 from medpriv_lib.measures.radiomics.first_order import FIRST_ORDER, first_order

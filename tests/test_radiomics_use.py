@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from medpriv_lib.core.intervals import auc_interval
 from medpriv_lib.core.not_applicable import NotApplicable
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.measures.radiomics.extract import radiomics
 from medpriv_lib.measures.radiomics.region import eye_regions
 from medpriv_lib.measures.radiomics.reliability import intraclass_correlation

@@ -8,7 +8,7 @@ from medpriv_lib.attacks.attackers import Attackers
 from medpriv_lib.attacks.recomputation import recomputation
 from medpriv_lib.attacks.registry import run
 from medpriv_lib.attacks.setting import Setting
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.privatizers.blur import Blur
 from medpriv_lib.privatizers.controls import ClassMean, RealOther
 from medpriv_lib.privatizers.k_same import KSameSelect

@@ -389,6 +389,84 @@ def test_the_retrained_attackers_of_contributors_equal_their_slow_twins():
     ] == pytest.approx(np.nanmean(wins))
 
 
+def test_contributors_by_label_equal_the_slow_twin():
+    """The guess by label is that of somebody who knows the label: one of the patients who have it."""
+    rng = np.random.default_rng(29)
+    n, patients = 40, 12
+    source, ill = rng.integers(0, patients, n), rng.random(n) < 0.4
+    table = np.array([rng.choice(patients, 3, replace=False) for _ in source])
+    table[::4, 1:] = -1
+    alike, likeness = rng.random((n, patients)) < 0.7, rng.normal(size=(n, patients))
+    named = rng.integers(0, patients, n)
+    inside = [
+        set(row) - {-1, one} for row, one in zip(table.tolist(), source.tolist(), strict=True)
+    ]
+
+    def guess(row):
+        free = [p for p in range(patients) if alike[row, p] and p != source[row]]
+        return np.mean([p in inside[row] for p in free])
+
+    found = named_as(named, table, source, patients, alike, ill)
+    close = linked(likeness, table, source, alike, rng, ill)
+    for label, mine in (("healthy", np.flatnonzero(~ill)), ("diseased", np.flatnonzero(ill))):
+        rate = np.mean([named[row] in inside[row] for row in mine])
+        value, low, high = found.by_label[label]["rank1"]
+        assert value == pytest.approx(rate)
+        assert low <= value <= high
+        assert found.label_chance[label]["rank1"] == pytest.approx(
+            np.mean([guess(r) for r in mine])
+        )
+        first, areas = [], []
+        for row in mine:
+            order = sorted(range(patients), key=lambda p, row=row: -likeness[row, p])
+            first.append(next(p for p in order if p != source[row]) in inside[row])
+            free = [p for p in range(patients) if alike[row, p] and p != source[row]]
+            strangers = [likeness[row, p] for p in free if p not in inside[row]]
+            areas += [
+                np.mean(likeness[row, p] > np.array(strangers)) for p in inside[row] if strangers
+            ]
+        assert close.by_label[label]["rank1"][0] == pytest.approx(np.mean(first))
+        assert close.by_label[label]["linkage_auc"][0] == pytest.approx(np.mean(areas))
+    assert close.intervals["rank1"][0] <= close.measures["rank1"] <= close.intervals["rank1"][1]
+
+
+def test_originals_looked_for_by_label_are_guessed_among_images_of_that_label():
+    rng = np.random.default_rng(30)
+    source, probe = rng.integers(0, 8, 20), rng.integers(0, 8, 30)
+    table = rng.integers(0, 8, (20, 2))
+    ill, wanted = rng.random(20) < 0.5, rng.random(30) < 0.5
+    likeness = rng.normal(size=(30, 20))
+    found = reverse(likeness, probe, table, source, 8, ill, wanted)
+    inside = [set(row) - {one} for row, one in zip(table.tolist(), source.tolist(), strict=True)]
+    for label, number in (("healthy", False), ("diseased", True)):
+        right, luck = [], []
+        for row in range(30):
+            if wanted[row] != number or not any(probe[row] in each for each in inside):
+                continue
+            shown = [k for k in range(20) if source[k] != probe[row]]
+            right.append(probe[row] in inside[max(shown, key=lambda k, row=row: likeness[row, k])])
+            luck.append(np.mean([probe[row] in inside[k] for k in shown if ill[k] == number]))
+        assert found.by_label[label]["rank1"][0] == pytest.approx(np.mean(right))
+        assert found.label_chance[label]["rank1"] == pytest.approx(np.mean(luck))
+
+
+def test_an_average_over_a_label_lends_nobody_by_its_label_alone():
+    """Each image is the mean of all patients of its label: who names one of them at random beats a
+    guess among all patients, and not one among those of the label."""
+    rng = np.random.default_rng(31)
+    source, label = np.arange(60) % 20, np.arange(60) % 20 < 5
+    ill, well = np.arange(5), np.arange(5, 20)
+    table = np.full((60, 15), -1)
+    for row in range(60):
+        table[row, : 5 if label[row] else 15] = ill if label[row] else well
+    alike = np.stack([np.arange(20) < 5 if one else np.arange(20) >= 5 for one in label])
+    named = np.array([rng.choice(ill if one else well) for one in label])
+    found = named_as(named, table, source, 20, alike, label)
+    value, _, _ = found.by_label["diseased"]["rank1"]
+    assert value > 3 * 5 / 20 * 0.8  # 0.8 of the draws are not the source itself
+    assert found.label_chance["diseased"]["rank1"] == 1
+
+
 def test_the_source_is_no_contributor_and_pads_are_nobody():
     used = others(np.array([[1, 2, -1], [0, 1, 2]]), np.array([1, 0]), 4)
     assert used.tolist() == [[False, False, True, False], [False, True, True, False]]

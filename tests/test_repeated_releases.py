@@ -53,6 +53,10 @@ def test_codes_of_ten_releases_say_more_than_one():
     one, ten = run(setting, ["code reading", "several releases, codes"])
     assert ten.measures["own_auc"] > one.measures["own_auc"] + 0.05
     assert ten.measures["own_auc"] > 0.93
+    for key in ("rank1_own", "rank5_own", "rank1_sources"):
+        assert ten.measures[key] > one.measures[key]
+        assert key in ten.intervals
+        assert key in ten.by_label["healthy"]
     assert ten.note == "10 releases"
     blind = setting_of(cohort, LinearGenerator(60, looks=False), replace(SMALL, several=10))
     none = run(blind, ["several releases, codes"])[0]  # sd .289 / sqrt(60) = .037

@@ -125,7 +125,7 @@ def test_what_is_synthetic_is_said_and_what_is_not_has_no_disease_of_ours():
     files = cohort()
     real, drawn = explained(), explained(gallery=replace(files, twin=files.images))
     assert real.classes == ("no disease", "disease")
-    assert explained(gallery=replace(files, name="synthetic-iris")).classes[1] == "glaucoma"
+    assert explained(gallery=replace(files, name="synthetic-iris-visits")).classes[1] == "glaucoma"
     assert real.caution == ""
     assert "synthetic" not in page_of(real)
     assert drawn.caution == SYNTHETIC

@@ -167,7 +167,7 @@ class Counting(Recogniser):
 
     def merged(self):
         body = super().merged()
-        body.register_forward_pre_hook(lambda module, given: self.read.append(len(given[0])))
+        body[0].register_forward_pre_hook(lambda module, given: self.read.append(len(given[0])))
         return body
 
 

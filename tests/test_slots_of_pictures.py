@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.pipeline.deep_radiomics import SLOTS, DeepRadiomics, acquire, describe
 from medpriv_lib.pipeline.slots.explain import EXPLAINING, METHODS, nearest_of_decision, released
 from medpriv_lib.pipeline.slots.technology import Context, Table
@@ -14,7 +14,7 @@ from medpriv_lib.pipeline.slots.technology import Context, Table
 @pytest.fixture(scope="module")
 def cohort():
     """Every ninth image of the cohort that the map is measured on."""
-    whole = second_cohort("crossed")
+    whole = packaged_cohort("crossed")
     return whole.take(np.arange(0, len(whole), 9))
 
 
@@ -31,7 +31,7 @@ def test_every_way_to_show_a_case_but_the_plain_one_has_a_method():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_no_shown_case_is_the_original(name):
-    whole = second_cohort("crossed")  # whose weights ship
+    whole = packaged_cohort("crossed")  # whose weights ship
     rows = np.flatnonzero(whole.split == "train")[:4]
     images = released(name, whole, rows, seeded(0, "cases"))
     assert images.shape == whole.images[rows].shape
@@ -69,7 +69,7 @@ def test_synthetic_images_are_described_anew_and_keep_the_labels(prepared):
 
 
 def test_pictures_of_a_generator_are_sent_in_place_of_the_originals(prepared):
-    whole = second_cohort("crossed")  # whose generator ships
+    whole = packaged_cohort("crossed")  # whose generator ships
     rows = np.flatnonzero(whole.split == "train")[:6]
     own = prepared.scale(whole.images[rows])
     table = Table(own, whole.diseased[rows], whole.patient[rows], rows)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from second_cohorts import SIZE, bank, confounded, untrained
+from cohorts_with_visits import SIZE, bank, confounded, untrained
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.privatizers.controls import (
@@ -113,13 +113,13 @@ def test_a_stencil_paints_the_mean_sign_as_strongly_as_the_judge_is_sure(cohort)
 
 
 def test_they_are_made_from_what_is_in_memory_or_on_disk(cohort, tmp_path, monkeypatch):
-    strangers = bank(6)
+    strangers = bank(12)
     resources = Resources(cohort, None, {"strangers": strangers, "judges": untrained()})
     release = Stencil.ready(resources).privatize(cohort.of("test"), seeded())
     made = again(release, resources)
     assert made.settings == {"pupil": "freed", "strength": 3.0}
     strangers.save(tmp_path / "strangers.npz")
-    assert len(bank_of(Resources(cohort, tmp_path))) == 6
+    assert len(bank_of(Resources(cohort, tmp_path))) == 12
     monkeypatch.setattr("medpriv_lib.core.weights.FOLDER", tmp_path / "nowhere")
     with pytest.raises(NotApplicable, match="no bank"):
         Stranger.ready(Resources(cohort))
@@ -131,7 +131,7 @@ def test_images_of_another_size_are_not_applicable():
 
 
 def test_the_rows_are_of_the_second_version_only():
-    names = {row.name for row in methods(second=True)} - {row.name for row in methods()}
+    names = {row.name for row in methods(visits=True)} - {row.name for row in methods()}
     assert {
         ("control", "stranger"),
         ("control", "stranger, same pupil"),

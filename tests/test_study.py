@@ -1,6 +1,8 @@
 """The study end to end on a toy cohort, and the numbers that come with the package."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from medpriv_lib.study.seeds import train_seeds
 from medpriv_lib.study.table import declared, differences, paper_table, read_table
 
 RESULTS = Path(__file__).parents[1] / "chapters" / "results"
+SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +135,37 @@ def test_the_same_seed_gives_the_same_table_another_seed_other_draws(toy_weights
     assert differences(again.rows, study[0].rows, 1e-9) == []
     other = compare(toy_cohort(), judges, vgan, draws=3, seed=1, progress=False)
     assert differences(other.rows, study[0].rows) != []
+
+
+def test_one_more_training_is_recorded_with_the_rows_that_its_generator_makes(
+    toy_weights, study, tmp_path
+):
+    """The rows that are run alone have the numbers that they have beside all others."""
+    cohort, out = tmp_path / "toy.npz", tmp_path / "training.json"
+    toy_cohort().save(cohort)
+    command = [sys.executable, SCRIPTS / "record_training.py", toy_weights, "--cohort", cohort]
+    options = ["--judges", toy_weights, "--draws", "3", "--out", out]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads(out.read_text(encoding="utf-8"))
+    beside = {(row["experiment"], row["set"]): row for row in study[0].rows}
+    rows = [row for row in beside.values() if row["experiment"] == "pprl-vgan" and row["n"]]
+    rows += [row for row in beside.values() if row["set"].startswith("prior sample")]
+    assert {(row["experiment"], row["set"]) for row in kept["rows"]} == {
+        (row["experiment"], row["set"]) for row in rows
+    }
+    assert all(beside[row["experiment"], row["set"]] == row for row in kept["rows"])
+    card = json.loads((Path(toy_weights) / "pprl-vgan.json").read_text(encoding="utf-8"))
+    assert kept["training"]["curve"] == card["curve"]
+    assert kept["training"]["data_hash"] == kept["provenance"]["data_hash"]
+    done = subprocess.run(
+        [*command[:2], tmp_path, *command[3:], *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("record_training: error: ")
 
 
 def test_one_changed_tensor_changes_the_table(toy_weights, study):
@@ -299,7 +333,7 @@ def tipped(shipped):
 
     Processors round sums differently: an image at the border of two answers may tip.
     """
-    pairs = zip(shipped.rows, read_table(RESULTS / "table.csv"), strict=True)
+    pairs = zip(shipped.rows, read_table(RESULTS / "confounded" / "table.csv"), strict=True)
     return {
         (row["experiment"], row["set"]): 100 / (row["n"] * row["draws"])
         for row, other in pairs
@@ -314,7 +348,9 @@ def test_the_committed_table_is_what_the_shipped_weights_give(shipped, tipped):
     One answer is that to one image of one draw; F1 counts it twice at most.
     """
     assert len(tipped) <= 3, tipped
-    for row, other in zip(shipped.rows, read_table(RESULTS / "table.csv"), strict=True):
+    for row, other in zip(
+        shipped.rows, read_table(RESULTS / "confounded" / "table.csv"), strict=True
+    ):
         one = tipped.get((row["experiment"], row["set"]), 0)
         assert differences([row], [other], 0.011 + 2 * one) == []
         for key in (key for key in row if key.endswith("_accuracy")):
@@ -325,7 +361,10 @@ def test_the_committed_table_is_what_the_shipped_weights_give(shipped, tipped):
 def test_the_committed_explanation_columns_are_what_the_shipped_weights_give(shipped, tipped):
     """Two decimals and a step of rounding; distances of embeddings are sums of thousands, hence the
     relative part. Where an answer tipped, its rates and their spreads are left out."""
-    committed = {(row["experiment"], row["set"]): row for row in read_table(RESULTS / "table.csv")}
+    committed = {
+        (row["experiment"], row["set"]): row
+        for row in read_table(RESULTS / "confounded" / "table.csv")
+    }
     answers = set(names_of(column for column in declared() if column.place < Place.EXPLANATION))
     compared = 0
     for row in shipped.rows:
@@ -359,7 +398,7 @@ def test_the_shipped_pprl_vgan_shows_the_replacement(shipped):
 def test_one_changed_tensor_of_the_shipped_weights_is_noticed():
     """Only the rows without random draws are recomputed: the judge that is changed reads them
     all."""
-    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.data.packaged import default_cohort
     from medpriv_lib.measures.scores import score, summarise
     from medpriv_lib.privatizers.controls import Original
 
@@ -370,5 +409,5 @@ def test_one_changed_tensor_of_the_shipped_weights_is_noticed():
     row = summarise(
         [score(Original().privatize(test), test, replace(judges, crossfit=None))], test.patients
     )
-    committed = read_table(RESULTS / "table.csv")[0]
+    committed = read_table(RESULTS / "confounded" / "table.csv")[0]
     assert abs(row["disease_accuracy"] - committed["disease_accuracy"]) > 0.01

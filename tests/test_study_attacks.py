@@ -291,6 +291,7 @@ def test_figures_can_be_drawn(weights, content, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "privacy-and-evidence.png",
         "rank-curves.png",
+        "requirements.png",
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from small_cohorts import patterned_cohort
 
 from medpriv_lib.core.intervals import area
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.federation.local import LocalTraining
 from medpriv_lib.study import federated
 from medpriv_lib.study.federated_rows import NAME, read, reference_of, summary
@@ -41,7 +41,7 @@ def test_arms_of_the_linear_layer_are_held_against_their_own_pooled_one():
 
 
 def test_shrunk_images_are_means_of_blocks():
-    cohort = second_cohort("crossed")
+    cohort = packaged_cohort("crossed")
     small = federated.shrunk(cohort)
     assert small.images.shape == (1795, 32, 32)
     assert small.images[7, 3, 4] == np.rint(cohort.images[7, 6:8, 8:10].mean())

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from medpriv_lib.data.default import default_cohort, disease_of
+from medpriv_lib.data.packaged import default_cohort, disease_of
 from medpriv_lib.study.figures.attackers import privacy_and_evidence
 from medpriv_lib.study.figures.examples import trade_off
 from medpriv_lib.study.figures.requirements import requirements

@@ -83,8 +83,8 @@ def test_the_paper_s_rows_come_first_in_its_order(rows):
 
 
 def test_the_columns_are_those_of_the_committed_table():
-    with open(RESULTS / "table.csv", newline="", encoding="utf-8") as file:
-        assert next(csv.reader(file)) == list(columns())
+    with open(RESULTS / "confounded" / "table.csv", newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == list(columns(visits=True))
 
 
 def test_a_new_measure_stands_after_the_others_and_before_the_attackers(tmp_path):
@@ -202,6 +202,17 @@ def test_the_terminal_shows_ours_beside_theirs_within_120_columns(rows):
     assert max(map(len, text.splitlines())) <= 120
     assert "359 test images of 115 patients" in text
     assert "76.32" in text
+
+
+def test_an_expert_stands_before_the_judges_that_never_saw_the_patient(rows):
+    assert "unseen: a judge" in render(rows)
+    rows[1] = rows[1] | {"expert_auc": 91.25, "expert_f1": 77.5, "disease_f1_unseen": 55.55}
+    text = render(rows)
+    line = next(line for line in text.splitlines() if line.strip().startswith("random identities"))
+    assert line.split()[10:12] == ["91.25", "77.50"]
+    assert "55.55" not in text
+    assert "exp: AUC and F1 by a judge" in text
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_the_terminal_says_why_a_row_is_empty(rows):

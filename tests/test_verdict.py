@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from second_cohorts import SIZE, bank, confounded, exam_by, ground_of
+from cohorts_with_visits import SIZE, bank, confounded, exam_by, ground_of
 
-from medpriv_lib.attacks.best import AUC, RANK1
+from medpriv_lib.attacks.best import AUC, LENT, LENT_AUC, RANK1
 from medpriv_lib.core.intervals import area, auc_interval
 from medpriv_lib.measures.own_signs import OwnSigns
 from medpriv_lib.privatizers.controls import (
@@ -155,6 +155,7 @@ def test_a_release_that_keeps_the_signs_and_hides_would_meet_all(table):
         ({"expert_healthy_ill": 3.5}, "no signs added"),
         ({"intelligibility_found": 95.0}, "intelligible"),
         ({"replacement_identity_accuracy": 40.0}, "lends nobody"),
+        (lent(40.0, 35.0, 4.4), "lends nobody"),
     ):
         found = verdict(good | change, ceiling, original)
         assert [one.requirement for one in found.lines if not one.holds] == [line]
@@ -164,6 +165,47 @@ def test_the_naive_judge_is_not_asked(table):
     ceiling = next(row for row in table if row["set"] == CEILING[1])
     row = ceiling | {"identity_accuracy": 99.0, AUC: 51.0, f"{AUC}_high": 54.0, f"{RANK1}_low": 1.0}
     assert verdict(row, ceiling, ceiling).line("hidden").holds is True
+
+
+def lent(named, low, guess, linked=50.0, high=54.0, judged=1.0):
+    cells = {LENT: named, f"{LENT}_low": low, f"{LENT}_guess": guess}
+    cells |= {LENT_AUC: linked, f"{LENT_AUC}_high": high}
+    return cells | {"replacement_identity_accuracy": judged}
+
+
+@pytest.mark.parametrize(
+    ("cells", "holds"),
+    [
+        # a mean of 12 among 115: guessing one of them is right in 10 %, and twice that may pass
+        (lent(19.0, 16.0, 10.0), True),
+        (lent(19.0, 16.0, 0.87), False),  # as often, where one identity went in
+        (lent(24.0, 21.0, 10.0), False),
+        (lent(24.0, 19.0, 10.0), True),  # the interval holds what twice guessing reaches
+        (lent(5.0, 3.0, 4.4, linked=56.0), False),
+        (lent(5.0, 3.0, 4.4, high=58.5), False),
+        (lent(100.0, 100.0, 99.1, linked=None, high=None), True),  # everybody went in
+        (lent(5.0, None, 4.4), None),  # its interval is missing
+        (lent(5.0, None, 4.4, linked=90.0), False),
+        (lent(None, None, None, linked=90.0), False),
+        (lent(1.0, 0.5, 4.4, judged=40.0), True),  # the naive judge is not asked
+        (lent(30.0, 28.0, 4.4, judged=0.0), False),
+        (lent(None, None, None, None, None), None),  # somebody went in, nobody looked for him
+        (lent(None, None, None, None, None, judged=None), True),  # nobody went in
+    ],
+)
+def test_a_contributor_may_be_named_twice_as_often_as_by_guessing_one(cells, holds):
+    row = dict.fromkeys(("own_signs_auc", "expert_auc", "chance_identity")) | cells
+    line = verdict(row, row, row).line("lends nobody")
+    assert line.holds is holds
+    if cells[LENT] is None and cells[LENT_AUC] is None:
+        assert line.numbers == ("nobody's image or identity went in" if holds else "not attacked")
+
+
+def test_the_guess_grows_with_the_number_of_contributors():
+    """One number named, four lines: what fails for a mean of 3 is guessing for one of 12."""
+    for k, holds in ((3, False), (6, False), (9, True), (12, True)):
+        row = lent(14.0, 12.0, 100 * (k - 1) / 115)
+        assert verdict(row, row, row).line("lends nobody").holds is holds, k
 
 
 def test_what_was_not_attacked_or_measured_cannot_be_said(table):

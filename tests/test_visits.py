@@ -1,4 +1,4 @@
-"""The second version: what its plan counts, that findings change from visit to visit, and that a
+"""Cohorts with visits: what their plan counts, that findings change from visit to visit, and that a
 crossed cohort's patients say nothing of the label."""
 
 import csv
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from medpriv_lib.data.manifest import BadManifest, read_manifest
+from medpriv_lib.data.packaged import KINDS, packaged_cohort
 from medpriv_lib.data.prepare import prepare
-from medpriv_lib.data.second import KINDS, second_cohort
 from medpriv_lib.data.synthetic.course import Course
-from medpriv_lib.data.synthetic.difficulty import SECOND, changed
+from medpriv_lib.data.synthetic.difficulty import VISITS, changed
 from medpriv_lib.data.synthetic.pathology import SIGNS, Pathology
 from medpriv_lib.data.synthetic.visit_images import (
     capture_of,
@@ -257,7 +257,7 @@ def test_what_cannot_be_planned_is_refused():
         plan_visits("crossed", 3, 100)
     with pytest.raises(ValueError, match="at least 4 images"):
         plan_visits("crossed", 10, 39)
-    for wrong in (plan_visits, second_cohort):
+    for wrong in (plan_visits, packaged_cohort):
         with pytest.raises(ValueError, match="confounded, crossed"):
             wrong("other")
 
@@ -273,9 +273,9 @@ def test_small_plans_keep_their_promises(kind, patients, images):
 
 
 def test_a_difficulty_is_written_as_text():
-    assert changed("") == SECOND
+    assert changed("") == VISITS
     assert changed("person_spread=0.5,weak_share=0.3") == replace(
-        SECOND, person_spread=0.5, weak_share=0.3
+        VISITS, person_spread=0.5, weak_share=0.3
     )
     for wrong in ("speed=1", "noise", "noise=x", "weak_share=2"):
         with pytest.raises(ValueError, match=r"difficulty|weak_share"):

@@ -12,7 +12,7 @@ from medpriv_lib.attacks.verification import pairs, places
 from medpriv_lib.core import weights
 from medpriv_lib.core.intervals import mean_interval
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.privatizers.controls.transplant import Transplant
 from medpriv_lib.privatizers.protocol import Resources
 
@@ -20,7 +20,7 @@ from medpriv_lib.privatizers.protocol import Resources
 @pytest.mark.parametrize("kind", ["crossed", "confounded"])
 def test_other_visits_are_linked_where_findings_stay(kind):
     """The true signs on strangers, ill images: the places of true pairs among impostors, apart."""
-    cohort = second_cohort(kind)
+    cohort = packaged_cohort(kind)
     test = np.flatnonzero(cohort.split == "test")
     method = Transplant.ready(Resources(cohort, weights.FOLDER / kind), pupil="freed")
     released = method.privatize(cohort.take(test), seeded(0, "visits")).images

@@ -15,6 +15,8 @@ from small_cohorts import cohort_of, toy_cohort
 
 from medpriv_lib.core import weights
 from medpriv_lib.core.budgets import TOY
+from medpriv_lib.data.packaged import KINDS
+from medpriv_lib.pipeline import weights as pipeline_weights
 from medpriv_lib.pipeline.weights import fit_weights, load_weights
 
 CARD = {
@@ -260,6 +262,41 @@ def test_killed_between_the_two_files_is_noticed(path):
         weights.load(path)
 
 
+def test_the_curve_is_drawn_by_none_of_the_judges_and_changes_no_weight(tmp_path, monkeypatch):
+    """Two fits, one of them without any curve: the same generator. And the recognisers that draw
+    the curve are not the judges, whom the table is filled by."""
+    asked, drawn = [], pipeline_weights._validation
+
+    def watched(training, val, *observers):
+        asked.append(observers)
+        return drawn(training, val, *observers)
+
+    cohort = toy_cohort()
+    monkeypatch.setattr(pipeline_weights, "_validation", watched)
+    fit_weights(cohort, tmp_path / "watched", 3, TOY, "cpu", False)
+    monkeypatch.setattr(pipeline_weights, "_validation", lambda *_: None)
+    fit_weights(cohort, tmp_path / "alone", 3, TOY, "cpu", False)
+    one, two = (
+        load_file(tmp_path / name / "pprl-vgan.safetensors") for name in ("watched", "alone")
+    )
+    assert set(one) == set(two)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    curves = [
+        weights.read_card(tmp_path / name / "pprl-vgan")["curve"]["rounds"]
+        for name in ("watched", "alone")
+    ]
+    assert "replacement" in curves[0][-1]
+    assert "replacement" not in curves[1][-1]
+    judges, _, _ = load_weights(tmp_path / "watched", cohort)
+    for observer, judge in zip(asked[0], (judges.identity, judges.disease), strict=True):
+        assert observer.classes == judge.classes
+        assert any(
+            not torch.allclose(a, b, atol=1e-2)  # judges are kept in half precision
+            for a, b in zip(observer.parameters(), judge.parameters(), strict=True)
+        )
+    assert not (tmp_path / "watched" / "pprl-vgan-in-training").exists()
+
+
 def test_weights_of_another_cohort_are_refused_with_the_remedy():
     cohort = cohort_of(np.ones((2, 16, 16)), diseased=[True, False], split=["train", "test"])
     card = CARD | {"data_hash": cohort.hash()}
@@ -274,13 +311,40 @@ def test_unknown_shipped_weights_list_those_there_are():
 
 
 def test_shipped_weights_are_what_their_cards_say():
-    files = sorted(weights.FOLDER.glob("*.safetensors"))
-    if not files:
-        pytest.skip("no weights in the package yet")
+    files = sorted(weights.FOLDER.rglob("*.safetensors"))
+    assert {file.parent.name for file in files} >= set(KINDS), "the cohorts' own lie in sub-folders"
     for file in files:
         _, card = weights.load(file)
         assert card["kind"]
-    assert sum(file.stat().st_size for file in weights.FOLDER.glob("*.*")) < 25e6
+
+
+def shipped_bytes() -> dict[str, int]:
+    """Return the size of all that ships, by the sub-folder that it lies in; "" beside them."""
+    sizes: dict[str, int] = {}
+    for file in weights.FOLDER.rglob("*"):
+        if file.is_file():
+            place = file.relative_to(weights.FOLDER).parent.as_posix().lstrip(".")
+            sizes[place] = sizes.get(place, 0) + file.stat().st_size
+    return sizes
+
+
+def test_shipped_weights_stay_small():
+    """What one cohort needs, its own weights and those that all share, stays within the 25 MB that
+    were meant for the package. The second cohort came later and brings networks of its own, so that
+    everything together is larger: up to 40 MB, what a clone and an installation download."""
+    sizes = shipped_bytes()
+    assert set(sizes) == {"", *KINDS}
+    for kind in KINDS:
+        assert sizes[""] + sizes[kind] < 25e6, kind
+    assert sum(sizes.values()) < 40e6
+
+
+def test_the_sum_of_what_ships_finds_files_in_sub_folders(tmp_path, monkeypatch):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for place, size in (("a.npz", 3), ("deep/b.safetensors", 5), ("deep/er/c", 7)):
+        (tmp_path / place).write_bytes(b"x" * size)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    assert shipped_bytes() == {"": 3, "deep": 5, "deep/er": 7}
 
 
 def test_two_equal_fits_give_equal_files_and_say_that_they_are_private(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from second_cohorts import confounded, without_visits
+from cohorts_with_visits import confounded, without_visits
 
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import to_tensor

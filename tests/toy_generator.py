@@ -66,6 +66,9 @@ class LinearGenerator:
     def decode(self, z, identity):
         return _drawn(z) + self.pattern[identity]
 
+    def in_sets(self, cohort, generator):
+        return self.privatize(cohort, generator)
+
     def privatize(self, cohort, generator):
         mean, sigma = self.posterior(cohort.images)
         if not self.looks:  # a code that has nothing to do with the image

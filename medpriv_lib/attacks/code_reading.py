@@ -19,12 +19,14 @@ from medpriv_lib.attacks.codes import (
     population,
 )
 from medpriv_lib.attacks.finding import Finding, knowledge_of
-from medpriv_lib.attacks.identification import naming, originals_of
+from medpriv_lib.attacks.identification import hits, naming, originals_of
+from medpriv_lib.attacks.labels import by_label
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import Scene
 from medpriv_lib.attacks.setting import Setting
 from medpriv_lib.attacks.towers import identities
 from medpriv_lib.attacks.verification import Places, finding, pairs, places
+from medpriv_lib.core.intervals import mean_interval
 from medpriv_lib.core.randomness import seeded
 
 
@@ -123,14 +125,18 @@ def code_reading(codes: Codes, z: Float[np.ndarray, "n z"], scene: Scene) -> Fin
     """Read the code behind each released image and compare it with those of originals.
 
     Knowledge: the weights of the generator, originals of other patients to decode and learn from,
-    and other originals of the patient who is looked for; for "own_auc" the source itself. `z` (N,
-    Z) the codes read. Raises `NotApplicable` as `verification.finding` does.
+    and other originals of the patient who is looked for; for "own_auc", "rank1_own" and their kind
+    the source itself. `z` (N, Z) the codes read. Measures as of `verification.finding` and
+    `with_source`. Raises `NotApplicable` as the former does.
     """
     cohort, everything = scene.cohort, np.arange(len(scene.cohort))
     which = pairs(cohort, scene.source, everything)
-    eyes = to_eyes(codes, z, scene.source, identities(cohort), everything)
+    eyes, likely = (
+        to_eyes(codes, z, scene.source, identities(cohort), everything),
+        to_itself(codes, z),
+    )
     other = places(eyes, which, scene.patient)
-    itself = places(to_itself(codes, z), which, scene.patient)
+    itself = places(likely, which, scene.patient)
     joined: Places = replace(
         other, own_place=itself.own_place, own_accepted=itself.own_accepted, own_row=itself.own_row
     )
@@ -138,14 +144,45 @@ def code_reading(codes: Codes, z: Float[np.ndarray, "n z"], scene: Scene) -> Fin
     found = finding("code reading", know, [joined], [np.arange(len(z))], cohort, scene.source)
     theirs = np.where(everything[None] == scene.source[:, None], -np.inf, eyes)
     linked = np.stack([np.arange(len(z)), theirs.argmax(axis=1)], axis=1)
-    return replace(found, linked=linked)
+    return with_source(replace(found, linked=linked), likely, scene)
+
+
+def with_source(found: Finding, likely: Float[np.ndarray, "n r"], scene: Scene) -> Finding:
+    """Return the finding with how often each image's own source comes first, and among the first
+    five, by the scores `likely` (N, R) of all originals; equal scores share a place.
+
+    Measures "rank1_own" and "rank5_own" of all originals of the cohort; "rank1_sources" and
+    "rank5_sources" of the sources of this release alone, which is what somebody can ask who knows
+    what went in. With intervals over patients, chance, and by label.
+    """
+    candidates = np.unique(scene.source)
+    asked = {
+        "own": (likely, scene.source),
+        "sources": (likely[:, candidates], np.searchsorted(candidates, scene.source)),
+    }
+    outcomes, chance = {}, {}
+    for among, (scores, place) in asked.items():
+        for within in (1, 5):
+            outcomes[f"rank{within}_{among}"] = hits(scores, place, within)
+            chance[f"rank{within}_{among}"] = min(1.0, within / scores.shape[1])
+    told = by_label({key: (one, scene.source) for key, one in outcomes.items()}, scene.cohort)
+    return replace(
+        found,
+        measures=found.measures | {key: float(one.mean()) for key, one in outcomes.items()},
+        intervals=found.intervals
+        | {key: mean_interval(one, scene.patient) for key, one in outcomes.items()},
+        chance=found.chance | chance,
+        by_label=found.by_label
+        | {label: found.by_label.get(label, {}) | each for label, each in told.items()},
+    )
 
 
 def named_by_code(codes: Codes, z: Float[np.ndarray, "n z"], scene: Scene) -> Finding:
     """Name the patient whose other originals have the codes most like that read.
 
     Knowledge: the weights of the generator, and other originals of all patients, none of them the
-    source. `z` (N, Z) the codes read; a patient counts by the likelier eye.
+    source; for "rank1_own" and its kind the source itself. `z` (N, Z) the codes read; a patient
+    counts by the likelier eye. Measures as of `naming` and `with_source`.
     """
     scores = of_patients(codes, z, scene)
     gallery = np.isfinite(scores[0])
@@ -156,7 +193,8 @@ def named_by_code(codes: Codes, z: Float[np.ndarray, "n z"], scene: Scene) -> Fi
         scene.patient,
         gallery=int(gallery.sum()),
     )
-    return replace(found, linked=originals_of(scene, scores.argmax(axis=1)))
+    found = replace(found, linked=originals_of(scene, scores.argmax(axis=1)))
+    return with_source(found, to_itself(codes, z), scene)
 
 
 def of_patients(

@@ -47,6 +47,11 @@ def averaged(found: Sequence[Finding]) -> Finding:
         },
         hits=np.mean(outcomes, axis=0) if same else None,
         by_label=_labels([one.by_label for one in found]),
+        label_chance={
+            label: _mean([one.label_chance[label] for one in found])
+            for label in first.label_chance
+            if all(label in one.label_chance for one in found)
+        },
         draws=each,
     )
 

@@ -28,6 +28,8 @@ Kind = Literal[
     "intersection", "bound",
 ]  # fmt: skip
 Target = Literal["source", "contributor", "member", "label"]  # about whom something is found out
+Labelled = dict[str, dict[str, tuple[float, float, float]]]  # label -> measure -> value, low, high
+LabelChance = dict[str, dict[str, float]]
 NOT_POSSIBLE = "not possible here: "
 
 
@@ -44,7 +46,7 @@ class Finding:
     why; `kind` and `target` what was done and to whom (`run` takes both from the attack);
     `by_label` "healthy" and "diseased" -> measure -> (value, low, high) over the released images
     whose source has that label, with the 95 % interval over patients, for those measures that have
-    one.
+    one; `label_chance` what guessing scores there, where that differs from `chance`.
 
     Not saved: `hits` (H,) the outcomes behind rank1 or tar_1 in 0..1, `probe` (H,) to which of the
     images given to the attack each belongs, `rows` (H,) which row of the cohort that image stands
@@ -64,7 +66,8 @@ class Finding:
     note: str = ""
     kind: Kind | Literal[""] = ""
     target: Target | Literal[""] = ""
-    by_label: dict[str, dict[str, tuple[float, float, float]]] = field(default_factory=dict)
+    by_label: Labelled = field(default_factory=dict)
+    label_chance: LabelChance = field(default_factory=dict)
     hits: Float[np.ndarray, " h"] | None = field(default=None, repr=False, compare=False)
     probe: Int64[np.ndarray, " h"] | None = field(default=None, repr=False, compare=False)
     rows: Int64[np.ndarray, " h"] | None = field(default=None, repr=False, compare=False)
@@ -96,6 +99,9 @@ class Finding:
             "by_label": {
                 label: {key: [round(float(one), 4) for one in of] for key, of in measures.items()}
                 for label, measures in self.by_label.items()
+            },
+            "label_chance": {
+                label: _rounded(measures) for label, measures in self.label_chance.items()
             },
         }
 

@@ -14,7 +14,7 @@ source, a strong one a large likeness with many. So each release is compared wit
 
     score_ij = likeness_ij - mean of the ten largest likenesses of release i.
 
-On one draw of sign transfer (floor .05, test images of both second cohorts) the area of ill sources
+On one draw of sign transfer (floor .05, both packaged cohorts) the area of ill sources
 was .75 and .79 by the likeness alone, .98 with -||d_i - L_ij||^2, and above .99 with three, ten or
 thirty rivals.
 """

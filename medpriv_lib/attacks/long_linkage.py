@@ -29,7 +29,7 @@ def known_again(setting: Setting, times: int) -> Scene:
     if len(known) < 2:
         raise NotApplicable("the attacker has fewer than two released images to learn from")
     for number in range(1, times):
-        again = method.privatize(
+        again = method.in_sets(
             scene.cohort.take(known), seeded(setting.seed, "long linkage", number)
         )
         here = again.images[: len(known)]

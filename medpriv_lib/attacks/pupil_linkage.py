@@ -6,7 +6,7 @@ Anybody can read both ratios in the pictures, to a hundredth of the iris radius 
 whose ratio is read alike are then tied with the source. Where the method paints on strangers of a
 public bank more can be known: the stranger is found there, and the size that fits him best to a
 thousandth; what is shown of an original is what the method itself reads in it. A kept pupil is then
-nearly as good as a name: on healthy test images of the second cohorts the source scores above .999
+nearly as good as a name: on healthy test images of both cohorts the source scores above .999
 of the impostors, and 98 % of the sources are accepted where one impostor in a hundred is.
 """
 

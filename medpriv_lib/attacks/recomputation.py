@@ -119,6 +119,6 @@ def recomputed(setting: Setting) -> Finding:
         raise NotApplicable("the method draws: its answer cannot be computed again")
     answers = setting.once(
         "answers",
-        lambda: method.privatize(cohort.take(rows), seeded(setting.seed, "recomputation")),
+        lambda: method.in_sets(cohort.take(rows), seeded(setting.seed, "recomputation")),
     )
     return recomputation(scene.released, scene.source, answers.images[: len(rows)], rows, cohort)

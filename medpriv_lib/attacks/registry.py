@@ -116,7 +116,8 @@ def _labelled(one: Attack, setting: Setting) -> Finding:
         found = replace(found, rows=setting.scene.source[found.probe])
     if found.hits is not None and found.rows is not None and "rank1" in found.measures:
         told = by_label({"rank1": (found.hits, found.rows)}, setting.cohort)
-        found = replace(found, by_label=told)
+        told = {label: found.by_label.get(label, {}) | each for label, each in told.items()}
+        found = replace(found, by_label=found.by_label | told)
     return replace(
         found, attack=one.name, knowledge=one.knowledge, kind=one.kind, target=one.target
     )

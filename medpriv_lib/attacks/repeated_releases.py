@@ -65,7 +65,8 @@ def by_codes(setting: Setting, releases: Sequence[Images]) -> Finding:
 
     Knowledge: that these releases stand for one image, the weights of the generator, originals of
     other patients to learn from, and other originals of the patient who is looked for; for
-    "own_auc" the source itself. Raises `NotApplicable` as `code_reading`.
+    "own_auc", "rank1_own" and their kind the source itself. Measures and errors as of
+    `code_reading`.
     """
     codes, scene, count = codes_of(setting), setting.scene, len(releases)
     first = read(setting).z

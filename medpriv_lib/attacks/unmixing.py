@@ -38,7 +38,12 @@ def unmixing(weight: Float[np.ndarray, "n p"], scene: Scene, rng: np.random.Gene
     one with the most is a contributor.
     """
     found = linked(
-        weight, scene.contributors, scene.patient, comparable(scene, labels_of(scene.cohort)), rng
+        weight,
+        scene.contributors,
+        scene.patient,
+        comparable(scene, labels_of(scene.cohort)),
+        rng,
+        scene.cohort.diseased[scene.source],
     )
     used = memberships(scene.contributors, scene.cohort.patients)
     count = used.sum(axis=1)

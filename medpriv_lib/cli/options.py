@@ -147,7 +147,7 @@ def require_parent(path: str | Path) -> Path:
 def load_cohort(path: str | None) -> "Cohort":
     """Return the cohort of this file, or the package's where there is none."""
     from medpriv_lib.core.cohort import Cohort
-    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.data.packaged import default_cohort
 
     return default_cohort() if path is None else Cohort.load(path)
 

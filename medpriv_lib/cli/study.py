@@ -7,13 +7,16 @@ Examples:
       also table.csv, table.json and the figures
   medpriv study --attacks --out results/
       also attackers that were trained on the releases: attacks.json and the best attack of every
-      row; half an hour, goes on where it was stopped
+      row; some hours, goes on where it was stopped
   medpriv study --attacks --attackers 3 --out results/
       attackers of three seeds; adds to what the line before has finished
   medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
       also attackers who learn from 500 other patients, rendered first: attacks-others.json
-  medpriv study --cohort confounded --out results/confounded
-      a cohort of the second version: visits, more controls and judges, a verdict
+  medpriv study --attacks --doubled --only "blur/kernel 9" --out results/
+      have the attackers flattened? this row with the whole budget and with twice of it:
+      attacks-doubled.json; uses what the lines above have finished, goes on where it was stopped
+  medpriv study --cohort crossed --out results/crossed
+      the packaged cohort in which identity and disease are independent
   medpriv study --federated --out results/
       one recogniser from pooled images, of each site alone, and federated; an hour on one core
   medpriv study --federated --cohort my.npz --out runs/
@@ -62,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cohort",
         metavar="FILE",
-        help="made by `medpriv prepare`, or confounded or crossed: cohorts of the second version "
-        "that come with the package (default: its first)",
+        help="made by `medpriv prepare`, or confounded or crossed: those that come with the "
+        "package (default: confounded)",
     )
     parser.add_argument(
         "--weights", metavar="WEIGHTS", help="made by `medpriv fit` (default: the package's)"
@@ -102,6 +105,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "from N synthetic patients outside the cohort (default 0: none)",
     )
     parser.add_argument(
+        "--doubled",
+        action="store_true",
+        help="with --attacks and --only: instead, whether the attackers gain from twice the budget",
+    )
+    parser.add_argument(
         "--only",
         action="append",
         metavar="METHOD/SET",
@@ -132,14 +140,19 @@ def run(args: argparse.Namespace) -> None:
     budget = budget_of(args)
     if args.attacks and args.out is None:
         raise ValueError("attackers need a folder that keeps what is finished; name one with --out")
-    if (args.only or args.attackers != 1 or args.others) and not args.attacks:
-        raise ValueError("--only, --attackers and --others belong to --attacks")
+    if (args.only or args.attackers != 1 or args.others or args.doubled) and not args.attacks:
+        raise ValueError("--only, --attackers, --doubled and --others belong to --attacks")
+    if args.doubled and (not args.only or args.attackers != 1 or args.others):
+        raise ValueError(
+            "--doubled attacks a few rows twice, by one seed: name them with --only, and leave out "
+            "--attackers and --others"
+        )
     require_device(args.device)
     only = _only(args.only)
     out = None if args.out is None else _new_folder(args.out)
     cohort = _cohort(args)
     if only is not None:  # refused before the study, which takes minutes
-        Plan(only=only).rows(second=cohort is not None and cohort.visit is not None)
+        Plan(only=only).rows(visits=cohort is None or cohort.visit is not None)
     refuse_of_training(args, args.train or (cohort is not None and args.weights is None))
     asked = (args.draws, args.seed, args.train, args.seeds, budget, args.device)
     study = run_study(cohort, args.weights, out, *asked)
@@ -152,7 +165,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _print(study: "Study", rows: "Sequence[Row]") -> None:
     from medpriv_lib.attacks.best import render_attacks
-    from medpriv_lib.data.default import disease_of
+    from medpriv_lib.data.packaged import disease_of
     from medpriv_lib.study.text import render, render_measures, render_notes
     from medpriv_lib.study.verdict import render_verdicts
 
@@ -174,14 +187,14 @@ def _cohort(args: argparse.Namespace) -> "Cohort | None":
     """Return the cohort that is named, and fill in the weights of those that come with some."""
     from medpriv_lib.core import weights as store
     from medpriv_lib.core.cohort import Cohort
-    from medpriv_lib.data.second import KINDS, second_cohort
+    from medpriv_lib.data.packaged import KINDS, packaged_cohort
 
     if args.cohort not in KINDS:
         return None if args.cohort is None else Cohort.load(args.cohort)
     own = store.FOLDER / args.cohort
     if args.weights is None and not args.train and own.is_dir():
         args.weights = own
-    return second_cohort(args.cohort)
+    return packaged_cohort(args.cohort)
 
 
 def _new_folder(path: str) -> Path:
@@ -217,7 +230,7 @@ def _federated(out: str, cohort: str | None) -> None:
     or the name of one that ships.
     """
     from medpriv_lib.core.cohort import Cohort
-    from medpriv_lib.data.second import KINDS
+    from medpriv_lib.data.packaged import KINDS
 
     shipped = cohort is None or cohort in KINDS
     own = None if shipped else Cohort.load(str(cohort))
@@ -258,7 +271,7 @@ def _attacked(
     """Attack the releases where that is asked for, and return the rows with what attackers found,
     now or earlier.
     """
-    from medpriv_lib.data.default import default_cohort
+    from medpriv_lib.data.packaged import default_cohort
     from medpriv_lib.pipeline.weights import load_weights
     from medpriv_lib.study.attacks import read_attacks, run_attacks
     from medpriv_lib.study.plan import Plan
@@ -272,7 +285,14 @@ def _attacked(
         judges, vgan, cards = load_weights(weights, cohort, "cpu")
         plan = Plan(seeds=tuple(range(args.attackers)), only=only, seed=args.seed)
         folder = None if weights is None else Path(weights)
-        run_attacks(cohort, judges, vgan, out, plan, cards, weights=folder)
+        if args.doubled:
+            from medpriv_lib.study.doubled import render_doubled, run_doubled
+
+            found = run_doubled(cohort, judges, vgan, out, plan, cards, weights=folder)
+            with printing(out):
+                say(render_doubled(found))
+        else:
+            run_attacks(cohort, judges, vgan, out, plan, cards, weights=folder)
         if args.others:
             from medpriv_lib.study.outsiders import run_others
 
@@ -282,7 +302,7 @@ def _attacked(
         return study.rows
     rows = with_attacks(study.rows, content, cards, study.provenance["data_hash"])
     write_table(rows, out, study.provenance, study.notes, study.paired)
-    if args.attacks:
+    if args.attacks and not args.doubled:
         from medpriv_lib.study.figures.attackers import write_attack_figures
 
         write_attack_figures(rows, content, out)

@@ -27,6 +27,6 @@ PAPER = Budget(epochs=60, rounds=4800, batch=32, draws=10)
 SMALL = Budget(epochs=40, rounds=250, batch=32, draws=10)
 READING = Budget(epochs=6, rounds=20, batch=32, draws=3)
 TOY = Budget(epochs=1, rounds=2, batch=8, draws=2)
-# of a cohort of the second version, at most, unless asked for: no draw shares its decodes there
+# of a cohort with visits, at most, unless asked for: no draw shares its decodes there
 FRESH_DRAWS = 3
 SCALES = {"paper": PAPER, "small": SMALL, "reading": READING, "toy": TOY}

@@ -26,7 +26,7 @@ class Cohort:
     None, the pixels that show the disease where that is known (synthetic images); `twin` of the
     images' shape or None, the same eye and capture without the disease (equals the image where it
     is healthy); `visit` int64 (N,) or None, the number of the visit, from
-    1, within the patient, where that is known (second version of the synthetic cohort); `row` int64
+    1, within the patient, where that is known (the synthetic cohorts); `row` int64
     (N,), which images of the cohort as it was prepared these are: `take` and `of` keep it, so that
     a release made from a part can be followed to the whole. Raises
     `ValueError` for shapes, types or values that do not fit together.

@@ -27,6 +27,7 @@ from medpriv_lib.core.provenance import versions
 
 FORMAT_VERSION = 2
 FOLDER = Path(__file__).parents[1] / "weights"
+DEFAULT = FOLDER / "confounded"  # of the packaged cohort that is the default
 # what the maker of the weights tells, and what `save` adds
 TOLD = {
     "kind": str,
@@ -180,16 +181,18 @@ def require_cohort(card: Mapping[str, Any], cohort: Cohort) -> None:
 
 
 def shipped(name: str) -> Path:
-    """Return the path of weights that come with the package; `FileNotFoundError` names those there
-    are.
+    """Return the path of weights that come with the package: of no cohort, or of the default one.
+    `FileNotFoundError` names those there are.
     """
-    path = FOLDER / f"{name}.safetensors"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(
-            f"{path}: no shipped weights of this name (there are: {there}); install medpriv again"
-        )
-    return path
+    paths = [folder / f"{name}.safetensors" for folder in (FOLDER, DEFAULT)]
+    for path in paths:
+        if path.is_file():
+            return path
+    files = [file for path in paths for file in path.parent.glob("*.safetensors")]
+    there = ", ".join(sorted(file.stem for file in files)) or "none"
+    raise FileNotFoundError(
+        f"{paths[0]}: no shipped weights of this name (there are: {there}); install medpriv again"
+    )
 
 
 def _pair(path: str | os.PathLike) -> tuple[Path, Path]:

@@ -43,31 +43,28 @@ def cut_all(cut: CutOut, workers: int | None, progress: bool | None) -> Cuts:
         parts = list(
             tqdm(done, total=len(cut.listing), desc="prepare", unit="image", disable=hidden)
         )
-        if cut.how.localize and not cut.first_recipe:
+        if cut.how.localize:
             odd = _look_again(cut, parts, pool)
-    kept, lost = sorted_out(cut.listing, parts, cut.how.localize and not cut.first_recipe)
+    kept, lost = sorted_out(cut.listing, parts)
     return Cuts(kept, lost, odd)
 
 
-def sorted_out(
-    listing: Listing, parts: Sequence[Part], signs: bool, first: int = 0
-) -> tuple[dict[int, Part], list[LeftOut]]:
+def sorted_out(listing: Listing, parts: Sequence[Part]) -> tuple[dict[int, Part], list[LeftOut]]:
     """Return the parts that become images, by row, and what is lost of the others.
 
-    `signs` says whether an eye counts only with its signs (recipe 2) or always; `first` is the row
-    of the listing that the first part stands for.
+    An eye counts only with its signs.
     """
     kept, lost = {}, []
-    for row, part in enumerate(parts, first):
+    for row, part in enumerate(parts):
         finding = part.finding
-        if part.there and (finding is None or not signs or part.agrees or finding.sure):
+        if part.there and (finding is None or part.agrees or finding.sure):
             kept[row] = part
         else:
             name, patient = listing.name_of(row), str(listing.patient[row])
             if part.bad:
                 lost.append(LeftOut(name, patient, part.bad))
                 continue
-            doubt = "no eye was found" if finding is None or not signs else finding.doubt
+            doubt = "no eye was found" if finding is None else finding.doubt
             lost.append(LeftOut(name, patient, f"{doubt}; {REMEDY}"))
     return kept, lost
 

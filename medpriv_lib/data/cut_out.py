@@ -13,11 +13,11 @@ from medpriv_lib.data.choices import Cut
 from medpriv_lib.data.common_marks import CommonMarks
 from medpriv_lib.data.doubts import grey_levels, refuse_blank
 from medpriv_lib.data.eyes.examine import Finding, examine
-from medpriv_lib.data.eyes.localize import SMALLEST, locate_scored
+from medpriv_lib.data.eyes.localize import SMALLEST
 from medpriv_lib.data.eyes.strip import strip_rows
-from medpriv_lib.data.frame import EMPTY, FADED, MIRRORED, Frame, frame_of_centre, frame_of_eye
+from medpriv_lib.data.frame import EMPTY, FADED, Frame, frame_of_centre, frame_of_eye
 from medpriv_lib.data.images import BadImage, read_grey, read_noted
-from medpriv_lib.data.listing import FIRST_RECIPE, Listing
+from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.text_regions import text_regions
 
 
@@ -53,16 +53,13 @@ class Part:
 class CutOut:
     """Cuts the images of one listing.
 
-    By recipe 1 the roundest thing is taken and what lies beyond the image is mirrored: so the
-    packaged cohort was made. By recipe 2 the signs of an eye are asked for, doubtful images are
-    looked at again, and what lies beyond the image fades.
+    The signs of an eye are asked for, doubtful images are looked at again, and what lies beyond the
+    image fades.
     """
 
     def __init__(self, listing: Listing, how: Cut, marks: CommonMarks) -> None:
         """Say what is cut and how; eyes are looked for, and text is, in grey levels always."""
         self.listing, self.how, self.marks = listing, how, marks
-        self.first_recipe = listing.recipe == FIRST_RECIPE
-        self.border = MIRRORED if self.first_recipe else FADED
 
     def cut(self, row: int, iris_r: float | None = None) -> Part:
         """Return what comes of a row; `iris_r` the size of the iris where it is known.
@@ -118,7 +115,7 @@ class CutOut:
             )
 
     def _find(self, image: np.ndarray, iris_r: float | None) -> Finding:
-        return Finding(*locate_scored(image)) if self.first_recipe else examine(image, iris_r)
+        return examine(image, iris_r)
 
     def _part(
         self,
@@ -137,7 +134,7 @@ class CutOut:
         if self.listing.refuse_text and (found := self._text(whole[:height], frame)):
             return Part(None, finding, note, whole.shape, bad=found)
         part = Part(
-            frame.cut(image, self.how.size, self.border),
+            frame.cut(image, self.how.size, FADED),
             finding,
             note,
             whole.shape,
@@ -176,7 +173,7 @@ class CutOut:
         twin = read_noted(f"{stem}_twin.png", self.how.colour)[0][:height]
         mask = (read_grey(f"{stem}_mask.png")[:height] > 0).astype(np.float32)
         return {
-            "twin": frame.cut(twin, self.how.size, self.border),
+            "twin": frame.cut(twin, self.how.size, FADED),
             "evidence": frame.cut(mask, self.how.size, EMPTY) >= 0.5,
         }
 

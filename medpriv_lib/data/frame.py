@@ -12,11 +12,10 @@ from medpriv_lib.data.eyes.eye import Eye
 # the paper's figures.
 CROP_DIAMETERS = 1.4
 
-# What stands where the square reaches beyond the image. MIRRORED is how the packaged cohort was
-# made; on images that end inside the eye, as close-ups do, it shows a second pupil, which survives
-# blur and averaging. FADED goes on with the border's own levels and lets them run into the mean of
-# what is there, so that nothing is shown twice. EMPTY is black.
-MIRRORED, EMPTY, FADED = cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT, -1
+# What stands where the square reaches beyond the image. FADED goes on with the border's own levels
+# and lets them run into the mean of what is there: a mirrored border would show a second pupil in
+# images that end inside the eye, as close-ups do. EMPTY is black.
+EMPTY, FADED = cv2.BORDER_CONSTANT, -1
 FADE = 0.06  # of the side: how far out the border's levels have run into the mean by two thirds
 
 
@@ -32,11 +31,11 @@ class Frame:
     mirror: bool
 
     def cut(
-        self, image: Shaped[np.ndarray, "h w"], size: int, border: int = MIRRORED
+        self, image: Shaped[np.ndarray, "h w"], size: int, border: int = FADED
     ) -> Shaped[np.ndarray, "size size"]:
         """Return the square of `image` as (size, size), area-averaged; colours (H, W, 3) stay.
 
-        `border` says what stands outside the image: `MIRRORED`, `FADED` or `EMPTY`.
+        `border` says what stands outside the image: `FADED` or `EMPTY`.
         """
         square = self._square(image, border)
         # area averaging is only defined for shrinking; OpenCV would fall back to nearest neighbours

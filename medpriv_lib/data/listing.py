@@ -13,7 +13,6 @@ from medpriv_lib.core.rectangle import Rectangle
 from medpriv_lib.data.images import read_noted
 from medpriv_lib.data.left_out import LeftOut
 
-FIRST_RECIPE, LATEST_RECIPE = 1, 2  # of `data.cut_out`
 # from a file, and whether in colour, to uint8 (H, W) or (H, W, 3) and a note on the levels
 Reader = Callable[[Path, bool], tuple[np.ndarray, str]]
 
@@ -28,14 +27,12 @@ class Listing:
     what was expected, as text for people; `left_out` the files that the loader found and did not
     list, with the reason; `table` and `table_row` (N numbers) the table that names the files and
     their rows in it, or None and empty; `named` false where nobody said who the patients are and
-    every file stands for a patient of its own; `recipe` how the images are cut out, 1 for what must
-    come out as the packaged cohort did (`data.cut_out` says what that is); `visit` int64
-    (N,), the number of the visit within the patient, or None where nobody said; `reader` reads one
-    file; `covered` are painted black in every image; `strict`: an image that cannot be read is left
-    out with its reason in place of ending the preparation; `refuse_text`: so is one that looks as
-    if text were burned in; `alike` groups of patients' names that seem to be one person, None where
-    the names themselves show that. Raises `ValueError`
-    where the parts do not fit together or where there is no file.
+    every file stands for a patient of its own; `visit` int64 (N,), the number of the visit within
+    the patient, or None where nobody said; `reader` reads one file; `covered` are painted black in
+    every image; `strict`: an image that cannot be read is left out with its reason in place of
+    ending the preparation; `refuse_text`: so is one that looks as if text were burned in; `alike`
+    groups of patients' names that seem to be one person, None where the names themselves show that.
+    Raises `ValueError` where the parts do not fit together or where there is no file.
     """
 
     files: tuple[Path, ...]
@@ -49,7 +46,6 @@ class Listing:
     table: Path | None = None
     table_row: tuple[int, ...] = ()
     named: bool = True
-    recipe: int = LATEST_RECIPE
     visit: np.ndarray | None = None
     reader: Reader = read_noted
     covered: tuple[Rectangle, ...] = ()
@@ -70,8 +66,6 @@ class Listing:
             raise ValueError(f"{root}: `visit` must have one entry for each of the {n} files")
         if len(self.table_row) not in (0, n):
             raise ValueError(f"{root}: `table_row` must have one entry for each of the {n} files")
-        if self.recipe not in (FIRST_RECIPE, LATEST_RECIPE):
-            raise ValueError(f"{root}: recipe {self.recipe} is not known; use 1 or 2")
         if not set(np.unique(self.eye)) <= {"L", "R", ""}:
             raise ValueError(f'{root}: `eye` may hold "L", "R" and "" only')
 

@@ -17,7 +17,7 @@ import numpy as np
 from medpriv_lib.core.printable import printable
 from medpriv_lib.data.images import SUFFIXES
 from medpriv_lib.data.left_out import LeftOut
-from medpriv_lib.data.listing import FIRST_RECIPE, LATEST_RECIPE, Listing
+from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.table import rows_of
 
 # all cameras; then those of the IrisGuard AD100: images, their patients, and images of eyes with
@@ -98,8 +98,6 @@ def read_warsaw(root: str | os.PathLike) -> Listing:
         truth=truth if truth.is_dir() else None,
         counts=_compare(root, found),
         left_out=tuple(left_out),
-        # the synthetic cohort comes out as the one in the package did
-        recipe=FIRST_RECIPE if truth.is_dir() else LATEST_RECIPE,
     )
 
 

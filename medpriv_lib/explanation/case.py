@@ -12,7 +12,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.exposure import refuse_exposed
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.release import Release
-from medpriv_lib.data.default import disease_of
+from medpriv_lib.data.packaged import disease_of
 from medpriv_lib.explanation.deep_taylor import deep_taylor, explainable
 from medpriv_lib.explanation.other_reading import OtherReading
 from medpriv_lib.explanation.retrieval import UNKNOWN, Gallery, decide, privatize_cases, retrieve

@@ -41,7 +41,7 @@ class ExpertReading(Measure):
 
     name = "expert"
     draws = 1
-    second = True
+    needs_visits = True
     columns = (
         Column("expert_auc", "xAUC", spread="interval"),
         Column("expert_f1", "xF1", spread="interval"),

@@ -28,7 +28,7 @@ class EyeIdentity(Measure):
 
     name = "eye-identity"
     draws = 1
-    second = True
+    needs_visits = True
     columns = tuple(Column(name, title, spread="interval") for name, title in COLUMNS.items())
 
     def __init__(self, ground: Ground) -> None:

@@ -58,7 +58,7 @@ class KindsOfSigns(Measure):
 
     name = "kinds-of-signs"
     draws = 3
-    second = True
+    needs_visits = True
     columns = tuple(
         column
         for kind in KINDS

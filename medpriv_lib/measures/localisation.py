@@ -57,7 +57,7 @@ class Localisation(Measure):
 
     name = "localisation"
     draws = 3
-    second = True
+    needs_visits = True
     columns = (
         Column("localisation", "place", spread="interval"),
         Column("localisation_others", "pl oth", spread="interval"),

@@ -115,7 +115,8 @@ class Exam:
     same draws, valid where `Ground.evident` holds; `method()` the privatizer, ready to run. Both
     raise `NotApplicable` where there is none. A measure may leave the value of each test image in
     `values`, by the column's name, float (N,), nan where there is none: what two rows are compared
-    by, image by image.
+    by, image by image. Of a column that is a ratio of sums over images, such as F1, they are the
+    summands of both, (N, 2).
     """
 
     experiment: str
@@ -124,7 +125,7 @@ class Exam:
     drawn: Sequence[Release]
     twins: Callable[[], Sequence[Release]]
     method: Callable[[], Privatizer]
-    values: dict[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
+    values: dict[str, Float[np.ndarray, "n ..."]] = field(default_factory=dict)
 
 
 Part = Callable[[Exam], Cells]
@@ -135,20 +136,20 @@ class Measure(ABC):
 
     A new measure is one file with one class that derives from this one; its columns are in the
     table as soon as the class is defined. `name` is the measure's; `columns` what it declares;
-    `draws` how many random draws of a row it looks at, None for all of them; `second` whether it is
-    measured on cohorts of the second version only, whose images have visits: it then raises
-    `NotApplicable` on others, and the study does not ask it there.
+    `draws` how many random draws of a row it looks at, None for all of them; `needs_visits`
+    whether it is measured on cohorts with visits only: it then raises `NotApplicable` on others,
+    and the study does not ask it there.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     draws: ClassVar[int | None] = 1
-    second: ClassVar[bool] = False
+    needs_visits: ClassVar[bool] = False
 
     def __init__(self, ground: Ground) -> None:
         """Prepare what all rows share. Raises `NotApplicable` where no row can be measured."""
-        if self.second and ground.test.visit is None:
-            raise NotApplicable("a cohort of the first version: its images have no visits")
+        if self.needs_visits and ground.test.visit is None:
+            raise NotApplicable("this cohort has no visits")
         self.ground = ground
 
     @abstractmethod

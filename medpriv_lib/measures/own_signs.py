@@ -82,7 +82,7 @@ class OwnSigns(Measure):
 
     name = "own-signs"
     draws = 3
-    second = True
+    needs_visits = True
     columns = (
         Column("own_signs_auc", "own", spread="interval"),
         Column("own_visit_auc", "visit", spread="interval"),

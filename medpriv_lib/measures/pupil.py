@@ -26,7 +26,7 @@ class PupilSize(Measure):
 
     name = "pupil"
     draws = 1
-    second = True
+    needs_visits = True
     columns = (
         Column("pupil_correlation", "pupil", spread="interval"),
         Column("pupil_difference", "p diff"),

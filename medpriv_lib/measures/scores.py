@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.intervals import f1_interval, mean_interval
@@ -154,6 +154,27 @@ def summarise(draws: Sequence[dict[str, Any]], patients: int) -> dict[str, Any]:
     return row
 
 
+def per_image(draws: Sequence[dict[str, Any]]) -> dict[str, Float[np.ndarray, "n ..."]]:
+    """Return what each image adds to the paper's rates, by column: the mean over draws, (N,) in
+    0..1, of "disease_f1" the summands 2 TP and called + actual, (N, 2), whose sums' ratio is the F1
+    of all draws together.
+
+    `draws` are the results of `score`, of the same images in the same order; a rate that does not
+    exist is left out.
+    """
+    found = {
+        rate: np.mean([draw[key] for draw in draws], axis=0)
+        for rate, key in HITS.items()
+        if draws[0][key] is not None
+    }
+    called = np.array([draw["disease_predicted"] for draw in draws])
+    actual = np.asarray(draws[0]["actual"])
+    shares = called.mean(axis=0)
+    found["disease_accuracy"] = (called == actual).mean(axis=0)
+    found["disease_f1"] = np.stack([2 * shares * actual, shares + actual], axis=1)
+    return found
+
+
 def _rate(
     rate: str, draws: Sequence[dict], joined: dict
 ) -> tuple[np.ndarray, tuple[float, float]] | None:
@@ -204,4 +225,5 @@ class VerdictRates(Measure):
         """Return the rates over all draws."""
         test = self.ground.test
         outcomes = [score(release, test, self.ground.panel) for release in exam.drawn]
+        exam.values.update(per_image(outcomes))
         return summarise(outcomes, test.patients)

@@ -19,7 +19,7 @@ class UnseenReading(Measure):
 
     name = "unseen"
     draws = 1
-    second = True
+    needs_visits = True
     columns = (Column("disease_auc_unseen", "uAUC", spread="interval"),)
 
     def __init__(self, ground: Ground) -> None:

@@ -137,7 +137,7 @@ def scene_of(
         why = "there were no other images"
     if not isinstance(method, str) and not why:
         try:
-            known = method.privatize(cohort.take(others), seeded(seed, "attacker", release.method))
+            known = method.in_sets(cohort.take(others), seeded(seed, "attacker", release.method))
             scene = Scene(
                 cohort,
                 release.images,

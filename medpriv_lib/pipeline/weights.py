@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
 
@@ -22,8 +21,9 @@ from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.privatizers.vgan.settings import Training
 from medpriv_lib.privatizers.vgan.training import Row, train
 from medpriv_lib.privatizers.vgan.validation import settings_of, validation, write_weights
-from medpriv_lib.recognition.fitting import fit_judges
+from medpriv_lib.recognition.fitting import fit_judges, fit_observers
 from medpriv_lib.recognition.judges import Judges
+from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import Progress, logits
 
 VGAN = PPRLVGAN.name
@@ -63,10 +63,11 @@ def fit_weights(
     """Train the judges and PPRL-VGAN on a cohort and write them into a folder, made where missing.
 
     Called again after it was stopped, it goes on from the last checkpoint; what is finished is
-    kept. `progress` shows bars on a terminal; `report` is told in one line each what is finished,
-    and that the weights must not be shared: they hold the patients' names. `command` is written
-    into the cards, None means this function with its seed and budget. Raises `ValueError` where the
-    folder holds weights of another cohort or other settings.
+    kept. The validation curve of PPRL-VGAN is drawn by two recognisers that fill no table and are
+    not kept; it changes nothing in the weights. `progress` shows bars on a terminal; `report` is
+    told in one line each what is finished, and that the weights must not be shared: they hold the
+    patients' names. `command` is written into the cards, None means this function with its seed and
+    budget. Raises `ValueError` where the folder holds weights of another cohort or other settings.
     """
     folder, tell = Path(folder), report or _silent
     training, val = cohort.of("train"), cohort.of("val")
@@ -98,8 +99,14 @@ def fit_weights(
     if (folder / f"{VGAN}.safetensors").is_file():
         _require_same(folder / VGAN, cohort, seed, config)
         return
-    judges.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     checkpoints = folder / f"{VGAN}-in-training"
+    validate = None
+    if processes.is_main_process and judges.identity is not None:  # the others never measure
+        patient, disease = fit_observers(
+            cohort, seed, checkpoints, epochs=budget.epochs, device=device, progress=progress
+        )
+        validate = _validation(training, val, patient, disease)
+        tell(f"{VGAN}: those who draw its validation curve are trained")
     with tqdm(
         total=config.rounds,
         desc=VGAN,
@@ -114,7 +121,6 @@ def fit_weights(
             shares = ", ".join(f"{key} {100 * value:.0f} %" for key, value in shown.items())
             tell(f"{VGAN}: round {row['round']} of {config.rounds}" + f": {shares}" * bool(shares))
 
-        validate = _validation(training, val, judges)
         trainer = train(training, architecture, config, checkpoints, validate, report=advance)
     if not processes.is_main_process:
         return
@@ -128,15 +134,12 @@ def _silent(line: str) -> None:
 
 
 def _validation(
-    training: Cohort, val: Cohort, judges: Judges
-) -> Callable[[Generator], dict[str, Any]] | None:
-    identity, disease = judges.identity, judges.disease
-    if identity is None:
-        return None
+    training: Cohort, val: Cohort, patient: Recogniser, disease: Recogniser
+) -> Callable[[Generator], dict[str, Any]]:
     return validation(
         training,
         val,
-        lambda images: logits(identity, images),
+        lambda images: logits(patient, images),
         lambda images: logits(disease, images),
     )
 

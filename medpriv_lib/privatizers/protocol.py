@@ -67,7 +67,7 @@ class Compared:
     whether two draws differ; `shared`, if not 0, lets the draws take each image from that many
     releases, at random: a draw by itself is one of the method, and less has to be made and judged;
     `experiment` the heading in the table, "" for the method's name ("control" for a control);
-    `second` marks a row that is run on cohorts of the second version only.
+    `needs_visits` marks a row that is run on cohorts with visits only.
     """
 
     set: str
@@ -76,7 +76,7 @@ class Compared:
     random: bool = False
     shared: int = 0
     experiment: str = ""
-    second: bool = False
+    needs_visits: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,30 @@ class Privatizer(ABC):
         """
         release = self.transform(cohort, fresh() if generator is None else generator)
         return replace(release, given=Given.of(cohort))
+
+    @property
+    def most(self) -> int | None:
+        """How many images one release may hold at most, None for any number."""
+        return None
+
+    def in_sets(self, cohort: Cohort, generator: torch.Generator) -> Release:
+        """Return a release of the cohort, of several that hold at most `most` images each where the
+        cohort is larger: for attackers, who may run a method as often as they like.
+
+        Errors as of `privatize`.
+        """
+        n = len(cohort)
+        sets = np.array_split(np.arange(n), -(-n // self.most) if self.most and n else 1)
+        made = [self.privatize(cohort.take(rows), generator) for rows in sets]
+        if len(made) == 1:
+            return made[0]
+        return replace(
+            made[0],
+            images=np.concatenate([one.images for one in made]),
+            source=np.concatenate([rows[one.source] for rows, one in zip(sets, made, strict=True)]),
+            contributors=np.concatenate([one.contributors for one in made]),
+            given=Given.of(cohort),
+        )
 
     @abstractmethod
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:

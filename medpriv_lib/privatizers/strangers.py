@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.npz import read_npz, write_npz
 from medpriv_lib.core.processes import in_processes
 from medpriv_lib.data.eyes.examine import examine
 from medpriv_lib.data.frame import FADED, frame_of_eye
-from medpriv_lib.data.synthetic.camera import Camera
+from medpriv_lib.data.synthetic.camera import COHORT_CAMERA, Camera
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
@@ -34,7 +35,7 @@ VERSION = 1
 MAKER = "`medpriv_lib.privatizers.strangers.render_strangers(...).save(FILE)`"
 STREAM = 17_001  # the first word of every stranger's seed: no cohort and no scene begins with it
 PUPILS = ((0.27, 0.36), (0.42, 0.56))  # from and to, of the small and the wide pupil
-FIRST_CAMERA = Camera()
+
 STRIP = 11  # rows of the label's strip at the bottom, cut as in every cohort
 
 
@@ -79,15 +80,21 @@ class Strangers:
         return int(self.images.shape[1])
 
     def choose(self, n: int, generator: torch.Generator) -> Int64[np.ndarray, " n"]:
-        """Return the numbers of n strangers, in random order, nobody twice while there are others.
+        """Return the numbers of n strangers, in random order, nobody twice: two patients behind one
+        face would be taken for one.
 
         Nothing but `n` and the generator decides: whoever draws for image and twin with the same
-        generator's state gets the same strangers for both.
+        generator's state gets the same strangers for both. Raises `NotApplicable` where the bank
+        holds fewer.
         """
         people = np.unique(self.person)
-        rounds = -(-n // len(people))
-        orders = [torch.randperm(len(people), generator=generator) for _ in range(rounds)]
-        return people[torch.cat(orders)[:n].numpy()] if n else people[:0]
+        if n > len(people):
+            raise NotApplicable(
+                f"{n:,} releases need as many strangers and the bank holds {len(people):,}: nobody "
+                f"is shown twice in one set; release at most {len(people):,} images at a time, or "
+                f"render a larger bank into the folder of the weights: {MAKER}"
+            )
+        return people[torch.randperm(len(people), generator=generator)[:n].numpy()]
 
     def shown(
         self, person: Int64[np.ndarray, " n"], ratio: Float[np.ndarray, " n"]
@@ -115,8 +122,8 @@ class Strangers:
     ) -> Float[np.ndarray, "n h h"]:
         """Return n strangers whose pupils have the wanted ratios: levels, float32 (n, h, h).
 
-        Nobody twice within one call while the bank lasts. Raises `ValueError` unless there is one
-        ratio for each.
+        Nobody twice within one call. Raises as `choose`, and `ValueError` unless there is one ratio
+        for each.
         """
         if np.shape(ratio) != (n,):
             raise ValueError(f"{n} strangers need {n} pupil ratios, not {np.shape(ratio)}")
@@ -167,13 +174,13 @@ def render_strangers(
     count: int,
     seed: int,
     size: int = 64,
-    camera: Camera = FIRST_CAMERA,
+    camera: Camera = COHORT_CAMERA,
     workers: int | None = None,
 ) -> Strangers:
     """Return a bank of `count` strangers, two images each, cut as the localiser cuts a cohort.
 
-    `camera` photographs them, by default the first cohort's. The same count and seed give the same
-    bank with any number of `workers` (None: all cores). Raises `ValueError` for none.
+    `camera` photographs them, by default that of the packaged cohorts. The same count and seed give
+    the same bank with any number of `workers` (None: all cores). Raises `ValueError` for none.
     """
     if count < 1:
         raise ValueError(f"{count} strangers: take at least one")

@@ -22,6 +22,7 @@ from medpriv_lib.recognition.networks import Recogniser
 from medpriv_lib.recognition.train import Progress, fit_recogniser
 
 PARTS = "judges-in-training"
+OBSERVERS = 100  # their random numbers begin behind those of all judges
 CROSSFIT = replace(DEFAULTS["disease"], epochs=20)
 NO_IDENTITY = "no identity judge: most test patients have no training image (a split by patient)"
 NO_CROSSFIT = "no judges of unseen patients: five folds of patients with both labels cannot be made"
@@ -124,6 +125,40 @@ def fit_judges(
     judges.to("cpu").save(out)
     shutil.rmtree(folder)
     return judges
+
+
+def fit_observers(
+    cohort: Cohort,
+    seed: int,
+    folder: str | os.PathLike,
+    *,
+    epochs: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | bool = True,
+) -> tuple[Recogniser, Recogniser]:
+    """Train two recognisers, of the patient and of the disease, who watch the training of another
+    network and fill no table: made as the judges are, from other random numbers.
+
+    Arguments as of `fit_judges`; `folder` keeps what a stopped training goes on from. Raises
+    `ValueError` as `fit_recogniser` does.
+    """
+    settings, folder = _settings(epochs), Path(folder)
+    train, val = cohort.of("train"), cohort.of("val")
+    targets: tuple[Target, Target] = ("identity", "disease")
+    networks = [
+        fit_recogniser(
+            train,
+            val,
+            target,
+            seed=int(np.random.SeedSequence([seed, OBSERVERS + number]).generate_state(1)[0]),
+            device=device,
+            progress=progress,
+            settings=settings[target],
+            resume=folder / f"observer-{target}",
+        )[0]
+        for number, target in enumerate(targets)
+    ]
+    return networks[0], networks[1]
 
 
 def _finished(

@@ -15,6 +15,7 @@ from medpriv_lib.recognition.crossfit import CrossFit
 from medpriv_lib.recognition.expert import best_threshold
 from medpriv_lib.recognition.judges import Judges
 from medpriv_lib.recognition.networks import Recogniser
+from medpriv_lib.recognition.reader import Reader
 from medpriv_lib.recognition.train import logits
 
 
@@ -48,10 +49,12 @@ class Panel:
 
         `disease` maps uint8 images to the disease judge's logits, for callers who need them
         elsewhere too. `unseen_from` is the margin from which on judges that never saw the patient
-        are taken to call an image diseased; see `unseen_threshold`.
+        are taken to call an image diseased; see `unseen_threshold`. `identity` of the panel reads
+        the identity judge, None where there is none.
         """
         self.judges, self.unseen_from = judges, unseen_from
         self._disease = disease or partial(logits, judges.disease)
+        self.identity = None if judges.identity is None else Reader(judges.identity)
         self._named, self._read, self._margins = Memory(), Memory(), Memory()
 
     def ask(
@@ -65,8 +68,8 @@ class Panel:
         """
         judges, keys = self.judges, keys_of(images)
         named = unseen = seen = None
-        if judges.identity is not None:
-            named = self._class(self._named, keys, images, partial(logits, judges.identity))
+        if self.identity is not None:
+            named = self._class(self._named, keys, images, self.identity.logits)
         disease = self._class(self._read, keys, images, self._disease)
         if judges.crossfit is not None:
             if contributors is not None and contributors.shape[1] == 0:

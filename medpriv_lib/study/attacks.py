@@ -5,7 +5,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +65,9 @@ def run_attacks(
     is attacked, not for what is finished already. Raises `ValueError` for a plan that cannot be
     run.
     """
-    plan = plan or Plan()
-    if plan.draws < 1 or not plan.seeds:
-        raise ValueError("there must be at least one draw and one seed of the attackers")
-    known = [one.name for one in attacks()]
-    unknown = [name for name in plan.attackers or () if name not in known]
-    if unknown:
-        raise ValueError(f"no attack is called {unknown[0]!r}; there are {', '.join(known)}")
-    began, rows = time.perf_counter(), plan.rows(second=cohort.visit is not None)
-    (folder / "attackers").mkdir(parents=True, exist_ok=True)
-    study = _Run(
-        cohort, judges, vgan, folder / "attackers", plan, cards or {}, rows, progress, told, weights
-    )
+    plan, began = plan or Plan(), time.perf_counter()
+    study = begin(cohort, judges, vgan, folder, plan, cards, progress, told, weights)
+    rows = study.rows
     results = [study.kept(row, plan.seeds[0]) for row in study.bar(rows, plan.seeds[0])]
     shared = study.shared()
     rates = [[one["rates"]] for one in results]
@@ -91,8 +82,33 @@ def run_attacks(
     return content
 
 
+def begin(
+    cohort: Cohort,
+    judges: Judges,
+    vgan: PPRLVGAN,
+    folder: Path,
+    plan: Plan,
+    cards: Mapping[str, str] | None = None,
+    progress: bool = True,
+    told: Told = nobody,
+    weights: Path | None = None,
+) -> "Run":
+    """Return the attacks of a plan, none of them run yet; arguments and errors as of
+    `run_attacks`.
+    """
+    if plan.draws < 1 or not plan.seeds:
+        raise ValueError("there must be at least one draw and one seed of the attackers")
+    known = [one.name for one in attacks()]
+    unknown = [name for name in plan.attackers or () if name not in known]
+    if unknown:
+        raise ValueError(f"no attack is called {unknown[0]!r}; there are {', '.join(known)}")
+    rows, kept = plan.rows(visits=cohort.visit is not None), folder / "attackers"
+    kept.mkdir(parents=True, exist_ok=True)
+    return Run(cohort, judges, vgan, kept, plan, cards or {}, rows, progress, told, weights)
+
+
 def _content(
-    study: "_Run",
+    study: "Run",
     results: list[dict],
     shared: dict,
     rates: list[list[dict]],
@@ -115,6 +131,7 @@ def _content(
         "provenance": provenance(study.cohort, study.cohort.of("test"), config)
         | {
             "attackers": {"seeds": list(plan.seeds[:finished]), "version": VERSION},
+            "budget": asdict(plan.budget),
             "weights": study.cards,
             "seconds": round(time.perf_counter() - began, 1),
             "seconds_of_methods": round(sum(result["seconds"] for result in results), 1),
@@ -125,7 +142,7 @@ def _content(
 
 
 @dataclass(eq=False)
-class _Run:
+class Run:
     """One run of the attacks: makes each row's releases once, and keeps what is finished in
     `folder`.
     """
@@ -144,12 +161,12 @@ class _Run:
     def __post_init__(self) -> None:
         """Make no release yet: decoding takes a minute, and a run that goes on may not need it."""
         test = self.cohort.of("test")
-        second = self.cohort.visit is not None
-        trained = networks_of(self.vgan, self.judges if second else None)
+        visits = self.cohort.visit is not None
+        trained = networks_of(self.vgan, self.judges if visits else None)
         self.resources = Resources(self.cohort, self.weights, trained)
         cohorts = {"": test, "true": test}
         self.releases = Releases(
-            self.resources, cohorts, self.plan.seed, self.plan.draws, fresh=second
+            self.resources, cohorts, self.plan.seed, self.plan.draws, fresh=visits
         )
         self.prepared = False
 
@@ -193,8 +210,8 @@ class _Run:
             drawn = self.drawn(row)
             scenes = scenes_of(row, self.cohort, self.resources, drawn, plan.seed)
         except NotApplicable as error:  # this cohort does not allow the method
-            nothing = {"findings": [], "columns": dict.fromkeys(COLUMNS), "seconds": 0.0}
-            return result | nothing | {"note": f"empty: {error}", "rates": {}}
+            result |= {"findings": [], "figures": {}, "columns": dict.fromkeys(COLUMNS)}
+            return result | {"seconds": 0.0} | {"note": f"empty: {error}", "rates": {}}
         attackers = Attackers(self.cohort, self.folder, seed, budget=plan.budget)
         setting = self.setting(row, scenes, drawn[0], attackers, self.judges.identity)
         found = run(setting, self.names(lambda one: one.asked != "cohort"))

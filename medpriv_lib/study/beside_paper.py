@@ -5,7 +5,7 @@ aloud.
 import html
 from collections.abc import Sequence
 
-from medpriv_lib.data.default import DEFAULT_DISEASE
+from medpriv_lib.data.packaged import DISEASE
 from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import Row, paper_table
 
@@ -14,18 +14,21 @@ def beside_paper(
     rows: Sequence[Row],
     caption: str = "",
     columns: dict[str, str] | None = None,
-    disease: str = DEFAULT_DISEASE,
+    disease: str = DISEASE,
 ) -> str:
     """Return the rows as an HTML table, our number beside the paper's, in percent; a dash where
     there is none.
 
     `columns` maps column names of the table to headings; those that the paper lacks show our number
-    alone. Without any row of the paper its columns are left out. `disease` names what the label
-    says. Everything that comes from the rows is escaped.
+    alone. By default they are the paper's and, where an expert judged, the expert's AUC and F1
+    before those of the paper's judge. Without any row of the paper its columns are left out.
+    `disease` names what the label says. Everything that comes from the rows is escaped.
     """
+    expert = any(row.get("expert_auc") is not None for row in rows)
     columns = columns or {
         "identity_accuracy": "Identity",
         "replacement_identity_accuracy": "Replacement",
+        **({"expert_auc": "Expert AUC", "expert_f1": "Expert F1"} if expert else {}),
         "disease_accuracy": disease.capitalize(),
         "disease_f1": "F1",
     }

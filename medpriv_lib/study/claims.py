@@ -8,9 +8,9 @@ again.
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
 
+from medpriv_lib.study.conditions import NONE, Answer, Ask, Table, both, clearly, falling
+from medpriv_lib.study.paired import Pairs
 from medpriv_lib.study.table import Row, paper_table
 
 IDENTITY, REPLACEMENT, DISEASE, F1 = (
@@ -39,85 +39,81 @@ FEW, MOST, HIDDEN = (
     20.0,
 )  # %, what we take "very low", "high" and a hidden patient to mean
 
-Name = tuple[str, str]
-Table = dict[Name, Row]
-
-
-class Answer(NamedTuple):
-    """What a table says to a claim: `holds`, or None where a number is missing; the `numbers` it
-    was read from.
-
-    `clear` says whether no two neighbouring 95 % intervals overlap, None where the table has none.
-    """
-
-    holds: bool | None
-    numbers: str
-    clear: bool | None = None
-
 
 @dataclass(frozen=True)
 class Claim:
     """One conclusion: `text` in our words, `where` in the paper it stands, `ask` how a table
     answers it.
+
+    Where the answer hangs on what we take "very low", "high" or "hidden" to mean, `threshold` is
+    that number in percent, and `at` returns the same question with another.
     """
 
     text: str
     where: str
-    ask: Callable[[Table], Answer]
+    ask: Ask
+    threshold: float | None = None
+    at: Callable[[float], Ask] | None = None
 
 
-def falling(column: str, *groups: Name | Sequence[Name] | float) -> Callable[[Table], Answer]:
-    """Return the condition that every value of a group exceeds every value of the next; a number
-    stands for itself.
+def depending(text: str, where: str, threshold: float, at: Callable[[float], Ask]) -> Claim:
+    """Return the claim that asks at a threshold, which stands for the {} in `text`."""
+    return Claim(text.format(f"{threshold:.0f}"), where, at(threshold), threshold, at)
+
+
+def stays(claim: Claim, table: Table, pairs: Pairs = NONE) -> tuple[float, float] | None:
+    """Return from which to which threshold, in percent, the answer stays as it is at the claim's
+    own; None for a claim without one.
+
+    From the claim's own on, every tenth of a percent is tried, down to 0 and up to 100.
+    """
+    if claim.at is None or claim.threshold is None:
+        return None
+    same, own, ends = claim.ask(table, pairs).holds, round(10 * claim.threshold), []
+    for tenths in (range(own - 1, -1, -1), range(own + 1, 1001)):
+        end = own
+        for tenth in tenths:
+            if claim.at(tenth / 10)(table, pairs).holds is not same:
+                break
+            end = tenth
+        ends.append(end / 10)
+    return ends[0], ends[1]
+
+
+def best_of_hidden(limit: float) -> Ask:
+    """Return the condition that averaged sets read glaucoma best among the methods that name source
+    and contributors in at most `limit` percent.
+
+    It is clear where the best of them is better than each hidden method of the other kind.
     """
 
-    def ask(table: Table) -> Answer:
-        found = [_range(table, column, group) for group in groups]
-        ranges = [part for part in found if part is not None]
-        if len(ranges) < len(found):
-            return Answer(None, "not in the table")
-        pairs = list(pairwise(ranges))
-        ends = [
-            (high.low, low.high)
-            for high, low in pairs
-            if high.low is not None and low.high is not None
-        ]
-        clear = None if len(ends) < len(pairs) else all(high > low for high, low in ends)
-        return Answer(
-            all(high.least > low.most for high, low in pairs), " | ".join(map(str, ranges)), clear
-        )
+    def ask(table: Table, pairs: Pairs = NONE) -> Answer:
+        hidden = {
+            name: float(row[DISEASE])
+            for name, row in table.items()
+            if name in (*GROUPS, RANDOM, SAME, DIFFERENT, *AVERAGED)
+            and all(row[rate] is not None for rate in (DISEASE, IDENTITY, REPLACEMENT))
+            and all(row[rate] <= limit for rate in (IDENTITY, REPLACEMENT))
+        }
+        if not hidden:
+            return Answer(None, f"no method names under {limit:.0f} %")
+        best = max(hidden, key=lambda name: hidden[name])
+        holds = best in AVERAGED
+        rivals = [name for name in hidden if (name in AVERAGED) is not holds]
+        numbers = f"best: {best[0]}, {best[1]} ({hidden[best]:.1f})"
+        if not rivals:
+            return Answer(holds, f"{numbers}, and no other kind is hidden")
+        clear = clearly(True, [pairs.get((best, rival, DISEASE)) for rival in rivals])
+        if clear is not None:
+            return Answer(holds, numbers, clear, True)
+        low = table[best].get(f"{DISEASE}_low")
+        ends = [table[rival].get(f"{DISEASE}_high") for rival in rivals]
+        highs = [float(end) for end in ends if end is not None]
+        if low is None or len(highs) < len(ends):
+            return Answer(holds, numbers)
+        return Answer(holds, numbers, low > max(highs))
 
     return ask
-
-
-def both(*conditions: Callable[[Table], Answer]) -> Callable[[Table], Answer]:
-    """Return the condition that all of these hold."""
-
-    def ask(table: Table) -> Answer:
-        answers = [condition(table) for condition in conditions]
-        holds = None if any(a.holds is None for a in answers) else all(a.holds for a in answers)
-        clear = None if any(a.clear is None for a in answers) else all(a.clear for a in answers)
-        return Answer(holds, "; ".join(a.numbers for a in answers), clear)
-
-    return ask
-
-
-def best_of_hidden(table: Table) -> Answer:
-    """Ask whether averaged sets read glaucoma best among the methods that name source and
-    contributors rarely.
-    """
-    hidden = {
-        name: row[DISEASE]
-        for name, row in table.items()
-        if name in (*GROUPS, RANDOM, SAME, DIFFERENT, *AVERAGED)
-        and row[DISEASE] is not None
-        and row[IDENTITY] <= HIDDEN
-        and row[REPLACEMENT] <= HIDDEN
-    }
-    if not hidden:
-        return Answer(None, f"no method names under {HIDDEN:.0f} %")
-    best = max(hidden, key=lambda name: hidden[name])
-    return Answer(best in AVERAGED, f"best: {best[0]}, {best[1]} ({hidden[best]:.1f})")
 
 
 CLAIMS = (
@@ -144,15 +140,17 @@ CLAIMS = (
     Claim(
         "The larger K, the worse glaucoma is recognised.", "section 3", falling(DISEASE, *GROUPS)
     ),
-    Claim(
-        f"PPRL-VGAN hides the source: named in under {FEW:.0f} %.",
+    depending(
+        "PPRL-VGAN hides the source: named in under {} %.",
         "section 3",
-        falling(IDENTITY, FEW, (RANDOM, SAME, DIFFERENT)),
+        FEW,
+        lambda limit: falling(IDENTITY, limit, (RANDOM, SAME, DIFFERENT)),
     ),
-    Claim(
-        f"PPRL-VGAN exposes the replacement: named in over {MOST:.0f} %.",
+    depending(
+        "PPRL-VGAN exposes the replacement: named in over {} %.",
         "section 3",
-        falling(REPLACEMENT, (RANDOM, SAME, DIFFERENT), MOST),
+        MOST,
+        lambda limit: falling(REPLACEMENT, (RANDOM, SAME, DIFFERENT), limit),
     ),
     Claim(
         "An identity with the same pathology keeps glaucoma best, one with a different pathology "
@@ -170,10 +168,11 @@ CLAIMS = (
         "section 3",
         both(falling(DISEASE, AVERAGED[1], AVERAGED[0]), falling(F1, AVERAGED[1], AVERAGED[0])),
     ),
-    Claim(
+    depending(
         "Averaged sets are the best trade-off: of all methods that name source and contributors in "
-        f"at most {HIDDEN:.0f} %, they keep glaucoma best.",
+        "at most {} %, they keep glaucoma best.",
         "section 3",
+        HIDDEN,
         best_of_hidden,
     ),
 )
@@ -184,25 +183,29 @@ def as_table(rows: Sequence[Row]) -> Table:
     return {(str(row["experiment"]), str(row["set"])): row for row in rows}
 
 
-def weigh(rows: Sequence[Row]) -> list[tuple[Claim, Answer, Answer]]:
-    """Return each claim with the answer of the paper's own table and that of `rows`."""
+def weigh(rows: Sequence[Row], pairs: Pairs = NONE) -> list[tuple[Claim, Answer, Answer]]:
+    """Return each claim with the answer of the paper's own table and that of `rows`; `pairs` are
+    differences of those image by image (`paired.read_pairs`).
+    """
     theirs, ours = as_table(paper_table()), as_table(rows)
-    return [(claim, claim.ask(theirs), claim.ask(ours)) for claim in CLAIMS]
+    return [(claim, claim.ask(theirs), claim.ask(ours, pairs)) for claim in CLAIMS]
 
 
 def verdict(answer: Answer) -> str:
     """Say in words what an answer amounts to."""
     if answer.holds is None:
         return "cannot be said"
-    if not answer.holds:
-        return "does not hold"
-    return "holds, within the intervals" if answer.clear is False else "holds"
+    said = "holds" if answer.holds else "does not hold"
+    if answer.clear is False and answer.paired:
+        return f"{said}, though not clearly"
+    return f"{said}, within the intervals" if answer.clear is False and answer.holds else said
 
 
-def render_claims(rows: Sequence[Row]) -> str:
+def render_claims(rows: Sequence[Row], pairs: Pairs = NONE) -> str:
     """Return the claims as an HTML table: the sentence, the numbers of both tables, the verdict on
-    ours.
+    ours, and below it how rows were compared. Arguments as of `weigh`.
     """
+    table = as_table(rows)
     body = "".join(
         f'<tr><th scope="row">{html.escape(claim.text)}</th>'
         + "".join(
@@ -211,43 +214,28 @@ def render_claims(rows: Sequence[Row]) -> str:
             for kind, text in (
                 ("theirs", theirs.numbers),
                 ("ours", ours.numbers),
-                ("", verdict(ours)),
+                ("", verdict(ours) + _same_for(stays(claim, table, pairs))),
             )
         )
         + "</tr>"
-        for claim, theirs, ours in weigh(rows)
+        for claim, theirs, ours in weigh(rows, pairs)
+    )
+    how = (
+        "Rows are compared image by image: &#8220;not clearly&#8221; says that the 95 % interval "
+        "of a difference includes no difference."
+        if pairs
+        else "Rows are not compared image by image, since this table holds no such differences: "
+        "&#8220;within the intervals&#8221; says that neighbouring 95 % intervals overlap."
     )
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="claims">'
         '<table class="numbers claims"><thead>'
         '<tr><th scope="col">The study concludes</th><th scope="col">its numbers</th>'
         '<th scope="col">ours</th><th scope="col">on our cohort it</th></tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f"<tbody>{body}</tbody></table></div><p>{how}</p>"
     )
 
 
-class _Range(NamedTuple):
-    """The values of a group: `least` and `most`, and the ends of their intervals or None."""
-
-    least: float
-    most: float
-    low: float | None
-    high: float | None
-
-    def __str__(self) -> str:
-        ends = [f"{value:.1f}" for value in (self.least, self.most)]
-        return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-
-
-def _range(table: Table, column: str, group: Name | Sequence[Name] | float) -> _Range | None:
-    if isinstance(group, float):
-        return _Range(group, group, group, group)
-    several: Sequence[Any] = [group] if isinstance(group[0], str) else group
-    rows = [table.get(name, {}) for name in several]
-    if any(row.get(column) is None for row in rows):
-        return None
-    values, ends = [row[column] for row in rows], {}
-    for end, worst in (("low", min), ("high", max)):
-        each = [row[f"{column}_{end}"] for row in rows if row.get(f"{column}_{end}") is not None]
-        ends[end] = worst(each) if len(each) == len(rows) else None
-    return _Range(min(values), max(values), ends["low"], ends["high"])
+def _same_for(ends: tuple[float, float] | None) -> str:
+    """Say over which thresholds an answer stays the same; "" for a claim without one."""
+    return "" if ends is None else f" (the same for any limit from {ends[0]:g} to {ends[1]:g} %)"

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,8 +24,8 @@ from medpriv_lib.recognition.reader import Reader
 from medpriv_lib.recognition.verdicts import Panel, unseen_threshold
 from medpriv_lib.study.decoded import networks_of
 from medpriv_lib.study.examine import Examiner, grouped
-from medpriv_lib.study.paired import compared
-from medpriv_lib.study.rows import LARGEST, Releases, methods, with_predicted_labels
+from medpriv_lib.study.paired import comparisons
+from medpriv_lib.study.rows import LARGEST, Method, Releases, methods, with_predicted_labels
 from medpriv_lib.study.table import Row, arrange
 
 
@@ -33,7 +33,7 @@ from medpriv_lib.study.table import Row, arrange
 class Study:
     """What came out: the `rows` of the table, in percent, their `provenance`, and `notes` on why
     which measure has no number in which rows. `paired` holds by how much rows differ image by image
-    (`paired.compared`), [] for a cohort of the first version.
+    (`paired.comparisons`), [] for a cohort without visits.
     """
 
     rows: list[Row]
@@ -53,14 +53,17 @@ def compare(
     largest: int = LARGEST,
     expert: Expert | None = None,
     eye_judge: EyeJudge | None = None,
+    wanted: Callable[[Method], bool] | None = None,
 ) -> Study:
     """Privatise the test images with every method, measure the releases and return the arranged
     table.
 
     `weights` is the folder where methods that need trained networks find theirs, None the shipped
     ones; `largest` the number of decodes that are kept in memory. `expert` and `eye_judge` judge on
-    cohorts of the second version, where more rows are run too, draws have random numbers of their
+    cohorts with visits, where more rows are run too, draws have random numbers of their
     own, and judges that never saw the patient have their threshold from validation images.
+    `wanted` says of each row whether to run it, None runs all: a row's numbers are the same either
+    way.
     """
     began = time.perf_counter()
     test = cohort.of("test")
@@ -75,6 +78,7 @@ def compare(
     examiner = Examiner(ground, resources, cohorts, draws)
     listed = methods(visits)
     listed += with_predicted_labels(listed)
+    listed = [method for method in listed if wanted is None or wanted(method)]
     releases = Releases(resources, cohorts, seed, draws, largest, fresh=visits)
     releases.prepare(listed, lambda total: bar(total, "decoding", progress))
     examiner.prepare(listed, lambda total: bar(total, "decoding twins", progress))
@@ -105,7 +109,7 @@ def compare(
     made["seconds"] = round(time.perf_counter() - began, 1)
     if visits:
         made["unseen_threshold"] = round(threshold, 4)
-    between = compared(examiner.values, test.patient) if visits else []
+    between = comparisons(examiner.values, test.patient) if visits else []
     return Study(arrange(rows), made, list(grouped(examiner.notes)), between)
 
 

@@ -1,4 +1,4 @@
-"""Counterfactuals of both second cohorts, measured against the renderer's twins.
+"""Counterfactuals of both packaged cohorts, measured against the renderer's twins.
 
 `python -m medpriv_lib.study.counterfactuals --out FOLDER` writes `counterfactuals.json` there, and
 goes on from the file where it was stopped.
@@ -22,7 +22,7 @@ from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import Images
 from medpriv_lib.core.provenance import versions
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import KINDS, Kind, second_cohort
+from medpriv_lib.data.packaged import KINDS, Kind, packaged_cohort
 from medpriv_lib.explanation.counterfactual import (
     ERRORS,
     SHARES,
@@ -81,7 +81,7 @@ class Asked:
     @classmethod
     def of(cls, kind: Kind) -> "Asked":
         """Load what ships for a cohort."""
-        cohort, folder = second_cohort(kind), store.FOLDER / kind
+        cohort, folder = packaged_cohort(kind), store.FOLDER / kind
         return cls(
             cohort,
             Judges.load(folder, cohort),
@@ -251,7 +251,7 @@ def provenance() -> dict[str, Any]:
     names += [f"{kind}/disentangled-closed" for kind in KINDS] + ["expert", SignTransfer.name]
     return {
         "command": f"python -m {MODULE}",
-        "data_hash": {kind: second_cohort(kind).hash() for kind in KINDS},
+        "data_hash": {kind: packaged_cohort(kind).hash() for kind in KINDS},
         "weights": {name: store.read_card(store.FOLDER / name)["sha256"] for name in names},
         "draws": DRAWS,
         "seed": SEED,

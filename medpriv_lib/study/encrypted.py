@@ -22,7 +22,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.encrypted.architecture import POOLINGS
 from medpriv_lib.encrypted.ckks import MODULI, Client, Server, load_square, shrunk
 from medpriv_lib.encrypted.in_process import InProcess, Ledger
@@ -211,7 +211,7 @@ def measure_scores(test: Cohort) -> dict:
     sent, encrypted = client.encrypt_features(features), time.process_time()
     back, end = Server(public).scores(weight, bias, sent), time.process_time()
     return {
-        "patients": len(features),
+        "images": len(features),
         "features": features.shape[1],
         "error": float(np.abs(client.decrypt(back) - (features @ weight + bias)).max()),
         "encrypt_cpu": round(encrypted - start, 3),

@@ -49,9 +49,9 @@ class Examiner:
         self.ground, self.resources = ground, resources
         self.measures: list[Measure] = []
         self.notes: list[Note] = []
-        second = ground.test.visit is not None
+        visits = ground.test.visit is not None
         for cls in all_measures().values() if among is None else among:
-            if cls.second and not second:  # nobody asks for it there
+            if cls.needs_visits and not visits:  # nobody asks for it there
                 continue
             try:
                 self.measures.append(cls(self.ground))
@@ -62,7 +62,7 @@ class Examiner:
         if ground.evident.any() and (shown := ground.test.twin) is not None:
             twins = {key: replace(one, images=shown) for key, one in cohorts.items()}
             few = min(draws, self.few)
-            self.twins = Releases(resources, twins, ground.seed, few, fresh=second)
+            self.twins = Releases(resources, twins, ground.seed, few, fresh=visits)
         self.values: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
     def sizes(self) -> dict[str, int]:

@@ -21,7 +21,7 @@ from medpriv_lib.core import weights as store
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import Kind, second_cohort
+from medpriv_lib.data.packaged import Kind, packaged_cohort
 from medpriv_lib.federation.certificates import two_thirds
 from medpriv_lib.federation.conduct import Rounds
 from medpriv_lib.federation.local import LocalTraining
@@ -192,7 +192,7 @@ def measure(
     `ValueError` for images that cannot be shrunk.
     """
     path = folder / NAME
-    full: dict[str, Cohort] = {kind: second_cohort(kind) for kind in cohorts}
+    full: dict[str, Cohort] = {kind: packaged_cohort(kind) for kind in cohorts}
     if own is not None:
         full, arms = {"own": own}, tuple(arm for arm in arms if not arm.probe)
     whole = {kind: shrunk(cohort, course.pixels) for kind, cohort in full.items()}

@@ -1,7 +1,7 @@
 """Others: an attacker who learns from patients of another hospital, none of them in the cohort.
 
 The open-set attackers of the study learn from one half of the cohort's patients and are tried on
-the other half. Here they learn from a second synthetic cohort of invented patients (`rendered.py`),
+the other half. Here they learn from another synthetic set of invented patients (`rendered.py`),
 to whom they do what was done to the released images, and are tried on all patients of the cohort.
 """
 
@@ -89,7 +89,7 @@ def run_others(
     """
     kept, rows, seed = (
         folder / "attackers",
-        plan.rows(second=cohort.visit is not None),
+        plan.rows(visits=cohort.visit is not None),
         plan.seeds[0],
     )
     kept.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from medpriv_lib.attacks.budget import FULL, Budget
+from medpriv_lib.attacks.budget import LONG, Budget
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.pipeline.weights import VGAN
 from medpriv_lib.study.rows import Method, methods
@@ -14,7 +14,7 @@ Name = tuple[str, str]
 DRAWS = 3
 # attackers also trained from scratch, as a check
 SCRATCH: tuple[Name, ...] = (("blur", "kernel 9"), ("pprl-vgan", "random identities"))
-VERSION = 8  # raise it when the same release would be attacked in another way
+VERSION = 10  # raise it when the same release would be attacked in another way
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +35,14 @@ class Plan:
     seed: int = 0
     repeated: tuple[Name, ...] | None = None
     attackers: tuple[str, ...] | None = None
-    budget: Budget = FULL
+    budget: Budget = LONG
 
-    def rows(self, second: bool = False) -> list[Method]:
-        """Return the rows to attack, with `second` those of a cohort of the second version.
+    def rows(self, visits: bool = False) -> list[Method]:
+        """Return the rows to attack, with `visits` those of a cohort that has some.
 
         Raises `ValueError` for a name that the study does not have.
         """
-        listed = methods(second)
+        listed = methods(visits)
         names = {row.name for row in listed}
         unknown = [name for name in self.only or () if name not in names]
         if unknown:

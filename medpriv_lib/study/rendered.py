@@ -7,18 +7,20 @@ double that and teach little, since the verifier learns eyes and not persons.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import atomic_write
-from medpriv_lib.data.eyes.localize import locate
-from medpriv_lib.data.eyes.strip import strip_rows
-from medpriv_lib.data.frame import frame_of_eye
-from medpriv_lib.data.synthetic import Item, conditions, findings, person, plan, render
+from medpriv_lib.data.synthetic import Item, conditions, findings, person, plan
+from medpriv_lib.data.synthetic.camera import COHORT_CAMERA
+from medpriv_lib.data.synthetic.difficulty import VISITS
+from medpriv_lib.data.synthetic.population import cut
+from medpriv_lib.data.synthetic.render import render_with_truth
 
-PATIENTS, EACH, SEED = 500, 3, 777  # the cohort that ships was rendered with seed 2021
+PATIENTS, EACH, SEED = 500, 3, 777  # the packaged cohorts begin with other seeds
 CHUNK = 20  # patients in one file: what a killed run loses at most
 
 
@@ -50,8 +52,8 @@ def render_others(
     advance: Callable[[int], None] = lambda images: None,
     chunk: int = CHUNK,
 ) -> Cohort:
-    """Return a cohort of other patients: rendered, cut and resized as `medpriv prepare` does it;
-    all "train".
+    """Return a cohort of other patients, taken by the packaged cohorts' camera and cut as
+    `medpriv prepare` does it; all "train".
 
     What is finished is kept in `folder`, `chunk` patients a file, and found again; `advance(n)` is
     told of n new images. An image in which no iris is found is left out. Errors as of `items_of`.
@@ -79,17 +81,11 @@ def _write(path: Path, items: Sequence[Item], size: int, seed: int) -> None:
     """Render some patients and write their images, atomically."""
     images, kept = [], []
     for item in items:
-        identity = person(item.patient, seed)["LR".index(item.eye)]
-        image = render(
-            identity,
-            findings(item, seed),
-            conditions(item, seed),
-            f"IG {item.patient:04d} {item.eye}",
-        )
-        image = image[: len(image) - strip_rows(image)]
-        eye = locate(image)
-        if eye is not None:
-            images.append(frame_of_eye(eye, item.eye == "R").cut(image, size))
+        identity = person(item.patient, seed, VISITS)["LR".index(item.eye)]
+        capture = replace(conditions(item, seed, VISITS), camera=COHORT_CAMERA)
+        part = cut(render_with_truth(identity, findings(item, seed, VISITS), capture), size)
+        if part is not None:
+            images.append(part[0])
             kept.append(item)
     with atomic_write(path) as temporary:
         np.savez_compressed(

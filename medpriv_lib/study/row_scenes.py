@@ -24,18 +24,16 @@ def scenes_of(
     released alike.
 
     The attacker runs the method on images of his own, one split after the other, with random
-    numbers of his own. Raises `NotApplicable` where he can do so on neither.
+    numbers of his own, and in several sets where the method allows no larger one. Raises
+    `NotApplicable` where he can do so on neither split.
     """
     tests = np.flatnonzero(cohort.split == "test")
     images, rows, whose, errors = [], [], [], []
     for split in ("train", "val"):
         mine = np.flatnonzero(cohort.split == split)
+        generator = seeded(seed, "attacker", row.experiment, row.set, split)
         try:
-            release = row.release(
-                resources,
-                cohort.take(mine),
-                seeded(seed, "attacker", row.experiment, row.set, split),
-            )
+            release = row.release(resources, cohort.take(mine), generator, in_sets=True)
         except NotApplicable as error:  # too few patients in this split; the other one may do
             errors.append(error)
             continue

@@ -1,5 +1,6 @@
 """The rows of the study: every method that is compared, with its settings and names there."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from medpriv_lib.core import weights
 from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.randomness import seeded
@@ -31,7 +33,7 @@ class Method:
     `experiment` and `set` name it; `labels` "" none, "true" or "predicted"; `cls` and `settings`
     make the privatizer; `random` says whether draws differ. With `shared` the draws take each image
     from that many releases, at random: a draw by itself is one of the method, and less has to be
-    made and judged. A row that is `second` is run on cohorts of the second version only.
+    made and judged. A row that `needs_visits` is run on cohorts with visits only.
     """
 
     experiment: str
@@ -41,7 +43,7 @@ class Method:
     labels: Literal["", "true", "predicted"] = ""
     random: bool = False
     shared: int = 0
-    second: bool = False
+    needs_visits: bool = False
 
     @property
     def name(self) -> tuple[str, str]:
@@ -56,21 +58,32 @@ class Method:
     def ready(self, resources: Resources) -> Privatizer:
         """Return the privatizer, ready to run.
 
-        Raises `NotApplicable` for a row of the second version whose weights nobody trained yet.
+        Raises `NotApplicable` for a row that needs visits and whose weights nobody trained yet.
         """
         try:
             return self.cls.ready(resources, **self.settings)
         except FileNotFoundError as error:
-            if not self.second:
+            if not self.needs_visits:
                 raise
-            raise NotApplicable(f"not trained: {error}") from error
+            folder = weights.DEFAULT if resources.weights is None else resources.weights
+            # the note stands in tables that are shared: no path of this machine
+            said = str(error).replace(f"{folder}{os.sep}", "")
+            raise NotApplicable(f"not trained: {said}") from error
 
-    def release(self, resources: Resources, cohort: Cohort, generator: torch.Generator) -> Release:
-        """Return one draw, one released image per image of `cohort`, in their order.
+    def release(
+        self,
+        resources: Resources,
+        cohort: Cohort,
+        generator: torch.Generator,
+        in_sets: bool = False,
+    ) -> Release:
+        """Return one draw, one released image per image of `cohort`, in their order; `in_sets` as
+        of `Privatizer.in_sets`.
 
         Raises `NotApplicable` where this cohort does not allow the method.
         """
-        release = self.ready(resources).privatize(cohort, generator)
+        method = self.ready(resources)
+        release = (method.in_sets if in_sets else method.privatize)(cohort, generator)
         n = len(cohort)
         if len(release) == n:
             return release
@@ -83,10 +96,10 @@ class Method:
         )
 
 
-def methods(second: bool = False) -> list[Method]:
+def methods(visits: bool = False) -> list[Method]:
     """Return the rows of the table: the paper's in its order, then what else methods declare.
 
-    With `second`, those of a cohort of the second version: more controls, and methods that need
+    With `visits`, those of a cohort that has some: more controls, and methods that need
     what only such a cohort holds.
     """
     listed = [
@@ -98,11 +111,11 @@ def methods(second: bool = False) -> list[Method]:
             one.labels,
             one.random,
             one.shared,
-            one.second,
+            one.needs_visits,
         )
         for cls in privatizers().values()
         for one in cls.compared
-        if second or not one.second
+        if visits or not one.needs_visits
     ]
     place = {name: number for number, name in enumerate(paper_names())}
     return sorted(listed, key=lambda row: place.get(row.name, len(place)))
@@ -122,7 +135,7 @@ def headings(experiments: Iterable[str]) -> dict[str, Heading]:
     library asks for, such as one in an older table, is drawn under its own name.
     """
     known: dict[str, Heading] = {}
-    for row in methods(second=True):
+    for row in methods(visits=True):
         title = row.cls.title if row.experiment == row.cls.name else row.experiment.capitalize()
         known.setdefault(row.experiment, Heading(title, row.cls.marker))
     return {

@@ -6,7 +6,7 @@ from pathlib import Path
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.budgets import FRESH_DRAWS, PAPER, Budget
 from medpriv_lib.core.cohort import SPLITS, Cohort
-from medpriv_lib.data.default import default_cohort
+from medpriv_lib.data.packaged import default_cohort
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.recognition.expert import NAME as EXPERT
@@ -37,7 +37,7 @@ def run_study(
     is trained on unless `weights` names a folder made by `medpriv fit` for it. `train` fits
     everything anew, below `out`, once for each of `seeds` seeds from `seed` on; stopped at any
     point, the same call goes on from there. `draws` random draws of the replacement identities
-    (None: the budget's; three at most for a cohort of the second version). Scoring runs on the CPU
+    (None: the budget's; three at most for a cohort with visits). Scoring runs on the CPU
     unless `device` says otherwise. Raises `ValueError` where the arguments do not fit together or
     the weights belong to another cohort.
     """
@@ -102,7 +102,7 @@ def score_weights(
 def more_judges(
     cohort: Cohort, folder: Path | None, device: str | None = None
 ) -> tuple[Expert | None, EyeJudge | None]:
-    """Return the expert and the eye judge of a cohort of the second version, None for what there is
+    """Return the expert and the eye judge of a cohort with visits, None for what there is
     not.
 
     The eye judge lies in the weights' folder, the expert there or in the package. Errors as of
@@ -110,7 +110,7 @@ def more_judges(
     """
     if cohort.visit is None:
         return None, None
-    places = [store.FOLDER] if folder is None else [folder, store.FOLDER]
+    places = [store.DEFAULT if folder is None else folder, store.FOLDER]
     experts = [place / EXPERT for place in places if (place / f"{EXPERT}.safetensors").is_file()]
     expert = Expert.load(experts[0]).to(device or "cpu") if experts else None
     judge, eyes = None, places[0] / EYE_JUDGE

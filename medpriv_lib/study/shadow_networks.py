@@ -26,7 +26,7 @@ from medpriv_lib.core.files import write_json
 from medpriv_lib.core.intervals import area
 from medpriv_lib.core.provenance import provenance
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.federation.average import average
 from medpriv_lib.federation.local import LocalTraining, fit_site
 from medpriv_lib.federation.plan import Plan
@@ -73,7 +73,7 @@ def run(
 
     A file of other images or settings is begun anew. Errors as of `lira`.
     """
-    cohort = shrunk(second_cohort(COHORT), PIXELS) if cohort is None else cohort
+    cohort = shrunk(packaged_cohort(COHORT), PIXELS) if cohort is None else cohort
     config: dict[str, Any] = {"sites": SITES, "pixels": PIXELS}
     made = provenance(cohort, cohort, config | {name: asdict(one) for name, one in cases.items()})
     made |= {"command": "python -m medpriv_lib.study.shadow_networks"}

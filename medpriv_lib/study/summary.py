@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medpriv_lib.attacks.best import best, columns
+from medpriv_lib.attacks.best import best, best_figures, columns
 from medpriv_lib.attacks.finding import Finding
 from medpriv_lib.attacks.risk import risk_of
 from medpriv_lib.attacks.scene import Scene
@@ -16,8 +16,8 @@ MAIN = {"naming": "rank1", "linking": "linkage_auc"}  # the measure whose spread
 
 
 def summary(found: Sequence[Finding], scene: Scene) -> dict:
-    """Return findings as JSON values, the table's cells, and the risk per patient from the best
-    naming attack.
+    """Return findings as JSON values, the best attacker's figures by label, the table's cells, and
+    the risk per patient from the best naming attack.
     """
     rows = []
     for one in found:
@@ -31,7 +31,8 @@ def summary(found: Sequence[Finding], scene: Scene) -> dict:
             if len(values) <= 200
         }
         rows.append(plain)
-    result = {"findings": rows, "columns": columns(found)}
+    figures = best_figures(found)
+    result = {"findings": rows, "figures": figures, "columns": columns(figures)}
     for measure, key in (("rank1", "risk"), ("linkage_auc", "linkage_risk")):
         winner = best(found, measure)
         spread = risk_of(winner, scene.cohort)

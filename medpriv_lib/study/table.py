@@ -28,31 +28,31 @@ def all_measures() -> dict[str, type[Measure]]:
     return measures(medpriv_lib.measures, medpriv_lib.explanation)
 
 
-def declared(second: bool = False) -> list[Column]:
-    """Return the columns that all measures declare, with `second` those that are measured on
-    cohorts of the second version only as well.
+def declared(visits: bool = False) -> list[Column]:
+    """Return the columns that all measures declare, with `visits` those that are measured on
+    cohorts with visits only as well.
     """
     found = all_measures().values()
-    return [column for one in found if second or not one.second for column in one.columns]
+    return [column for one in found if visits or not one.needs_visits for column in one.columns]
 
 
-def columns(second: bool = False) -> tuple[str, ...]:
+def columns(visits: bool = False) -> tuple[str, ...]:
     """Return the names of the table's columns: names, measures, attackers, labels and note.
 
-    With `second` as of `declared`.
+    With `visits` as of `declared`.
     """
-    return (*NAMES, *names_of(declared(second)), *best.COLUMNS, *LAST)
+    return (*NAMES, *names_of(declared(visits)), *best.COLUMNS, *LAST)
 
 
-def is_second(rows: Iterable[Row]) -> bool:
-    """Say whether rows hold a number that is measured on cohorts of the second version only."""
-    more = set(columns(second=True)) - set(columns())
+def has_visits(rows: Iterable[Row]) -> bool:
+    """Say whether rows hold a number that is measured on cohorts with visits only."""
+    more = set(columns(visits=True)) - set(columns())
     return any(row.get(key) is not None for row in rows for key in more)
 
 
 def text_columns() -> frozenset[str]:
     """Return the names of those columns that hold text."""
-    text = {column.name for column in declared(second=True) if column.kind == "text"}
+    text = {column.name for column in declared(visits=True) if column.kind == "text"}
     return frozenset({*NAMES, *LAST, best.BEST, *text})
 
 
@@ -80,7 +80,7 @@ def read_table(path: str | os.PathLike) -> list[Row]:
             f"{path}: no such table; write one with `medpriv study --out {path.parent}`"
         )
     text = text_columns()
-    counts = {column.name for column in declared(second=True) if column.kind == "count"}
+    counts = {column.name for column in declared(visits=True) if column.kind == "count"}
     rows = []
     with open(path, newline="", encoding="utf-8") as file:
         for line, cells in enumerate(csv.DictReader(file), start=2):
@@ -114,7 +114,7 @@ def arrange(rows: Iterable[Row]) -> list[Row]:
         for name in paper_names()
     ]
     every = first + list(known.values())
-    text, names = text_columns(), columns(is_second(every))
+    text, names = text_columns(), columns(has_visits(every))
     return [{key: row.get(key, "" if key in text else None) for key in names} for row in every]
 
 
@@ -144,9 +144,9 @@ def write_table(
 
     The second holds the same rows under "rows", `provenance`, and `notes`: why which measure has no
     number in which rows; where rows were compared image by image, also `paired`. Columns of cohorts
-    of the second version are left out where all rows are empty there.
+    that need visits are left out where all rows are empty there.
     """
-    folder, names = Path(folder), columns(is_second(rows))
+    folder, names = Path(folder), columns(has_visits(rows))
     with (
         atomic_write(folder / "table.csv") as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,

@@ -4,14 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from medpriv_lib.measures.measure import Column
 from medpriv_lib.study.rows import PREDICTED
-from medpriv_lib.study.table import Row, all_measures, is_second, paper_table
+from medpriv_lib.study.table import Row, all_measures, has_visits, paper_table
 
 WIDTH = 120
 ACROSS = 11  # columns of measures beside each other
 
 
 def render(rows: Sequence[Row], disease: str = "disease") -> str:
-    """Return the table, the paper's numbers beside ours; `disease` names what the label says."""
+    """Return the table, the paper's numbers beside ours; `disease` names what the label says.
+
+    Where an expert judged, its columns stand first after the paper's, and those of judges that
+    never saw the patient are left to the file.
+    """
     paper = {(row["experiment"], row["set"]): row for row in paper_table()}
     pairs = (
         ("identity", "identity_accuracy"),
@@ -19,10 +23,19 @@ def render(rows: Sequence[Row], disease: str = "disease") -> str:
         (disease, "disease_accuracy"),
         (f"{disease} F1", "disease_f1"),
     )
+    expert = any(row.get("expert_auc") is not None for row in rows)
     alone = (
-        ("other", "other_contributor_accuracy"),
-        ("unseen", "disease_accuracy_unseen"),
-        ("F1 uns.", "disease_f1_unseen"),
+        (
+            ("exp AUC", "expert_auc"),
+            ("exp F1", "expert_f1"),
+            ("other", "other_contributor_accuracy"),
+        )
+        if expert
+        else (
+            ("other", "other_contributor_accuracy"),
+            ("unseen", "disease_accuracy_unseen"),
+            ("F1 uns.", "disease_f1_unseen"),
+        )
     )
     names = [str(row["set"]).removesuffix(PREDICTED) for row in rows]
     width = max(map(len, names)) + 3
@@ -45,13 +58,13 @@ def render(rows: Sequence[Row], disease: str = "disease") -> str:
             f"  {name}".ljust(width)
             + (f"  {row['note']}" if row["disease_accuracy"] is None else cells)
         )
-    return "\n".join([*lines, "", *_legend(rows)])
+    return "\n".join([*lines, "", *_legend(rows, expert)])
 
 
 def render_measures(rows: Sequence[Row]) -> str:
     """Return the columns of all measures that have a title for the terminal; "" without numbers."""
-    second = is_second(rows)
-    found = [one for one in all_measures().values() if second or not one.second]
+    visits = has_visits(rows)
+    found = [one for one in all_measures().values() if visits or not one.needs_visits]
     shown = [column for one in found for column in one.columns if column.title]
     rows = [row for row in rows if row["labels"] != "predicted"]
     if not any(row.get(column.name) is not None for row in rows for column in shown):
@@ -83,10 +96,15 @@ def _block(rows: Sequence[Row], shown: Sequence[Column], width: int) -> Iterator
         yield f"  {row['set']}".ljust(width) + cells
 
 
-def _legend(rows: Sequence[Row]) -> list[str]:
+def _legend(rows: Sequence[Row], expert: bool) -> list[str]:
     """Say what the columns mean, with the counts and floors that the numbers are to be read
     against.
     """
+    judge = (
+        "exp: AUC and F1 by a judge that was taught on people who are in no cohort"
+        if expert
+        else "unseen: a judge that never saw the patient"
+    )
     row = next((row for row in rows if row["n"] is not None), None)
     if row is None:
         return ["no row could be computed"]
@@ -98,8 +116,8 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     return [
         f"{row['n']} test images of {row['test_patients']} patients; always answering the more "
         f"frequent label is right in {row['majority_rate']:.2f} %{chance}",
-        "other: a contributor who is not the source patient is named; unseen: a judge that never "
-        "saw the patient",
+        "other: a contributor who is not the source patient is named",
+        judge,
     ]
 
 

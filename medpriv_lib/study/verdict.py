@@ -4,8 +4,9 @@ No line is a fixed number below chance, and no line trusts a judge that a trivia
 
 - *hidden*: the best adaptive attacker, not the naive judge, links the release to other originals of
   the eye hardly better than by guessing (50), and names it no more than twice as often as guessing;
-- *lends nobody*: no patient's image or identity went in, or those are named no more than twice as
-  often as by guessing;
+- *lends nobody*: no patient's image or identity went in, or the best attacker names those no more
+  than twice as often as by guessing one of them, which is easier the more there are, and links them
+  hardly better than by guessing;
 - *evidence*: the release fits the case's own signs better than others' (`own_signs_auc`), by most
   of what lies between guessing and the ceiling, which is the true signs laid on a stranger;
 - *disease*: the expert, who met none of the patients, tells ill from healthy, by most of what lies
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from medpriv_lib.attacks.best import AUC, RANK1
+from medpriv_lib.attacks.best import AUC, LENT, LENT_AUC, RANK1
 from medpriv_lib.study.table import Row
 
 CEILING = ("control", "true signs on a stranger, same pupil")
@@ -114,22 +115,38 @@ def _hidden(row: Row) -> Line:
     numbers = f"linked {_shown(linked)} (to {_shown(high)}), named from {_shown(rank1)}"
     if linked is None and rank1 is None:
         return Line("hidden", None, "not attacked")
-    tests = [
-        None if linked is None else linked <= GUESSING + LINKED,
-        None if high is None else high <= GUESSING + LINKED_HIGH,
-        None if rank1 is None or chance is None else rank1 <= TIMES * chance,
-    ]
-    if False in tests:
-        return Line("hidden", False, numbers)
-    return Line("hidden", None if None in tests else True, numbers)
+    return Line("hidden", _every([*_linking(linked, high), _naming(rank1, chance)]), numbers)
 
 
 def _lends_nobody(row: Row) -> Line:
-    named, chance = row.get("replacement_identity_accuracy"), row.get("chance_identity")
-    if named is None:  # no contributors
-        return Line("lends nobody", True, "nobody's image or identity went in")
-    numbers = f"a contributor is named in {_shown(named)}"
-    return Line("lends nobody", None if chance is None else named <= TIMES * chance, numbers)
+    """Ask who went in besides the source; where everybody of the label did, nobody can be linked,
+    and the naming alone is looked at.
+    """
+    named, low, guess = row.get(LENT), row.get(f"{LENT}_low"), row.get(f"{LENT}_guess")
+    linked, high = row.get(LENT_AUC), row.get(f"{LENT_AUC}_high")
+    if named is None and linked is None:
+        if row.get("replacement_identity_accuracy") is None:  # no contributors
+            return Line("lends nobody", True, "nobody's image or identity went in")
+        return Line("lends nobody", None, "not attacked")
+    numbers = (
+        f"a contributor is named in {_shown(named)} (from {_shown(low)}), guessing "
+        f"{_shown(guess)}; linked {_shown(linked)} (to {_shown(high)})"
+    )
+    tests = [_naming(low, guess), *(() if linked is None else _linking(linked, high))]
+    return Line("lends nobody", _every(tests), numbers)
+
+
+def _linking(linked: float | None, high: float | None) -> list[bool | None]:
+    """Ask whether a linkage and the upper end of its interval are hardly better than guessing."""
+    return [
+        None if linked is None else linked <= GUESSING + LINKED,
+        None if high is None else high <= GUESSING + LINKED_HIGH,
+    ]
+
+
+def _naming(low: float | None, chance: float | None) -> bool | None:
+    """Ask whether naming, by the lower end of its interval, is at most twice as good as a guess."""
+    return None if low is None or chance is None else low <= TIMES * chance
 
 
 def _most_of(requirement: str, column: str, row: Row, ceiling: Row) -> Line:
@@ -157,7 +174,11 @@ def _at_least(requirement: str, column: str, row: Row, other: Row, less: float) 
 
 
 def _all(lines: Sequence[Line]) -> bool | None:
-    held = [line.holds for line in lines]
+    return _every([line.holds for line in lines])
+
+
+def _every(held: Sequence[bool | None]) -> bool | None:
+    """Return whether all hold; None where none fails but one cannot be said."""
     if False in held:
         return False
     return None if None in held else True

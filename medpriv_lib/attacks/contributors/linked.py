@@ -9,8 +9,11 @@ from medpriv_lib.attacks.attackers import Verifier
 from medpriv_lib.attacks.contributors.who import (
     comparable,
     labels_of,
+    linked_by_label,
     memberships,
+    named_by_label,
     others,
+    over_contributors,
     require_contributors,
 )
 from medpriv_lib.attacks.finding import Finding, knowledge_of
@@ -29,6 +32,7 @@ def linked(
     source: Int64[np.ndarray, " n"],
     alike: Bool[np.ndarray, "n p"] | None,
     rng: np.random.Generator,
+    diseased: Bool[np.ndarray, " n"] | None = None,
 ) -> Finding:
     """Compare a released image with originals of every patient and see whether its contributors
     stand out.
@@ -38,7 +42,8 @@ def linked(
     P) or None: who shares the label (and eye side) with the contributor, so that the label alone
     links nobody. "linkage_auc": how probable it is that a contributor is more like the image than a
     patient who did not go into it; "rank1": the image's most similar patient, the source left out,
-    is a contributor. `per_patient`: the AUC of each contributor over the images.
+    is a contributor. `per_patient`: the AUC of each contributor over the images. With `diseased`
+    (N,), the label of each image's source, both also by label (`named_by_label`).
     """
     used = others(contributors, source, likeness.shape[1])
     found = _linking(
@@ -50,16 +55,25 @@ def linked(
         source,
         alike,
         rng,
+        diseased,
     )
     shown = likeness.astype(np.float64).copy()
     shown[np.arange(len(source)), source] = -np.inf
-    first = float(used[np.arange(len(used)), shown.argmax(axis=1)].mean())
+    named = shown.argmax(axis=1)
+    first = float(used[np.arange(len(used)), named].mean())
     guess = float(used.sum(axis=1).mean() / (likeness.shape[1] - 1))
-    return replace(
+    found = replace(
         found,
         measures=found.measures | {"rank1": first},
+        intervals=found.intervals | {"rank1": over_contributors(used, named)},
         chance=found.chance | {"rank1": guess},
     )
+    if diseased is None:
+        return found
+    everybody = np.ones(used.shape, dtype=bool) if alike is None else alike
+    told, chance = named_by_label(used, named, source, everybody, diseased)
+    told = {label: found.by_label.get(label, {}) | each for label, each in told.items()}
+    return replace(found, by_label=found.by_label | told, label_chance=chance)
 
 
 def linked_retrained(
@@ -69,6 +83,7 @@ def linked_retrained(
     source: Int64[np.ndarray, " n"],
     alike: Bool[np.ndarray, "n p"] | None,
     rng: np.random.Generator,
+    diseased: Bool[np.ndarray, " n"] | None = None,
 ) -> Finding:
     """Compare a released image with originals of patients by a verifier that was trained to find
     contributors.
@@ -88,6 +103,7 @@ def linked_retrained(
         source,
         alike,
         rng,
+        diseased,
     )
 
 
@@ -105,6 +121,7 @@ def linked_by_tower_of_originals(setting: Setting) -> Finding:
         scene.patient,
         comparable(scene, labels_of(scene.cohort)),
         setting.stream("contributors"),
+        scene.cohort.diseased[scene.source],
     )
 
 
@@ -130,6 +147,7 @@ def linked_by_tower_of_contributors(setting: Setting) -> Finding:
         scene.patient,
         comparable(scene, labels_of(scene.cohort)),
         setting.stream("lenders"),
+        scene.cohort.diseased[scene.source],
     )
 
 
@@ -155,6 +173,7 @@ def _linking(
     source: np.ndarray,
     alike: np.ndarray | None,
     rng: np.random.Generator,
+    diseased: np.ndarray | None,
 ) -> Finding:
     """Return the finding of one verifier for each group of patients it attacks."""
     patients = likeness[0].shape[1]
@@ -188,4 +207,5 @@ def _linking(
         rate_per_patient(values, who),
         kind="contributors",
         target="contributor",
+        by_label={} if diseased is None else linked_by_label(values, who, diseased[rows]),
     )

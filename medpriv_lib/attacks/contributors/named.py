@@ -1,16 +1,27 @@
 """Naming a contributor: by a recogniser, by one's own releases, by one of his originals."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from medpriv_lib.attacks.contributors.who import memberships, others, require_contributors
-from medpriv_lib.attacks.finding import Finding, knowledge_of
+from medpriv_lib.attacks.contributors.who import (
+    comparable,
+    labels_of,
+    memberships,
+    named_by_label,
+    others,
+    over_contributors,
+    require_contributors,
+)
+from medpriv_lib.attacks.finding import Finding, LabelChance, Labelled, knowledge_of
 from medpriv_lib.attacks.identification import best_of_patient
+from medpriv_lib.attacks.labels import LABELS
 from medpriv_lib.attacks.registry import attack
 from medpriv_lib.attacks.scene import ALL
 from medpriv_lib.attacks.setting import Setting, seen_by
 from medpriv_lib.attacks.verification import alike
-from medpriv_lib.core.intervals import bootstrap, mean_interval, rate_per_patient
+from medpriv_lib.core.intervals import mean_interval, rate_per_patient
 from medpriv_lib.core.not_applicable import NotApplicable
 
 
@@ -19,17 +30,20 @@ def named_as(
     contributors: Int64[np.ndarray, "n k"],
     source: Int64[np.ndarray, " n"],
     patients: int,
+    peers: Bool[np.ndarray, "n p"] | None = None,
+    diseased: Bool[np.ndarray, " n"] | None = None,
 ) -> Finding:
     """Ask a recogniser who is in a released image and see whether it names a contributor.
 
     Knowledge: a recogniser trained on originals of the patients; the released images alone. `named`
     (N,) whom it names. "rank1" is the share of images where that is a contributor; `chance` what
     naming somebody at random scores. `per_patient`: of the images that a patient went into, the
-    share in which the recogniser names that patient.
+    share in which the recogniser names that patient. With `peers` (N, P), who shares the label with
+    an image's contributors, and `diseased` (N,), the label of its source, also by label.
     """
-    return _naming(
-        "contributors named", knowledge_of(named_as), named, others(contributors, source, patients)
-    )
+    used = others(contributors, source, patients)
+    found = _naming("contributors named", knowledge_of(named_as), named, used)
+    return _by_label(found, used, named, source, peers, diseased)
 
 
 def parrot(
@@ -38,19 +52,23 @@ def parrot(
     contributors: Int64[np.ndarray, "n k"],
     source: Int64[np.ndarray, " n"],
     patients: int,
+    peers: Bool[np.ndarray, "n p"] | None = None,
+    diseased: Bool[np.ndarray, " n"] | None = None,
 ) -> Finding:
     """Compare released images with the attacker's own and name who went into the most similar one.
 
     Knowledge: the method, applied by the attacker to other originals, and who contributed to each
     of these releases; the attacker leaves out the patient whom an image stands for. `likeness` (N,
     M) of the released images to the attacker's own ones, `known` (M, K) the contributors of those.
-    Measures as for `named_as`.
+    Measures, `peers` and `diseased` as for `named_as`.
     """
     used = others(contributors, source, patients)
     rows, who = np.nonzero(memberships(known, patients))
     scores = best_of_patient(likeness[:, rows], who, patients)
     scores[np.arange(len(source)), source] = -np.inf
-    return _naming("contributors parrot", knowledge_of(parrot), scores.argmax(axis=1), used)
+    named = scores.argmax(axis=1)
+    found = _naming("contributors parrot", knowledge_of(parrot), named, used)
+    return _by_label(found, used, named, source, peers, diseased)
 
 
 def reverse(
@@ -59,6 +77,8 @@ def reverse(
     contributors: Int64[np.ndarray, "n k"],
     source: Int64[np.ndarray, " n"],
     patients: int,
+    diseased: Bool[np.ndarray, " n"] | None = None,
+    looked_for: Bool[np.ndarray, " o"] | None = None,
 ) -> Finding:
     """Look among the released images for one that a patient, of whom one has an original, went
     into.
@@ -67,7 +87,9 @@ def reverse(
     originals with their contributors to learn from. `likeness` (O, N) of the originals to the
     released images, `probe` (O,) whose they are; originals of patients who went into no image are
     left out. "rank1": the most similar released image, those that stand for the patient left out,
-    was made from the patient; `chance` is picking one of them at random.
+    was made from the patient; `chance` is picking one of them at random. With the labels of the
+    images' sources, `diseased` (N,), and of the originals, `looked_for` (O,), also by the latter:
+    the guess there picks one of the images with that label, where there are any.
     """
     used = others(contributors, source, patients)
     present = np.asarray(used.any(axis=0))[probe]
@@ -77,7 +99,7 @@ def reverse(
         )
     probe, own = probe[present], probe[present][:, None] == source[None]
     hit = used[np.where(own, -np.inf, likeness[present]).argmax(axis=1), probe].astype(np.float64)
-    return Finding(
+    found = Finding(
         "contributors reverse",
         knowledge_of(reverse),
         {"rank1": float(hit.mean())},
@@ -89,6 +111,21 @@ def reverse(
         kind="contributors",
         target="contributor",
     )
+    if diseased is None or looked_for is None:
+        return found
+    told: Labelled = {}
+    chance: LabelChance = {}
+    for number, label in enumerate(LABELS):
+        mine = looked_for[present] == bool(number)
+        if mine.any():
+            among = ~own[mine] & (diseased == bool(number))
+            among = np.where(among.any(axis=1, keepdims=True), among, ~own[mine])
+            guess = (used.T[probe[mine]] & among).sum(axis=1) / among.sum(axis=1)
+            told[label] = {
+                "rank1": (float(hit[mine].mean()), *mean_interval(hit[mine], probe[mine]))
+            }
+            chance[label] = {"rank1": float(guess.mean())}
+    return replace(found, by_label=told, label_chance=chance)
 
 
 @attack(
@@ -99,7 +136,14 @@ def named_by_recogniser(setting: Setting) -> Finding:
     scene = setting.scene
     require_contributors(scene)
     named = setting.scores().argmax(axis=1)
-    return named_as(named, scene.contributors, scene.patient, scene.cohort.patients)
+    return named_as(
+        named,
+        scene.contributors,
+        scene.patient,
+        scene.cohort.patients,
+        comparable(scene, labels_of(scene.cohort)),
+        scene.cohort.diseased[scene.source],
+    )
 
 
 @attack(
@@ -120,6 +164,8 @@ def looked_for(setting: Setting) -> Finding:
         scene.contributors,
         scene.patient,
         cohort.patients,
+        cohort.diseased[scene.source],
+        cohort.diseased[unused],
     )
 
 
@@ -139,6 +185,8 @@ def compared_with_own_releases(setting: Setting) -> Finding:
         scene.contributors,
         scene.patient,
         scene.cohort.patients,
+        comparable(scene, labels_of(scene.cohort)),
+        scene.cohort.diseased[scene.source],
     )
 
 
@@ -154,7 +202,7 @@ def _naming(name: str, knowledge: str, named: np.ndarray, used: np.ndarray) -> F
         name,
         knowledge,
         {"rank1": float(hit.mean())},
-        {"rank1": _over_contributors(used, named)},
+        {"rank1": over_contributors(used, named)},
         {"rank1": float(used.sum(axis=1).mean() / used.shape[1])},
         len(named),
         len(who),
@@ -164,17 +212,16 @@ def _naming(name: str, knowledge: str, named: np.ndarray, used: np.ndarray) -> F
     )
 
 
-def _over_contributors(
-    used: Bool[np.ndarray, "n p"], named: Int64[np.ndarray, " n"]
-) -> tuple[float, float]:
-    """Return the 95 % interval of the share of images naming a contributor, contributors drawn
-    anew.
-
-    An image with several contributors counts for each of them in equal parts.
-    """
-    rows, who = np.nonzero(used)
-    part = 1 / used.sum(axis=1)[rows]
-    hit = used[np.arange(len(named)), named][rows]
-    return bootstrap(
-        np.stack([hit * part, part], axis=1), who, lambda total: total[:, 0] / total[:, 1]
-    )
+def _by_label(
+    found: Finding,
+    used: np.ndarray,
+    named: np.ndarray,
+    source: np.ndarray,
+    peers: np.ndarray | None,
+    diseased: np.ndarray | None,
+) -> Finding:
+    """Return the finding with its rate by label, where the labels are given."""
+    if peers is None or diseased is None:
+        return found
+    told, chance = named_by_label(used, named, source, peers, diseased)
+    return replace(found, by_label=told, label_chance=chance)

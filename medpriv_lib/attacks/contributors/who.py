@@ -1,10 +1,13 @@
 """Who went into a released image, beside the patient it stands for."""
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 
+from medpriv_lib.attacks.finding import LabelChance, Labelled
+from medpriv_lib.attacks.labels import LABELS
 from medpriv_lib.attacks.scene import ALL, HALVES, Scene
 from medpriv_lib.core.cohort import Cohort
+from medpriv_lib.core.intervals import bootstrap, mean_interval
 from medpriv_lib.core.not_applicable import NotApplicable
 
 
@@ -74,6 +77,65 @@ def comparable(scene: Scene, has_label: Bool[np.ndarray, "p 2"]) -> Bool[np.ndar
     of_each = has_label[np.where(there, scene.contributors, 0)]
     share = np.where(there, of_each[..., 1] / of_each.sum(axis=2), 0).sum(axis=1)
     return has_label[:, (share / np.maximum(there.sum(axis=1), 1) > 0.5).astype(int)].T
+
+
+def over_contributors(
+    used: Bool[np.ndarray, "n p"], named: Int64[np.ndarray, " n"]
+) -> tuple[float, float]:
+    """Return the 95 % interval of the share of images naming a contributor, contributors drawn
+    anew.
+
+    An image with several contributors counts for each of them in equal parts.
+    """
+    rows, who = np.nonzero(used)
+    part = 1 / used.sum(axis=1)[rows]
+    hit = used[np.arange(len(named)), named][rows]
+    return bootstrap(
+        np.stack([hit * part, part], axis=1), who, lambda total: total[:, 0] / total[:, 1]
+    )
+
+
+def named_by_label(
+    used: Bool[np.ndarray, "n p"],
+    named: Int64[np.ndarray, " n"],
+    source: Int64[np.ndarray, " n"],
+    alike: Bool[np.ndarray, "n p"],
+    diseased: Bool[np.ndarray, " n"],
+) -> tuple[Labelled, LabelChance]:
+    """Return "rank1" of an attack that names one patient `named` (N,) for each image, by the label
+    `diseased` (N,) of its source, and what guessing scores there.
+
+    `used` (N, P) who went in besides the source, as of `others`; `source` (N,) the patients that
+    the images stand for. The guess is that of somebody who knows of each image which label its
+    contributors have: one of the patients `alike` (N, P) at random, the source left out. So the
+    label alone names nobody.
+    """
+    free = alike.copy()
+    free[np.arange(len(source)), source] = False
+    guess = (used & free).sum(axis=1) / np.maximum(free.sum(axis=1), 1)
+    hit, told, chance = used[np.arange(len(named)), named], {}, {}
+    for number, label in enumerate(LABELS):
+        mine = diseased == bool(number)
+        if used[mine].any():
+            ends = over_contributors(used[mine], named[mine])
+            told[label] = {"rank1": (float(hit[mine].mean()), *ends)}
+            chance[label] = {"rank1": float(guess[mine].mean())}
+    return told, chance
+
+
+def linked_by_label(
+    values: Float[np.ndarray, " h"], who: Int64[np.ndarray, " h"], diseased: Bool[np.ndarray, " h"]
+) -> Labelled:
+    """Return "linkage_auc" by the label of the images' sources: `values` (H,) how contributor `who`
+    (H,) stands among the others in an image whose source is `diseased` (H,) or not.
+    """
+    return {
+        label: {
+            "linkage_auc": (float(values[mine].mean()), *mean_interval(values[mine], who[mine]))
+        }
+        for label, mine in zip(LABELS, (~diseased, diseased), strict=True)
+        if mine.any()
+    }
 
 
 def require_contributors(scene: Scene) -> None:

@@ -78,7 +78,7 @@ class Plan:
         listing = self.listing
         digest = hashlib.sha256()
         cut = self.cut
-        settings = (cut.size, cut.localize, cut.colour, self.each, listing.recipe)
+        settings = (cut.size, cut.localize, cut.colour, self.each)
         covered = [str(one) for one in listing.covered]
         digest.update(repr((settings, covered, listing.strict, listing.refuse_text)).encode())
         for row, file in enumerate(listing.files):

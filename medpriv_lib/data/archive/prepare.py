@@ -19,7 +19,7 @@ from medpriv_lib.data.archive.recorded import Recorded, read_parts
 from medpriv_lib.data.choices import LENIENT, USUAL_CUT, USUAL_SPLIT, Care, Cut, Split
 from medpriv_lib.data.cut_all import sorted_out, the_better, to_look_at_again
 from medpriv_lib.data.left_out import LeftOut
-from medpriv_lib.data.listing import FIRST_RECIPE, Listing
+from medpriv_lib.data.listing import Listing
 from medpriv_lib.data.people import shared_prints
 from medpriv_lib.data.preparation import Preparation
 
@@ -84,10 +84,8 @@ def _cut(
     for _ in _shown(spread(cut_chunk, pieces, *spent), plan.chunks, "prepare", progress):
         pass
     parts = [part for folder in plan.folders for part in read_parts(folder, "cut")]
-    signs, odd = plan.cut.localize and plan.listing.recipe != FIRST_RECIPE, []
-    if signs:
-        odd = _look_again(plan, parts, spent)
-    kept, lost = sorted_out(plan.listing, parts, signs)
+    odd = _look_again(plan, parts, spent) if plan.cut.localize else []
+    kept, lost = sorted_out(plan.listing, parts)
     return {row: parts[row] for row in kept}, lost, odd
 
 

@@ -15,7 +15,7 @@ from medpriv_lib.data.synthetic.cohort import (
     render_item,
     write_synthetic,
 )
-from medpriv_lib.data.synthetic.difficulty import DEFAULT, SECOND, Difficulty
+from medpriv_lib.data.synthetic.difficulty import DEFAULT, VISITS, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.lamps import Glint, bar, ring
 from medpriv_lib.data.synthetic.pathology import Hole, Nevus, Pathology, Wedge
@@ -30,7 +30,7 @@ __all__ = [
     "FAMILIES",
     "HELD_OUT",
     "IMAGES",
-    "SECOND",
+    "VISITS",
     "SEED",
     "Camera",
     "Capture",

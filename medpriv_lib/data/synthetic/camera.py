@@ -11,9 +11,9 @@ PATTERNS = ("drawn", "one", "two", "ring", "bar", "square", "aside")
 
 @dataclass(frozen=True)
 class Camera:
-    """One set-up. The default is the first cohort's, and renders its images byte by byte.
+    """One set-up; the default is a plain one, by which `data_scripts/make_synthetic.py` draws.
 
-    `drawing` 1 draws lashes and skin as the first cohort has them, 2 as near-infrared pictures
+    `drawing` 1 draws lashes as strokes and skin flat, 2 both as near-infrared pictures
     show them. `leds` one of `PATTERNS`: "drawn" takes the lamps of the capture, the others stand
     where the middle of the capture's first two lamps stands; `led_spread` in mm is the distance of
     a pair, the radius of a ring, the length of a bar, the side of a square, or how far one lamp
@@ -89,7 +89,7 @@ def _family(leds: str, **ranges: Range) -> Ranges:
     return Ranges(leds, ranges)
 
 
-# the set-up of the second cohorts: one, as the paper's
+# the set-up of the packaged cohorts: one, as the paper's
 COHORT_CAMERA = Camera(
     drawing=2,
     iris_contrast=1.85,

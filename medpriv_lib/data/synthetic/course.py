@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medpriv_lib.data.synthetic.difficulty import SECOND, Difficulty
+from medpriv_lib.data.synthetic.difficulty import VISITS, Difficulty
 from medpriv_lib.data.synthetic.pathology import Pathology
 
 
@@ -25,7 +25,7 @@ class Course:
 
     @classmethod
     def draw(
-        cls, rng: np.random.Generator, visits: int, difficulty: Difficulty = SECOND
+        cls, rng: np.random.Generator, visits: int, difficulty: Difficulty = VISITS
     ) -> "Course":
         """Draw the course of one eye, with the disease; `at` leaves it out where it is not."""
         worst = Pathology.draw(rng, True, difficulty)

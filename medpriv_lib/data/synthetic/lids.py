@@ -1,4 +1,4 @@
-"""The skin around an eye as near-infrared pictures show it: the drawing of the second version.
+"""The skin around an eye as near-infrared pictures show it: drawing 2 of a camera.
 
 Lines, folds and wet spots run along the lids: they are drawn in the lids' own coordinates, place
 along the margin and distance from it, and so follow a lid that closes.

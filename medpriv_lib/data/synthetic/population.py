@@ -33,8 +33,7 @@ Square = UInt8[np.ndarray, "size size"]
 def cut(
     rendering: Rendering, size: int = 64
 ) -> tuple[Square, Square, Bool[np.ndarray, "size size"]] | None:
-    """Return image, twin and evidence as `prepare` cuts them by its second recipe, or None where no
-    eye is found.
+    """Return image, twin and evidence as `prepare` cuts them, or None where no eye is found.
 
     The frame is where the localiser sees the eye, in the image with the disease; twin and evidence
     go through the same frame, and a pixel is evidence where at least half of it is. Right eyes are

@@ -1,4 +1,4 @@
-"""The images of the second version: rendered visit by visit and written with a manifest."""
+"""The images of a cohort with visits: rendered visit by visit and written with a manifest."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from medpriv_lib.data.eyes.eye import Eye
-from medpriv_lib.data.second import KINDS, Kind
+from medpriv_lib.data.packaged import KINDS, Kind
 from medpriv_lib.data.synthetic.camera import COHORT_CAMERA
 from medpriv_lib.data.synthetic.capture import Capture
 from medpriv_lib.data.synthetic.cohort import IMAGES, PATIENTS
 from medpriv_lib.data.synthetic.course import Course
-from medpriv_lib.data.synthetic.difficulty import SECOND, Difficulty
+from medpriv_lib.data.synthetic.difficulty import VISITS, Difficulty
 from medpriv_lib.data.synthetic.identity import Identity
 from medpriv_lib.data.synthetic.pathology import Pathology
 from medpriv_lib.data.synthetic.render import Rendering, render_with_truth
@@ -30,7 +30,7 @@ DROPS = 0.15  # of the visits: both pupils dilated
 
 @lru_cache(maxsize=4)
 def eyes_of(
-    kind: Kind, patient: int, seed: int = SEED, difficulty: Difficulty = SECOND
+    kind: Kind, patient: int, seed: int = SEED, difficulty: Difficulty = VISITS
 ) -> tuple[Identity, Identity]:
     """Return the left and the right eye of a patient of the cohort."""
     rng = np.random.default_rng([STREAM + 1, KINDS.index(kind), seed, patient])
@@ -39,7 +39,7 @@ def eyes_of(
 
 
 def findings_at(
-    kind: Kind, slot: Slot, seed: int = SEED, difficulty: Difficulty = SECOND
+    kind: Kind, slot: Slot, seed: int = SEED, difficulty: Difficulty = VISITS
 ) -> Pathology:
     """Return the findings of one eye on one visit, the same in all its images.
 
@@ -54,7 +54,7 @@ def findings_at(
 
 
 def capture_of(
-    kind: Kind, shot: Shot, seed: int = SEED, difficulty: Difficulty = SECOND
+    kind: Kind, shot: Shot, seed: int = SEED, difficulty: Difficulty = VISITS
 ) -> Capture:
     """Return how an image was captured: on some visits after drops, which both eyes were given."""
     slot = shot.slot
@@ -67,7 +67,7 @@ def capture_of(
 
 
 def render_shot(
-    shot: Shot, kind: Kind, seed: int = SEED, difficulty: Difficulty = SECOND
+    shot: Shot, kind: Kind, seed: int = SEED, difficulty: Difficulty = VISITS
 ) -> Rendering:
     """Return the image of a shot with its truth, exactly as `write_visits` writes it."""
     eye = eyes_of(kind, shot.patient, seed, difficulty)["LR".index(shot.slot.eye)]
@@ -78,7 +78,7 @@ def render_shot(
     )
 
 
-def geometry_of(shot: Shot, kind: Kind, seed: int = SEED, difficulty: Difficulty = SECOND) -> Eye:
+def geometry_of(shot: Shot, kind: Kind, seed: int = SEED, difficulty: Difficulty = VISITS) -> Eye:
     """Return the true circles of a shot without rendering it."""
     eye = eyes_of(kind, shot.patient, seed, difficulty)["LR".index(shot.slot.eye)]
     capture = capture_of(kind, shot, seed, difficulty)
@@ -92,10 +92,10 @@ def write_visits(
     images: int = IMAGES,
     seed: int = SEED,
     workers: int | None = None,
-    difficulty: Difficulty = SECOND,
+    difficulty: Difficulty = VISITS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a cohort of the second version and return its manifest, for `medpriv prepare`.
+    """Write a cohort with visits and return its manifest, for `medpriv prepare`.
 
     `images/NNNN/NNNN_L_vV_k.png` 8-bit 640x480, `truth/` as `writer.write_planned` says, and
     `manifest.csv` with file, patient, label, eye, visit and date, written last: an incomplete

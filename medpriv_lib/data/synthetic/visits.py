@@ -1,4 +1,4 @@
-"""The second version of the synthetic cohort: visits with dates, and findings that change.
+"""The plan of a synthetic cohort: visits with dates, and findings that change.
 
 Two designs from one renderer. "confounded" is as the paper's data are: most patients have one
 label, because a glaucoma that is there stays. Findings change all the same: they progress, attacks
@@ -10,7 +10,7 @@ label show nothing of it, pupils are dilated by drops on some visits, and all im
 one camera.
 
 Images of one eye on one visit share its findings, date and drops, and differ in how they were
-captured. The split is by image, as in the first cohort, so images of one visit are in training and
+captured. The split is by image, as in the study, so images of one visit are in training and
 in test.
 """
 
@@ -20,7 +20,7 @@ from itertools import groupby
 
 import numpy as np
 
-from medpriv_lib.data.second import KINDS, Kind
+from medpriv_lib.data.packaged import KINDS, Kind
 from medpriv_lib.data.synthetic.cohort import GLAUCOMA, IMAGES, PATIENTS, apportion
 
 SEED = 2311
@@ -79,7 +79,7 @@ def plan_visits(
 ) -> list[Shot]:
     """Return what a cohort consists of, without rendering: both eyes on each of a patient's visits.
 
-    Glaucoma has 425 of 1,795 images, as in the first cohort, or as near as other counts allow.
+    Glaucoma has 425 of 1,795 images, as in the study, or as near as other counts allow.
     Raises `ValueError` for another kind, fewer than 4 patients, or fewer images than two eyes on
     two visits of each patient.
     """

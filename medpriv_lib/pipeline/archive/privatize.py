@@ -12,12 +12,14 @@ from tqdm import tqdm
 
 from medpriv_lib.core.cluster import spread
 from medpriv_lib.core.files import atomic_write, sha256_of, write_json
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.shards import write_shares
 from medpriv_lib.core.sharing import FORMS
 from medpriv_lib.core.workplace import reserved
 from medpriv_lib.data.archive.archive import FILE, Archive
 from medpriv_lib.pipeline.archive.parts import Work, gallery_of, places_of, release_part
 from medpriv_lib.privatizers.blocks import BLOCK, blocks, directions_of, how_many
+from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import privatizer
 
 T = TypeVar("T")
@@ -48,8 +50,9 @@ def privatize_archive(
     is "png" or "dicom"; `workers` and `scheduler` as
     in `core.cluster.spread`. `out` has share/, a thousand files a folder, and keep/. A run that
     was killed goes on with the same call. Released pictures are compared with the originals of
-    their part only. Raises what `pipeline.privatize.privatize` raises, and `ValueError` where
-    `out` holds anything else.
+    their part only. A method that shows nobody twice releases one part. Raises what
+    `pipeline.privatize.privatize` raises, `NotApplicable` for more images than such a method can
+    show, and `ValueError` where `out` holds anything else.
     """
     cls, out = privatizer(method), Path(os.path.abspath(out))
     settings = cls.suited(archive.shape[0]) | settings
@@ -58,15 +61,25 @@ def privatize_archive(
         raise ValueError(f"unknown form {files!r}; choose from {', '.join(FORMS)}")
     rows = archive.rows_of(split)
     needed = [None if path is None else Path(os.path.abspath(path)) for path in (gallery, weights)]
+    drawn_from = None
     if needed[0] is not None:
-        gallery_of(needed[0])  # whatever is wrong with the gallery is said before any work
+        drawn_from = gallery_of(needed[0])  # whatever is wrong is said before any work
+    most = cls.ready(Resources(drawn_from, needed[1]), **settings).most
+    if most is not None and len(rows) > most:
+        raise NotApplicable(
+            f"{method} releases {most:,} images at most in one set, and {len(rows):,} were asked "
+            "for: it shows nobody twice; name a smaller split, or weights with a larger bank of "
+            "strangers"
+        )
     plan = {"method": method, "settings": settings, "split": split, "files": files, "block": block}
     plan |= {"archive": sha256_of(archive.folder / FILE), "needed": [str(one) for one in needed]}
     spent, keep = (workers, scheduler), out / "keep"
     together = _together(method, settings)
     with reserved(out):
         _begin(out, plan)
-        if together is None:
+        if most is not None:
+            parts = [rows]  # parts do not know of each other whom they show
+        elif together is None:
             parts = _by_chunk(archive, rows)
         else:
             parts = _by_block(archive, rows, together, block, keep, spent)

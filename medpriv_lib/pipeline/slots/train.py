@@ -249,8 +249,8 @@ def ensemble(table: Table, context: Context) -> Given:
 
 
 def _public(context: Context) -> np.ndarray:
-    """Return the features of public images: the first cohort's, every so many."""
-    from medpriv_lib.data.default import default_cohort
+    """Return the features of public images: the default cohort's, every so many."""
+    from medpriv_lib.data.packaged import default_cohort
 
     images = default_cohort().images
     return context.describe(images[:: len(images) // QUESTIONS][:QUESTIONS])

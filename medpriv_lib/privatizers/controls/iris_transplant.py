@@ -28,7 +28,9 @@ class IrisTransplant(OnStrangers):
     name = "iris-transplant"
     title = "Own iris in a stranger"
     marker = "^"
-    compared = (Compared("own iris in a stranger", {"pupil": "freed"}, random=True, second=True),)
+    compared = (
+        Compared("own iris in a stranger", {"pupil": "freed"}, random=True, needs_visits=True),
+    )
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:
         """Return the own iris in a stranger for each image."""

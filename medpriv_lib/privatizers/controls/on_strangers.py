@@ -72,6 +72,11 @@ class OnStrangers(Privatizer):
         cls.check(settings)
         return cls(bank_of(resources), **settings)
 
+    @property
+    def most(self) -> int | None:
+        """How many strangers there are: nobody is shown twice in one release."""
+        return len(self.bank)
+
     def strangers(self, cohort: Cohort, generator: torch.Generator) -> Float[np.ndarray, "n s s"]:
         """Return a stranger for each image, in grey levels, float32."""
         self._require(cohort)

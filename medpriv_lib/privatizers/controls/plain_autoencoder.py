@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,16 +50,16 @@ class Steps:
 class PlainAutoencoder(Privatizer):
     """Release what PPRL-VGAN's encoder and decoder show when they are trained to show the source.
 
-    The networks are the same (code of 128 numbers, no noise, one identity for all), the loss is the
-    mean absolute difference of the pixels and nothing else. It tells how much of what a method
-    hides is hidden by the narrow code alone.
+    The code is as wide (128 numbers, no noise, one identity for all), the networks are half as
+    wide, and the loss is the mean absolute difference of the pixels and nothing else. It tells how
+    much of what a method hides is hidden by the narrow code alone.
     """
 
     name = NAME
     title = "Plain autoencoder"
     marker = "^"
     needs = "weights"
-    compared = (Compared("plain autoencoder", {}, second=True),)
+    compared = (Compared("plain autoencoder", {}, needs_visits=True),)
     control = True
 
     def __init__(self, network: Generator) -> None:
@@ -76,9 +76,12 @@ class PlainAutoencoder(Privatizer):
         if cls.name in resources.trained:
             method: Self = resources.trained[cls.name]
             return method
-        folder = weights.FOLDER if resources.weights is None else resources.weights
+        folder = weights.DEFAULT if resources.weights is None else resources.weights
         if not (folder / f"{cls.name}.safetensors").is_file():
-            raise NotApplicable(f"no autoencoder was trained: {folder / cls.name}.safetensors")
+            raise NotApplicable(
+                f"no autoencoder was trained: no {cls.name}.safetensors in the folder of the "
+                "weights; train it with data_scripts/train_autoencoder.py"
+            )
         tensors, card = weights.load(folder / cls.name, cls.name)
         if resources.cohort is not None:
             weights.require_cohort(card, resources.cohort)
@@ -182,6 +185,12 @@ def fit_autoencoder(
     train = cohort.of("train")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     architecture = Architecture(1, size_of(train.images), channels=channels_of(train.images))
+    architecture = replace(
+        architecture,
+        encoder=tuple(width // 2 for width in architecture.encoder),
+        decoder=tuple(width // 2 for width in architecture.decoder),
+        refine=architecture.refine // 2,
+    )
     checkpoint = folder / f"{NAME}-in-training"
     checkpoint.mkdir(parents=True, exist_ok=True)
     told = {"data": train.hash(), "seed": seed, "budget": asdict(budget)}

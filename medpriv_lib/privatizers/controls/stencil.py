@@ -43,7 +43,7 @@ class Stencil(OnStrangers):
             "mean sign on a stranger",
             {"pupil": "freed", "strength": STRENGTH},
             random=True,
-            second=True,
+            needs_visits=True,
         ),
     )
 

@@ -18,8 +18,8 @@ class Stranger(OnStrangers):
     title = "Invented stranger"
     marker = "^"
     compared = (
-        Compared("stranger", {"pupil": "freed"}, random=True, second=True),
-        Compared("stranger, same pupil", {"pupil": "kept"}, random=True, second=True),
+        Compared("stranger", {"pupil": "freed"}, random=True, needs_visits=True),
+        Compared("stranger, same pupil", {"pupil": "kept"}, random=True, needs_visits=True),
     )
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:

@@ -28,9 +28,12 @@ class Transplant(OnStrangers):
     title = "True signs on a stranger"
     marker = "^"
     compared = (
-        Compared("true signs on a stranger", {"pupil": "freed"}, random=True, second=True),
+        Compared("true signs on a stranger", {"pupil": "freed"}, random=True, needs_visits=True),
         Compared(
-            "true signs on a stranger, same pupil", {"pupil": "kept"}, random=True, second=True
+            "true signs on a stranger, same pupil",
+            {"pupil": "kept"},
+            random=True,
+            needs_visits=True,
         ),
     )
 

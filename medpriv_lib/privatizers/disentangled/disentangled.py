@@ -63,25 +63,30 @@ class Disentangled(Privatizer):
                 f"synthetic identities{suffix}",
                 {"identity": "synthetic", "form": form},
                 random=True,
-                second=True,
+                needs_visits=True,
             )
             for form, suffix in (("closed", ""), ("verification", ", verification form"))
         ),
         *(
-            Compared(f"mean of {word} identities", {"identity": "k-same", "k": k}, second=True)
+            Compared(
+                f"mean of {word} identities", {"identity": "k-same", "k": k}, needs_visits=True
+            )
             for k, word in ((6, "6"), (12, "12"), (0, "all"))
         ),
-        Compared("a donor's identity", {"identity": "swap"}, random=True, second=True),
-        Compared("own identity", {"identity": "own"}, second=True),
+        Compared("a donor's identity", {"identity": "swap"}, random=True, needs_visits=True),
+        Compared("own identity", {"identity": "own"}, needs_visits=True),
         Compared(
             "medical vector of another patient",
             {"identity": "synthetic", "medical": "other-patient"},
             labels="true",
             random=True,
-            second=True,
+            needs_visits=True,
         ),
         Compared(
-            "no other vector", {"identity": "synthetic", "other": "mean"}, random=True, second=True
+            "no other vector",
+            {"identity": "synthetic", "other": "mean"},
+            random=True,
+            needs_visits=True,
         ),
     )
 
@@ -252,7 +257,7 @@ class WithoutSwaps(Privatizer):
     title = "Disentanglement without swap terms"
     marker = "x"
     needs = "weights"
-    compared = (Compared("reconstruction without swap terms", {}, second=True),)
+    compared = (Compared("reconstruction without swap terms", {}, needs_visits=True),)
     control = True
 
     def __init__(self, model: Model | None = None) -> None:
@@ -286,7 +291,7 @@ def model_of(resources: Resources, name: str, cohort: Cohort | None) -> Model:
     if name in resources.trained:
         model: Model = resources.trained[name]
         return model
-    folder = weights.FOLDER if resources.weights is None else resources.weights
+    folder = weights.DEFAULT if resources.weights is None else resources.weights
     path = folder / f"{name}.safetensors"
     shipped = weights.FOLDER / path.name
     if cohort is None and shipped.is_file() and not path.is_file():

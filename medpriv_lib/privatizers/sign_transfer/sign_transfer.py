@@ -45,9 +45,9 @@ from medpriv_lib.privatizers.strangers import Strangers
 
 PUPILS = ("kept", "freed", "quantised", "fixed")
 FOUND = 0.3  # an alpha above this somewhere is a sign that was found
-BANK, FIRST = "strangers", "strangers-first"  # files of the weights' folder
+BANK = "strangers"  # a file of the weights' folder
 LEAST, MOST = 0.2, 0.72  # what the rubber sheet is asked for
-FLOOR = 0.2  # at most 2 % of the healthy validation images of both second cohorts exceed it
+FLOOR = 0.2  # at most 2 % of the healthy validation images of both packaged cohorts exceed it
 LOW_FLOOR = 0.05  # of the study's rows: more faint signs, and more that tells the source
 
 
@@ -85,14 +85,16 @@ class SignTransfer(Privatizer):
     needs = "weights"
     public = True
     compared = tuple(
-        Compared(title, {"pupil": pupil, "floor": LOW_FLOOR}, random=True, second=True)
+        Compared(title, {"pupil": pupil, "floor": LOW_FLOOR}, random=True, needs_visits=True)
         for title, pupil in (
             ("pupil freed where no sign is found", "freed"),
             ("pupil kept", "kept"),
             ("pupil in steps of a tenth", "quantised"),
         )
     ) + (
-        Compared("pupil of one size", {"pupil": "fixed", "floor": FLOOR}, random=True, second=True),
+        Compared(
+            "pupil of one size", {"pupil": "fixed", "floor": FLOOR}, random=True, needs_visits=True
+        ),
     )
 
     def __init__(
@@ -133,6 +135,11 @@ class SignTransfer(Privatizer):
         return cls(
             **settings, network=trained.network, calibration=trained.calibration, strangers=bank
         )
+
+    @property
+    def most(self) -> int | None:
+        """How many strangers there are: nobody is shown twice in one release."""
+        return len(shipped_strangers() if self.strangers is None else self.strangers)
 
     @property
     def network(self) -> Network:
@@ -225,16 +232,15 @@ class SignTransfer(Privatizer):
         return alpha
 
     def bank(self, cohort: Cohort) -> Strangers:
-        """Return the bank that was given, else the shipped one: as the second cohorts' camera shows
-        strangers, or, for cohorts without visits, as the first's does, where that is there.
+        """Return the bank that was given, else the shipped one: as the packaged cohorts' camera
+        shows strangers.
 
         Raises `NotApplicable` where they have another size than the images.
         """
         self._require(cohort.images)
         bank = self.strangers
         if bank is None:
-            first = cohort.visit is None and (weights.FOLDER / f"{FIRST}.npz").is_file()
-            bank = shipped_strangers(FIRST if first else BANK)
+            bank = shipped_strangers()
         if bank.size != cohort.images.shape[1]:
             raise NotApplicable(
                 f"the strangers have {bank.size} px, the images {cohort.images.shape[1]}: render a "
@@ -291,15 +297,14 @@ class SignTransfer(Privatizer):
 
 
 @cache
-def shipped_strangers(name: str) -> Strangers:
-    """Return a bank that comes with the package, by the name of its file. Raises
-    `FileNotFoundError` where it is missing.
+def shipped_strangers() -> Strangers:
+    """Return the bank that comes with the package. Raises `FileNotFoundError` where it is
+    missing.
     """
-    path: Path = weights.FOLDER / f"{name}.npz"
+    path: Path = weights.FOLDER / f"{BANK}.npz"
     if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in weights.FOLDER.glob("strangers*.npz")))
         raise FileNotFoundError(
-            f"{path}: no such bank of strangers (there are: {there or 'none'}); install medpriv "
-            "again, or pass `strangers=render_strangers(...)`"
+            f"{path}: no such bank of strangers; install medpriv again, or pass "
+            "`strangers=render_strangers(...)`"
         )
     return Strangers.load(path)

@@ -2,7 +2,8 @@
 
 The discriminator's own head D^2 is easily pleased. It knows the training patients, and still the
 generator finds patterns that D^2 takes for patient c and that no other network does: its identity
-loss falls to zero while an independent judge names c in half of the images. What pleases several
+loss falls to zero while an independent judge names c less often: on the default cohort in 89 % of
+the test images, and in 97 % with two recognisers beside D^2. What pleases several
 networks that were trained apart carries over to a network that took no part (Liu, Chen, Liu, Song,
 ICLR 2017, arXiv 1611.02770). So recognisers, trained beforehand on the same training images and
 then left alone, share the identity term with D^2. An identity loss from a frozen recogniser is

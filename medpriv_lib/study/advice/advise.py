@@ -15,8 +15,6 @@ from medpriv_lib.study.advice.rules import (
 )
 from medpriv_lib.study.verdict import Line
 
-COHORTS = {"first": "first cohort", "confounded": "confounded", "crossed": "crossed"}
-
 
 @dataclass(frozen=True)
 class Advice:
@@ -146,7 +144,7 @@ def _attacked(one: Attacked) -> str:
         )
     if one.source is not None:
         parts.append(f"the very picture{source} with {shown(one.source)}")
-    return f"{COHORTS[one.cohort]}: {', '.join(parts)}; {one.n} images of {one.patients} patients."
+    return f"{one.cohort}: {', '.join(parts)}; {one.n} images of {one.patients} patients."
 
 
 def _membership(method: Method, facts: Facts) -> list[str]:

@@ -8,23 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from medpriv_lib.attacks.best import AUC, OWN, RANK1
+from medpriv_lib.attacks.best import most_found
+from medpriv_lib.data.packaged import KINDS
 from medpriv_lib.study.advice.rules import FROM_SOURCE, HIDDEN, MEMBERS, Method
-from medpriv_lib.study.both_labels import FILE, most_found
+from medpriv_lib.study.attacks import FILE, read_attacks
 from medpriv_lib.study.gradient_inversion.summary import summarised
 from medpriv_lib.study.table import Row, read_table
 from medpriv_lib.study.verdict import (
     GUESSING,
     LINKED,
     LINKED_HIGH,
-    ORIGINAL,
     TIMES,
     Line,
     verdicts,
 )
 
-SECOND = ("confounded", "crossed")
-FIRST = "first"  # the cohort that the course begins with
 BETTER = "a better search"  # begins the names of its rows
 WHOSE = {"all": "", "healthy": " of the healthy", "diseased": " of the ill"}  # as said
 Name = tuple[str, str]
@@ -86,11 +84,11 @@ class Facts:
         """Return a line for each cohort that was attacked, and for one that should have been.
 
         What hides where disease and person are independent may give them away where they are not,
-        so a method attacked on one cohort of the second version needs the figure of the other.
+        so a method attacked on one cohort needs the figure of the other.
         """
         attacked = self.attacked.get(method.row, [])
         there = {one.cohort for one in attacked}
-        missing = [kind for kind in SECOND if kind not in there and there & set(SECOND)]
+        missing = [kind for kind in KINDS if there and kind not in there]
         return [_hidden(one, requirement) for one in attacked] + [
             Line(requirement, None, f"{kind}: not attacked yet") for kind in missing
         ]
@@ -106,11 +104,12 @@ def read_facts(results: str | os.PathLike) -> Facts:
     and how it is made.
     """
     folder = Path(results).resolve()
-    if not (folder / "attacks.json").is_file():
-        raise FileNotFoundError(
-            f"{folder / 'attacks.json'}: no such results; name the folder chapters/results, or "
-            "make it with `medpriv study`"
-        )
+    for kind in KINDS:
+        if not (folder / kind / FILE).is_file():
+            raise FileNotFoundError(
+                f"{folder / kind / FILE}: no such results; name the folder chapters/results, or "
+                f"make it with `medpriv study --cohort {kind} --attacks`"
+            )
     return _read(folder)
 
 
@@ -118,18 +117,16 @@ def read_facts(results: str | os.PathLike) -> Facts:
 def _read(folder: Path) -> Facts:
     lines: dict[Name, dict[str, list[Line]]] = {}
     judged: dict[Name, list[str]] = {}
-    for kind in SECOND:
+    for kind in KINDS:
         rows = read_table(folder / kind / "table.csv")
         for row in rows:
             if row["identity_accuracy"] is not None:
                 judged.setdefault((row["experiment"], row["set"]), []).append(_judged(kind, row))
         for name, one in verdicts(rows).items():
             for line in one.lines:
-                if line.requirement != HIDDEN:  # from the attacks, whose cohorts are more
+                if line.requirement != HIDDEN:  # from the attacks, which know more
                     said = line._replace(numbers=f"{kind}: {line.numbers}")
                     lines.setdefault(name, {}).setdefault(line.requirement, []).append(said)
-    for name, said_too in _compared(folder).items():
-        judged.setdefault(name, []).extend(said_too)
     return Facts(
         lines,
         _attacks(folder),
@@ -148,36 +145,15 @@ def _inversion(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
-    """Return the attacks on the first cohort, and those on the others where they were made."""
+    """Return what attackers reached of every row, on each cohort that it was attacked on."""
     attacked: dict[Name, list[Attacked]] = {}
-    content = _json(folder / "attacks.json")
-    made = content["provenance"]
-    for one in content["methods"]:
-        name = (one["experiment"], one["set"])
-        attacked.setdefault(name, []).append(_first(one, made["n"], made["patients"]))
-    if (folder / FILE).is_file():
-        second = _json(folder / FILE)
-        for kind, cohort in second["cohorts"].items():
-            for row in (one for one in cohort["rows"] if one["figures"]):
-                name = (row["experiment"], row["set"])
-                found = _second(kind, row["figures"], cohort["n"], cohort["patients"])
-                attacked.setdefault(name, []).append(found)
+    for kind in KINDS:
+        content = read_attacks(folder / kind) or {}
+        made = content["provenance"]
+        for row in (one for one in content["methods"] if one["figures"]):
+            found = _reached(kind, row["figures"], made["n"], made["patients"])
+            attacked.setdefault((row["experiment"], row["set"]), []).append(found)
     return attacked
-
-
-def _compared(folder: Path) -> dict[Name, list[str]]:
-    """Return what comparisons without a training link, beside the same on the originals."""
-    found: dict[Name, list[str]] = {}
-    path = folder / "compared-second.json"
-    for kind, one in (_json(path)["cohorts"] if path.is_file() else {}).items():
-        linked = {(row["experiment"], row["set"]): shown(row["linked"]) for row in one["rows"]}
-        for name, area in linked.items():
-            found.setdefault(name, []).append(
-                f"{kind}: comparisons without a training link other photographs with an area of "
-                f"{area} (guessing 50, the originals {linked[ORIGINAL]}); {one['n']} images of "
-                f"{one['patients']} patients."
-            )
-    return found
 
 
 def _judged(kind: str, row: Row) -> str:
@@ -188,26 +164,7 @@ def _judged(kind: str, row: Row) -> str:
     )
 
 
-def _first(one: dict[str, Any], n: int, patients: int) -> Attacked:
-    cells = one["columns"]
-    ends = [
-        (100 * f["intervals"]["own_auc"][0], 100 * f["intervals"]["own_auc"][1])
-        for f in one["findings"]
-        if "own_auc" in f["intervals"] and 100 * f["measures"]["own_auc"] >= cells[OWN] - 1e-6
-    ]
-    own = cells.get(OWN)
-    return Attacked(
-        FIRST,
-        (cells[AUC], cells[f"{AUC}_low"], cells[f"{AUC}_high"]),
-        (cells[RANK1], cells[f"{RANK1}_low"], cells[f"{RANK1}_high"]),
-        None if own is None else (own, *(ends[0] if ends else (None, None))),
-        100 / patients,
-        n,
-        patients,
-    )
-
-
-def _second(kind: str, figures: dict[str, dict[str, Any]], n: int, patients: int) -> Attacked:
+def _reached(kind: str, figures: dict[str, dict[str, Any]], n: int, patients: int) -> Attacked:
     found = [most_found(figures, what) for what in ("others", "named", "source")]
     linked, named, source = (None if one is None else one[:3] for one in found)
     a, b, c = ("" if one is None else WHOSE[one.label] for one in found)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from medpriv_lib.core.cohort import Cohort
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.data.synthetic.population import population
 
 PATIENTS = 40
@@ -39,7 +39,7 @@ class Task:
             patient_names=np.array([f"case {one}" for one in number]),
             evidence=None,
             twin=None,
-            visit=np.ones(len(part), dtype=np.int64),  # the second version's camera, and no more
+            visit=np.ones(len(part), dtype=np.int64),  # the cohorts' camera, and no more
             row=number,
             name="capstone",
         )
@@ -47,7 +47,7 @@ class Task:
 
 def practice(patients: int = PATIENTS) -> Task:
     """Return the set to practise on: the first patients of the cohort "crossed" that ships."""
-    cohort = second_cohort("crossed")
+    cohort = packaged_cohort("crossed")
     few = cohort.take(np.flatnonzero(cohort.patient < patients))
     train = np.flatnonzero(few.split == "train")
     held = train[_places(few.patient[train]) < HELD]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from medpriv_lib.attacks.best import AUC, RANK1
 from medpriv_lib.core.drawing import save
 from medpriv_lib.core.palette import CYCLE, INK, PAPER
+from medpriv_lib.study.figures.requirements import requirements
 from medpriv_lib.study.rows import headings
 from medpriv_lib.study.table import Row
 
@@ -116,7 +117,10 @@ def rank_curves(content: dict, names: Sequence[tuple[str, str]]) -> Figure:
 
 
 def write_attack_figures(rows: Sequence[Row], content: dict, folder: Path) -> None:
-    """Write `privacy-and-evidence.png` and `rank-curves.png` into an existing folder."""
+    """Write `privacy-and-evidence.png` and `rank-curves.png` into an existing folder, and
+    `requirements.png` anew: some of them are about attackers.
+    """
+    save(requirements(rows), folder / "requirements.png")
     save(privacy_and_evidence(rows), folder / "privacy-and-evidence.png")
     named = [(one["experiment"], one["set"]) for one in content["methods"] if one["findings"]]
     preferred = [

@@ -11,7 +11,7 @@ from medpriv_lib.core.drawing import grid, save
 from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.palette import CYCLE, INK, PAPER
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.default import DEFAULT_DISEASE, disease_of
+from medpriv_lib.data.packaged import DISEASE, disease_of
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.study.rows import headings, methods
 from medpriv_lib.study.table import Row
@@ -46,7 +46,7 @@ def examples(cohort: Cohort, count: int = EXAMPLES) -> np.ndarray:
     return np.array(chosen, dtype=np.int64)
 
 
-def trade_off(rows: Sequence[Row], disease: str = DEFAULT_DISEASE) -> Figure:
+def trade_off(rows: Sequence[Row], disease: str = DISEASE) -> Figure:
     """Plot the accuracy of the disease judge against that of the identity judge, in percent.
 
     One mark per row of the table that has both; `disease` names what the label says.
@@ -113,7 +113,7 @@ def columns_of(
     columns: Mapping[tuple[str, str], str], resources: Resources, shown: Cohort, seed: int
 ) -> dict[str, np.ndarray]:
     """Return by title what the methods of these rows make of the images; blank: not possible."""
-    there, made = {row.name: row for row in methods(second=True)}, {}
+    there, made = {row.name: row for row in methods(visits=True)}, {}
     for name, title in columns.items():
         row = there[name]
         try:

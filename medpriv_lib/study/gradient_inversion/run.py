@@ -19,7 +19,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.pixels import size_of, to_tensor, to_uint8
 from medpriv_lib.core.provenance import provenance
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.privatizers.strangers import Strangers
 from medpriv_lib.recognition.eye_judge import NAME as EYE_JUDGE
 from medpriv_lib.recognition.eye_judge import EyeJudge
@@ -144,7 +144,7 @@ def run(folder: Path, say: Say, study: Study | None = None, rows: tuple[Row, ...
 
 def shipped() -> Study:
     """Return the study on the cohort that ships, by the judges that ship for it."""
-    cohort, folder = second_cohort(COHORT), weights.FOLDER / COHORT
+    cohort, folder = packaged_cohort(COHORT), weights.FOLDER / COHORT
     identity = Judges.load(folder, cohort).identity
     if identity is None:
         raise ValueError(f"{folder}: these judges name nobody; install medpriv again")

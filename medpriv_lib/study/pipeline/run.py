@@ -13,7 +13,7 @@ from medpriv_lib.core.cohort import Cohort
 from medpriv_lib.core.extra import ENCRYPTED, PRIVATE
 from medpriv_lib.core.files import write_json
 from medpriv_lib.core.provenance import versions
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.pipeline.deep_radiomics import SLOTS, Outcome, Prepared, acquire
 from medpriv_lib.pipeline.weights import load_weights
 from medpriv_lib.recognition.networks import Recogniser
@@ -42,7 +42,7 @@ def measure(
     """
     ENCRYPTED.need("tenseal")
     PRIVATE.need("dp_accounting")
-    cohort = second_cohort(COHORT) if cohort is None else cohort
+    cohort = packaged_cohort(COHORT) if cohort is None else cohort
     path = folder / NAME
     content: dict[str, Any] = {"provenance": provenance(cohort.hash()), "cells": {}}
     if path.is_file():

@@ -21,7 +21,7 @@ from medpriv_lib.core.intervals import area
 from medpriv_lib.core.pixels import to_tensor
 from medpriv_lib.core.provenance import versions
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data.second import second_cohort
+from medpriv_lib.data.packaged import packaged_cohort
 from medpriv_lib.federation.private import logistic
 from medpriv_lib.federation.private.patient_gradients import Mechanism
 from medpriv_lib.recognition.expert import Expert
@@ -66,7 +66,7 @@ class Study:
     @cache  # noqa: B019 (one study lives as long as the command)
     def cohort(self) -> People:
         """Return the 115 patients."""
-        return of_cohort(second_cohort(COHORT))
+        return of_cohort(packaged_cohort(COHORT))
 
     @cache  # noqa: B019
     def strangers(self) -> tuple[People, People]:
@@ -171,7 +171,7 @@ def provenance() -> dict:
     """Return which images, versions and machine the numbers belong to."""
     return {
         "cohort": COHORT,
-        "data_hash": second_cohort(COHORT).hash(),
+        "data_hash": packaged_cohort(COHORT).hash(),
         "versions": versions("opacus", "dp-accounting", "opencv-python-headless"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "command": "python -m medpriv_lib.study.private",

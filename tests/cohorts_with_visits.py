@@ -1,4 +1,4 @@
-"""Cohorts of the second version, small and made by hand, with the strangers to go with them."""
+"""Cohorts with visits, small and made by hand, with the strangers to go with them."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def ground_of(cohort, **more):
 
 
 def without_visits(cohort):
-    """Return the cohort as if of the first version."""
+    """Return the cohort as if nobody knew of visits."""
     return replace(cohort, visit=None)
 
 

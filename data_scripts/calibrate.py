@@ -1,9 +1,9 @@
-"""Show how hard cohorts of the second version are, on their validation images only.
+"""Show how hard synthetic cohorts with visits are, on their validation images only.
 
-python data_scripts/calibrate_second.py --folder runs/calibration --device cuda --workers 16
+python data_scripts/calibrate.py --folder runs/calibration --device cuda --workers 16
        --difficulty "" person_spread=0.5 person_spread=0.5,weak_share=0.3
 
-For each difficulty (what differs from SECOND; "" is SECOND itself): the cohort is drawn, the two
+For each difficulty (what differs from VISITS; "" is VISITS itself): the cohort is drawn, the two
 recognisers are trained, and what they reach on the validation images is printed (aims: identity
 about 90 %, disease about 93 %, F1 about 88 %), beside what two trivial judges reach: the majority
 label of the patient, and the darkest level in the pupil. Then what the images look like (5, 50 and
@@ -25,8 +25,8 @@ import numpy as np  # noqa: E402
 from medpriv_lib.core.cohort import Cohort  # noqa: E402
 from medpriv_lib.core.files import atomic_write  # noqa: E402
 from medpriv_lib.core.intervals import area  # noqa: E402
+from medpriv_lib.data.packaged import KINDS  # noqa: E402
 from medpriv_lib.data.redraw import redraw  # noqa: E402
-from medpriv_lib.data.second import KINDS  # noqa: E402
 from medpriv_lib.data.synthetic import cohort as first  # noqa: E402
 from medpriv_lib.data.synthetic.appearance import (  # noqa: E402
     NAMES,
@@ -58,7 +58,7 @@ def main() -> int:
         try:
             cohort = _cohort(text, options)
         except ValueError as error:
-            print(f"calibrate_second: error: {error}", file=sys.stderr)
+            print(f"calibrate: error: {error}", file=sys.stderr)
             return 2
         _judged(text, cohort, options)
         _looked_at(cohort)
@@ -126,7 +126,7 @@ def _judged(text: str, cohort: Cohort, options: argparse.Namespace) -> None:
         "darkest level, auc": area(darkest(val.images), val.diseased),
         "nothing visible": float((~seen).sum() / val.diseased.sum()),
     }
-    print(f"\n{options.kind}, difficulty {text or 'SECOND'}, hash {cohort.hash()}")
+    print(f"\n{options.kind}, difficulty {text or 'VISITS'}, hash {cohort.hash()}")
     for key, value in row.items():
         print(f"  {key:28s} {100 * value:5.1f}")
     print(f"  ({time.perf_counter() - start:.0f} s, {len(val)} validation images)", flush=True)

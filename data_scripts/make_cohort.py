@@ -1,6 +1,6 @@
-"""Make a cohort of the second version as one file: draw it, find the eyes, cut, split.
+"""Make a packaged cohort as one file: draw it, find the eyes, cut, split.
 
-python data_scripts/make_second.py --kind confounded --out medpriv_lib/data/cohorts/confounded.npz
+python data_scripts/make_cohort.py --kind confounded --out medpriv_lib/data/cohorts/confounded.npz
        [--difficulty person_spread=0.5,weak_share=0.3] [--workers 16] [--folder FOLDER]
 
 About six minutes of processor time, so one minute or less on 16 cores. With --folder the drawn
@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also without an installed package
 
 from medpriv_lib.core.intervals import area  # noqa: E402
+from medpriv_lib.data.packaged import KINDS  # noqa: E402
 from medpriv_lib.data.redraw import redraw  # noqa: E402
-from medpriv_lib.data.second import KINDS  # noqa: E402
 from medpriv_lib.data.synthetic import cohort as first  # noqa: E402
 from medpriv_lib.data.synthetic.appearance import darkest  # noqa: E402
 from medpriv_lib.data.synthetic.difficulty import changed  # noqa: E402
@@ -29,7 +29,7 @@ def main() -> int:
     )
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--difficulty", default="", help="name=value,... on top of SECOND")
+    parser.add_argument("--difficulty", default="", help="name=value,... on top of VISITS")
     parser.add_argument("--patients", type=int, default=first.PATIENTS)
     parser.add_argument("--images", type=int, default=first.IMAGES)
     parser.add_argument("--size", type=int, default=64)
@@ -52,7 +52,7 @@ def main() -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         cohort.save(options.out)
     except (ValueError, OSError) as error:
-        print(f"make_second: error: {error}", file=sys.stderr)
+        print(f"make_cohort: error: {error}", file=sys.stderr)
         return 2
     ill, val, evidence = cohort.diseased, cohort.of("val"), cohort.evidence
     assert evidence is not None  # every synthetic eye has some

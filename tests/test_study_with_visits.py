@@ -1,23 +1,27 @@
-"""The study on a cohort of the second version: more rows, more measures, draws of their own."""
+"""The study on a cohort with visits: more rows, more measures, draws of their own."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from second_cohorts import SIZE, bank, confounded, without_visits
+from cohorts_with_visits import SIZE, bank, confounded, without_visits
 
 from medpriv_lib.cli import main
 from medpriv_lib.core import weights as store
 from medpriv_lib.core.budgets import TOY
+from medpriv_lib.core.not_applicable import NotApplicable
 from medpriv_lib.core.pixels import to_uint8
 from medpriv_lib.core.randomness import seeded
-from medpriv_lib.data import second
+from medpriv_lib.data import packaged
 from medpriv_lib.measures import intelligibility, kinds_of_signs
 from medpriv_lib.measures.own_signs import OwnSigns
 from medpriv_lib.pipeline.weights import fit_weights, load_weights
 from medpriv_lib.privatizers.protocol import Resources
+from medpriv_lib.privatizers.sign_transfer.sign_transfer import shipped_strangers
 from medpriv_lib.privatizers.vgan.pprl_vgan import PPRLVGAN
 from medpriv_lib.recognition.expert import NAME, Expert, best_threshold
 from medpriv_lib.recognition.eye_judge import fit_eye_judge
@@ -25,11 +29,13 @@ from medpriv_lib.recognition.learner import Settings
 from medpriv_lib.recognition.verdicts import Panel, unseen_threshold
 from medpriv_lib.recognition.wide import Shape, Wide
 from medpriv_lib.study.decoded import networks_of
+from medpriv_lib.study.paired import read_pairs
 from medpriv_lib.study.plan import Plan
 from medpriv_lib.study.rows import Releases, methods
 from medpriv_lib.study.run import more_judges, run_study
-from medpriv_lib.study.table import columns, is_second, read_table
+from medpriv_lib.study.table import columns, has_visits, read_table
 
+RESULTS = Path(__file__).parents[1] / "chapters" / "results"
 SMALL = Shape((4, 4, 8, 8), (3, 3, 3, 3), "max", 8)
 
 
@@ -84,8 +90,8 @@ def test_the_table_holds_the_new_columns_and_the_comparisons(study, made):
     result, out = study
     written = json.loads((out / "table.json").read_text())
     read = read_table(out / "table.csv")
-    assert is_second(read)
-    assert list(read[0]) == list(columns(second=True))
+    assert has_visits(read)
+    assert list(read[0]) == list(columns(visits=True))
     assert {"own_signs_auc", "expert_severity", "localisation"} <= set(written["rows"][0])
     assert written["provenance"]["expert"] == more_judges(*made)[0].card["sha256"]
     assert "eye-judge" in written["provenance"]
@@ -93,6 +99,13 @@ def test_the_table_holds_the_new_columns_and_the_comparisons(study, made):
     pairs = {(one["row"], one["column"]) for one in written["paired"]}
     assert ("baseline/original test set", "own_signs_auc") in pairs
     assert ("control/stranger", "expert_right") in pairs
+    told = read_pairs(out)
+    one, two = ("blur", "kernel 3"), ("blur", "kernel 21")
+    assert told[one, two, "disease_f1"].value == -told[two, one, "disease_f1"].value
+    table = {(row["experiment"], row["set"]): row for row in read}
+    for column in ("identity_accuracy", "disease_accuracy"):
+        apart = table[one][column] - table[two][column]
+        assert told[one, two, column].value == pytest.approx(apart, abs=0.02)
     assert result.paired == written["paired"]
 
 
@@ -102,7 +115,7 @@ def test_the_first_versions_table_has_neither(made, tmp_path, monkeypatch):
     folder = tmp_path / "weights"
     fit_weights(cohort, folder, 0, TOY, "cpu", False)
     found = run_study(cohort, folder, tmp_path / "out", draws=1, progress=False)
-    assert not is_second(found.rows)
+    assert not has_visits(found.rows)
     assert set(found.rows[0]) == set(columns())
     assert "stranger" not in {row["set"] for row in found.rows}
     content = json.loads((tmp_path / "out" / "table.json").read_text())
@@ -110,8 +123,8 @@ def test_the_first_versions_table_has_neither(made, tmp_path, monkeypatch):
     new = {"own-signs", "expert", "localisation", "kinds-of-signs", "pupil", "eye-identity"}
     assert not new & {note["measure"] for note in content["notes"]}
     assert more_judges(cohort, folder) == (None, None)
-    assert {row.second for row in Plan().rows()} == {False}
-    assert any(row.second for row in Plan().rows(second=True))
+    assert {row.needs_visits for row in Plan().rows()} == {False}
+    assert any(row.needs_visits for row in Plan().rows(visits=True))
 
 
 def test_every_draw_has_noise_of_its_own_and_the_twin_has_the_same(made):
@@ -178,17 +191,41 @@ def test_the_command_knows_the_cohorts_that_ship(made, tmp_path, monkeypatch, ca
     cohort, folder = made
     (tmp_path / "cohorts").mkdir()
     cohort.save(tmp_path / "cohorts" / "confounded.npz")
-    monkeypatch.setattr(second, "FOLDER", tmp_path / "cohorts")
-    second.second_cohort.cache_clear()
+    monkeypatch.setattr(packaged, "FOLDER", tmp_path / "cohorts")
+    packaged.packaged_cohort.cache_clear()
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "confounded").symlink_to(folder)
+    (tmp_path / "shipped" / "strangers.npz").symlink_to(folder / "strangers.npz")
+    shipped_strangers.cache_clear()
     monkeypatch.setattr(store, "FOLDER", tmp_path / "shipped")
     try:
         code = main(["study", "--cohort", "confounded", "--draws", "1"])
     finally:
-        second.second_cohort.cache_clear()
+        packaged.packaged_cohort.cache_clear()
+        shipped_strangers.cache_clear()
     shown = capsys.readouterr()
     assert code == 0, shown.err
     assert "stranger" in shown.out
     assert "requirements" in shown.out
     assert OwnSigns.legend([]).split(":")[0] in shown.out
+
+
+def test_a_note_on_weights_that_are_not_there_tells_no_folder(made, tmp_path):
+    """Notes stand in tables that are shared."""
+    rows = [
+        row for row in methods(visits=True) if row.cls.name in ("disentangled", "plain-autoencoder")
+    ]
+    assert len(rows) > 5
+    for row in rows:
+        with pytest.raises(
+            NotApplicable, match="^(not trained|no autoencoder was trained): "
+        ) as said:
+            row.ready(Resources(confounded(), tmp_path))
+        assert str(tmp_path) not in str(said.value)
+        assert "data_scripts/train_" in str(said.value)
+
+
+def test_the_committed_tables_tell_no_folder():
+    for kind in ("confounded", "crossed"):
+        for row in read_table(RESULTS / kind / "table.csv"):
+            assert not re.search(r"(^|\s)/\w", row["note"]), row["note"]
