@@ -2,7 +2,7 @@
 
 Examples:
   medpriv study
-      the shipped weights on the shipped cohort, 2 minutes on 2 cores
+      the shipped weights on the shipped cohort, 3 minutes on 2 cores
   medpriv study --out results/
       also table.csv, table.json and the figures
   medpriv study --attacks --out results/
