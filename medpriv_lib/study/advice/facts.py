@@ -148,7 +148,8 @@ def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
     """Return what attackers reached of every row, on each cohort that it was attacked on."""
     attacked: dict[Name, list[Attacked]] = {}
     for kind in KINDS:
-        content = read_attacks(folder / kind) or {}
+        if (content := read_attacks(folder / kind)) is None:
+            continue  # removed since `read_facts` looked
         made = content["provenance"]
         for row in (one for one in content["methods"] if one["figures"]):
             found = _reached(kind, row["figures"], made["n"], made["patients"])
