@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from medpriv_lib.study.bars import Bar, Beside, all_bars, bars
+from medpriv_lib.study.bars import ONE_SIZE, SHOW_ONE_SIZE, VGAN, Bar, Beside, all_bars, bars
 from medpriv_lib.study.table import read_table
+from medpriv_lib.study.verdict import CEILING, ORIGINAL
 
 RESULTS = Path(__file__).resolve().parents[1] / "chapters" / "results"
 
@@ -103,6 +104,32 @@ def test_where_findings_stay_the_ill_are_linked_as_their_signs_are():
     assert missed(row(), found, persistent=True) == set()
     assert missed(row(), figures(diseased_others=0.65), persistent=True)
     assert missed(row(), figures(healthy_others=0.54), persistent=True)
+
+
+def test_a_pupil_of_one_size_is_held_to_a_ceiling_of_one_size():
+    rows = {
+        CEILING: row(expert_auc=94.0),
+        ONE_SIZE: row(expert_auc=88.0),
+        ORIGINAL: row(expert_f1=90.0, expert_healthy_ill=2.0),
+        VGAN: row(intelligibility_kid_x1000=100.0),
+        ("sign-transfer", "pupil of one size"): row(expert_auc=89.0),
+        ("sign-transfer", "pupil kept"): row(expert_auc=89.0),
+    }
+    linked = {name: figures(diseased_source=0.8) for name in rows}
+    linked[CEILING] = figures(diseased_source=0.9)
+    linked[ONE_SIZE] = figures(diseased_source=0.7)
+    attacked = [{"experiment": name[0], "set": name[1], "figures": linked[name]} for name in rows]
+    table = [one | {"experiment": name[0], "set": name[1]} for name, one in rows.items()]
+    found = all_bars(table, attacked, persistent=False)
+    assert set(SHOW_ONE_SIZE) <= set(found)
+
+    def missed_of(name):
+        return {bar.asked for bar in found["sign-transfer", name] if (bar.missed_by or 0) > 0}
+
+    assert missed_of("pupil of one size") == {"linked to its source, ill"}
+    assert missed_of("pupil kept") == {"expert's AUC"}
+    with pytest.raises(ValueError, match="no numbers for control / true signs .* one size"):
+        all_bars([one for one in table if one["set"] != ONE_SIZE[1]], attacked, False)
 
 
 def test_a_missing_number_is_no_pass():

@@ -18,6 +18,7 @@ from medpriv_lib.privatizers.controls import (
 from medpriv_lib.privatizers.controls.on_strangers import bank_of, pupils_of
 from medpriv_lib.privatizers.protocol import Resources
 from medpriv_lib.privatizers.registry import again, privatizers
+from medpriv_lib.privatizers.strangers import ONE_SIZE
 from medpriv_lib.recognition.train import logits
 from medpriv_lib.recognition.views import iris_disc
 from medpriv_lib.study.rows import methods
@@ -54,6 +55,14 @@ def test_a_kept_pupil_is_that_of_the_source_and_of_its_twin(cohort, monkeypatch)
     wanted = strangers.shown(strangers.choose(10, seeded()), np.full(10, 0.41))
     np.testing.assert_array_equal(release.images, np.rint(wanted).astype(np.uint8))
     assert len(asked) == 1
+
+
+def test_a_pupil_of_one_size_tells_nothing_of_the_source(cohort):
+    test, strangers = cohort.of("test"), bank()
+    release = Stranger(strangers, "fixed").privatize(test, seeded())
+    wanted = strangers.shown(strangers.choose(10, seeded()), np.full(10, ONE_SIZE))
+    np.testing.assert_array_equal(release.images, np.rint(wanted).astype(np.uint8))
+    assert Stranger(strangers, "fixed").painting(test).ratio is None
 
 
 def test_the_pupil_is_read_from_the_twin():
@@ -138,6 +147,7 @@ def test_the_rows_are_of_the_second_version_only():
         ("control", "mean sign on a stranger"),
         ("control", "true signs on a stranger"),
         ("control", "true signs on a stranger, same pupil"),
+        ("control", "true signs on a stranger, one size"),
         ("control", "own iris in a stranger"),
         ("control", "plain autoencoder"),
     } <= names

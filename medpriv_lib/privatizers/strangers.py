@@ -35,6 +35,7 @@ VERSION = 1
 MAKER = "`medpriv_lib.privatizers.strangers.render_strangers(...).save(FILE)`"
 STREAM = 17_001  # the first word of every stranger's seed: no cohort and no scene begins with it
 PUPILS = ((0.27, 0.36), (0.42, 0.56))  # from and to, of the small and the wide pupil
+ONE_SIZE = 0.5  # a pupil that is the same for everybody, in iris radii
 
 STRIP = 11  # rows of the label's strip at the bottom, cut as in every cohort
 

@@ -2,9 +2,10 @@
 row of the study misses them.
 
 They were set before any method was measured. Each is a number, or relative to a row of the same
-table: the *ceiling*, the true signs laid on a stranger whose pupil is the source's, the originals,
-or PPRL-VGAN. Where findings stay with a patient (`confounded`), who shows them cannot be linked
-less than the signs themselves are.
+table: the *ceiling*, the true signs laid on a stranger with the same pupil, the originals, or PPRL-
+VGAN. The same pupil is the source's, and that of one size for a method that shows such; a pupil in
+steps, or freed where no sign is found, is held to the ceiling of the source's. Where findings stay
+with a patient (`confounded`), who shows them cannot be linked less than the signs themselves are.
 
 Linkage is that of the best adaptive attacker, by label, as areas in percent (50: guessing): to
 other originals of the eye; to the very source, by whoever holds it; and after several releases of
@@ -19,6 +20,8 @@ from medpriv_lib.study.table import Row
 from medpriv_lib.study.verdict import CEILING, ORIGINAL
 
 VGAN = ("pprl-vgan", "random identities")
+ONE_SIZE = ("control", "true signs on a stranger, one size")
+SHOW_ONE_SIZE = (ONE_SIZE, ("sign-transfer", "pupil of one size"))  # held to its ceiling
 CLOSE = 2.0  # points above the ceiling
 
 Figures = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by label and kind, as of `best_figures`
@@ -72,12 +75,16 @@ def all_bars(
     """
     table = {(str(row["experiment"]), str(row["set"])): row for row in rows}
     figures = {(one["experiment"], one["set"]): one["figures"] for one in attacked}
-    for name in (CEILING, ORIGINAL, VGAN):
+    for name in (CEILING, ONE_SIZE, ORIGINAL, VGAN):
         if name not in table or table[name].get("n") is None or not figures.get(name):
             raise ValueError(f"no numbers for {' / '.join(name)}, which other rows stand beside")
-    beside = Beside(table[CEILING], figures[CEILING], table[ORIGINAL], table[VGAN], persistent)
+
+    def beside(name: tuple[str, str]) -> Beside:
+        top = ONE_SIZE if name in SHOW_ONE_SIZE else CEILING
+        return Beside(table[top], figures[top], table[ORIGINAL], table[VGAN], persistent)
+
     return {
-        name: bars(row, figures[name], beside)
+        name: bars(row, figures[name], beside(name))
         for name, row in table.items()
         if row.get("n") is not None and figures.get(name)
     }

@@ -13,14 +13,14 @@ from medpriv_lib.core.release import Release
 from medpriv_lib.data.eyes.pupil_ratio import pupil_ratios
 from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Parameter, Privatizer, Resources
-from medpriv_lib.privatizers.strangers import Strangers
+from medpriv_lib.privatizers.strangers import ONE_SIZE, Strangers
 
 BANK = "strangers"  # in `Resources.trained`, and the name of the file
 PUPIL = Parameter(
     "pupil",
     "freed",
-    "the stranger's pupil: of a size drawn at random, or as wide as the source's",
-    choices=("freed", "kept"),
+    "the stranger's pupil: of a size drawn at random, as wide as the source's, or of one size",
+    choices=("freed", "kept", "fixed"),
 )
 
 
@@ -51,10 +51,10 @@ def pupils_of(cohort: Cohort) -> Float[np.ndarray, " n"]:
 class OnStrangers(Privatizer):
     """A control that shows a stranger in place of each source; what it lays on him is its own.
 
-    `pupil` "freed" draws the size of the stranger's pupil, "kept" takes the source's. Nobody is a
-    contributor: strangers are invented. Strangers and sizes depend on the number of images and the
-    generator only, so that an image and its twin get the same. Raises `NotApplicable` for images of
-    another size than the bank's.
+    `pupil` "freed" draws the size of the stranger's pupil, "kept" takes the source's, "fixed"
+    is `ONE_SIZE` for everybody. Nobody is a contributor: strangers are invented. Strangers and
+    sizes depend on the number of images and the generator only, so that an image and its twin
+    get the same. Raises `NotApplicable` for images of another size than the bank's.
     """
 
     parameters: ClassVar[tuple[Parameter, ...]] = (PUPIL,)
@@ -85,6 +85,8 @@ class OnStrangers(Privatizer):
         free = torch.rand(n, generator=generator).numpy()
         if self.pupil == "kept":
             return self.bank.shown(person, pupils_of(cohort))
+        if self.pupil == "fixed":
+            return self.bank.shown(person, np.full(n, ONE_SIZE, dtype=np.float32))
         least, most = float(self.bank.ratio.min()), float(self.bank.ratio.max())
         return self.bank.shown(person, (least + (most - least) * free).astype(np.float32))
 

@@ -35,6 +35,12 @@ class Transplant(OnStrangers):
             random=True,
             needs_visits=True,
         ),
+        Compared(
+            "true signs on a stranger, one size",
+            {"pupil": "fixed"},
+            random=True,
+            needs_visits=True,
+        ),
     )
 
     def transform(self, cohort: Cohort, generator: torch.Generator) -> Release:

@@ -41,14 +41,14 @@ from medpriv_lib.privatizers.painting import Painting
 from medpriv_lib.privatizers.protocol import Compared, Parameter, Privatizer, Resources
 from medpriv_lib.privatizers.sign_transfer.fine_tuning import fine_tuned
 from medpriv_lib.privatizers.sign_transfer.network import Architecture, Network, mirrored_too
-from medpriv_lib.privatizers.strangers import Strangers
+from medpriv_lib.privatizers.strangers import ONE_SIZE, Strangers
 
 PUPILS = ("kept", "freed", "quantised", "fixed")
 FOUND = 0.3  # an alpha above this somewhere is a sign that was found
 BANK = "strangers"  # a file of the weights' folder
 LEAST, MOST = 0.2, 0.72  # what the rubber sheet is asked for
 FLOOR = 0.2  # at most 2 % of the healthy validation images of both packaged cohorts exceed it
-LOW_FLOOR = 0.05  # of the study's rows: more faint signs, and more that tells the source
+LOW_FLOOR = 0.05  # of some rows of the study: more faint signs, and more that tells the source
 
 
 class Signs(NamedTuple):
@@ -78,23 +78,21 @@ class SignTransfer(Privatizer):
     parameters = (
         Parameter("pupil", "freed", "what becomes of the pupil's size", choices=PUPILS),
         Parameter("step", 0.1, "the steps of a quantised pupil, in iris radii", None, 0.02, 0.5),
-        Parameter("size", 0.5, "a fixed pupil's size, in iris radii", None, LEAST, MOST),
+        Parameter("size", ONE_SIZE, "a fixed pupil's size, in iris radii", None, LEAST, MOST),
         Parameter("gain", 1.0, "how strongly signs are laid over", None, 0.0, 2.0),
         Parameter("floor", FLOOR, "alpha that an image must exceed somewhere", None, 0.0, 1.0),
     )
     needs = "weights"
     public = True
     compared = tuple(
-        Compared(title, {"pupil": pupil, "floor": LOW_FLOOR}, random=True, needs_visits=True)
-        for title, pupil in (
-            ("pupil freed where no sign is found", "freed"),
-            ("pupil kept", "kept"),
-            ("pupil in steps of a tenth", "quantised"),
+        Compared(title, {"pupil": pupil, "floor": floor}, random=True, needs_visits=True)
+        for title, pupil, floor in (
+            ("pupil freed where no sign is found", "freed", LOW_FLOOR),
+            ("pupil kept", "kept", LOW_FLOOR),
+            ("pupil in steps of a tenth", "quantised", LOW_FLOOR),
+            ("pupil of one size", "fixed", FLOOR),
+            ("pupil freed, faint signs left out", "freed", FLOOR),
         )
-    ) + (
-        Compared(
-            "pupil of one size", {"pupil": "fixed", "floor": FLOOR}, random=True, needs_visits=True
-        ),
     )
 
     def __init__(
@@ -106,7 +104,7 @@ class SignTransfer(Privatizer):
         network: Network | None = None,
         calibration: float = 1.0,
         strangers: Strangers | None = None,
-        size: float = 0.5,
+        size: float = ONE_SIZE,
     ) -> None:
         """Without a network the method has to be loaded first.
 
