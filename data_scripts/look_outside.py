@@ -4,10 +4,10 @@ python data_scripts/look_outside.py FOLDER [--weights NAME] [--strangers FILE] [
     [--device cuda]
 
 Every picture below FOLDER is cut as `medpriv prepare` does. Said to be healthy, or of nobody knows
-what: how many get a sign added (alpha above .3 somewhere), and how linkable the releases are to
-their own source beside the bare strangers, for each way to treat the pupil. Linkage: how often the
-high-passed release is more like its own source than like another's (.5: guessing);
---sheet shows the first sixteen. No name of a file is printed.
+what: how many get a sign added (alpha above .2 somewhere: by default nothing fainter is painted),
+and how linkable the releases are to their own source beside the bare strangers, for each way to
+treat the pupil. Linkage: how often the high-passed release is more like its own source than like
+another's (.5: guessing); --sheet shows the first sixteen. No name of a file is printed.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from medpriv_lib.data.eyes.strip import strip_rows  # noqa: E402
 from medpriv_lib.data.frame import FADED, frame_of_eye  # noqa: E402
 from medpriv_lib.data.images import BadImage, read_grey  # noqa: E402
 from medpriv_lib.privatizers.sign_transfer.sign_transfer import (  # noqa: E402
+    FLOOR,
     FOUND,
     PUPILS,
     SignTransfer,
@@ -102,7 +103,7 @@ def look(options: argparse.Namespace) -> int:
     n = len(eyes)
     print(f"{n} eyes in {files} pictures")
     alpha = method.read(eyes).alpha
-    for level in (0.1, FOUND, 0.5):
+    for level in (0.1, FLOOR, FOUND, 0.5):
         count = int((alpha.max(axis=(1, 2)) > level).sum())
         print(f"alpha above {level:g} somewhere: {count} of {n} ({count / n:.1%})")
     cohort = Cohort(
