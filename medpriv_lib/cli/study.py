@@ -7,7 +7,7 @@ Examples:
       also table.csv, table.json and the figures
   medpriv study --attacks --out results/
       also attackers that were trained on the releases: attacks.json and the best attack of every
-      row; some hours, goes on where it was stopped
+      row; two hours on one core, goes on where it was stopped
   medpriv study --attacks --attackers 3 --out results/
       attackers of three seeds; adds to what the line before has finished
   medpriv study --attacks --others 500 --only "blur/kernel 9" --out results/
