@@ -44,9 +44,11 @@ REACHED = [
     (DECODED, "code reading", "own_tar_1", 0.136),
     (DECODED, "code reading", "linkage_auc", 0.603),
     (DECODED, "several releases, codes", "own_auc", 0.989),
+    (DECODED, "several releases, codes", "rank1_own", 0.44),
     (MEAN, "unmixing", "linkage_auc", 0.904),
     (MEAN, "unmixing", "found", 0.52),
     (MEAN, "unmixing", "first", 0.69),
+    (MEAN, "named in a mean", "rank1", 0.158),
     (MEAN, "named in a mean", "rank5", 0.51),
     (("control", "own iris in a stranger"), "iris ring", "rank1", 0.84),
 ]
@@ -133,20 +135,6 @@ def test_the_attackers_reach_what_their_prototypes_did(kind, name, attack, measu
     ]
     (found,) = [one["measures"] for one in row["findings"] if one["attack"] == attack]
     assert found[measure] >= least
-
-
-def test_the_source_of_a_mean_is_named_as_by_the_prototype_where_findings_stay():
-    """.158 there. In `crossed` it is less: signs change between visits, and say less of whose."""
-    for kind, holds in (("confounded", True), ("crossed", False)):
-        (row,) = [
-            one
-            for one in read_attacks(RESULTS / kind)["methods"]
-            if (one["experiment"], one["set"]) == MEAN
-        ]
-        (found,) = [
-            one["measures"] for one in row["findings"] if one["attack"] == "named in a mean"
-        ]
-        assert (found["rank1"] >= 0.158) == holds
 
 
 @pytest.mark.parametrize("kind", ["crossed", "confounded"])
