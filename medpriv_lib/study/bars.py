@@ -117,7 +117,7 @@ def _linked(figures: Figures, beside: Beside) -> list[Bar]:
     return [
         *others,
         Bar("linked to its source, healthy", _of(figures, "healthy", "source"), 60.0),
-        Bar("the same, accepted at 1 %", _of(figures, "healthy", "source_tar_1"), 3.0),
+        Bar("source accepted at 1 %, healthy", _of(figures, "healthy", "source_tar_1"), 3.0),
         Bar("linked to its source, ill", _of(figures, "diseased", "source"), ceiling("source")),
         Bar("several releases, healthy", max(known) if known else None, 65.0),
     ]
@@ -128,7 +128,7 @@ def _lenders(row: Row) -> list[Bar]:
     return [
         Bar("shows other patients (1: yes)", float(lent), 0.0),
         Bar("nearer to a patient than a stranger, from", row.get("nearness_low"), 50.0),
-        Bar("the same by pixels, from", row.get("nearness_pixels_low"), 50.0),
+        Bar("nearer by pixels, from", row.get("nearness_pixels_low"), 50.0),
     ]
 
 
