@@ -2,10 +2,11 @@
 row of the study misses them.
 
 They were set before any method was measured. Each is a number, or relative to a row of the same
-table: the *ceiling*, the true signs laid on a stranger with the same pupil, the originals, or PPRL-
-VGAN. The same pupil is the source's, and that of one size for a method that shows such; a pupil in
-steps, or freed where no sign is found, is held to the ceiling of the source's. Where findings stay
-with a patient (`confounded`), who shows them cannot be linked less than the signs themselves are.
+table: the *ceiling*, the true signs laid on a stranger with the same pupil, the originals, or
+PPRL-VGAN. The same pupil is the source's, and that of one size for a method that shows such; a
+pupil in steps, or freed where no sign is found, is held to the ceiling of the source's. Where
+findings stay with a patient (`confounded`), who shows them cannot be linked less than the signs
+themselves are.
 
 Linkage is that of the best adaptive attacker, by label, as areas in percent (50: guessing): to
 other originals of the eye; to the very source, by whoever holds it; and after several releases of

@@ -103,18 +103,12 @@ def read_facts(results: str | os.PathLike) -> Facts:
     """Read the results files of a folder, once. Raises `FileNotFoundError` naming what is missing
     and how it is made.
     """
-    folder = Path(results).resolve()
-    for kind in KINDS:
-        if not (folder / kind / FILE).is_file():
-            raise FileNotFoundError(
-                f"{folder / kind / FILE}: no such results; name the folder chapters/results, or "
-                f"make it with `medpriv study --cohort {kind} --attacks`"
-            )
-    return _read(folder)
+    return _read(Path(results).resolve())
 
 
 @cache
 def _read(folder: Path) -> Facts:
+    attacked = _attacks(folder)
     lines: dict[Name, dict[str, list[Line]]] = {}
     judged: dict[Name, list[str]] = {}
     for kind in KINDS:
@@ -129,7 +123,7 @@ def _read(folder: Path) -> Facts:
                     lines.setdefault(name, {}).setdefault(line.requirement, []).append(said)
     return Facts(
         lines,
-        _attacks(folder),
+        attacked,
         judged,
         _inversion(folder),
         _json(folder / "private.json")["parts"],
@@ -149,7 +143,10 @@ def _attacks(folder: Path) -> dict[Name, list[Attacked]]:
     attacked: dict[Name, list[Attacked]] = {}
     for kind in KINDS:
         if (content := read_attacks(folder / kind)) is None:
-            continue  # removed since `read_facts` looked
+            raise FileNotFoundError(
+                f"{folder / kind / FILE}: no such results; name the folder chapters/results, or "
+                f"make it with `medpriv study --cohort {kind} --attacks`"
+            )
         made = content["provenance"]
         for row in (one for one in content["methods"] if one["figures"]):
             found = _reached(kind, row["figures"], made["n"], made["patients"])
